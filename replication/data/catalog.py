@@ -1,0 +1,163 @@
+"""Data sets by name: where each is looked for, in which forms it is accepted, and how to get it.
+
+The data folder (``REPLICATION_DATA``) is only read, except by ``get``. What has to be made, the synthetic set and an unpacked copy of
+an archive that the user put into the data folder, goes to ``runs/data/``.
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from replication import paths
+from replication.data import download, synthetic
+from replication.data.index import Index, index_cifar, index_folder
+from replication.errors import InputError
+from replication.recipe import Frozen
+
+FOLDER = "folder:"  # "folder:/path" names an ImageFolder tree of one's own
+
+
+class Form(Frozen):
+    """One way in which a data set may lie in the data folder."""
+
+    form: str
+    folder: str
+    note: str = ""
+
+
+class Archive(Frozen):
+    """One file of the official source; ``hash`` as published ("md5:..."), ``folder`` its top folder."""
+
+    file: str
+    url: str
+    hash: str
+    folder: str
+
+
+class Dataset(Frozen):
+    """One entry of ``catalog.toml``."""
+
+    name: str
+    title: str
+    splits: tuple[str, ...]
+    how: str = ""
+    forms: tuple[Form, ...] = ()
+    archives: tuple[Archive, ...] = ()
+
+    def accepted(self) -> str:
+        """The names that are looked for, as a phrase."""
+        return ", ".join([form.folder for form in self.forms] + [archive.file for archive in self.archives])
+
+    def way(self) -> str:
+        """How to get it, as a phrase."""
+        return f"run `replication data get {self.name}`" if self.archives else self.how
+
+
+def open_index(name: str, split: str) -> Index:
+    """The index of ``split`` of a data set of the catalog, or of ``folder:/path``.
+
+    InputError says which folders and files would be accepted, and where, if the data set is not there.
+    """
+    if name.startswith(FOLDER):
+        return index_folder(Path(name.removeprefix(FOLDER)).expanduser().resolve(), split)
+    dataset = find(name)
+    if split not in dataset.splits:
+        raise InputError(f"{name} has no split {split!r}: use {' or '.join(dataset.splits)}")
+    if name == "synthetic":
+        return index_folder(synthetic.ensure(_made()), split, name, "synthetic", "synthetic")
+    found = _locate(dataset) or _unpack_local(dataset)
+    if found is None:
+        raise InputError(
+            f"{name} is not in {paths.data()}: {dataset.way()}, or put one of these there: {dataset.accepted()} "
+            f"(REPLICATION_DATA names the folder)"
+        )
+    form, root = found
+    if form.form in ("cifar-python", "cifar-binary"):
+        return index_cifar(root, split, form.form, name, form.note)
+    return index_folder(root, split, name, form.form, form.note)
+
+
+def listing() -> list[dict]:
+    """One row for each data set: name, title, splits, form found (None if not there), where, note, how to get it."""
+    rows = []
+    for dataset in _catalog().values():
+        row = {"name": dataset.name, "title": dataset.title, "splits": list(dataset.splits)}
+        form, where, note = None, None, ""
+        if dataset.name == "synthetic":
+            form, note = "synthetic", "synthetic"
+            where = str(synthetic.place(_made())) if synthetic.is_made(_made()) else None
+        elif found := _locate(dataset):
+            form, where, note = found[0].form, str(found[1]), found[0].note
+        elif archive := _archive(dataset):
+            form, where = "archive", str(archive[1])
+        rows.append(row | {"form": form, "where": where, "note": note, "how": dataset.way(), "accepts": dataset.accepted()})
+    return rows
+
+
+def get(name: str, file: str | None = None) -> Path:
+    """Download a data set from its official source into the data folder, check it, unpack it; the folder it lies in.
+
+    ``file`` chooses among the archives of the source; the first by default. Nothing is downloaded when the folder is there already.
+    Without a network the InputError names the folder and file that would be accepted instead.
+    """
+    dataset = find(name)
+    if name == "synthetic":
+        return synthetic.ensure(_made())
+    if not dataset.archives:
+        raise InputError(f"{name} cannot be downloaded: {dataset.how}, in {paths.data()} as {dataset.accepted()}")
+    archive = dataset.archives[0]
+    if file is not None:
+        named = [archive for archive in dataset.archives if archive.file == file]
+        if not named:
+            raise InputError(f"{name} has no file {file!r}: use {' or '.join(archive.file for archive in dataset.archives)}")
+        archive = named[0]
+    for root in (paths.data(), _made()):
+        if (root / archive.folder).is_dir():
+            return root / archive.folder
+    instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
+    path = download.download(archive.url, archive.hash, paths.data() / archive.file, instead)
+    return download.unpack(path, archive.folder, paths.data())
+
+
+def find(name: str) -> Dataset:
+    """The entry of that name; InputError lists the names."""
+    catalog = _catalog()
+    if name not in catalog:
+        raise InputError(f"unknown data set {name!r}: use {', '.join(catalog)} or {FOLDER}/path")
+    return catalog[name]
+
+
+@cache
+def _catalog() -> dict[str, Dataset]:
+    with Path(__file__).with_name("catalog.toml").open("rb") as file:
+        return {entry["name"]: Dataset.model_validate(entry) for entry in tomllib.load(file)["dataset"]}
+
+
+def _made() -> Path:
+    return paths.runs() / "data"
+
+
+def _locate(dataset: Dataset) -> tuple[Form, Path] | None:
+    for form in dataset.forms:  # the best form first, wherever it lies
+        for root in (paths.data(), _made()):
+            if (root / form.folder).is_dir():
+                return form, root / form.folder
+    return None
+
+
+def _archive(dataset: Dataset) -> tuple[Archive, Path] | None:
+    for archive in dataset.archives:
+        if (paths.data() / archive.file).is_file():
+            return archive, paths.data() / archive.file
+    return None
+
+
+def _unpack_local(dataset: Dataset) -> tuple[Form, Path] | None:
+    """Use an archive that the user put into the data folder: check it, unpack it beside the other made things."""
+    found = _archive(dataset)
+    if found is None:
+        return None
+    archive, path = found
+    download.check_hash(path, archive.hash)
+    download.unpack(path, archive.folder, _made())
+    return _locate(dataset)
