@@ -85,10 +85,10 @@ def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
     inside = target.accepts(measurement.mean) and not measurement.censored
     open_range = target.null is not None and target.accepts(target.null)
     if at_paper_scale and inside and (not open_range or excluded == target.side):
-        return "reproduced", f"inside {_range(target.low, target.high)}, fixed beforehand"
+        return "reproduced", f"inside {range_text(target.low, target.high)}, fixed beforehand"
     if target.null is None:
         if at_paper_scale:
-            return "inconclusive", f"outside {_range(target.low, target.high)}, fixed beforehand"
+            return "inconclusive", f"outside {range_text(target.low, target.high)}, fixed beforehand"
         return "not run", "only the paper's own scale can answer; a smaller one is shown, not compared"
     cut = ", a bound" if measurement.censored else ""
     if excluded is None:
@@ -97,7 +97,7 @@ def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
         return "inconclusive", f"the interval{cut} includes {target.null:g}"
     where = f"the interval{cut} lies {excluded} {target.null:g}"
     if excluded == target.side:
-        size = f", but outside {_range(target.low, target.high)}" if at_paper_scale else ""
+        size = f", but outside {range_text(target.low, target.high)}" if at_paper_scale else ""
         return "direction reproduced", where + size
     return "contradicted", f"{where}, and the paper says {target.side}"
 
@@ -116,11 +116,23 @@ def ledger(profile: str | None = None) -> list[Row]:
     ``profile`` None takes for each claim the largest published scale at which it was measured (paper, gpu, laptop; never
     quick). Raises InputError for an unknown profile or a damaged measurement.
     """
-    if profile is not None and profile not in PROFILES:
-        raise InputError(f"unknown profile {profile!r}; choose one of {', '.join(PROFILES)}")
+    if profile is not None:
+        check_profile(profile)
     scales = PUBLISHED if profile is None else (profile,)
     found = {scale: all_measurements(scale) for scale in scales}
     return [_row(claim, found) for claim in claims()]
+
+
+def chapter_rows(profile: str) -> list[Row]:
+    """The ledger as the claims chapter shows it: the trial runs at ``quick``, and at every other profile what is published."""
+    check_profile(profile)
+    return ledger("quick" if profile == "quick" else None)
+
+
+def check_profile(profile: str) -> None:
+    """Raises InputError for an unknown profile."""
+    if profile not in PROFILES:
+        raise InputError(f"unknown profile {profile!r}; choose one of {', '.join(PROFILES)}")
 
 
 def _row(claim: Claim, found: dict[str, dict[str, tuple[Measurement, ...]]]) -> Row:
@@ -191,7 +203,8 @@ def rows_json(rows: list[Row]) -> str:
     return json.dumps(document(rows), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _range(low: float | None, high: float | None) -> str:
+def range_text(low: float | None, high: float | None) -> str:
+    """A range in words; None is an open end."""
     if low is None:
         return f"at most {high:g}"
     return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"

@@ -6,22 +6,22 @@ on a narrow screen each row becomes a card. Every text is escaped.
 
 import html
 import io
+import re
 import shutil
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from replication import paths
-from replication.ledger import Other, Row, counts
+from replication.ledger import Other, Row, counts, range_text
 from replication.measurement import Measurement
-from replication.paper import KINDS
+from replication.paper import KINDS, claims
 
 STYLE = """<style>
 .ledger { border-collapse: collapse; width: 100%; font-size: 0.85rem; color: inherit; background: transparent; }
 .ledger th, .ledger td { text-align: left; vertical-align: top; padding: 0.4em 0.6em; white-space: normal;
   border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit; background: transparent; }
-.ledger .id { font-weight: 600; overflow-wrap: anywhere; }
+.ledger .id { font-weight: 600; white-space: nowrap; }
 .ledger .small { display: block; font-size: 0.9em; opacity: 0.8; }
 .ledger .verdict { font-weight: 600; }
 .ledger code { font-size: 0.95em; overflow-wrap: anywhere; white-space: normal; }
@@ -58,12 +58,13 @@ def rows_table(rows: list[Row], width: int | None = None) -> str:
     """The ledger as a table for a terminal of ``width`` columns (None: this terminal's), with the counts by verdict under it."""
     width = width or max(80, shutil.get_terminal_size((120, 24)).columns)
     table = Table(title="paper | 2012 log | ours (mean, 95% interval, seeds) | verdict", title_justify="left", show_lines=False)
-    for name in ("claim", "section", "paper", "2012 log", "ours", "scale", "verdict"):
+    table.add_column("claim", no_wrap=True)
+    for name in ("paper", "2012 log", "ours", "scale", "verdict"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(row.id, row.section, row.paper, row.log2012, *_ours_cells(row.ours), row.verdict)
+        table.add_row(row.id, row.paper, row.log2012, *_ours_cells(row.ours), row.verdict)
         for other in row.others:
-            table.add_row(f"  {other.ours.variant}", "", "", "", *_ours_cells(other.ours), other.verdict)
+            table.add_row("", "", "", *_ours_cells(other.ours), other.verdict)
     text = io.StringIO()
     Console(file=text, width=width, markup=False, highlight=False, emoji=False).print(table)
     return text.getvalue() + counts_text(rows) + "\n"
@@ -118,12 +119,24 @@ def missing_html(rows: list[Row]) -> str:
     return _html(["claim", "why it is not run", "command that would run it"], body)
 
 
+def targets_html() -> str:
+    """What each E and Q claim is measured by, and what would count as ``reproduced`` at the paper's scale, as an HTML table."""
+    body = []
+    for claim in claims():
+        for target in claim.targets:
+            unit = f" {target.unit}" if target.unit else ""
+            paper = "" if target.value is None else f"{target.value:g}{unit}"
+            direction = "" if target.null is None else f"{target.side} {target.null:g}"
+            row = [("number", target.quantity), ("paper", paper), ("direction", direction), ("reproduced", range_text(target.low, target.high))]
+            name = f'<span class="id">{html.escape(claim.id)}</span><span class="small">{html.escape(target.variant)}</span>'
+            body.append([(None, name), *((label, html.escape(text)) for label, text in row), (None, html.escape(claim.tolerance))])
+    return _html(["claim", "number that is measured", "paper", "direction", "reproduced, at the paper's scale", "why this range"], body)
+
+
 def chapters() -> set[str]:
     """The experiments that have a chapter in the book's table of contents."""
-    toc = yaml.safe_load((paths.BOOK / "_toc.yml").read_text(encoding="utf-8"))
-    parts = toc.get("parts", [toc])
-    found = [chapter["file"] for part in parts for chapter in part.get("chapters", [])]
-    return {name.removeprefix("experiments/") for name in found if name.startswith("experiments/")}
+    contents = (paths.BOOK / "_toc.yml").read_text(encoding="utf-8")
+    return set(re.findall(r"^ *- file: experiments/(\w+) *$", contents, flags=re.MULTILINE))
 
 
 def _place(row: Row) -> str:
@@ -131,7 +144,10 @@ def _place(row: Row) -> str:
 
 
 def _ours_cells(measurement: Measurement | None) -> tuple[str, str]:
-    return (ours_text(measurement), measurement.profile if measurement else "")
+    if measurement is None:
+        return "", ""
+    variant = f", {measurement.variant}" if measurement.variant else ""
+    return ours_text(measurement), f"{measurement.profile}{variant}"
 
 
 def _ours(row: Row | Other) -> str:

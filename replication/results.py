@@ -2,7 +2,7 @@
 
 ``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` (one line an epoch), ``summary.json`` and
 ``provenance.json``. The folder is moved into place whole, after the run has ended. While a run is under way, its checkpoints
-are in ``runs/<id>/``. The same recipe is never trained twice, and a changed recipe never finds an old result.
+and its log are in ``runs/<id>/``. The same recipe is never trained twice, and a changed recipe never finds an old result.
 """
 
 import fcntl
@@ -91,7 +91,8 @@ def run(task: Task) -> Run:
     with _locked(work, task.name):
         loader = training_loader(task.recipe)
         net = build(task.recipe, len(loader.store.index.classes))
-        outcome = train(task.recipe, net, loader, work, lambda line: print(f"{task.name}: {line}", flush=True))
+        with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
+            outcome = train(task.recipe, net, loader, work, lambda line: print(line, file=log))
         progress = outcome.progress
         last = progress.history[-1] if progress.history else {}
         summary = {
@@ -104,7 +105,15 @@ def run(task: Task) -> Run:
             "exact_error": last.get("exact_error"),
         }
         _write(task, progress.history, summary, provenance.describe(loader.store.index, task.recipe.seed, progress.seconds))
-    return load(task)
+    result = load(task)
+    print(f"trained {_line(result)}", flush=True)
+    return result
+
+
+def _line(result: Run) -> str:
+    summary = result.summary
+    error = "" if summary["running_error"] is None else f", training error {summary['running_error']:.1%}"
+    return f"{result.task.name}: {summary['epochs']} epochs{error}, {result.provenance['seconds']:.0f} s ({summary['ended']})"
 
 
 def _same_images(stored: Run) -> None:

@@ -78,7 +78,7 @@ def test_ratio_interval_covers_the_truth_95_times_in_100(spread_above, spread_be
         below = np.exp(spread_below * random.standard_normal(3))
         _, low, high = ratio_interval(above, below)
         covered += low <= 6 <= high
-    assert 0.925 <= covered / trials <= 0.99  # Welch's interval with three a group errs a little to the safe side
+    assert 0.925 <= covered / trials <= 0.985  # Welch's interval with three a group errs a little to the safe side
 
 
 def test_mean_interval_covers_the_truth_95_times_in_100():

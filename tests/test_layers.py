@@ -1,5 +1,10 @@
 """The layers of 2012 against their definitions, written as plain loops in float64."""
 
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -89,6 +94,24 @@ def test_runs_under_autocast():
         y.float().sum().backward()
     assert y.dtype == torch.bfloat16
     assert net[0].weight.grad.dtype == torch.float32
+
+
+def can_compile():
+    """Whether ``torch.compile`` finds what it needs for a CPU: a C++ compiler and Python's headers."""
+    return any(map(shutil.which, ("g++", "clang++"))) and Path(sysconfig.get_path("include"), "Python.h").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not can_compile(), reason="torch.compile cannot compile here")
+def test_the_compiled_form_gives_the_same_numbers():
+    x = activations(3, 12, 5, 5).to(memory_format=torch.channels_last)
+    g = activations(3, 12, 5, 5, seed=1)
+    found = []
+    for fused in (False, True):
+        leaf = x.clone().requires_grad_()
+        y = CrossMapNorm(5, **PAPER, fused=fused)(leaf)
+        y.backward(g)
+        found.append((y.detach(), leaf.grad))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
 
 
 def test_an_empty_batch_gives_an_empty_answer():

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from replication import paths
-from replication.data import download, synthetic
+from replication.data import download, ilsvrc, synthetic
 from replication.data.index import Index, index_cifar, index_folder
 from replication.errors import InputError
 from replication.recipe import Frozen
@@ -34,6 +34,14 @@ class Archive(Frozen):
     folder: str
 
 
+class Part(Frozen):
+    """One file that the user fetches with an account; ``part`` as in ``ilsvrc.prepare``, ``hash`` "" where none is published."""
+
+    part: str
+    file: str
+    hash: str = ""
+
+
 class Dataset(Frozen):
     """One entry of ``catalog.toml``."""
 
@@ -43,10 +51,14 @@ class Dataset(Frozen):
     how: str = ""
     forms: tuple[Form, ...] = ()
     archives: tuple[Archive, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def accepted(self) -> str:
         """The names that are looked for, as a phrase."""
-        return ", ".join([form.folder for form in self.forms] + [archive.file for archive in self.archives])
+        names = [form.folder for form in self.forms] + [archive.file for archive in self.archives]
+        if self.parts:
+            names.append("all of " + " + ".join(part.file for part in self.parts))
+        return ", ".join(names)
 
     def way(self) -> str:
         """How to get it, as a phrase."""
@@ -68,8 +80,7 @@ def open_index(name: str, split: str) -> Index:
     found = _locate(dataset) or _unpack_local(dataset)
     if found is None:
         raise InputError(
-            f"{name} is not in {paths.data()}: {dataset.way()}, or put one of these there: {dataset.accepted()} "
-            f"(REPLICATION_DATA names the folder)"
+            f"{name} is not in {paths.data()}: {dataset.way()}; accepted there: {dataset.accepted()} (REPLICATION_DATA names the folder)"
         )
     form, root = found
     if form.form in ("cifar-python", "cifar-binary"):
@@ -94,15 +105,18 @@ def listing() -> list[dict]:
     return rows
 
 
-def get(name: str, file: str | None = None) -> Path:
+def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
     """Download a data set from its official source into the data folder, check it, unpack it; the folder it lies in.
 
     ``file`` chooses among the archives of the source; the first by default. Nothing is downloaded when the folder is there already.
+    ILSVRC's files are not downloaded but looked for in ``source`` and the data folder, checked and unpacked; interrupted, it goes on.
     Without a network the InputError names the folder and file that would be accepted instead.
     """
     dataset = find(name)
     if name == "synthetic":
         return synthetic.ensure(_made())
+    if dataset.parts:
+        return _prepare_parts(dataset, source)
     if not dataset.archives:
         raise InputError(f"{name} cannot be downloaded: {dataset.how}, in {paths.data()} as {dataset.accepted()}")
     archive = dataset.archives[0]
@@ -117,6 +131,17 @@ def get(name: str, file: str | None = None) -> Path:
     instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
     path = download.download(archive.url, archive.hash, paths.data() / archive.file, instead)
     return download.unpack(path, archive.folder, paths.data())
+
+
+def _prepare_parts(dataset: Dataset, source: Path | None) -> Path:
+    places = [paths.data()] if source is None else [source, paths.data()]
+    files = {part: next((place / part.file for place in places if (place / part.file).is_file()), None) for part in dataset.parts}
+    missing = [part.file for part, path in files.items() if path is None]
+    if missing:
+        looked = " and ".join(map(str, places))
+        raise InputError(f"{dataset.name}: {', '.join(missing)} missing in {looked}; {dataset.how}")
+    parts = {part.part: (path, part.hash) for part, path in files.items()}
+    return ilsvrc.prepare(paths.data() / dataset.forms[0].folder, parts)
 
 
 def find(name: str) -> Dataset:

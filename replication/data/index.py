@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from replication.data import layouts, packed
+from replication.data import index_cache, layouts, packed
 from replication.errors import InputError
 
 
@@ -96,13 +96,22 @@ class Index:
 
 
 def index_folder(root: Path, split: str, name: str | None = None, form: str = "folder", note: str = "") -> Index:
-    """Index a tree of image files; see ``layouts.scan`` for the layouts. InputError if there is no such split or layout."""
+    """Index a tree of image files; see ``layouts.scan`` for the layouts. InputError if there is no such split or layout.
+
+    A large tree is listed once and kept in a small file until one of its folders changes.
+    """
+    name = name or f"folder-{root.name}"
+    cached = index_cache.load(root, split)
+    if cached is not None:
+        return Index(name=name, form=form, note=note, split=split, root=root, **cached)
     found = layouts.scan(root, split)
-    return build(name or f"folder-{root.name}", form, note, split, root, found)
+    index = build(name, form, note, split, root, found)
+    index_cache.save(index, found.stamps)
+    return index
 
 
 def index_cifar(root: Path, split: str, form: str, name: str = "cifar10", note: str = "") -> Index:
-    """Index CIFAR-10's original files, ``form`` "cifar-python" or "cifar-binary". Ids follow the files: batch 1's records, batch 2's, ..."""
+    """Index CIFAR-10's original files, ``form`` "cifar-python" or "cifar-binary". Ids follow the files and their records."""
     if split not in packed.PYTHON_FILES:
         raise InputError(f"CIFAR-10 has no split {split!r}: use train or test")
     found = layouts.Scan(packed.CLASSES)

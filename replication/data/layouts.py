@@ -5,12 +5,14 @@ the sorted list of class keys (wnid or folder name) of the *training* split, so 
 """
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from replication.data import devkit
 from replication.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp"})
@@ -27,25 +29,70 @@ class Scan:
     labels: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)  # bytes
     skipped: Counter[str] = field(default_factory=Counter)  # kind of entry -> how many
+    stamps: dict[str, int] = field(default_factory=dict)  # folders and tables that were read -> time of change, ns
 
     def add(self, path: str, label: int, size: int) -> None:
         self.paths.append(path)
         self.labels.append(label)
         self.sizes.append(size)
 
+    def list_folder(self, folder: Path) -> tuple[list[str], list[tuple[str, int]]]:
+        """Sorted sub-folder names, and sorted (name, bytes) of image files; the rest is counted in ``skipped``."""
+        self.stamps[str(folder)] = folder.stat().st_mtime_ns
+        folders, images = [], []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name in STRAY:
+                    self.skipped["stray"] += 1
+                elif name.startswith("."):
+                    self.skipped["hidden"] += 1
+                elif entry.is_dir():
+                    folders.append(name)
+                elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
+                    try:
+                        images.append((name, entry.stat().st_size))
+                    except FileNotFoundError:
+                        raise InputError(f"broken link: {entry.path}; restore what it points to, or remove it") from None
+                else:
+                    self.skipped["not an image"] += 1
+        return sorted(folders), sorted(images)
+
+    def read_table(self, path: Path) -> list[str]:
+        """The lines of a text file that are not empty."""
+        self.stamps[str(path)] = path.stat().st_mtime_ns
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
 
 def scan(root: Path, split: str) -> Scan:
     """List the images of ``split`` under ``root``.
 
-    Understood: ``<split>/<class>/<image>`` (ImageFolder, ILSVRC by wnid, the CIFAR-10 JPEG tree, Imagenette), and Tiny ImageNet's own
-    ``train/<wnid>/images/<image>`` with ``val/images/`` and ``val/val_annotations.txt``. Raises InputError for anything else, saying
-    what was found.
+    Understood: ``<split>/<class>/<image>`` (ImageFolder, ILSVRC by wnid, the CIFAR-10 JPEG tree, Imagenette); Tiny ImageNet's own
+    ``train/<wnid>/images/<image>`` with ``val/images/`` and ``val/val_annotations.txt``; ILSVRC's flat ``val/`` (and ``test/`` of 2010)
+    with the development kit beside it. Raises InputError for anything else, saying what was found.
     """
     folder = split_folder(root, split)
-    classes = None if split == "train" else _training_classes(root)
+    result = Scan(())
+    if split != "train":
+        result.classes = _training_classes(result, root)
     if (folder / "val_annotations.txt").is_file():
-        return _tiny_imagenet_val(root, folder, classes)
-    return _class_folders(root, folder, classes)
+        _tiny_imagenet_val(result, root, folder)
+        return result
+    folders, images = result.list_folder(folder)
+    if folders and images:
+        raise InputError(
+            f"unknown layout: {folder} holds {len(folders)} folders and {len(images)} images ({images[0][0]}, ...) side by side; "
+            f"put every image into its class folder"
+        )
+    if folders:
+        _class_folders(result, root, folder, folders)
+    elif images and split != "train" and images[0][0].startswith("ILSVRC"):
+        _ilsvrc_flat(result, root, folder, split, images)
+    else:
+        raise InputError(
+            f"unknown layout: {folder} has no class folders; found {_found(folder)}; expected {folder.name}/<class>/<image>.JPEG"
+        )
+    return result
 
 
 def split_folder(root: Path, split: str) -> Path:
@@ -63,61 +110,32 @@ def split_folder(root: Path, split: str) -> Path:
     )
 
 
-def list_folder(folder: Path, skipped: Counter[str]) -> tuple[list[str], list[tuple[str, int]]]:
-    """Sorted sub-folder names, and sorted (name, bytes) of image files; the rest is counted in ``skipped``."""
-    folders, images = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name in STRAY:
-                skipped["stray"] += 1
-            elif name.startswith("."):
-                skipped["hidden"] += 1
-            elif entry.is_dir():
-                folders.append(name)
-            elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
-                try:
-                    images.append((name, entry.stat().st_size))
-                except FileNotFoundError:
-                    raise InputError(f"broken link: {entry.path}; restore what it points to, or remove it") from None
-            else:
-                skipped["not an image"] += 1
-    return sorted(folders), sorted(images)
-
-
-def _training_classes(root: Path) -> tuple[str, ...] | None:
+def _training_classes(result: Scan, root: Path) -> tuple[str, ...]:
+    """Keys of the training split; empty if there is none."""
     if not (root / "train").is_dir():
-        return None
-    folders, _ = list_folder(root / "train", Counter())
-    return tuple(folders) or None
+        return ()
+    before = result.skipped.copy()
+    folders, _ = result.list_folder(root / "train")
+    result.skipped = before  # stray entries of another split are not this one's
+    return tuple(folders)
 
 
-def _class_folders(root: Path, folder: Path, classes: tuple[str, ...] | None) -> Scan:
-    skipped: Counter[str] = Counter()
-    folders, images = list_folder(folder, skipped)
-    if not folders:
-        raise InputError(f"unknown layout: {folder} has no class folders; found {_found(folder)}; expected {folder.name}/<class>/<image>.JPEG")
-    if images:
-        raise InputError(
-            f"unknown layout: {folder} holds {len(folders)} folders and {len(images)} images ({images[0][0]}, ...) side by side; "
-            f"put every image into its class folder"
-        )
-    if classes is not None and tuple(folders) != classes:
-        odd = sorted(set(folders) ^ set(classes))
+def _class_folders(result: Scan, root: Path, folder: Path, folders: list[str]) -> None:
+    if result.classes and tuple(folders) != result.classes:
+        odd = sorted(set(folders) ^ set(result.classes))
         raise InputError(
             f"the classes of {folder} are not those of {root / 'train'}: {len(odd)} are in only one of them ({', '.join(odd[:3])}, ...)"
         )
-    result = Scan(tuple(folders), skipped=skipped)
+    result.classes = tuple(folders)
     for label, key in enumerate(folders):
         _add_class(result, root, folder / key, label)
-    return result
 
 
 def _add_class(result: Scan, root: Path, folder: Path, label: int) -> None:
-    inner, images = list_folder(folder, result.skipped)
+    inner, images = result.list_folder(folder)
     if inner == ["images"] and not images:  # Tiny ImageNet: <wnid>/images/ beside <wnid>_boxes.txt
         folder = folder / "images"
-        inner, images = list_folder(folder, result.skipped)
+        inner, images = result.list_folder(folder)
     result.skipped["folder"] += len(inner)
     if not images:
         raise InputError(f"empty class: {folder} holds no image ({_found(folder)}); add images, or remove the folder from every split")
@@ -126,26 +144,48 @@ def _add_class(result: Scan, root: Path, folder: Path, label: int) -> None:
         result.add(f"{prefix}/{name}", label, size)
 
 
-def _tiny_imagenet_val(root: Path, folder: Path, classes: tuple[str, ...] | None) -> Scan:
+def _tiny_imagenet_val(result: Scan, root: Path, folder: Path) -> None:
     table = folder / "val_annotations.txt"  # image name, wnid, box; tab between
-    rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [line.split("\t") for line in result.read_table(table)]
     if any(len(row) < 2 for row in rows):
         raise InputError(f"{table}: expected lines of image name, wnid and box with tabs between them")
-    wnid = {row[0]: row[1] for row in rows}
-    keys = classes or tuple(sorted(set(wnid.values())))
-    result = Scan(keys)
-    _, images = list_folder(folder / "images", result.skipped)
-    label = {key: number for number, key in enumerate(keys)}
-    rows_found = []
+    _, images = result.list_folder(folder / "images")
+    _add_flat(result, root, folder / "images", images, {row[0]: row[1] for row in rows}, table)
+
+
+def _ilsvrc_flat(result: Scan, root: Path, folder: Path, split: str, images: list[tuple[str, int]]) -> None:
+    found = devkit.truth(root, split)
+    if found is None:
+        raise InputError(
+            f"{folder} holds {len(images)} images without class folders: put ILSVRC's development kit beside it "
+            f"({root / 'ILSVRC2012_devkit_t12'} or devkit-1.0), or sort the images into {folder.name}/<wnid>/"
+        )
+    table, wnids = found
+    result.read_table(table)
+    names = {}
+    for name, _ in images:
+        number = re.fullmatch(r"ILSVRC\d+_\w+_0*(\d+)\.JPEG", name)
+        if number and 1 <= int(number[1]) <= len(wnids):
+            names[name] = wnids[int(number[1]) - 1]
+    if len(images) != len(wnids):
+        raise InputError(f"{table} lists {len(wnids)} images but {folder} holds {len(images)}; unpack the archive again")
+    _add_flat(result, root, folder, images, names, table)
+
+
+def _add_flat(result: Scan, root: Path, folder: Path, images: list[tuple[str, int]], wnids: dict[str, str], table: Path) -> None:
+    """Images of one folder with their wnids by name, each exactly once."""
+    result.classes = result.classes or tuple(sorted(set(wnids.values())))
+    label = {key: number for number, key in enumerate(result.classes)}
+    rows = []
     for name, size in images:
-        if wnid.get(name) not in label:
-            raise InputError(f"{folder / 'images' / name} has no class: {table} and the folders of {root / 'train'} do not name one")
-        rows_found.append((label[wnid[name]], name, size))
-    if len(rows_found) != len(wnid):
-        raise InputError(f"{table} lists {len(wnid)} images but {folder / 'images'} holds {len(rows_found)}; unpack the archive again")
-    for number, name, size in sorted(rows_found):
-        result.add(f"{folder.name}/images/{name}", number, size)
-    return result
+        if wnids.get(name) not in label:
+            raise InputError(f"{folder / name} has no class: {table} and the folders of {root / 'train'} do not name one")
+        rows.append((label[wnids[name]], name, size))
+    if len(rows) != len(wnids):
+        raise InputError(f"{table} lists {len(wnids)} images but {folder} holds {len(rows)}; unpack the archive again")
+    prefix = folder.relative_to(root).as_posix()
+    for number, name, size in sorted(rows):
+        result.add(f"{prefix}/{name}", number, size)
 
 
 def _found(folder: Path) -> str:

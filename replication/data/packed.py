@@ -20,6 +20,10 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 PYTHON_FILES = {"train": tuple(f"data_batch_{n}" for n in range(1, 6)), "test": ("test_batch",)}
 BINARY_FILES = {split: tuple(f"{name}.bin" for name in names) for split, names in PYTHON_FILES.items()}
 SIDE = 32
+_DAMAGE = (  # what Python's unpickler raises on a damaged or hostile file
+    pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError, OverflowError, MemoryError,
+    RecursionError,
+)  # fmt: skip
 PIXELS = 3 * SIDE * SIDE  # 1024 red, then green, then blue, each row by row
 
 
@@ -63,7 +67,7 @@ def _binary(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _python(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         content = _Restricted(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    except Exception as error:  # a damaged pickle can fail in any way; whatever it is, the file is at fault
+    except _DAMAGE as error:
         raise InputError(f"{path} is refused: {_one_line(error)}; get CIFAR-10 from its official source again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no dictionary: not a CIFAR-10 python file")
@@ -108,7 +112,7 @@ def _reconstruct(*_arguments: object) -> _Array:
 
 
 class _Restricted(pickle.Unpickler):
-    _allowed = {  # noqa: RUF012
+    _allowed = {
         ("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # the official files, written by NumPy 1
         ("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # the same, written by NumPy 2
         ("numpy", "ndarray"): _Array,

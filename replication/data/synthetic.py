@@ -210,9 +210,12 @@ def _not_occluded(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, radius
 
 
 def _contrasting(rng: np.random.Generator, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """A colour that differs in brightness from what the object covers, lighter or darker with equal chance."""
-    behind = float(np.rint((image * inside).mean(dtype=np.float64) / max(inside.mean(dtype=np.float64), 1e-6) * 1000)) / 1000
+    """A colour that is lighter or darker than what the object covers."""
+    covered = np.rint(image[inside[..., 0] > 0.5] * np.float32(255)).astype(np.int64)  # whole numbers: a sum in any order is the same
+    behind = int(covered.sum()) / (255 * max(covered.size, 1))
     step = _uniform(rng, 0.25, 0.55) * (1 if rng.random() < 0.5 else -1)
+    if not 0 <= behind + step <= 1:
+        step = -step
     colour = _colour(rng)
     return colour - np.float32(float(colour.astype(np.float64).sum()) / 3) + np.float32(behind + step)
 

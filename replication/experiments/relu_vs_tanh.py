@@ -7,15 +7,16 @@ that are not reported; then the reporting seeds are run at that rate.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from replication import paths
 from replication.errors import InputError
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.paper import first_fault
 from replication.recipe import CifarNet, Data, Frozen, Recipe, Update
 from replication.results import Run, Task, Workers
 
@@ -32,7 +33,7 @@ class Settings(Frozen):
 
     profile: Profile
     data: str
-    count: int | None  # training images; None: all
+    count: int = Field(ge=0)  # training images; 0: all
     size: int
     batch: int = Field(ge=1)
     epochs: int = Field(ge=1)  # a run is stopped here, whatever its error
@@ -55,10 +56,35 @@ class Settings(Frozen):
 
     @field_validator("seeds")
     @classmethod
-    def _apart(cls, seeds: tuple[int, ...], info) -> tuple[int, ...]:  # noqa: ANN001
+    def _apart(cls, seeds: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         if set(seeds) & set(info.data.get("selection_seeds", ())):
             raise ValueError("the reporting seeds must not be selection seeds")
         return seeds
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def plan(settings: Settings) -> str:
+    """What will be run, in words."""
+    pairs = len(settings.regimes) * len(settings.activations)
+    return (
+        f"{pairs} combinations of {len(settings.regimes)} regimes and {len(settings.activations)} activations\n"
+        f"rate of each chosen on seeds {_list(settings.selection_seeds)}, by epochs to {settings.mark:.0%} training error\n"
+        f"rates of regime source2012: {_list(settings.rates_source2012)}\n"
+        f"rates of regime modern:     {_list(settings.rates_modern)}\n"
+        f"then {pairs * len(settings.seeds)} reporting runs, seeds {_list(settings.seeds)}, "
+        f"to {settings.stop_error:.0%} training error or {settings.epochs} epochs"
+    )
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 class Race(NamedTuple):
@@ -86,7 +112,7 @@ def recipe(settings: Settings, regime: str, activation: str, rate: float, seed: 
     """The recipe of one run. Selection runs stop at the mark; reporting runs go on to ``stop_error`` and measure the exact error too."""
     modern = regime == "modern"
     return Recipe(
-        data=Data(name=settings.data, count=settings.count, size=settings.size, scale=MODERN_SCALE if modern else 1.0),
+        data=Data(name=settings.data, count=settings.count or None, size=settings.size, scale=MODERN_SCALE if modern else 1.0),
         net=CifarNet(name=NET, activation=activation, init="fan_in" if modern else "source2012"),
         update=Update(rate=rate, bias_rate_factor=1.0 if modern else 2.0, weight_decay=0.0),
         batch=settings.batch,
@@ -141,7 +167,8 @@ def _race(settings: Settings, regime: str, activation: str, workers: Workers) ->
         reached = []
         for seed in settings.selection_seeds:
             name = f"select-{regime}-{activation}-rate{rate:g}-seed{seed}"
-            result = workers.run(Task(settings.profile, EXPERIMENT, name, recipe(settings, regime, activation, rate, seed, reporting=False, cap=cap)))
+            wanted = recipe(settings, regime, activation, rate, seed, reporting=False, cap=cap)
+            result = workers.run(Task(settings.profile, EXPERIMENT, name, wanted))
             epochs = _reached(result, settings.mark)
             reached.append(epochs)
             tried.append({"rate": rate, "seed": seed, "epochs": epochs, "cap": cap, "ended": result.summary["ended"], "run": result})
@@ -157,8 +184,8 @@ def _race(settings: Settings, regime: str, activation: str, workers: Workers) ->
 
     def report(seed: int) -> Run:
         name = f"{regime}-{activation}-rate{rate:g}-seed{seed}"
-        task = Task(settings.profile, EXPERIMENT, name, recipe(settings, regime, activation, rate, seed, reporting=True, cap=settings.epochs))
-        return workers.run(task)
+        wanted = recipe(settings, regime, activation, rate, seed, reporting=True, cap=settings.epochs)
+        return workers.run(Task(settings.profile, EXPERIMENT, name, wanted))
 
     runs = workers.chains(report, settings.seeds)
     return Race(regime, activation, rate, rate in (grid[0], grid[-1]), pd.DataFrame(tried), tuple(runs))

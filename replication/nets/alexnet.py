@@ -260,8 +260,9 @@ class TowerNet(nn.Module):
             return
         reason = ""
         if side == 224 and images.ndim == 4:
-            reason = " (ceil sizing makes 227 of 224, and make 227 of 224, and 11 x 11 kernels at stride 4 then give the paper's 55 x 55)"
-        raise InputError(f"the net was given images of shape {tuple(images.shape)}, and takes (N, 3, {side}, {side}){reason}; crop to {side}")
+            reason = " (conv1 adds 3 rows and columns of zeros to 224 and gives 55 x 55, as in the paper)"
+        given = tuple(images.shape)
+        raise InputError(f"the net was given images of shape {given} and takes (N, 3, {side}, {side}){reason}; crop to {side} x {side}")
 
 
 def alexnet(spec: AlexNet, generator: torch.Generator | None = None) -> TowerNet:

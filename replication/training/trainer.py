@@ -20,6 +20,7 @@ from replication.data.loader import Loader
 from replication.errors import InputError
 from replication.recipe import Recipe
 from replication.training import checkpoint
+from replication.training.allocator import keep_freed_memory
 from replication.training.interrupt import Interrupt
 from replication.training.sgd import PaperSGD
 
@@ -60,6 +61,7 @@ def train(
     Raises KeyboardInterrupt after a checkpoint when SIGINT or SIGTERM came, and InputError when the checkpoint in ``folder``
     belongs to another recipe or other data.
     """
+    keep_freed_memory()
     net.to(memory_format=torch.channels_last)
     optimiser = _optimiser(recipe, net)
     progress = _resume(recipe, net, optimiser, loader, folder, report)

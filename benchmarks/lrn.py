@@ -1,0 +1,108 @@
+"""Response normalisation: ours beside torch's ``LocalResponseNorm``, beside copying memory, and as a share of the training step.
+
+    python -m benchmarks.lrn [--device cpu] [--batch 64] [--json]
+
+Goals (design, section 6). CPU: both normalisations add at most 12% to the step. GPU: at least 0.7 of the rate at which memory can
+be copied, counting 10 bytes an element (half precision: read x, write y; read x and g, write dx), and 8 times torch's own speed.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks import timing
+from replication.nets.alexnet import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, TowerNet, alexnet
+from replication.nets.layers import CrossMapNorm
+from replication.recipe import AlexNet
+from replication.training.sgd import PaperSGD
+
+ACCESSES = 5  # of memory for each element, forward and backward, at the least
+
+
+def torchs(net: TowerNet) -> TowerNet:
+    """``net`` with torch's own normalisation, which divides alpha by size, in the place of ours."""
+    for tower in net.towers.values():
+        for name, module in list(tower.named_children()):
+            if isinstance(module, CrossMapNorm):
+                setattr(tower, name, nn.LocalResponseNorm(module.size, module.alpha * module.size, module.beta, module.k))
+    return net
+
+
+def training_step(net: nn.Module, batch: int, side: int, classes: int, device: torch.device, precision: torch.dtype) -> timing.Case:
+    """A function that runs one training step of ``net`` on data that is already in memory."""
+    net = net.to(device, memory_format=torch.channels_last).train()
+    optimiser = PaperSGD(net.parameters(), 1e-6)
+    images = 60 * torch.randn(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(classes, (batch,), device=device)
+
+    def step() -> None:
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = F.cross_entropy(net(images), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    return step
+
+
+def measure(device: torch.device, batch: int, width: float, count: int) -> dict[str, Any]:
+    """Times and ratios, on the layer alone (conv1's output, both towers) and within the step."""
+    precision = torch.float32 if device.type == "cpu" else torch.bfloat16
+    maps = max(1, round(48 * width))
+    x, g = (torch.randn(batch, maps, 55, 55, device=device, dtype=precision).contiguous(memory_format=torch.channels_last) for _ in "xg")
+    x = x.mul_(60).requires_grad_()
+
+    def both_ways(layer: nn.Module) -> timing.Case:
+        def case() -> None:
+            for _ in range(2):  # towers
+                x.grad = None
+                layer(x).backward(g)
+
+        return case
+
+    def copies() -> None:
+        for _ in range(2 * ACCESSES // 2):  # a copy is two accesses
+            x.detach().clone()
+
+    def whole(**changes: Any) -> TowerNet:
+        return alexnet(AlexNet(width=width, **changes))
+
+    def step(net: TowerNet) -> timing.Case:
+        return training_step(net, batch, 224, 1000, device, precision)
+
+    layers = timing.rounds(
+        {
+            "layer, ours": both_ways(CrossMapNorm(LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K)),
+            "layer, torch": both_ways(nn.LocalResponseNorm(LRN_SIZE, LRN_ALPHA * LRN_SIZE, LRN_BETA, LRN_K)),
+            "layer, copies of as many bytes": copies,
+        },
+        count,
+        device,
+    )
+    nets = {"step, none": whole(lrn=False), "step, ours": whole(), "step, torch": torchs(whole())}
+    seconds = layers | timing.rounds({name: step(net) for name, net in nets.items()}, count, device)
+    return {
+        "benchmark": "lrn",
+        "machine": timing.machine(device),
+        "settings": {"batch": batch, "width": width, "rounds": count, "precision": str(precision).removeprefix("torch.")},
+        "seconds": {name: timing.spread(values) for name, values in seconds.items()},
+        "ratios": {
+            "torch over ours, layer": timing.ratio(seconds, "layer, torch", "layer, ours"),
+            "copying over ours, layer": timing.ratio(seconds, "layer, copies of as many bytes", "layer, ours"),
+            "step with ours over without": timing.ratio(seconds, "step, ours", "step, none"),
+            "step with torch's over without": timing.ratio(seconds, "step, torch", "step, none"),
+        },
+    }
+
+
+def main() -> None:
+    options = timing.parser(__doc__.splitlines()[0]).parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    timing.show(measure(torch.device(options.device), options.batch, options.width, options.rounds), options.json)
+
+
+if __name__ == "__main__":
+    main()

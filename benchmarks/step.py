@@ -1,0 +1,76 @@
+"""The training step of the paper's net: beside a matrix product of the same run, and beside torchvision's AlexNet where it is installed.
+
+    python -m benchmarks.step [--device cpu] [--batch 64] [--json]
+
+Goals (design, section 6). CPU: at least 0.6 of the rate of a float32 matrix product. H100, batch 128: at least 4 times as fast as the
+same net in float32 with torch's normalisation. torchvision's net is the one of 2014 (no normalisation, 61.1 million parameters in one
+tower, 64 to 384 maps), so that ratio compares two nets and not two implementations of one.
+"""
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from benchmarks import timing
+from benchmarks.lrn import torchs, training_step
+from replication.nets.alexnet import alexnet
+from replication.nets.summary import summary
+from replication.recipe import AlexNet
+
+PRODUCT_SIDE = 2048  # of the square matrices multiplied
+
+
+def step_operations(spec: AlexNet, batch: int) -> float:
+    """Floating-point operations of a step's products: forward, gradient of weights, gradient of inputs, but none of the image."""
+    found = summary(spec)
+    conv1 = found.layers[0].multiply_adds
+    return 2.0 * batch * (3 * found.total.multiply_adds - conv1)
+
+
+def measure(device: torch.device, batch: int, width: float, count: int) -> dict[str, Any]:
+    """Times and ratios of a step on data that is in memory."""
+    fast = torch.float32 if device.type == "cpu" else torch.bfloat16
+    spec = AlexNet(width=width)
+    a, b = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, device=device, dtype=fast) for _ in "ab")
+
+    def step(net: torch.nn.Module, precision: torch.dtype = fast) -> timing.Case:
+        return training_step(net, batch, 224, 1000, device, precision)
+
+    cases = {
+        "matrix product": lambda: torch.mm(a, b),
+        "step, ours": step(alexnet(spec)),
+        "step, without normalisation": step(alexnet(AlexNet(width=width, lrn=False))),
+        "step, float32 and torch's normalisation": step(torchs(alexnet(spec)), torch.float32),
+    }
+    if find_spec("torchvision"):
+        from torchvision.models import alexnet as net_of_2014
+
+        cases["step, torchvision's AlexNet"] = step(net_of_2014(weights=None))
+    seconds = timing.rounds(cases, count, device)
+    operations, product = step_operations(spec, batch), 2.0 * PRODUCT_SIDE**3
+    pairs = zip(seconds["step, ours"], seconds["matrix product"], strict=True)
+    rates = [(operations / ours) / (product / multiplied) for ours, multiplied in pairs]
+    ratios = {"rate of ours over the matrix product's": timing.spread(rates)}
+    for name in cases:
+        if name.startswith("step, ") and name != "step, ours":
+            ratios[f"{name.removeprefix('step, ')}, over ours"] = timing.ratio(seconds, name, "step, ours")
+    return {
+        "benchmark": "step",
+        "machine": timing.machine(device),
+        "settings": {"batch": batch, "width": width, "rounds": count, "precision": str(fast).removeprefix("torch.")},
+        "seconds": {name: timing.spread(values) for name, values in seconds.items()},
+        "ratios": ratios,
+        "images_per_second": timing.spread([batch / value for value in seconds["step, ours"]]),
+    }
+
+
+def main() -> None:
+    options = timing.parser(__doc__.splitlines()[0]).parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    timing.show(measure(torch.device(options.device), options.batch, options.width, options.rounds), options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""How every benchmark here times: all cases in turn, round after round, so that what slows the machine slows all of them alike.
+
+Ratios are taken within a round and reported as median and range over the rounds; a time alone says little on a shared machine.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+ROUNDS = 5
+
+Case = Callable[[], object]
+
+
+def rounds(cases: dict[str, Case], count: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each case in each of ``count`` rounds, after one round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(count + 1):
+        for name, case in cases.items():
+            _finish(device)
+            start = time.perf_counter()
+            case()
+            _finish(device)
+            if number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and range."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def ratio(seconds: dict[str, list[float]], above: str, below: str) -> dict[str, float]:
+    """Time of one case over another's, round by round."""
+    return spread([a / b for a, b in zip(seconds[above], seconds[below], strict=True)])
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the numbers belong to."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options all benchmarks have."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
+    options.add_argument("--batch", type=int, default=64)
+    options.add_argument("--width", type=float, default=1.0, help="of the net; below 1 only to try the benchmark")
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    options.add_argument("--threads", type=int, default=None, help="CPU threads; default all cores")
+    options.add_argument("--json", action="store_true", help="print one JSON document")
+    return options
+
+
+def show(found: dict[str, Any], as_json: bool) -> None:
+    """Print a benchmark's result: one JSON document, or a table of times and of ratios with median and range."""
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    print(", ".join(f"{name} {value}" for name, value in (found["machine"] | found["settings"]).items()))
+    width = max(map(len, [*found["seconds"], *found["ratios"]]))
+    for name, value in found["seconds"].items():
+        print(f"{name:{width}}  {1e3 * value['median']:9.2f} ms  ({1e3 * value['low']:.2f} to {1e3 * value['high']:.2f})")
+    for name, value in found["ratios"].items():
+        print(f"{name:{width}}  {value['median']:9.3f}     ({value['low']:.3f} to {value['high']:.3f})")

@@ -1,0 +1,174 @@
+"""The commands. They parse, call and print; what they do is elsewhere.
+
+Standard output is the answer (with ``--json`` one JSON document), standard error everything else. Exit status: 0 done, 1 something
+failed or is unhealthy, 2 bad input, 3 training cannot go on, 130 interrupted (the same command goes on from there).
+"""
+
+import json
+import logging
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from replication.errors import InputError, TrainingError
+
+# typer carries click inside itself since 0.27 and used the package before; its public BadParameter is one in both
+UsageProblem: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+app = typer.Typer(
+    help="A replication of the AlexNet paper (Krizhevsky, Sutskever, Hinton 2012).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Data sets: what there is, how to get it, what is in it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Profile = Annotated[str, typer.Option(help="Scale: quick, laptop, gpu or paper.")]
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this machine; exit status 1 when something that is needed is wrong."""
+    from replication import doctor as examine
+
+    checks = examine.checks()
+    if as_json:
+        _print_json([vars(check) if not hasattr(check, "model_dump") else check.model_dump() for check in checks])
+    else:
+        for check in checks:
+            mark = "ok  " if check.ok else "BAD " if check.needed else "none"
+            print(f"{mark} {check.name}: {check.found}" + ("" if check.ok or not check.cure else f" -> {check.cure}"))
+    if not examine.healthy(checks):
+        raise typer.Exit(1)
+
+
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """The data sets of the catalog and where each was found."""
+    from replication.data import catalog
+
+    rows = catalog.listing()
+    if as_json:
+        return _print_json(rows)
+    for row in rows:
+        found = f"{row['form']} in {row['where']}" if row["form"] else f"not here; {row['how']}"
+        print(f"{row['name']:20} {found}" + (f" ({row['note']})" if row["form"] and row["note"] else ""))
+
+
+@data_app.command("get")
+def data_get(name: str) -> None:
+    """Download a data set from its official source, or make it, and print its folder."""
+    from replication.data import catalog
+
+    print(catalog.get(name))
+
+
+@data_app.command("index")
+def data_index(name: str, split: Annotated[str, typer.Option(help="train, val or test.")] = "train", as_json: Json = False) -> None:
+    """What one split of a data set holds. NAME is a name of the catalog, or folder:/path for a tree of your own."""
+    import numpy as np
+
+    from replication.data import catalog
+
+    index = catalog.open_index(name, split)
+    counts = np.bincount(index.labels, minlength=len(index.classes)).tolist()
+    facts = {
+        "name": index.name,
+        "form": index.form,
+        "note": index.note,
+        "split": index.split,
+        "root": str(index.root),
+        "images": len(index),
+        "classes": dict(zip(index.classes, counts, strict=True)),
+        "skipped": index.skipped,
+        "fingerprint": index.fingerprint,
+    }
+    if as_json:
+        return _print_json(facts)
+    sizes = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+    print(f"{index.name} {index.split}: {len(index):,} images, {len(index.classes)} classes of {sizes}, in {index.root}")
+    print(f"form {index.form}" + (f" ({index.note})" if index.note else "") + f", fingerprint {index.fingerprint}")
+    if index.skipped:
+        print("skipped: " + ", ".join(f"{count} {kind}" for kind, count in index.skipped.items()))
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(help="Experiments; none: every one.")] = None,
+    profile: Profile = "quick",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Training processes at a time; they share the cores.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="name=value: a parameter of the notebook.")] = None,
+    force: Annotated[bool, typer.Option(help="Execute the notebooks even if they are up to date; stored runs are still read.")] = False,
+) -> None:
+    """Execute experiments' notebooks. Runs that are stored are read, interrupted ones go on."""
+    from replication import publish
+
+    chosen = names or publish.experiments()
+    for name in chosen:  # every mistake is found before the first is started
+        publish.parameters(name, profile, changes or ())
+    for name in chosen:
+        if not force and not changes and publish.is_current(name, profile):
+            print(f"{name} ({profile}): up to date")
+            continue
+        print(f"{name} ({profile}): running", flush=True)
+        place = publish.execute(name, profile, changes or (), jobs, force)
+        print(f"{name} ({profile}): {place}", flush=True)
+
+
+@app.command()
+def claims(
+    profile: Annotated[str | None, typer.Option(help="A scale; none: the largest published one of each claim.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The ledger: what the paper says, what the 2012 logs say, what was measured here, and the verdict."""
+    from replication import ledger, ledger_tables
+
+    rows = ledger.ledger(profile)
+    print(ledger.rows_json(rows) if as_json else ledger_tables.rows_table(rows).rstrip())
+
+
+@app.command()
+def book(
+    profile: Annotated[str | None, typer.Option(help="quick: add the notebooks of your own quick run.")] = None,
+    force: Annotated[bool, typer.Option(help="Build it even if it is up to date.")] = False,
+) -> None:
+    """Build the book and print where to open it."""
+    from replication import publish
+
+    print(f"open {publish.build_book(profile, force)}")
+
+
+def main() -> None:
+    """The entry point: turns the errors that are made on purpose into one line and an exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for name in ("papermill.translators", "papermill.parameterize", "traitlets"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from replication.publish import NotebookError
+
+    try:
+        status = app(standalone_mode=False)
+    except typer.Abort:
+        status = 130
+    except UsageProblem as error:
+        status = _fail(error.format_message(), error.exit_code)
+    except InputError as error:
+        status = _fail(str(error), 2)
+    except TrainingError as error:
+        status = _fail(str(error), 3)
+    except NotebookError as error:
+        status = _fail(str(error), 1)
+    except KeyboardInterrupt:
+        status = _fail("interrupted; run the same command again, it goes on from there", 130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(line: str, status: int) -> int:
+    print(f"replication: {' '.join(line.split())}", file=sys.stderr)
+    return status
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,0 +1,85 @@
+"""What the processes of ``test_ranks`` run. Each program gets its place among the ranks and writes what it found."""
+
+import time
+
+import torch
+from torch.nn import functional as F
+
+from replication.errors import TrainingError
+from replication.nets.alexnet import alexnet, seed_masks
+from replication.nets.towers import load_towers
+from replication.recipe import AlexNet
+from replication.training import ranks as distributed
+from replication.training.sgd import PaperSGD
+
+SPEC = AlexNet(side=24, width=1 / 8, classes=5)
+BATCH, STEPS = 8, 5
+
+
+def make(dropout=True, seed=0):
+    return alexnet(SPEC.model_copy(update={"dropout": dropout}), torch.Generator().manual_seed(seed)).double()
+
+
+def batches():
+    generator = torch.Generator().manual_seed(7)
+    for _ in range(STEPS):
+        yield 60 * torch.randn(BATCH, 3, 24, 24, generator=generator).double(), torch.randint(5, (BATCH,), generator=generator)
+
+
+def train(net, part=slice(None), average=lambda: None):
+    """Five updates; returns the logits before each, and the gradients of the first."""
+    optimiser, logits, first = PaperSGD(net.parameters(), 0.01), [], None
+    for step, (images, labels) in enumerate(batches()):
+        seed_masks(net, seed=3, step=step)
+        answer = net(images[part])
+        optimiser.zero_grad()
+        F.cross_entropy(answer, labels[part]).backward()
+        average()
+        optimiser.step()
+        logits.append(answer.detach())
+        first = first or {name: p.grad.clone() for name, p in net.named_parameters()}
+    return torch.stack(logits), first, optimiser
+
+
+def training(ranks, dropout):
+    """Train this rank's tower, and bring weights, gradients and velocities together as a checkpoint would."""
+    net = distributed.on_ranks(make(dropout), ranks)
+    logits, first, optimiser = train(net, ranks.share(BATCH), lambda: distributed.average_gradients(net, ranks))
+    velocities = {name: optimiser.state[p]["velocity"] for name, p in net.named_parameters()}
+    gathered = [distributed.gather(named, net, ranks) for named in (net.state_dict(), first, velocities)]
+    return {"logits": logits, "weights": gathered[0], "gradients": gathered[1], "velocities": gathered[2]}
+
+
+def loading(ranks):
+    """The logits of a net whose weights came from another placement's checkpoint."""
+    net = distributed.on_ranks(make(seed=5), ranks)
+    load_towers(net, make(seed=6).state_dict())
+    with torch.no_grad():
+        return {"logits": net.eval()(next(batches())[0])}
+
+
+def losing(ranks, lost, how):
+    """Rank ``lost`` leaves or falls silent before the second step; the others report how they ended."""
+    net = distributed.on_ranks(make(), ranks)
+    start = time.monotonic()
+    try:
+        for step, (images, labels) in enumerate(batches()):
+            if step == 1 and ranks.rank == lost:
+                if how == "silent":
+                    time.sleep(600)
+                raise SystemExit(9)
+            F.cross_entropy(net(images[ranks.share(BATCH)]), labels[ranks.share(BATCH)]).backward()
+            distributed.average_gradients(net, ranks)
+    except TrainingError as error:
+        return {"error": str(error), "seconds": time.monotonic() - start}
+    return {"error": "", "seconds": 0.0}
+
+
+PROGRAMS = {"training": training, "loading": loading, "losing": losing}
+
+
+def run(program, rank, world, folder, timeout, arguments):
+    """Entry of a process."""
+    torch.set_num_threads(1)
+    ranks = distributed.join("cpu", f"file://{folder}/meet", timeout, rank=rank, world_size=world)
+    torch.save(PROGRAMS[program](ranks, **arguments), f"{folder}/{rank}.pt")
