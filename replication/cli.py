@@ -96,6 +96,22 @@ def data_index(name: str, split: Annotated[str, typer.Option(help="train, val or
 
 
 @app.command()
+def net(name: str, as_json: Json = False) -> None:
+    """Count a net, layer by layer: shapes, parameters, neurons, multiply-adds, bytes between the towers. For instance alexnet, 19pct."""
+    from replication.nets.alexnet import NAMED
+    from replication.nets.cifar import NETS
+    from replication.nets.summary import summary
+    from replication.recipe import CifarNet
+
+    if name not in NAMED and name not in NETS:
+        raise InputError(f"unknown net {name!r}; choose one of {', '.join([*NAMED, *NETS])}")
+    counted = summary(NAMED[name] if name in NAMED else CifarNet(name=name))
+    if as_json:
+        return _print_json({"name": name} | counted.dump())
+    print(counted.table())
+
+
+@app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(help="Experiments; none: every one.")] = None,
     profile: Profile = "quick",

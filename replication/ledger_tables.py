@@ -127,7 +127,8 @@ def targets_html() -> str:
             unit = f" {target.unit}" if target.unit else ""
             paper = "" if target.value is None else f"{target.value:g}{unit}"
             direction = "" if target.null is None else f"{target.side} {target.null:g}"
-            row = [("number", target.quantity), ("paper", paper), ("direction", direction), ("reproduced", range_text(target.low, target.high))]
+            wanted = range_text(target.low, target.high)
+            row = [("number", target.quantity), ("paper", paper), ("direction", direction), ("reproduced", wanted)]
             name = f'<span class="id">{html.escape(claim.id)}</span><span class="small">{html.escape(target.variant)}</span>'
             body.append([(None, name), *((label, html.escape(text)) for label, text in row), (None, html.escape(claim.tolerance))])
     return _html(["claim", "number that is measured", "paper", "direction", "reproduced, at the paper's scale", "why this range"], body)
