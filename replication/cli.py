@@ -160,7 +160,7 @@ def book(
 def main() -> None:
     """The entry point: turns the errors that are made on purpose into one line and an exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for name in ("papermill.translators", "papermill.parameterize", "traitlets"):
+    for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.WARNING)
     from replication.publish import NotebookError
 

@@ -7,6 +7,7 @@ of what it was made from, so that what is up to date is not made again.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import subprocess
@@ -113,6 +114,9 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     folder = paths.results() / profile / name
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{name}.{os.getpid()}.ipynb"
+    papermill_log = logging.getLogger("papermill")
+    before = papermill_log.level
+    papermill_log.setLevel(logging.INFO)  # what the cells print, as they print it
     try:
         papermill.execute_notebook(
             str(source(name)), str(unfinished), values, kernel_name=KERNEL, progress_bar=False, log_output=True, cwd=str(paths.ROOT)
@@ -127,6 +131,7 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
         unfinished.replace(failed)
         raise NotebookError(f"{name}, cell {error.exec_count}: {error.ename}: {_first_line(error.evalue)} (see {failed})") from error
     finally:
+        papermill_log.setLevel(before)
         unfinished.unlink(missing_ok=True)
     (folder / f"{name}.failed.ipynb").unlink(missing_ok=True)
     return place
