@@ -11,9 +11,8 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import pooch
 import requests
 from tqdm import tqdm
 
@@ -29,6 +28,8 @@ def download(url: str, known_hash: str, path: Path, instead: str) -> Path:
 
     ``instead`` is what the user may do without a network; it ends the InputError's line.
     """
+    import pooch  # here, because it loads tqdm's notebook bar, which warns in every notebook that only reads data
+
     fetcher = pooch.create(
         path.parent, base_url="", registry={path.name: known_hash}, urls={path.name: url}, retry_if_failed=RETRIES
     )
@@ -47,6 +48,8 @@ def download(url: str, known_hash: str, path: Path, instead: str) -> Path:
 
 def check_hash(path: Path, known_hash: str) -> None:
     """InputError unless the file has this hash."""
+    import pooch
+
     algorithm, _, value = known_hash.partition(":")
     if pooch.file_hash(str(path), alg=algorithm) != value:
         raise InputError(f"{path} does not have the published {known_hash}: damaged or incomplete; remove it and get it again")
@@ -98,7 +101,7 @@ def _write(name: str, content: BinaryIO | None, work: Path, archive: Path) -> No
         shutil.copyfileobj(content, file, CHUNK)
 
 
-def _resume(url: str, output_file: str, fetcher: pooch.Pooch) -> None:
+def _resume(url: str, output_file: str, fetcher: Any) -> None:
     """Pooch's downloader: go on from ``<file>.part`` if there is one, then move it to ``output_file`` for the hash check."""
     name = next(name for name in fetcher.registry if fetcher.get_url(name) == url)
     part = Path(fetcher.abspath) / f"{name}.part"

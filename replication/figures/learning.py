@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
 from replication.figures import PALETTE, PAPER, style
 
@@ -71,6 +71,8 @@ def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
                 axis.scatter(missed.index, missed["cap"], color=colour, marker="x", zorder=3)
             axis.set_title(REGIMES[regime], fontsize=10)
             axis.set(xscale="log", xlabel="learning rate", ylim=(0, None))
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.set_xticks(rates := sorted(set(selection.loc[selection["regime"] == regime, "rate"])), [f"{r:g}" for r in rates])
             axis.legend()
         axes[0, 0].set_ylabel(f"epochs to {mark:.0%}")
     return figure
