@@ -65,12 +65,5 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     }
 
 
-def main() -> None:
-    options = timing.parser(__doc__.splitlines()[0]).parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    timing.show(measure(torch.device(options.device), options.batch, options.width, options.rounds), options.json)
-
-
 if __name__ == "__main__":
-    main()
+    timing.main(__doc__.splitlines()[0], measure)

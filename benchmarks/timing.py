@@ -53,7 +53,15 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def main(description: str, measure: Callable[[torch.device, int, float, int], dict[str, Any]]) -> None:
+    """The command of one benchmark: read the options, ``measure(device, batch, width, rounds)``, show what it found."""
+    options = _parser(description).parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    show(measure(torch.device(options.device), options.batch, options.width, options.rounds), options.json)
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
     """The options all benchmarks have."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])

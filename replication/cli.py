@@ -36,7 +36,7 @@ def doctor(as_json: Json = False) -> None:
 
     checks = examine.checks()
     if as_json:
-        _print_json([vars(check) if not hasattr(check, "model_dump") else check.model_dump() for check in checks])
+        _print_json([vars(check) for check in checks])
     else:
         for check in checks:
             mark = "ok  " if check.ok else "BAD " if check.needed else "none"
@@ -130,7 +130,7 @@ def run(
             print(f"{name} ({profile}): up to date")
             continue
         print(f"{name} ({profile}): running", flush=True)
-        place = publish.execute(name, profile, changes or (), jobs, force)
+        place = publish.execute(name, profile, changes or (), jobs)
         print(f"{name} ({profile}): {place}", flush=True)
 
 

@@ -25,11 +25,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from replication import paths
 from replication.data import catalog
+from replication.doctor import KERNEL
 from replication.errors import InputError
 from replication.files import write_text
 from replication.measurement import FILE, PROFILES
 
-KERNEL = "python3"
 LAST = "claims"  # reads what all the others measured
 TYPES = {kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])}
 CODE = ("*.py", "*.toml")
@@ -97,8 +97,8 @@ def _check(name: str, key: str, value: Any, declared: dict[str, Any]) -> None:
         raise InputError(f"{name}: parameter {key} is {value!r}, and the notebook wants {kind}") from None
 
 
-def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | None = None, force: bool = False) -> Path:
-    """Execute one notebook at ``profile`` if it is not up to date, and return the executed notebook.
+def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | None = None) -> Path:
+    """Execute one notebook at ``profile``, and return the executed notebook. Whether it has to be is for ``is_current`` to say.
 
     With ``changes`` it is no longer the profile's published page, so it goes beside the results instead of into the book.
     Raises InputError before anything is started when a parameter, the kernel or the data set is missing; NotebookError when a cell fails.
@@ -106,8 +106,6 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     changes = tuple(changes)
     values = parameters(name, profile, changes)
     place = paths.results() / profile / name / f"{name}.ipynb" if changes else target(name, profile)
-    if not force and not changes and is_current(name, profile):
-        return place
     _preflight(name, profile, values)
     if jobs is not None and "jobs" in papermill.inspect_notebook(str(source(name))):
         values["jobs"] = jobs
