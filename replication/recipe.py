@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Frozen(BaseModel):
@@ -22,10 +22,28 @@ class Data(Frozen):
     """Which images, and what is done to them before the net."""
 
     name: str  # a name of the catalog
+    classes: int | tuple[str, ...] | None = None  # these only; a number: that many, evenly spaced in the sorted list; None: all
     count: int | None = Field(None, ge=1)  # this many training images, the same number of each class; None: all
+    validation: int = Field(0, ge=0)  # training images put aside for every decision, the same number of each class; not trained on
     size: int = Field(256, ge=8)  # side of the stored square image, section 2
+    files: Literal["raw", "encoded"] = "raw"  # read the stored pixels, or decode the data set's own files every time
+    unreadable: Literal["stop", "skip"] = "stop"  # a file that breaks during training: end the run, or leave it out and count it
     mean: Literal["image", "none"] = "image"  # what is subtracted: the training set's mean image, section 2
     scale: float = Field(1.0, gt=0)  # the images are multiplied by it after that; 1 keeps the paper's 0-255
+    crop: int | None = Field(None, ge=8)  # side of the square that the net sees, section 4.1; None: the whole stored image
+    augment: bool = False  # crops and flips at random while training, section 4.1; otherwise the central crop
+    colour: float = Field(0.0, ge=0)  # standard deviation of the colour multipliers, 0.1 in section 4.1; 0: none
+
+    @property
+    def side(self) -> int:
+        """Side of the square image that the net is given, pixels."""
+        return self.crop or self.size
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Data":
+        if self.side > self.size:
+            raise ValueError(f"a crop of {self.crop} does not fit into stored images of {self.size}")
+        return self
 
 
 class CifarNet(Frozen):
@@ -47,11 +65,13 @@ class AlexNet(Frozen):
     lrn: bool = True  # section 3.3
     pooling: Literal["overlapping", "non_overlapping"] = "overlapping"  # section 3.4: z = 3, s = 2, or z = s = 2
     dropout: bool = True  # section 4.2
+    ones: bool = True  # section 5: biases start at 1 in conv2, conv4, conv5 and the hidden fully-connected layers; False: at 0
     removed: Literal["conv2", "conv3", "conv4", "conv5"] | None = None  # section 7; the next layer reads what this one read
     sixth_conv: bool = False  # section 6, the nets of Fall 2009 and Fall 2011
     classes: int = Field(1000, ge=2)
     side: Literal[224, 56, 24] = 224  # of the input; 56 (crops of 64) and 24 (crops of 32) have a smaller first layer
     width: float = Field(1.0, gt=0, le=4)  # times the paper's number of maps and of hidden units
+    init: Literal["paper", "same_variance"] = "paper"  # section 5's deviations, or each times sqrt(the paper's fan-in / this layer's)
 
     @property
     def deviations(self) -> tuple[str, ...]:
@@ -61,6 +81,8 @@ class AlexNet(Frozen):
             found.append(f"The input is {self.side} x {self.side} instead of 224 x 224, with 5 x 5 kernels in conv1 instead of 11 x 11.")
         if self.width != 1:
             found.append(f"Maps and hidden units are {self.width:g} times the paper's.")
+        if self.init == "same_variance":
+            found.append("Initial weights are scaled so that each unit's input varies as in the paper's net, which has more inputs.")
         return tuple(found)
 
 
@@ -70,7 +92,43 @@ class Update(Frozen):
     rate: float = Field(gt=0)
     bias_rate_factor: float = Field(1.0, gt=0)  # the released files train biases at twice the weights' rate
     momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(0.0005, ge=0)  # on weights; biases have none
+    weight_decay: float = Field(0.0005, ge=0)  # on weights
+    decay_biases: bool = False  # and on biases: the paper does not say, the released code has none there
+    layer_rates: dict[str, Annotated[float, Field(ge=0)]] = {}  # times the rate, by layer ("fc8": 10); 0 freezes a layer
+
+
+class Constant(Frozen):
+    """One rate throughout."""
+
+    kind: Literal["constant"]
+
+
+class Plateau(Frozen):
+    """Section 5: divide the rate when the validation error stops improving at it; after the last drop has stopped helping, end."""
+
+    kind: Literal["plateau"]
+    drops: int = Field(3, ge=0)  # section 5
+    factor: float = Field(10.0, gt=1)  # section 5
+    patience: int = Field(ge=1)  # epochs without improvement; the paper's eye is not on record
+    threshold: float = Field(0.0, ge=0, lt=1)  # an error must be lower than the best so far by more than this, a fraction
+
+
+class Steps(Frozen):
+    """Drops after given epochs."""
+
+    kind: Literal["steps"]
+    after: tuple[int, ...]  # epochs complete when the rate drops
+    factor: float = Field(10.0, gt=1)
+
+
+class Timeline(Frozen):
+    """A logged run of 2012 (facts-2012, section 3), scaled from its length to this recipe's epochs."""
+
+    kind: Literal["timeline"]
+    name: Literal["145-2010", "145", "145-half", "147", "148", "150"] = "145-2010"
+
+
+Schedule = Annotated[Constant | Plateau | Steps | Timeline, Field(discriminator="kind")]
 
 
 class Recipe(Frozen):
@@ -79,11 +137,21 @@ class Recipe(Frozen):
     data: Data
     net: Annotated[CifarNet | AlexNet, Field(discriminator="family")]
     update: Update
-    batch: int = Field(128, ge=1)
+    schedule: Schedule = Constant(kind="constant")
+    batch: int = Field(128, ge=1)  # images an update, whatever the ranks and the parts
+    parts: int = Field(1, ge=1)  # forward and backward passes a minibatch is divided into, to save memory
     epochs: int = Field(ge=1)  # at most this many
     stop_error: float | None = Field(None, gt=0, lt=1)  # stop after the first epoch whose running training error is at most this
     exact_error: bool = False  # measure the error over the whole training set after each epoch too
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    deterministic: bool = False  # algorithms that give the same bits on a GPU too, where there are any
+    init_from: str | None = None  # where the weights start: the id of a run, or "file:" and the first 16 digits of a file's sha256
     seed: int = Field(0, ge=0)
+
+    @property
+    def fidelity(self) -> Literal["paper", "source2012"]:
+        """The paper's word or the released source's, where they differ. The CIFAR-10 nets are the source's, but draw crops per image."""
+        return self.net.fidelity if self.net.family == "alexnet" else "paper"
 
     @property
     def id(self) -> str:
@@ -92,3 +160,11 @@ class Recipe(Frozen):
         changed["net"]["family"] = self.net.family  # a default, but it tells the families apart
         text = json.dumps(changed, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        if self.batch % self.parts:
+            raise ValueError(f"a minibatch of {self.batch} does not divide into {self.parts} parts")
+        if self.schedule.kind == "plateau" and not self.data.validation:
+            raise ValueError("the plateau rule decides on validation images: set data.validation")
+        return self

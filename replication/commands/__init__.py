@@ -1,0 +1,1 @@
+"""The commands, one module a subject. They parse, call and print; what they do is elsewhere."""
