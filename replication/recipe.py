@@ -53,6 +53,7 @@ class CifarNet(Frozen):
     name: Literal["80sec", "19pct", "18pct", "conv-local-13pct", "conv-local-11pct"] = "19pct"
     activation: Literal["relu", "tanh", "logistic", "abs_tanh"] = "relu"
     init: Literal["source2012", "fan_in"] = "source2012"
+    norms: bool = True  # False: the same net without its response normalisations, section 3.3
 
 
 class AlexNet(Frozen):

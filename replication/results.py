@@ -1,8 +1,9 @@
 """Run folders: each training run's facts as small text files, found again by the hash of the run's recipe.
 
-``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` (one line an epoch), ``summary.json`` and
-``provenance.json``. The folder is moved into place whole, after the run has ended. While a run is under way, its checkpoints
-and its log are in ``runs/<id>/``. The same recipe is never trained twice, and a changed recipe never finds an old result.
+``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` (one line an epoch), ``summary.json``,
+``provenance.json``, and ``evaluation.json`` where the task asks for one. The folder is moved into place whole, after the run has
+ended. While a run is under way, its checkpoints and its log are in ``runs/<id>/``, and so are its weights afterwards. The same
+recipe is never trained twice, and a changed recipe never finds an old result.
 """
 
 import fcntl
@@ -10,33 +11,27 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
-import torch
 from pydantic import ValidationError
 
 from replication import paths, provenance
 from replication.data.loader import training_index, training_loader
-from replication.errors import InputError, TrainingError
+from replication.errors import InputError
 from replication.files import read_json, sync_folder, write_json, write_text
 from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.training.trainer import train
 
 LOCK_SECONDS = 10.0  # how long a run waits for another process that is just letting go of it
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
+EVALUATION = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -47,10 +42,15 @@ class Task:
     experiment: str
     name: str  # for readers of the folder; the id decides
     recipe: Recipe
+    evaluate: tuple[tuple[str, int], ...] = ()  # (split, views): what the trained net is asked; ("test", 10) is "test/10" in Run.evaluation
 
     @property
     def folder(self) -> Path:
         return paths.results() / self.profile / self.experiment / f"{self.name}-{self.recipe.id}"
+
+    def is_stored(self) -> bool:
+        """Whether the result is there with all that is asked of it, so that nothing has to be computed."""
+        return (stored := load(self)) is not None and not _unanswered(self, stored.evaluation)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Run:
     history: pd.DataFrame  # one row an epoch
     summary: dict[str, Any]
     provenance: dict[str, Any]
+    evaluation: dict[str, dict[str, Any]]  # "split/views" -> images, top1, top5 (errors, fractions), mistakes1, mistakes5
 
 
 def load(task: Task) -> Run | None:
@@ -74,7 +75,9 @@ def load(task: Task) -> Run | None:
     try:
         stored = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
         history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-        run = Run(task, pd.DataFrame(history), read_json(folder / "summary.json"), read_json(folder / "provenance.json"))
+        summary, origin = read_json(folder / "summary.json"), read_json(folder / "provenance.json")
+        evaluation = read_json(folder / EVALUATION) if (folder / EVALUATION).is_file() else {}
+        run = Run(task, pd.DataFrame(history), summary, origin, evaluation)
     except (ValueError, ValidationError) as error:
         raise InputError(f"{folder}: a file there is damaged ({type(error).__name__}); move the folder away to run it again") from error
     if stored != task.recipe:
@@ -83,31 +86,57 @@ def load(task: Task) -> Run | None:
 
 
 def run(task: Task) -> Run:
-    """The result of ``task``: read if it is there, else trained, from its last checkpoint if it has one."""
+    """The result of ``task``: read if it is there, else trained, from its last checkpoint if it has one; then evaluated as asked."""
     if (stored := load(task)) is not None:
         _same_images(stored)
-        return stored
+        return _evaluate(task, stored)
     work = paths.runs() / task.recipe.id
     with _locked(work, task.name):
-        loader = training_loader(task.recipe)
-        net = build(task.recipe, len(loader.store.index.classes))
-        with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
-            outcome = train(task.recipe, net, loader, work, lambda line: print(line, file=log))
-        progress = outcome.progress
-        last = progress.history[-1] if progress.history else {}
-        summary = {
-            "ended": progress.ended,
-            "epochs": progress.epoch,
-            "iterations": progress.epoch * loader.steps,
-            "iterations_per_epoch": loader.steps,
-            "parameters": sum(p.numel() for p in net.parameters()),
-            "running_error": last.get("running_error"),
-            "exact_error": last.get("exact_error"),
-        }
-        _write(task, progress.history, summary, provenance.describe(loader.store.index, task.recipe.seed, progress.seconds))
-    result = load(task)
-    print(f"trained {_line(result)}", flush=True)
-    return result
+        if (stored := load(task)) is None:  # else another worker ended it while this one waited
+            _train(task, work)
+            print(f"trained {_line(load(task))}", flush=True)
+    return _evaluate(task, load(task))
+
+
+def _train(task: Task, work: Path) -> None:
+    loader = training_loader(task.recipe)
+    net = build(task.recipe, len(loader.store.index.classes))
+    with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
+        outcome = train(task.recipe, net, loader, work, lambda line: print(line, file=log))
+    progress = outcome.progress
+    last = progress.history[-1] if progress.history else {}
+    summary = {
+        "ended": progress.ended,
+        "epochs": progress.epoch,
+        "iterations": progress.epoch * loader.steps,
+        "iterations_per_epoch": loader.steps,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "running_error": last.get("running_error"),
+        "exact_error": last.get("exact_error"),
+    }
+    _write(task, progress.history, summary, provenance.describe(loader.store.index, task.recipe.seed, progress.seconds))
+
+
+def _unanswered(task: Task, evaluation: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(split, views) for split, views in task.evaluate if f"{split}/{views}" not in evaluation]
+
+
+def _evaluate(task: Task, result: Run) -> Run:
+    """``result`` with every answer that ``task`` asks for; the new ones are added to its folder."""
+    if not (wanted := _unanswered(task, result.evaluation)):
+        return result
+    from replication.evaluation.metrics import errors
+    from replication.evaluation.probabilities import probabilities
+    from replication.training.weights import weights_path
+
+    if not weights_path(task.recipe.id).is_file():
+        raise InputError(
+            f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights are not in {paths.runs()}; "
+            "move the folder away to train it again"
+        )
+    found = {f"{split}/{views}": errors(probabilities(task.recipe, split, views)) for split, views in wanted}
+    write_json(task.folder / EVALUATION, result.evaluation | found)
+    return load(task)
 
 
 def _line(result: Run) -> str:
@@ -162,53 +191,3 @@ def _locked(folder: Path, name: str) -> Iterator[None]:
                     raise InputError(f"{folder}: another process is training {name}; wait for it or stop it") from None
                 time.sleep(0.2)
         yield
-
-
-class Workers:
-    """Runs tasks, ``jobs`` at a time: in this process when it is one, else in processes that share the cores evenly."""
-
-    def __init__(self, jobs: int = 1) -> None:
-        if jobs < 1:
-            raise InputError(f"jobs is {jobs}; it must be at least 1")
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        self._pool = (
-            None
-            if jobs == 1
-            else ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,))
-        )
-
-    def __enter__(self) -> "Workers":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def run(self, task: Task) -> Run:
-        """The result of one task, waited for."""
-        if not self._pool:
-            return run(task)
-        if task.folder.is_dir():
-            return run(task)  # only read
-        try:
-            return self._pool.submit(run, task).result()
-        except BrokenProcessPool as error:
-            raise TrainingError(f"{task.name}: a training process died; run the same command again, it goes on from there") from error
-
-    def chains(self, chain: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """``chain(item)`` for every item, each a sequence of dependent runs; the chains run side by side when there are several jobs."""
-        if not self._pool:
-            return [chain(item) for item in items]
-        with ThreadPoolExecutor(len(items)) as threads:  # they only wait; the work is in the pool's processes
-            return list(threads.map(chain, items))
-
-
-def _start_worker(threads: int) -> None:
-    torch.set_num_threads(threads)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    """End this process when the one that started it is gone, however that ended; its run goes on from the last checkpoint."""
-    connection.wait([parent_process().sentinel])
-    os._exit(1)

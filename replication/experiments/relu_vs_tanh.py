@@ -18,7 +18,8 @@ from replication.files import write_text
 from replication.measurement import Measurement, Profile, measured, write_measurements
 from replication.paper import first_fault
 from replication.recipe import CifarNet, Data, Frozen, Recipe, Update
-from replication.results import Run, Task, Workers
+from replication.results import Run, Task
+from replication.workers import Workers
 
 EXPERIMENT = "relu_vs_tanh"
 NET = "19pct"  # the only released net with four weight layers and no normalisation (facts-2012, section 5)
