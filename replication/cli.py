@@ -116,12 +116,17 @@ def run(
     names: Annotated[list[str] | None, typer.Argument(help="Experiments; none: every one.")] = None,
     profile: Profile = "quick",
     jobs: Annotated[int | None, typer.Option(min=1, help="Training processes at a time; they share the cores.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers train the runs.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="name=value: a parameter of the notebook.")] = None,
     force: Annotated[bool, typer.Option(help="Execute the notebooks even if they are up to date; stored runs are still read.")] = False,
 ) -> None:
     """Execute experiments' notebooks. Runs that are stored are read, interrupted ones go on."""
-    from replication import publish
+    import os
 
+    from replication import publish, workers
+
+    if scheduler is not None:
+        os.environ[workers.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     chosen = names or publish.experiments()
     for name in chosen:  # every mistake is found before the first is started
         publish.parameters(name, profile, changes or ())

@@ -8,7 +8,6 @@ recipe is never trained twice, and a changed recipe never finds an old result.
 
 import fcntl
 import json
-import os
 import shutil
 import tempfile
 import time

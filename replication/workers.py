@@ -42,14 +42,13 @@ class Workers:
         elif jobs > 1:
             threads = max(1, (os.cpu_count() or 1) // jobs)
             self._pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,))
+            self._stack.callback(self._pool.shutdown, wait=True, cancel_futures=True)
 
     def __enter__(self) -> "Workers":
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._stack:
-            if self._pool:
-                self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stack.close()
 
     def run(self, task: Task) -> Run:
         """The result of one task, waited for."""
