@@ -1,20 +1,22 @@
-"""95% confidence intervals over a handful of seeds: of a mean, and of a ratio of two independent groups.
+"""95% confidence intervals: of a mean and of a ratio of two groups over a handful of seeds, and of an error over many images.
 
 Student's t (1908) for a mean. For a ratio, Welch's interval (1947, with Satterthwaite's degrees of freedom, 1946) for the
 difference of the mean logarithms, which is the ratio of the geometric means: the log response ratio of Hedges, Gurevitch and
 Curtis (1999). Times and counts are positive, so the logarithm is defined; the interval is always finite and positive, and
 turning the ratio over turns its interval over. Fieller's interval for the ratio of arithmetic means has neither property: with
-three seeds it is often unbounded.
+three seeds it is often unbounded. For an error, Wilson's score interval (1927): it stays inside [0, 1] and has a width at 0 mistakes too.
 """
 
 import math
 from collections.abc import Sequence
 from functools import cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
 CONFIDENCE = 0.95
+NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)  # 1.960
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)  # Gauss-Legendre quadrature on [-1, 1]
 
 
@@ -54,6 +56,23 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float]) -
     freedom = 1 / sum(share**2 / (len(group) - 1) for share, group in zip(shares, (above, below), strict=True))
     half = student_t(freedom) * math.sqrt(error)
     return Interval(ratio, math.exp(middle - half), math.exp(middle + half))
+
+
+def paired_interval(firsts: Sequence[float], seconds: Sequence[float]) -> Interval:
+    """Mean of ``firsts - seconds`` and its Student t interval; the k-th of each come from the same seed and draws."""
+    if len(firsts) != len(seconds):
+        raise ValueError(f"{len(firsts)} and {len(seconds)} values do not make pairs")
+    return mean_interval(_numbers(firsts) - _numbers(seconds))
+
+
+def wilson(mistakes: int, images: int) -> Interval:
+    """The error ``mistakes / images`` and its Wilson interval, which stays inside [0, 1] and has a width at 0 mistakes too."""
+    if not 0 <= mistakes <= images or images < 1:
+        raise ValueError(f"{mistakes} mistakes of {images} images")
+    error, square = mistakes / images, NORMAL**2
+    middle = (error + square / (2 * images)) / (1 + square / images)
+    half = NORMAL / (1 + square / images) * math.sqrt(error * (1 - error) / images + square / (4 * images**2))
+    return Interval(error, min(error, max(0.0, middle - half)), max(error, min(1.0, middle + half)))
 
 
 @cache

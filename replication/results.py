@@ -1,9 +1,9 @@
 """Run folders: each training run's facts as small text files, found again by the hash of the run's recipe.
 
-``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` (one line an epoch), ``summary.json``,
-``provenance.json``, and ``evaluation.json`` where the task asks for one. The folder is moved into place whole, after the run has
-ended. While a run is under way, its checkpoints and its log are in ``runs/<id>/``, and so are its weights afterwards. The same
-recipe is never trained twice, and a changed recipe never finds an old result.
+``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` and ``timings.jsonl`` (one line an epoch),
+``summary.json``, ``provenance.json``, and ``evaluation.json`` where the task asks for one. The folder is moved into place whole,
+after the run has ended. While a run is under way, its checkpoints and its log are in ``runs/<id>/``, and so are its weights
+afterwards. The same recipe is never trained twice, and a changed recipe never finds an old result.
 """
 
 import fcntl
@@ -21,15 +21,19 @@ import pandas as pd
 from pydantic import ValidationError
 
 from replication import paths, provenance
-from replication.data.loader import training_index, training_loader
+from replication.data.loader import open_loaders, training_index
 from replication.errors import InputError
+from replication.evaluation.metrics import errors
+from replication.evaluation.probabilities import probabilities
 from replication.files import read_json, sync_folder, write_json, write_text
 from replication.nets.build import build
 from replication.recipe import Recipe
-from replication.training.trainer import train
+from replication.training.trainer import Progress, train
+from replication.training.weights import weights_path
 
 LOCK_SECONDS = 10.0  # how long a run waits for another process that is just letting go of it
 FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
+TIMINGS = "timings.jsonl"  # how long each epoch took; not there in runs of before it was kept
 EVALUATION = "evaluation.json"
 
 
@@ -98,10 +102,14 @@ def run(task: Task) -> Run:
 
 
 def _train(task: Task, work: Path) -> None:
-    loader = training_loader(task.recipe)
-    net = build(task.recipe, len(loader.store.index.classes))
-    with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
-        outcome = train(task.recipe, net, loader, work, lambda line: print(line, file=log))
+    loaders = open_loaders(task.recipe)
+    loader = loaders.training
+    net = build(task.recipe, len(loader.classes))
+    try:
+        with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
+            outcome = train(task.recipe, net, loaders, work, lambda line: print(line, file=log))
+    finally:
+        loaders.close()
     progress = outcome.progress
     last = progress.history[-1] if progress.history else {}
     summary = {
@@ -112,8 +120,9 @@ def _train(task: Task, work: Path) -> None:
         "parameters": sum(p.numel() for p in net.parameters()),
         "running_error": last.get("running_error"),
         "exact_error": last.get("exact_error"),
+        "validation_error": last.get("validation_error"),
     }
-    _write(task, progress.history, summary, provenance.describe(loader.store.index, task.recipe.seed, progress.seconds))
+    _write(task, progress, summary, provenance.describe(loader.index, task.recipe.seed, progress.seconds))
 
 
 def _unanswered(task: Task, evaluation: dict[str, Any]) -> list[tuple[str, int]]:
@@ -124,10 +133,6 @@ def _evaluate(task: Task, result: Run) -> Run:
     """``result`` with every answer that ``task`` asks for; the new ones are added to its folder."""
     if not (wanted := _unanswered(task, result.evaluation)):
         return result
-    from replication.evaluation.metrics import errors
-    from replication.evaluation.probabilities import probabilities
-    from replication.training.weights import weights_path
-
     if not weights_path(task.recipe.id).is_file():
         raise InputError(
             f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights are not in {paths.runs()}; "
@@ -159,13 +164,14 @@ def _same_images(stored: Run) -> None:
         )
 
 
-def _write(task: Task, history: list[dict[str, Any]], summary: dict[str, Any], origin: dict[str, Any]) -> None:
+def _write(task: Task, progress: Progress, summary: dict[str, Any], origin: dict[str, Any]) -> None:
     task.folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=task.folder.parent, prefix=f".{task.folder.name}."))
     try:
         unfinished.chmod(0o755)
         write_json(unfinished / "recipe.json", task.recipe.model_dump(mode="json"))
-        write_text(unfinished / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in history))
+        for name, rows in (("metrics.jsonl", progress.history), (TIMINGS, progress.timings)):
+            write_text(unfinished / name, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
         write_json(unfinished / "summary.json", summary)
         write_json(unfinished / "provenance.json", origin)
         unfinished.rename(task.folder)

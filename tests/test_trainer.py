@@ -14,9 +14,10 @@ import torch
 
 from replication import results
 from replication.data.index import index_folder
-from replication.data.loader import Loader
+from replication.data.loader import Loader, Loaders
 from replication.data.order import order
-from replication.data.statistics import mean_image
+from replication.data.raw import Transform
+from replication.data.statistics import Statistics, mean_image
 from replication.data.store import Store, reduce
 from replication.errors import InputError
 from replication.nets.build import build
@@ -44,11 +45,16 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> Loader:
         for number in range(10):
             Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(root / "train" / key / f"{number}.jpg")
     images = draws.integers(0, 256, (30, 32, 32, 3), np.uint8)
-    return Loader(Store(index_folder(root, "train"), images, 32), mean_image(images), 1 / 64, RECIPE.seed, RECIPE.batch)
+    return _loader(RECIPE, Store(index_folder(root, "train"), images, 32))
 
 
-def _train(loader: Loader, folder: Path, **options: float) -> Outcome:
-    return train(RECIPE, build(RECIPE, 3), loader, folder, lambda line: None, **options)
+def _loader(recipe: Recipe, store: Store) -> Loader:
+    found = Statistics(mean_image(store.images), np.zeros(3), np.eye(3), np.ones(3), np.eye(3), len(store.images), 32, "")
+    return Loader(recipe, store, np.arange(len(store.images)), Transform(recipe, found))
+
+
+def _train(loader: Loader, folder: Path, recipe: Recipe = RECIPE, **options: float) -> Outcome:
+    return train(recipe, build(recipe, 3), Loaders(loader, None, None), folder, lambda line: None, **options)
 
 
 def test_a_run_that_was_stopped_at_any_step_ends_in_the_same_bits(loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,24 +89,24 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used(tmp_path
 def test_a_checkpoint_of_another_recipe_is_refused(loader: Loader, tmp_path: Path) -> None:
     _train(loader, tmp_path)
     with pytest.raises(InputError, match="another recipe"):
-        train(RECIPE.model_copy(update={"seed": 5}), build(RECIPE, 3), loader, tmp_path, lambda line: None)
+        _train(loader, tmp_path, RECIPE.model_copy(update={"seed": 5}))
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(loader: Loader, tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"update": Update(rate=1e30, weight_decay=0.0)})
-    assert train(recipe, build(recipe, 3), loader, tmp_path, lambda line: None).progress.ended == "diverged"
+    assert _train(loader, tmp_path, recipe).progress.ended == "diverged"
 
 
 def test_an_epoch_visits_each_image_at_most_once_and_evaluation_each_exactly_once(loader: Loader) -> None:
     seen = torch.cat([batch.ids for batch in loader.epoch(0)]).tolist()
     assert len(seen) == len(set(seen)) == 24  # 30 images, the partial batch of 6 dropped
-    assert sorted(torch.cat([batch.ids for batch in loader.once(7)]).tolist()) == list(range(30))
+    assert sorted(torch.cat([batch.ids for batch in loader.once(batch=7)]).tolist()) == list(range(30))
     assert not np.array_equal(order(0, 0, 100), order(0, 1, 100)) and not np.array_equal(order(0, 0, 100), order(1, 0, 100))
 
 
 def test_the_mean_image_comes_out_as_zeros(loader: Loader) -> None:
     images = np.full((4, 32, 32, 3), 77, np.uint8)
-    same = Loader(Store(loader.store.index.take(range(4)), images, 32), mean_image(images), 1.0, 0, 4)
+    same = _loader(RECIPE, Store(loader.index.take(range(4)), images, 32))
     assert not next(same.once()).images.any()
 
 

@@ -8,6 +8,7 @@ run on one device, on two, or on two ranks (``nets.towers``), under the same par
 Where the paper and the released source of 2012 differ, ``fidelity`` says which of them is built (facts-2012, sections 1 and 8).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +27,9 @@ CNORM_SIZE, CNORM_ALPHA, CNORM_BETA, CNORM_K = 5, 1e-3 / 25, 0.75, 1.0  # layers
 KEEP = 0.5  # section 4.2
 STD = 0.01  # section 5, of all initial weights
 SOURCE_STD = 0.03  # layer-params-145-2010.cfg, in conv3, conv4, conv5 (and conv6 of net 146)
+
+# Inputs of one unit of each layer in the paper's two-tower net, for ``init: same_variance`` (conv6 as in net 146)
+FAN_IN = {"conv1": 363, "conv2": 1200, "conv3": 2304, "conv4": 1728, "conv5": 1728, "conv6": 2304, "fc6": 9216, "fc7": 4096, "fc8": 4096}
 
 
 class Stem(NamedTuple):
@@ -72,20 +76,26 @@ class Dropout(nn.Module):
     """
 
     seed: int | None = None
+    first, total = 0, 0  # of a minibatch of ``total`` images, the next forward pass sees those from ``first`` on; 0: it sees all
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x * KEEP
         generator = None if self.seed is None else torch.Generator(x.device).manual_seed(self.seed)
-        return x * (torch.rand(x.shape, generator=generator, device=x.device) < KEEP)
+        uniform = torch.rand((self.total or len(x), *x.shape[1:]), generator=generator, device=x.device)
+        return x * (uniform[self.first : self.first + len(x)] < KEEP)
 
 
-def seed_masks(net: nn.Module, seed: int, step: int, replica: int = 0) -> None:
-    """Make every dropout mask of the next forward pass a function of (seed, step, replica) and of the layer it is in."""
+def seed_masks(net: nn.Module, seed: int, step: int, first: int = 0, total: int = 0) -> None:
+    """Make every dropout mask of the next forward pass a function of (seed, step), of the layer and of the image's place in the minibatch.
+
+    A pass that sees only part of the minibatch, one of several parts or a data-parallel copy's share, says where its part begins
+    (``first``) in how many images (``total``): the masks are then those of one pass over all of them.
+    """
     for name, module in net.named_modules():
         if isinstance(module, Dropout):
-            words = [seed, step, replica, *name.encode()]
-            module.seed = _mix(words)
+            module.seed = _mix([seed, step, *name.encode()])
+            module.first, module.total = first, total
 
 
 def _mix(words: list[int]) -> int:
@@ -139,7 +149,7 @@ class Tower(nn.Module):
         self._full("fc7", "drop7")
         self._cross()
         if index == 0:
-            self._add("fc8", _weighted(nn.Linear(self._maps, spec.classes), STD, 0))
+            self._weighted("fc8", nn.Linear(self._maps, spec.classes), STD, 0)
 
     @property
     def device(self) -> torch.device:
@@ -164,6 +174,13 @@ class Tower(nn.Module):
         self.add_module(name, module)
         self.stages[-1].append(name)
 
+    def _weighted(self, name: str, module: nn.Conv2d | nn.Linear, std: float, bias: float) -> None:
+        """Add a layer with weights, and note what they start as."""
+        if self.spec.init == "same_variance":
+            std *= math.sqrt(FAN_IN[name] / module.weight[0].numel())
+        module.initial = Initial(std, bias if self.spec.ones else 0)
+        self._add(name, module)
+
     def _cross(self) -> None:
         """From here on the layers read both towers."""
         self.stages.append([])
@@ -175,7 +192,7 @@ class Tower(nn.Module):
         if name == self.spec.removed:
             return
         maps = self._scaled(maps)
-        self._add(name, _weighted(nn.Conv2d(self._maps, maps, kernel, stride, padding), std, bias))
+        self._weighted(name, nn.Conv2d(self._maps, maps, kernel, stride, padding), std, bias)
         self._maps, self._side = maps, ceil_size(self._side, kernel, stride, padding)
         if activation:
             self._activation(name)
@@ -195,7 +212,7 @@ class Tower(nn.Module):
 
     def _full(self, name: str, dropout: str) -> None:
         units = self._scaled(4096 // self.spec.towers)
-        self._add(name, _weighted(nn.Linear(self._maps, units), STD, 1))
+        self._weighted(name, nn.Linear(self._maps, units), STD, 1)
         self._activation(name)
         if self.spec.dropout:
             self._add(dropout, Dropout())
@@ -205,11 +222,6 @@ class Tower(nn.Module):
 class Initial(NamedTuple):
     std: float
     bias: float
-
-
-def _weighted(module: nn.Conv2d | nn.Linear, std: float, bias: float) -> nn.Module:
-    module.initial = Initial(std, bias)
-    return module
 
 
 Parts = dict[int, Tensor]  # the activations of the towers that this process holds, by the tower's number

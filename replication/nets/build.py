@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from replication.errors import InputError
+from replication.nets.alexnet import alexnet
 from replication.nets.cifar import cifar_net
 from replication.recipe import Recipe
 
@@ -10,4 +12,9 @@ from replication.recipe import Recipe
 def build(recipe: Recipe, classes: int) -> nn.Module:
     """The recipe's net for ``classes`` classes, its weights drawn from the recipe's seed alone."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    return cifar_net(recipe.net, classes, recipe.data.size, generator)
+    side = recipe.data.side
+    if recipe.net.family == "cifar":
+        return cifar_net(recipe.net, classes, side, generator)
+    if recipe.net.side != side:
+        raise InputError(f"the net takes images of {recipe.net.side} and the data gives {side}: set data.crop to {recipe.net.side}")
+    return alexnet(recipe.net.model_copy(update={"classes": classes}), generator)

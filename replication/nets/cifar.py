@@ -95,7 +95,7 @@ def cifar_net(spec: CifarNet, classes: int = 10, side: int | None = None, genera
 
     ``side`` defaults to the released input side (32, or 24 for the conv-local nets). ``generator`` draws the weights.
     """
-    layers = NETS[spec.name]
+    layers = tuple(layer for layer in NETS[spec.name] if spec.norms or not isinstance(layer, Norm))
     side = SIDE[spec.name] if side is None else side
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     channels, features = 3, 0

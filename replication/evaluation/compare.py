@@ -1,0 +1,69 @@
+"""Two nets compared on the same images, and two variants over seeds.
+
+On the same images a difference of errors rests on the *discordant* images alone, those that exactly one net gets wrong. McNemar's
+exact test (1947) asks whether they fall to both sides alike. The paired bootstrap (Efron, 1979) gives the interval of the difference:
+resampling N images with replacement draws the numbers of the two discordant kinds from a multinomial distribution, so it is
+sampled as such, without touching an image. It speaks of the images; another seed may give another difference, which is what
+``over_seeds`` is for.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from replication.evaluation.ensemble import align
+from replication.evaluation.metrics import mistakes
+from replication.evaluation.predictions import Predictions
+from replication.intervals import CONFIDENCE, Interval, paired_interval
+
+RESAMPLES = 20_000  # the ends of the interval then vary by about 1% of its width
+
+
+class Comparison(NamedTuple):
+    """Top-k mistakes of two nets on the same images."""
+
+    images: int
+    first_only: int  # images that only the first net gets wrong
+    second_only: int
+    both: int
+    difference: float  # the first net's error minus the second's
+    low: float  # 95% interval of it, paired bootstrap
+    high: float
+    p_value: float  # McNemar's exact test, two-sided
+
+
+def compare(first: Predictions, second: Predictions, k: int = 1, seed: int = 0) -> Comparison:
+    """The two nets' top-``k`` mistakes, image by image. InputError unless they are of the same images and classes.
+
+    With no discordant image the interval has no width, which says only that these images cannot tell the nets apart.
+    """
+    first, second = align([first, second])
+    a, b = (mistakes(one.p, one.labels, k) for one in (first, second))
+    images, first_only, second_only, both = len(a), int((a & ~b).sum()), int((b & ~a).sum()), int((a & b).sum())
+    low, high = _bootstrap(images, first_only, second_only, seed)
+    difference = (first_only - second_only) / images
+    return Comparison(images, first_only, second_only, both, difference, low, high, mcnemar(first_only, second_only))
+
+
+def over_seeds(firsts: Sequence[float], seconds: Sequence[float]) -> Interval:
+    """Mean of the paired differences ``firsts - seconds`` of errors, seed by seed, with its Student t interval."""
+    return paired_interval(firsts, seconds)
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Probability, were both kinds of discordant image equally likely, of a split at least as uneven as this one."""
+    n = first_only + second_only
+    fewer = np.arange(min(first_only, second_only) + 1)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # of the factorials of 0 to n
+    tail = np.exp(logs[n] - logs[fewer] - logs[n - fewer] - n * math.log(2)).sum()
+    return min(1.0, 2 * float(tail))
+
+
+def _bootstrap(images: int, first_only: int, second_only: int, seed: int) -> tuple[float, float]:
+    shares = np.array([first_only, second_only, images - first_only - second_only]) / images
+    drawn = np.random.default_rng(seed).multinomial(images, shares, size=RESAMPLES)
+    differences = (drawn[:, 0] - drawn[:, 1]) / images
+    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)

@@ -1,0 +1,159 @@
+"""Section 4.2: is halving every unit at test time close to averaging the nets that dropout samples?
+
+The paper: "we use all the neurons but multiply their outputs by 0.5, which is a reasonable approximation to taking the geometric mean
+of the predictive distributions produced by the exponentially-many dropout networks." Here M masks are drawn for each image, and the
+halved net's softmax is compared with the renormalised geometric mean, and the arithmetic mean, of the M softmaxes. For one hidden
+layer under a softmax the geometric mean over *all* masks equals the halved net exactly; a second hidden layer is what makes it
+approximate.
+
+Two numbers give a distance its scale: between the means of two halves of the masks (M/2 each, independent; twice the sampling error of
+the whole mean), below which nothing can be seen, and between one masked net and the halved net.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from replication.data.loader import evaluation_loader
+from replication.errors import InputError
+from replication.evaluation.trained import trained_net
+from replication.nets.alexnet import Dropout, Parts, TowerNet, seed_masks
+from replication.recipe import Recipe
+
+MASKS = 1000
+IMAGES = 64  # at a time through the convolutional layers
+ROWS = 8192  # rows of fully-connected activations at a time: 128 MB a layer at the paper's width
+
+
+class Distance(NamedTuple):
+    """Between two distributions over the classes, mean over images."""
+
+    total_variation: float  # half the sum of absolute differences, 0 to 1
+    kl: float  # Kullback-Leibler divergence, nats, from the first distribution to the second
+
+
+class DropoutAverage(NamedTuple):
+    images: int
+    masks: int  # for each image
+    geometric: Distance  # from the renormalised geometric mean of the masked nets to the halved net
+    arithmetic: Distance  # from their arithmetic mean to the halved net
+    geometric_floor: Distance  # between the geometric means of two independent halves of the masks
+    arithmetic_floor: Distance
+    single: Distance  # from one masked net to the halved net, mean over masks
+
+
+def dropout_average(
+    recipe: Recipe, split: str = "test", images: int = 256, masks: int = MASKS, seed: int = 0, device: str = "cpu"
+) -> DropoutAverage:
+    """The distances for the trained net of ``recipe`` on ``images`` images evenly spaced in ``split``; on all, if it has fewer."""
+    loader = evaluation_loader(recipe, split, device)
+    try:
+        net = trained_net(recipe, loader.classes, device)
+        count = min(images, len(loader))
+        wanted = torch.arange(count) * len(loader) // count
+        chosen, place = [], 0
+        for batch in loader.once():
+            rows = wanted[(wanted >= place) & (wanted < place + len(batch.ids))] - place
+            chosen.append(batch.images[rows.to(batch.images.device)])
+            place += len(batch.ids)
+    finally:
+        loader.close()
+    return distances(net, torch.cat(chosen), masks, seed)
+
+
+def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0) -> DropoutAverage:
+    """The distances for ``net`` on images (N, 3, side, side); ``masks`` even. InputError for a net without dropout."""
+    dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
+    if not isinstance(net, TowerNet) or not dropouts:
+        raise InputError("the net has no dropout: nothing to average")
+    was_training, seeds = net.training, [module.seed for module in dropouts]
+    try:
+        with torch.inference_mode():
+            halved, hidden = halved_logits(net, images)
+            return average_distances(halved, sampled_logits(net, hidden, masks, seed), masks)
+    finally:
+        net.train(was_training)
+        for module, before in zip(dropouts, seeds, strict=True):
+            module.seed = before
+
+
+def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> DropoutAverage:
+    """Compare logits (N, K) of the halved net with those of ``masks`` masked nets, which ``sampled`` yields as (m, N, K) pieces.
+
+    The mean of log-softmax differs from the mean of the logits by a constant for each image, so the renormalised geometric mean of
+    the softmaxes is the softmax of the mean logits. Sums are float64.
+    """
+    if masks < 2 or masks % 2:
+        raise InputError(f"{masks} masks do not make two halves: use an even number")
+    reference = halved.double().log_softmax(1)  # (N, K)
+    logits = torch.zeros(2, *halved.shape, dtype=torch.float64, device=halved.device)  # sums over each half of the masks
+    softmaxes = torch.zeros_like(logits)
+    single, done = torch.zeros(2, dtype=torch.float64), 0
+    for piece in sampled:
+        single += torch.tensor(_distance(piece.double().log_softmax(2), reference), dtype=torch.float64) * len(piece)
+        for half, rows in enumerate((slice(0, max(0, masks // 2 - done)), slice(max(0, masks // 2 - done), None))):
+            logits[half] += piece[rows].sum(0, dtype=torch.float64)
+            softmaxes[half] += piece[rows].double().softmax(2).sum(0)
+        done += len(piece)
+    if done != masks:
+        raise ValueError(f"{done} masked nets instead of {masks}")
+    geometric = (logits.sum(0) / masks).log_softmax(1)
+    arithmetic = (softmaxes.sum(0) / masks).log()
+    halves, means = (logits / (masks // 2)).log_softmax(2), (softmaxes / (masks // 2)).log()
+    return DropoutAverage(
+        len(halved),
+        masks,
+        _distance(geometric, reference),
+        _distance(arithmetic, reference),
+        _distance(halves[0], halves[1]),
+        _distance(means[0], means[1]),
+        Distance(*(single / masks).tolist()),
+    )
+
+
+def halved_logits(net: TowerNet, images: Tensor) -> tuple[Tensor, Parts]:
+    """Logits (N, K) of the net as it is tested, and each tower's fc6 after its activation function, (N, units)."""
+    net.eval()
+    read: dict[int, list[Tensor]] = {int(index): [] for index in net.towers}
+    handles = [
+        tower.get_submodule("drop6").register_forward_pre_hook(lambda module, given, index=int(index): read[index].append(given[0]))
+        for index, tower in net.towers.items()
+    ]
+    try:
+        logits = torch.cat([net(part) for part in images.split(IMAGES)])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return logits, {index: torch.cat(found) for index, found in read.items()}
+
+
+def sampled_logits(net: TowerNet, hidden: Parts, masks: int, seed: int = 0) -> Iterator[Tensor]:
+    """Logits of ``masks`` masked nets, in pieces (m, N, K): masks of its own for every image, piece p seeded with (seed, p).
+
+    ``hidden``: fc6 of each tower as ``halved_logits`` gives it; nothing below it depends on a mask, so fc7 and fc8 alone are computed.
+    The net's dropout is left in training mode and seeded.
+    """
+    towers = {int(index): tower for index, tower in net.towers.items()}
+    last = next(iter(towers.values())).last_stage
+    for module in net.modules():
+        if isinstance(module, Dropout):
+            module.train()
+    images = len(next(iter(hidden.values())))
+    each = max(1, ROWS // images)
+    for piece, start in enumerate(range(0, masks, each)):
+        count = min(each, masks - start)
+        seed_masks(net, seed, piece)
+        parts = {index: tower.get_submodule("drop6")(hidden[index].repeat(count, 1)) for index, tower in towers.items()}  # (m * N, units)
+        read = net.exchange.cross(parts)
+        parts = {index: tower(read[index], last - 1) for index, tower in towers.items()}  # fc7, drop7
+        yield net.exchange.output(parts, lambda x: towers[0](x, last)).unflatten(0, (count, images))
+
+
+def _distance(first: Tensor, second: Tensor) -> Distance:
+    """Mean over all rows of log-probabilities (..., N, K) and (N, K)."""
+    p = first.exp()
+    variation = (p - second.exp()).abs().sum(-1).mean() / 2
+    kl = torch.where(p > 0, p * (first - second), 0.0).sum(-1).mean()
+    return Distance(float(variation), float(kl))

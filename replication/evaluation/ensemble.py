@@ -1,0 +1,93 @@
+"""Averages of several nets' predictions (section 6, the rows "5 CNNs" and "7 CNNs" of Table 2).
+
+The paper averages; the released ``avg-valid.py`` also searches the weights of the average by coordinate descent on the validation
+images' top-5 error (facts-2012, section 4). Both are here. Weights are never searched on images whose error is then reported.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from replication.errors import InputError
+from replication.evaluation.metrics import mistakes
+from replication.evaluation.predictions import Predictions
+
+START, STEP = 0.5, 0.05  # avg-valid.py: where each weight starts, and the grid it is searched on
+ROUNDS = 20  # of coordinate descent at most; each round but the last lowers the error
+
+
+def align(predictions: Sequence[Predictions]) -> list[Predictions]:
+    """The same predictions with their rows in the first one's order of ids; InputError unless they are of the same images and classes."""
+    first, *others = predictions
+    aligned = [first]
+    order = np.argsort(first.ids)
+    for other in others:
+        if other.classes != first.classes:
+            raise InputError(f"the nets have different classes or another order of them ({_few(first)}; {_few(other)}): do not mix them")
+        rows = np.empty(len(first.ids), np.int64)
+        theirs = np.argsort(other.ids)
+        same = other.split == first.split and other.fingerprint == first.fingerprint
+        if not same or not np.array_equal(first.ids[order], other.ids[theirs]):
+            raise InputError(
+                f"the nets were asked about different images ({len(first.ids)} of {first.split} {first.fingerprint}; "
+                f"{len(other.ids)} of {other.split} {other.fingerprint}): evaluate all of them on one split of one data set"
+            )
+        rows[order] = theirs
+        if not np.array_equal(first.labels, other.labels[rows]):
+            raise InputError(f"the nets were asked about the same {first.split} images with different labels: evaluate them again")
+        aligned.append(Predictions(first.ids, first.labels, other.p[rows], first.classes, first.split, first.fingerprint))
+    return aligned
+
+
+def average(predictions: Sequence[Predictions], weights: Sequence[float] | np.ndarray | None = None) -> Predictions:
+    """The weighted mean of the nets' probabilities; ``weights`` (R,) are divided by their sum, None: equal."""
+    aligned = align(predictions)
+    first = aligned[0]
+    factors = _factors(len(aligned), weights)
+    total = np.zeros(first.p.shape)
+    for factor, one in zip(factors, aligned, strict=True):
+        total += factor * one.p
+    return Predictions(first.ids, first.labels, total.astype(np.float32), first.classes, first.split, first.fingerprint)
+
+
+def tune(validation: Sequence[Predictions], k: int = 5) -> np.ndarray:
+    """Weights float64 (R,), sum 1, that lower the nets' joint top-``k`` error on validation images: coordinate descent on a grid.
+
+    Each weight starts at ``START`` and is set in its turn to the value of the grid 0, 0.05 ... 1 with the lowest error, the one it
+    has unless another is better, until a whole round changes nothing. InputError for predictions of any other split.
+    """
+    for one in validation:
+        if one.split != "validation":
+            raise InputError(
+                f"weights cannot be tuned on the {one.split or 'unnamed'} split: only on validation images, whose error is not reported"
+            )
+    aligned = align(validation)
+    labels = aligned[0].labels
+    grid = np.linspace(0, 1, round(1 / STEP) + 1)
+    weights = np.full(len(aligned), START)
+    best = _wrong(sum(START * one.p.astype(np.float64) for one in aligned), labels, k)
+    for _ in range(ROUNDS):
+        before = best
+        for place, one in enumerate(aligned):
+            others = sum((weights[i] * other.p.astype(np.float64) for i, other in enumerate(aligned) if i != place), np.zeros(one.p.shape))
+            for value in grid:
+                if (wrong := _wrong(others + value * one.p, labels, k)) < best:
+                    best, weights[place] = wrong, value
+        if best == before:
+            break
+    return weights / weights.sum()
+
+
+def _wrong(p: np.ndarray, labels: np.ndarray, k: int) -> int:
+    return int(mistakes(p, labels, k).sum())
+
+
+def _factors(count: int, weights: Sequence[float] | np.ndarray | None) -> np.ndarray:
+    factors = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+    if factors.shape != (count,) or not np.isfinite(factors).all() or factors.min() < 0 or factors.sum() == 0:
+        raise InputError(f"{count} nets need {count} weights of at least 0, not all of them 0: {factors.tolist()}")
+    return factors / factors.sum()
+
+
+def _few(predictions: Predictions) -> str:
+    return f"{len(predictions.classes)} from {predictions.classes[0]}"

@@ -1,0 +1,169 @@
+"""The error table of one or more runs: train, validation and test error with intervals, their average, and each pair compared.
+
+The answer of ``replication evaluate``. Section 6 reports top-1 and top-5 error in this way, for one net and for averages of several.
+"""
+
+import itertools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from replication import paths
+from replication.errors import InputError
+from replication.evaluation.compare import Comparison, compare
+from replication.evaluation.ensemble import average, tune
+from replication.evaluation.metrics import TOPS, error_interval
+from replication.evaluation.predictions import Predictions
+from replication.evaluation.probabilities import probabilities
+from replication.intervals import Interval
+from replication.recipe import Recipe
+from replication.training.weights import load_weights, weights_path
+
+RUN_ID = re.compile(r"[0-9a-f]{10}")
+AVERAGE = "average"
+
+
+class Row(NamedTuple):
+    """One run, or the average of all, on one split."""
+
+    run: str
+    split: str
+    images: int
+    top1: Interval  # errors, fractions, with their Wilson intervals
+    top5: Interval
+
+
+class Pair(NamedTuple):
+    """Two runs on the same images."""
+
+    first: str
+    second: str
+    split: str
+    k: int  # 1 or 5
+    comparison: Comparison
+
+
+class Report(NamedTuple):
+    views: int
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    weights: tuple[float, ...] | None  # of the runs in their average, sum 1; None for one run
+
+    def dump(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        rows = [row._asdict() | {"top1": row.top1._asdict(), "top5": row.top5._asdict()} for row in self.rows]
+        pairs = [{"first": p.first, "second": p.second, "split": p.split, "k": p.k} | p.comparison._asdict() for p in self.pairs]
+        return {"views": self.views, "rows": rows, "pairs": pairs, "weights": self.weights and list(self.weights)}
+
+    def table(self) -> str:
+        """For a terminal: a line for each row, then one for each pair."""
+        views = "one view" if self.views == 1 else f"{self.views} views"
+        cells = [(row.run, row.split, f"{row.images:,}", _percent(row.top1), _percent(row.top5)) for row in self.rows]
+        texts = _columns([("run", "split", "images", "top-1 error, %", "top-5 error, %"), *cells])
+        lines = [f"errors over {views}, with 95% Wilson intervals", *texts]
+        if self.weights:
+            lines.append(f"weights in the {AVERAGE}: " + ", ".join(f"{weight:.3f}" for weight in self.weights))
+        for pair in self.pairs:
+            c = pair.comparison
+            lines.append(
+                f"{pair.split}, top-{pair.k}: {pair.first} minus {pair.second} {100 * c.difference:+.2f} points "
+                f"[{100 * c.low:+.2f}, {100 * c.high:+.2f}]; wrong alone {c.first_only:,} and {c.second_only:,}, "
+                f"McNemar p = {c.p_value:.2g}"
+            )
+        return "\n".join(lines)
+
+
+def find(run: str, profile: str = "quick") -> Recipe:
+    """The recipe that ``run`` names: a run's id, its folder under ``results/``, or a named recipe at ``profile``.
+
+    InputError says what would be accepted.
+    """
+    if RUN_ID.fullmatch(run):
+        path = weights_path(run)
+        if not path.is_file():
+            raise InputError(f"{path}: no such weights; train the run first, or name another folder in REPLICATION_RUNS")
+        return load_weights(path).recipe
+    folder = Path(run).expanduser()
+    if folder.is_dir():
+        return _stored(folder / "recipe.json")
+    from replication.recipes import named
+
+    try:
+        return named(run, profile)
+    except InputError as error:
+        raise InputError(f"{run!r} is not a run's id (ten hex digits), nor a folder, nor a named recipe: {error}") from None
+
+
+def named_runs(runs: Sequence[str], profile: str = "quick") -> dict[str, Recipe]:
+    """The recipes of several ``runs`` by the names that the table gives them; InputError for a run that is named twice."""
+    found: dict[str, Recipe] = {}
+    for run in runs:
+        recipe = find(run, profile)
+        if recipe in found.values():
+            raise InputError(f"the run {recipe.id} is named twice ({run}): name each once")
+        found[Path(run).name if Path(run).is_dir() else run] = recipe
+    return found
+
+
+def evaluate(
+    runs: dict[str, Recipe],
+    splits: Sequence[str],
+    views: int = 1,
+    weights: str = "equal",
+    device: str = "cpu",
+) -> Report:
+    """Errors of every run (by name) on every split, of their average where there are several, and each pair's difference.
+
+    ``weights``: "equal", or "tuned": those that lower the top-5 error of the average on the runs' validation images. InputError then
+    where one of ``splits`` is that split: an error is never reported on the images that weights were chosen on.
+    """
+    if weights not in ("equal", "tuned"):
+        raise InputError(f"no weights {weights!r}: use equal or tuned")
+    chosen = None if len(runs) == 1 else (1 / len(runs),) * len(runs)
+    if weights == "tuned":
+        if len(runs) == 1:
+            raise InputError("one run has no weights to tune: name two or more")
+        if "validation" in splits:
+            raise InputError("weights tuned on the validation images cannot be judged on them: use --split test or train")
+        chosen = tuple(tune([probabilities(recipe, "validation", views, device) for recipe in runs.values()]).tolist())
+    rows, pairs = [], []
+    for split in splits:
+        answers = {name: probabilities(recipe, split, views, device) for name, recipe in runs.items()}
+        rows += [_row(name, one) for name, one in answers.items()]
+        if chosen:
+            rows.append(_row(AVERAGE, average(list(answers.values()), chosen)))
+        for (first, a), (second, b) in itertools.combinations(answers.items(), 2):
+            pairs += [Pair(first, second, split, k, compare(a, b, k)) for k in TOPS]
+    return Report(views, tuple(rows), tuple(pairs), chosen)
+
+
+def splits_of(split: str, recipes: Sequence[Recipe]) -> list[str]:
+    """``split``, or for "all" every split that all of ``recipes`` have."""
+    if split != "all":
+        return [split]
+    return ["train", *(["validation"] if all(recipe.data.validation for recipe in recipes) else []), "test"]
+
+
+def _row(name: str, predictions: Predictions) -> Row:
+    return Row(name, predictions.split, len(predictions.ids), *(error_interval(predictions, k) for k in TOPS))
+
+
+def _stored(path: Path) -> Recipe:
+    if not path.is_file():
+        raise InputError(f"{path} is missing: name a run's folder, {paths.results()}/<profile>/<experiment>/<name>-<id>")
+    try:
+        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValueError, ValidationError) as error:
+        raise InputError(f"{path} is damaged ({type(error).__name__}): restore it or train the run again") from None
+
+
+def _percent(error: Interval) -> str:
+    return f"{100 * error.mean:.2f} [{100 * error.low:.2f}, {100 * error.high:.2f}]"
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

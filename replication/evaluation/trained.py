@@ -1,0 +1,129 @@
+"""A trained net, and what it says of every image of a split: one pass, each image exactly once, kept beside the weights.
+
+What is kept, ``runs/<id>/<name>.npz``, holds the fingerprint of the images and the hash of the weights that made it. It is read again
+only while both are those at hand; otherwise it is made again.
+"""
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from replication.data.loader import Loader, evaluation_loader, training_index
+from replication.errors import InputError
+from replication.files import write_atomic
+from replication.nets.build import build
+from replication.recipe import Recipe
+from replication.training.weights import load_weights, weights_path
+
+SPLITS = ("train", "validation", "test")
+AT_ONCE = 256  # crops a forward pass: enough for full speed, 2 GB of activations in the full-size net
+
+Arrays = dict[str, np.ndarray]
+log = logging.getLogger(__name__)
+
+
+def weights_file(recipe: Recipe) -> Path:
+    """The weights that the run of ``recipe`` left; InputError if it has not ended here."""
+    path = weights_path(recipe.id)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights, the run {recipe.id} has not ended here: train it first")
+    return path
+
+
+def trained_net(recipe: Recipe, classes: tuple[str, ...] | None = None, device: str = "cpu") -> nn.Module:
+    """The net of a run that has ended, in evaluation mode, on ``device``.
+
+    ``classes``: those of the images that it will see; InputError if it was trained with others or in another order.
+    """
+    path = weights_file(recipe)
+    weights = load_weights(path)
+    if weights.recipe.id != recipe.id:
+        raise InputError(f"{path}: the weights of another run, {weights.recipe.id}: put it into that run's folder")
+    if weights.fingerprint != training_index(recipe.data).fingerprint:
+        raise InputError(
+            f"{path}: trained on other images of {recipe.data.name} than those at hand: "
+            "name another folder in REPLICATION_RUNS to train it on these"
+        )
+    if classes is not None and tuple(weights.classes) != tuple(classes):
+        raise InputError(
+            f"{path}: trained for {_few(weights.classes)}, but the images are of {_few(classes)}: "
+            "evaluate it on the data set that it was trained on"
+        )
+    net = build(recipe, len(weights.classes))
+    net.load_state_dict(weights.state)
+    return net.to(device, memory_format=torch.channels_last).eval()
+
+
+def every_image(
+    recipe: Recipe, split: str, name: str, ask: Callable[[nn.Module, Tensor], Tensor], views: int = 1, device: str = "cpu"
+) -> tuple[Loader, Arrays]:
+    """``ask(net, images)`` for every image of ``split``: ids, labels and answers (N, ...) in the index's order, from ``name``.npz if sound.
+
+    ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``. The loader is returned closed, for its facts.
+    """
+    if split not in SPLITS:
+        raise InputError(f"no split {split!r}: use {', '.join(SPLITS)}")
+    if split == "validation" and not recipe.data.validation:
+        raise InputError(f"the run {recipe.id} put no validation images aside (data.validation is 0): use train or test")
+    if views not in (1, 10):
+        raise InputError(f"{views} views: section 4.1 has 10, and the central crop alone is 1")
+    path = weights_file(recipe)
+    loader = evaluation_loader(recipe, split, device)
+    try:
+        kept = path.with_name(f"{name}.npz")
+        stamp = f"{loader.fingerprint} {_digest(path)}"
+        found = _read(kept, stamp)
+        if found is None:
+            found = _ask(trained_net(recipe, loader.classes, device), loader, views, ask)
+            check_whole(found["ids"], loader, split)
+            write_atomic(kept, lambda file: np.savez(file, stamp=np.array(stamp), **found))
+    finally:
+        loader.close()
+    return loader, found
+
+
+def check_whole(ids: np.ndarray, loader: Loader, split: str) -> None:
+    """InputError unless ``ids`` are those of all the loader's images, each once: an error is never of fewer images than the split has."""
+    expected = loader.index.ids
+    if not np.array_equal(np.sort(ids), np.sort(expected)):
+        lost = len(np.setdiff1d(expected, ids))
+        cure = f"run `replication data verify {loader.index.name}`" if lost else "the loader gave some of them twice"
+        raise InputError(f"{len(ids)} answers for {len(expected)} {split} images of {loader.index.name}, {lost} of them without: {cure}")
+
+
+@torch.inference_mode()
+def _ask(net: nn.Module, loader: Loader, views: int, ask: Callable[[nn.Module, Tensor], Tensor]) -> Arrays:
+    ids, labels, answers = [], [], []
+    for batch in loader.once(views):
+        answers += [ask(net, images).cpu().numpy() for images in batch.images.split(max(1, AT_ONCE // views))]
+        ids.append(batch.ids.cpu().numpy())
+        labels.append(batch.labels.cpu().numpy())
+    return {"ids": np.concatenate(ids), "labels": np.concatenate(labels), "answers": np.concatenate(answers)}
+
+
+def _read(path: Path, stamp: str) -> Arrays | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["stamp"]) == stamp:
+                return {key: stored[key] for key in ("ids", "labels", "answers")}
+        log.info("%s: made from other images or weights, making it again", path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        log.info("%s: damaged (%s), making it again", path, type(error).__name__)
+    return None
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)} classes ({', '.join(classes[:3])}{' ...' if len(classes) > 3 else ''})"
