@@ -119,6 +119,7 @@ class Steps(Frozen):
 
     kind: Literal["steps"]
     after: tuple[int, ...]  # epochs complete when the rate drops
+    colour_off: int | None = None  # epochs complete when colour noise ends, as it did in the logged runs; None: never
     factor: float = Field(10.0, gt=1)
 
 

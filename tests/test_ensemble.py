@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from replication.errors import InputError
-from replication.evaluation.ensemble import align, average, tune
+from replication.evaluation.ensemble import _leads, align, average, tune
+from replication.evaluation.ensemble import _wrong as tuning_mistakes
 from replication.evaluation.metrics import mistakes
 from replication.evaluation.predictions import Predictions
 
@@ -86,6 +87,18 @@ def test_tuned_weights_never_do_worse_on_the_images_they_were_tuned_on() -> None
     weights = tune(nets)
     assert weights.sum() == pytest.approx(1) and weights.min() >= 0
     assert _wrong(average(nets, weights), 5) <= _wrong(average(nets), 5)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_the_search_counts_mistakes_as_the_error_table_does(k: int) -> None:
+    nets = [_net(1.0, 1), _net(0.5, 2)]
+    p = nets[0].p.copy()
+    p[:3] = np.nan  # mistakes under any weights
+    p[3:9] = nets[1].p[3:9] = 1 / 8  # ties
+    nets[0] = dataclasses.replace(nets[0], p=p)
+    leads, images = _leads(nets)
+    for weights in ([0.5, 0.5], [0.1, 0.9], [1.0, 0.0]):
+        assert tuning_mistakes(np.array(weights) @ leads, images, k) + 3 == _wrong(average(nets, weights), k)
 
 
 def test_a_misleading_net_loses_its_weight() -> None:

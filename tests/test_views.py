@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from replication.data.views import CENTRE, offsets, ten_views
+from replication.data.loader import view_places
+from replication.data.raw import Transform
+from replication.data.views import CENTRE, offsets
+from replication.recipe import AlexNet, Data, Recipe, Update
 
 
 def test_the_papers_five_crops_lie_at_0_16_and_32() -> None:
@@ -16,25 +17,27 @@ def test_an_odd_margin_is_rounded_down_in_the_centre() -> None:
     assert offsets(65, 56)[CENTRE].tolist() == [4, 4]
 
 
-def test_a_crop_of_the_whole_image_gives_five_equal_views_and_five_reflections() -> None:
-    image = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
-    views = ten_views(image, 4)
-    assert (views[:, :5] == image[:, None]).all() and (views[:, 5:] == image[:, None, :, ::-1]).all()
-
-
 def test_a_crop_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="no crops of 65"):
         offsets(64, 65)
 
 
-@given(st.integers(1, 9), st.integers(0, 8), st.integers(0, 2**32 - 1))
-def test_views_are_the_windows_at_the_offsets_pixel_by_pixel(crop: int, margin: int, seed: int) -> None:
-    size = crop + margin
-    images = np.random.default_rng(seed).integers(0, 256, (2, size, size, 3), np.uint8)
-    views = ten_views(images, crop)
-    assert views.shape == (2, 10, crop, crop, 3) and views.dtype == np.uint8
+@pytest.mark.parametrize(("size", "crop"), [(32, 24), (33, 24), (64, 56), (24, 24)])
+def test_views_are_the_windows_at_the_offsets_then_their_reflections_pixel_by_pixel(size: int, crop: int) -> None:
+    images = np.random.default_rng(size).integers(0, 256, (3, size, size, 3), np.uint8)
+    recipe = Recipe(
+        data=Data(name="synthetic", size=size, crop=crop, mean="none"),
+        net=AlexNet(),
+        update=Update(rate=0.01),
+        epochs=1,
+    )
+    rows = np.array([2, 0])
+    views = Transform(recipe, None).testing(images, rows, *view_places(recipe.data, 10))  # (N, V, crop, crop, 3)
+    assert views.shape == (2, 10, crop, crop, 3)
     for place, (top, left) in enumerate(offsets(size, crop)):
         for row in range(crop):
             for column in range(crop):
-                assert (views[:, place, row, column] == images[:, top + row, left + column]).all()
-                assert (views[:, place + 5, row, crop - 1 - column] == images[:, top + row, left + column]).all()
+                pixels = images[rows, top + row, left + column]
+                assert (views[:, place, row, column] == pixels).all()
+                assert (views[:, place + 5, row, crop - 1 - column] == pixels).all()
+    assert (Transform(recipe, None).testing(images, rows, *view_places(recipe.data, 1))[:, 0] == views[:, CENTRE]).all()

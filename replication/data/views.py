@@ -20,16 +20,3 @@ def offsets(size: int, crop: int) -> np.ndarray:
         raise ValueError(f"no crops of {crop} in images of {size}")
     half = margin // 2
     return np.array([(0, 0), (0, margin), (half, half), (margin, 0), (margin, margin)])
-
-
-def ten_views(images: np.ndarray, crop: int) -> np.ndarray:
-    """The ten views of a batch of images (N, S, S, C), of any type: (N, 10, crop, crop, C) in the paper's order.
-
-    One array is made and filled with ten copies of strided windows; nothing else of its size is held.
-    """
-    views = np.empty((len(images), VIEWS, crop, crop, images.shape[-1]), images.dtype)
-    for place, (top, left) in enumerate(offsets(images.shape[1], crop)):
-        window = images[:, top : top + crop, left : left + crop]
-        views[:, place] = window
-        views[:, place + VIEWS // 2] = window[:, :, ::-1]
-    return views

@@ -68,15 +68,15 @@ def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0)
     dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
     if not isinstance(net, TowerNet) or not dropouts:
         raise InputError("the net has no dropout: nothing to average")
-    was_training, seeds = net.training, [module.seed for module in dropouts]
+    was_training, before = net.training, [(module.seed, module.first, module.total) for module in dropouts]
     try:
         with torch.inference_mode():
             halved, hidden = halved_logits(net, images)
             return average_distances(halved, sampled_logits(net, hidden, masks, seed), masks)
     finally:
         net.train(was_training)
-        for module, before in zip(dropouts, seeds, strict=True):
-            module.seed = before
+        for module, settings in zip(dropouts, before, strict=True):
+            module.seed, module.first, module.total = settings
 
 
 def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> DropoutAverage:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from replication.errors import InputError
-from replication.evaluation.metrics import mistakes
 from replication.evaluation.predictions import Predictions
 
 START, STEP = 0.5, 0.05  # avg-valid.py: where each weight starts, and the grid it is searched on
@@ -62,24 +61,41 @@ def tune(validation: Sequence[Predictions], k: int = 5) -> np.ndarray:
                 f"weights cannot be tuned on the {one.split or 'unnamed'} split: only on validation images, whose error is not reported"
             )
     aligned = align(validation)
-    labels = aligned[0].labels
+    leads, images = _leads(aligned)
     grid = np.linspace(0, 1, round(1 / STEP) + 1)
     weights = np.full(len(aligned), START)
-    best = _wrong(sum(START * one.p.astype(np.float64) for one in aligned), labels, k)
+    best = _wrong(weights @ leads, images, k)
     for _ in range(ROUNDS):
         before = best
-        for place, one in enumerate(aligned):
-            others = sum((weights[i] * other.p.astype(np.float64) for i, other in enumerate(aligned) if i != place), np.zeros(one.p.shape))
+        for place in range(len(aligned)):
+            others = np.delete(weights, place)
+            fixed = others @ np.delete(leads, place, 0)
             for value in grid:
-                if (wrong := _wrong(others + value * one.p, labels, k)) < best:
+                if value + others.sum() > 0 and (wrong := _wrong(fixed + value * leads[place], images, k)) < best:
                     best, weights[place] = wrong, value
         if best == before:
             break
     return weights / weights.sum()
 
 
-def _wrong(p: np.ndarray, labels: np.ndarray, k: int) -> int:
-    return int(mistakes(p, labels, k).sum())
+def _leads(aligned: list[Predictions]) -> tuple[np.ndarray, np.ndarray]:
+    """By how much each other class is ahead of the label, float64 (R nets, P), and of which image that is, int64 (P,).
+
+    Left out are the classes that no net puts level with the label or ahead: no average does either. In a trained net few are left.
+    Rows that are not finite are left out too: they are mistakes under any weights.
+    """
+    labels = aligned[0].labels[:, None]
+    sound = np.logical_and.reduce([np.isfinite(one.p).all(1) for one in aligned])
+    near = np.logical_or.reduce([one.p >= np.take_along_axis(one.p, labels, 1) for one in aligned]) & sound[:, None]
+    np.put_along_axis(near, labels, False, 1)
+    images, classes = np.nonzero(near)
+    of_label = aligned[0].labels[images]
+    return np.stack([one.p[images, classes].astype(np.float64) - one.p[images, of_label] for one in aligned]), images
+
+
+def _wrong(leads: np.ndarray, images: np.ndarray, k: int) -> int:
+    """Images with ``k`` or more classes level with the label or ahead of it; the pessimistic rule of ``metrics.mistakes``."""
+    return int((np.bincount(images[leads >= 0]) >= k).sum())
 
 
 def _factors(count: int, weights: Sequence[float] | np.ndarray | None) -> np.ndarray:

@@ -62,7 +62,8 @@ def now(recipe: Recipe, epoch: int, memory: Memory) -> Now:
         case "plateau":
             return _by_hand(schedule.factor, memory.drops)
         case "steps":
-            return _by_hand(schedule.factor, memory.drops + sum(epoch >= after for after in schedule.after))
+            colour = schedule.colour_off is None or epoch < schedule.colour_off
+            return _by_hand(schedule.factor, memory.drops + sum(epoch >= after for after in schedule.after))._replace(colour=colour)
         case "timeline":
             return _timeline(LOGS[schedule.name], epoch, recipe.epochs)
 
