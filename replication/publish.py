@@ -29,6 +29,7 @@ from replication.doctor import KERNEL
 from replication.errors import InputError
 from replication.files import write_text
 from replication.measurement import FILE, PROFILES
+from replication.seal import seal
 
 LAST = "claims"  # reads what all the others measured
 TYPES = {kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])}
@@ -123,6 +124,8 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
         _tidy(notebook, name, place)
         if not changes:
             notebook.metadata["replication"] = {"profile": profile, "stamp": _stamp(name, profile)}
+        if profile != "quick" and not changes:
+            seal(folder)
         write_text(place, nbformat.writes(notebook) + "\n")
     except PapermillExecutionError as error:
         failed = folder / f"{name}.failed.ipynb"

@@ -103,5 +103,9 @@ def test_a_net_is_left_as_it_was_and_the_seed_decides_the_answer() -> None:
 def test_what_cannot_be_averaged_is_refused() -> None:
     with pytest.raises(InputError, match="no dropout"):
         distances(_net(TINY.model_copy(update={"dropout": False})), _images(1))
+    diverged = _net()
+    diverged.towers["0"].fc8.bias.data[0] = math.nan
+    with pytest.raises(InputError, match="diverged"):
+        distances(diverged, _images(1))
     with pytest.raises(InputError, match="two halves"):
         distances(_net(), _images(1), masks=7)

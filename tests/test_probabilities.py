@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from replication import paths
+from replication.commands.evaluate import evaluate as evaluate_command
 from replication.data import loader as loading
 from replication.data.loader import Loader, training_index
 from replication.errors import InputError
@@ -164,9 +165,30 @@ def test_questions_without_an_answer_are_refused(tree: Path, runs: Path) -> None
             probabilities.probabilities(recipe, split, views)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cpu:1", "cuda:99", "cuda:x"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(tree: Path, runs: Path, device: str) -> None:
+    recipe = _recipe(tree)
+    _save(recipe)
+    with pytest.raises(InputError, match="no device"):
+        probabilities.probabilities(recipe, "test", device=device)
+
+
+def test_the_command_prints_one_json_document_or_a_table(tree: Path, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = _recipe(tree)
+    _save(recipe)
+    evaluate_command([recipe.id], split="all", as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert [(row["split"], row["images"]) for row in printed["rows"]] == [("train", 56), ("validation", 14), ("test", 37)]
+    assert printed["pairs"] == [] and printed["weights"] is None
+    evaluate_command([recipe.id], views=1)
+    assert "37" in capsys.readouterr().out
+
+
 def test_features_are_both_towers_units_after_the_activation_and_before_halving(tree: Path, runs: Path) -> None:
     recipe = _recipe(tree, crop=24).model_copy(update={"net": AlexNet(side=24, width=0.02)})
     net = alexnet(recipe.net.model_copy(update={"classes": 7}), torch.Generator().manual_seed(1))
+    for tower in net.towers.values():
+        tower.fc7.weight.data.mul_(100)  # so that some units are off
     _save(recipe, net)
     found = features(recipe, "test", "fc7")
     images, labels = _images(recipe)
@@ -175,7 +197,7 @@ def test_features_are_both_towers_units_after_the_activation_and_before_halving(
         tower.drop7.register_forward_pre_hook(lambda module, given: halves.append(given[0]))
     with torch.no_grad():
         logits = net.eval()(images)
-    assert found.x == pytest.approx(torch.cat(halves, 1).numpy(), abs=1e-5) and found.x.shape == (37, 82) and found.x.min() >= 0
+    assert found.x == pytest.approx(torch.cat(halves, 1).numpy(), abs=1e-5) and found.x.shape == (37, 82) and found.x.min() == 0
     assert (found.labels == labels.numpy()).all()
     assert torch.equal(activations(net, images, "fc8"), logits)
     with pytest.raises(InputError, match="no layer 'fc9': use conv1, .*fc8"):

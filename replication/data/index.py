@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from replication.data import index_cache, layouts, packed
+from replication.data.decode import decode
 from replication.errors import InputError
 
 
@@ -150,19 +150,11 @@ def build(name: str, form: str, note: str, split: str, root: Path, found: layout
 
 
 def read_image(index: Index, i: int) -> np.ndarray:
-    """Row ``i`` (not id) as uint8 (H, W, 3) RGB.
-
-    Policy for files that are not plain RGB: grey is repeated over the three channels, CMYK is converted, alpha is dropped, a turned
-    photograph is set upright by its EXIF tag. InputError names a file that cannot be decoded.
-    """
+    """Row ``i`` (not id) as uint8 (H, W, 3) RGB, by the policy of ``decode``. InputError names a file that cannot be decoded."""
     path = index.path(i)
     if index.records is not None:
         return packed.read(path, int(index.records[i]))
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot decode {path}: {' '.join(str(error).split())}") from None
+    return decode(path, str(path))
 
 
 def _fixed(array: np.ndarray) -> np.ndarray:

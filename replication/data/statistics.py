@@ -1,7 +1,9 @@
 """Statistics of the training images that the pipelines subtract or draw with: mean image and colour directions (sections 2 and 4.1)."""
 
 import hashlib
+import json
 import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +11,17 @@ from typing import Literal
 import numpy as np
 
 from replication import paths
-from replication.data.store import Store
+from replication.data.index import Index
+from replication.data.store import Store, blocks
 from replication.errors import InputError
 from replication.files import write_atomic
 
-CHUNK_BYTES = 2**25  # of images summed at once; bounds the memory, not the result: sums of integers are exact
+CHUNK = 257  # images whose sum fits into uint16: 257 * 255 = 2^16 - 1
+CHUNK_BYTES = 2**25  # of images held at once; bounds the memory, not the result: sums of integers are exact
+PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of channels
+PIXELS = 2**16  # whose products are added at once: three planes of float64 in a processor's cache
 SOURCE_DIVISOR = 1.1  # convdata_jpeg.py:179: images with colour noise are divided by it
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +45,20 @@ def statistics(store: Store, rows: np.ndarray | None = None) -> Statistics:
     count = len(store.index) if rows is None else len(rows)
     if (kept := _read(path, key, count, store.size)) is not None:
         return kept
-    pixels, products = _sums(store.images, np.arange(count) if rows is None else rows)
-    made = _statistics(pixels, products, count, store.size, key)
-    arrays = {"pixels": pixels, "products": products, "count": count, "size": store.size, "format": FORMAT}
-    write_atomic(path, lambda file: np.savez(file, fingerprint=np.frombuffer(key.encode(), np.uint8), **arrays))
-    return made
+    return _keep(path, *_sums(_parts(store.images, np.arange(count) if rows is None else rows), store.size), count, store.size, key)
+
+
+def streamed_statistics(index: Index, size: int) -> Statistics:
+    """The statistics of an index's images at ``size``, decoded for it and not stored: for a data set too large for a store."""
+    path = paths.runs() / "statistics" / f"{index.name}-{size}-{index.fingerprint}.npz"
+    if (kept := _read(path, index.fingerprint, len(index), size)) is not None:
+        return kept
+    return _keep(path, *_sums(blocks(index, size), size), len(index), size, index.fingerprint)
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:
     """Mean over images of each pixel and channel: uint8 (N, S, S, 3) to float32 (S, S, 3), on the 0-255 scale."""
-    return (_sums(images, np.arange(len(images)))[0] / len(images)).astype(np.float32)
+    return (_sums(_parts(images, np.arange(len(images))), images.shape[1])[0] / len(images)).astype(np.float32)
 
 
 def shifts(found: Statistics, normals: np.ndarray, colour: float, fidelity: Literal["paper", "source2012"]) -> np.ndarray:
@@ -66,18 +76,28 @@ def image_divisor(colour: float, fidelity: Literal["paper", "source2012"]) -> fl
     return SOURCE_DIVISOR if fidelity == "source2012" and colour else 1.0
 
 
-def _sums(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over images of each value, int64 (S, S, 3), and sum over all pixels of the products of two channels, int64 (3, 3).
-
-    Products are added in float64 by BLAS: within a chunk their sum stays below 2^53, where float64 counts integers exactly.
-    """
-    pixels, products = np.zeros(images.shape[1:], np.int64), np.zeros((3, 3), np.int64)
+def _parts(images: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     chunk = max(1, CHUNK_BYTES // int(np.prod(images.shape[1:])))
     for start in range(0, len(rows), chunk):
-        part = images[rows[start : start + chunk]]
-        pixels += part.sum(axis=0, dtype=np.int64)
-        flat = part.reshape(-1, 3).astype(np.float64)
-        products += (flat.T @ flat).astype(np.int64)
+        yield images[rows[start : start + chunk]]
+
+
+def _sums(parts: Iterable[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum over images of each value, int64 (S, S, 3), and sum over all pixels of the products of two channels, int64 (3, 3).
+
+    Products are added in float64, where integers below 2^53 are exact: 2^16 pixels make less than 2^32.
+    """
+    pixels, products = np.zeros((size, size, 3), np.int64), np.zeros((3, 3), np.int64)
+    for part in parts:
+        for start in range(0, len(part), CHUNK):
+            pixels += part[start : start + CHUNK].sum(axis=0, dtype=np.uint16)
+        flat = part.reshape(-1, 3)
+        for start in range(0, len(flat), PIXELS):
+            planes = np.ascontiguousarray(flat[start : start + PIXELS].T, np.float64)
+            for i, j in PAIRS:  # three times as fast as one product of tall, thin matrices
+                products[i, j] += int(planes[i] @ planes[j])
+    lower = np.tril_indices(3, -1)
+    products[lower] = products.T[lower]
     return pixels, products
 
 
@@ -93,16 +113,26 @@ def _statistics(pixels: np.ndarray, products: np.ndarray, count: int, size: int,
     return Statistics(mean, channel / n, covariance, np.maximum(values, 0.0), np.ascontiguousarray(vectors), count, size, fingerprint)
 
 
+def _keep(path: Path, pixels: np.ndarray, products: np.ndarray, count: int, size: int, fingerprint: str) -> Statistics:
+    made = _statistics(pixels, products, count, size, fingerprint)
+    facts = {"format": FORMAT, "fingerprint": fingerprint, "count": count, "size": size, "order": "RGB, rows, columns", "scale": "0-255"}
+    head = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    write_atomic(path, lambda file: np.savez(file, head=head, pixels=pixels, products=products))
+    return made
+
+
 def _read(path: Path, fingerprint: str, count: int, size: int) -> Statistics | None:
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as kept:
-            if int(kept["format"]) != FORMAT:
+            head = json.loads(kept["head"].tobytes())
+            if head["format"] != FORMAT:
                 return None
-            found = (kept["fingerprint"].tobytes().decode(), int(kept["count"]), int(kept["size"]))
-            if found != (fingerprint, count, size):
-                raise InputError(f"{path}: statistics of other images ({found[1]} of size {found[2]}, {found[0]}); delete that file")
-            return _statistics(kept["pixels"], kept["products"], count, size, fingerprint)
+            found = (head["fingerprint"], head["count"], head["size"])
+            pixels, products = kept["pixels"], kept["products"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None  # damaged: compute them again
+    if found != (fingerprint, count, size) or pixels.shape != (size, size, 3) or products.shape != (3, 3):
+        raise InputError(f"{path}: statistics of other images ({found[1]} of size {found[2]}, {found[0]}); delete that file")
+    return _statistics(pixels, products, count, size, fingerprint)

@@ -1,13 +1,12 @@
 """Section 4.2: is halving every unit at test time close to averaging the nets that dropout samples?
 
-The paper: "we use all the neurons but multiply their outputs by 0.5, which is a reasonable approximation to taking the geometric mean
-of the predictive distributions produced by the exponentially-many dropout networks." Here M masks are drawn for each image, and the
-halved net's softmax is compared with the renormalised geometric mean, and the arithmetic mean, of the M softmaxes. For one hidden
-layer under a softmax the geometric mean over *all* masks equals the halved net exactly; a second hidden layer is what makes it
-approximate.
+The paper holds it for a reasonable approximation to the geometric mean of the predictive distributions of all the masked nets. Here M
+masks are drawn for each image, and the halved net's softmax is compared with the renormalised geometric mean, and the arithmetic
+mean, of the M softmaxes. For one hidden layer under a softmax the geometric mean over *all* masks equals the halved net exactly; the
+second hidden layer is what makes it approximate.
 
-Two numbers give a distance its scale: between the means of two halves of the masks (M/2 each, independent; twice the sampling error of
-the whole mean), below which nothing can be seen, and between one masked net and the halved net.
+Two numbers give a distance its scale: the *floor*, between the means of two independent halves of the masks, which is twice the
+sampling error of the mean over all of them; and the distance of a *single* masked net from the halved net.
 """
 
 from collections.abc import Iterable, Iterator
@@ -72,6 +71,8 @@ def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0)
     try:
         with torch.inference_mode():
             halved, hidden = halved_logits(net, images)
+            if not halved.isfinite().all():
+                raise InputError("the net's outputs are not finite, so its training diverged: choose another run")
             return average_distances(halved, sampled_logits(net, hidden, masks, seed), masks)
     finally:
         net.train(was_training)

@@ -82,11 +82,10 @@ def _leads(aligned: list[Predictions]) -> tuple[np.ndarray, np.ndarray]:
     """By how much each other class is ahead of the label, float64 (R nets, P), and of which image that is, int64 (P,).
 
     Left out are the classes that no net puts level with the label or ahead: no average does either. In a trained net few are left.
-    Rows that are not finite are left out too: they are mistakes under any weights.
+    A row with a NaN is a mistake under any weights; it is never ahead here, so the search does not see it.
     """
     labels = aligned[0].labels[:, None]
-    sound = np.logical_and.reduce([np.isfinite(one.p).all(1) for one in aligned])
-    near = np.logical_or.reduce([one.p >= np.take_along_axis(one.p, labels, 1) for one in aligned]) & sound[:, None]
+    near = np.logical_or.reduce([one.p >= np.take_along_axis(one.p, labels, 1) for one in aligned])
     np.put_along_axis(near, labels, False, 1)
     images, classes = np.nonzero(near)
     of_label = aligned[0].labels[images]

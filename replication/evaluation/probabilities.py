@@ -1,6 +1,6 @@
 """Class probabilities of every image, over one view or ten (section 4.1; facts-2012, section 4).
 
-Ten views: the softmax *probabilities* are averaged, not the logits. They are computed in float32 whatever the training's precision.
+Ten views: the softmax *probabilities* are averaged, not the logits. No autocast, whatever the training's precision was.
 """
 
 from torch import Tensor, nn

@@ -36,6 +36,14 @@ def weights_file(recipe: Recipe) -> Path:
     return path
 
 
+def check_device(device: str) -> None:
+    """InputError unless ``device`` names the CPU or a CUDA device that is there."""
+    kind, _, number = device.partition(":")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(kind, 0)
+    if not there or number and not (number.isdigit() and int(number) < there):
+        raise InputError(f"no device {device!r} here: use cpu" + ("" if not torch.cuda.is_available() else ", cuda or cuda:<number>"))
+
+
 def trained_net(recipe: Recipe, classes: tuple[str, ...] | None = None, device: str = "cpu") -> nn.Module:
     """The net of a run that has ended, in evaluation mode, on ``device``.
 
@@ -73,6 +81,7 @@ def every_image(
         raise InputError(f"the run {recipe.id} put no validation images aside (data.validation is 0): use train or test")
     if views not in (1, 10):
         raise InputError(f"{views} views: section 4.1 has 10, and the central crop alone is 1")
+    check_device(device)
     path = weights_file(recipe)
     loader = evaluation_loader(recipe, split, device)
     try:

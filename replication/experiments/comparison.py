@@ -1,0 +1,151 @@
+"""Runs beside one another: their errors as a table, a variant's differences over paired seeds, and where a loss meets a mark.
+
+Serves the ablations of sections 3 to 5, section 3.3's nets for CIFAR-10, and Tables 1 and 2. Errors are fractions in the runs and in
+per cent here, differences of errors in percentage points, as in the paper.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from replication.files import read_json, write_json
+from replication.intervals import mean_interval
+from replication.results import TIMINGS, Run
+
+PER_CENT = 100.0
+QUANTITIES = {  # column of the error table -> what a reader calls it
+    "test_top1": "test error, top-1",
+    "test_top5": "test error, top-5",
+    "train_top1": "training error, top-1",
+    "gap": "test minus training error, top-1",
+}
+
+
+def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
+    """One row for each run, in their order: variant (``names``), seed, errors in per cent over one view, how it ended, its folder.
+
+    The training error is that of the trained net on its training images, one view, no augmentation, no dropout. A run that was not
+    asked about its training images has no value there.
+    """
+    rows = []
+    for run, name in zip(runs, names, strict=True):
+        test, train = run.evaluation["test/1"], run.evaluation.get("train/1", {})
+        top1, train_top1 = PER_CENT * test["top1"], PER_CENT * train.get("top1", math.nan)
+        rows.append(
+            {
+                "variant": name,
+                "seed": run.task.recipe.seed,
+                "test_top1": top1,
+                "test_top5": PER_CENT * test["top5"],
+                "train_top1": train_top1,
+                "gap": top1 - train_top1,
+                "epochs": run.summary["epochs"],
+                "iterations": run.summary["iterations"],
+                "ended": run.summary["ended"],
+                "run": run.task.folder.name,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def paired(table: pd.DataFrame, column: str, variant: str, baseline: str) -> pd.Series:
+    """``column`` of ``variant`` minus that of ``baseline``, indexed by the seeds that both have: same seed, same order and draws."""
+    of = table.set_index(["variant", "seed"])[column]
+    return (of[variant] - of[baseline]).dropna() if {variant, baseline} <= set(table["variant"]) else pd.Series(dtype=float)
+
+
+def differences(table: pd.DataFrame, baseline: str, columns: Sequence[str] = tuple(QUANTITIES)) -> pd.DataFrame:
+    """For every variant but the baseline and every column: mean paired difference, its 95% interval, n, and the values by seed."""
+    rows = []
+    for variant in dict.fromkeys(table["variant"]):
+        if variant == baseline:
+            continue
+        for column in columns:
+            values = paired(table, column, variant, baseline)
+            if len(values):
+                interval = mean_interval(values.tolist())
+                rows.append({"variant": variant, "quantity": column, **interval._asdict(), "n": len(values), "values": values.tolist()})
+    return pd.DataFrame(rows, columns=["variant", "quantity", "mean", "low", "high", "n", "values"])
+
+
+def crossing(losses: Sequence[float], mark: float, start: float) -> float:
+    """Epochs until the training loss, one mean an epoch, first meets ``mark``: linear between epochs' ends, ``start`` at 0; NaN: never.
+
+    An epoch's loss is the mean over its minibatches, each before its update, and stands at the epoch's end, so a crossing is late by up
+    to half an epoch in every variant alike. ``start`` is ln K, the loss of a net that knows nothing of K classes; a mark above it is
+    met at 0.
+    """
+    if start <= mark:
+        return 0.0
+    before = start
+    for epoch, loss in enumerate(losses):
+        if loss <= mark:
+            return epoch + (before - mark) / (before - loss)
+        before = loss
+    return math.nan
+
+
+def iterations_to(run: Run, mark: float) -> float:
+    """Iterations until ``run``'s training loss meets ``mark``; NaN if it ended before."""
+    if run.history.empty:
+        return math.nan
+    start = math.log(run.provenance["data"]["classes"])
+    return crossing(run.history["loss"].tolist(), mark, start) * run.summary["iterations_per_epoch"]
+
+
+def scale(run: Run, views: str = "one view") -> str:
+    """The scale of an experiment in words, from one of its runs: images, classes, net, length, views; for ledger, tables and figures."""
+    data, recipe = run.provenance["data"], run.task.recipe
+    note = f" ({data['note']})" if data["note"] and data["note"] != data["name"] else ""
+    side = f"{recipe.data.size} x {recipe.data.size}" + (f", crops of {recipe.data.crop}" if recipe.data.crop else "")
+    if recipe.net.family == "alexnet":
+        net = "two-tower net" + (f" at {recipe.net.width:g} of its width" if recipe.net.width != 1 else "")
+    else:
+        net = f"net {recipe.net.name}"
+    return (
+        f"{data['images']:,} images of {data['classes']} classes of {data['name']}{note}, {side}, {net}, "
+        f"at most {recipe.epochs} epochs, {views}"
+    )
+
+
+def diverged(runs: Sequence[Run]) -> str:
+    """A remark that names the runs whose loss was not finite; "" without any. Their errors count as they are."""
+    names = [run.task.name for run in runs if run.summary["ended"] == "diverged"]
+    return f"diverged: {', '.join(names)}" if names else ""
+
+
+def timings(run: Run) -> pd.DataFrame:
+    """How long each epoch took: epoch, images, seconds, waited (seconds without a batch at hand). Empty where it was not kept."""
+    path = run.task.folder / TIMINGS
+    if not path.is_file():
+        return pd.DataFrame(columns=["epoch", "images", "seconds", "waited"])
+    return pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+
+
+def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make()`` gives under ``key``: read from ``path`` where it stands there, else made and added to it.
+
+    For facts that need the weights of trained nets, which are not published, so that the published numbers can be read without them.
+    """
+    known = read_json(path) if path.is_file() else {}
+    if key not in known:
+        known[key] = make()
+        write_json(path, dict(sorted(known.items())))
+    return known[key]
+
+
+def html_table(frame: pd.DataFrame, caption: str = "") -> str:
+    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
+    said = f"<p>{caption}</p>" if caption else ""
+    return f'{said}<div style="overflow-x: auto">{frame.to_html(index=False, border=0, na_rep="")}</div>'
+
+
+def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:
+    """A mean and its interval in a table's cell; ``form`` formats each number."""
+    if low is None or math.isnan(low):
+        return format(mean, form)
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
