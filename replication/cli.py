@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from replication.commands import data
+from replication.commands import evaluate as evaluation
 from replication.errors import InputError, TrainingError
 
 # typer carries click inside itself since 0.27 and used the package before; its public BadParameter is one in both
@@ -24,6 +26,9 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: what there is, how to get it, what is in it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+for command in (data.data_list, data.data_get, data.data_index, data.data_verify, data.data_prepare):
+    data_app.command(command.__name__.removeprefix("data_"))(command)
+app.command()(evaluation.evaluate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Profile = Annotated[str, typer.Option(help="Scale: quick, laptop, gpu or paper.")]
@@ -43,56 +48,6 @@ def doctor(as_json: Json = False) -> None:
             print(f"{mark} {check.name}: {check.found}" + ("" if check.ok or not check.cure else f" -> {check.cure}"))
     if not examine.healthy(checks):
         raise typer.Exit(1)
-
-
-@data_app.command("list")
-def data_list(as_json: Json = False) -> None:
-    """The data sets of the catalog and where each was found."""
-    from replication.data import catalog
-
-    rows = catalog.listing()
-    if as_json:
-        return _print_json(rows)
-    for row in rows:
-        found = f"{row['form']} in {row['where']}" if row["form"] else f"not here; {row['how']}"
-        print(f"{row['name']:20} {found}" + (f" ({row['note']})" if row["form"] and row["note"] else ""))
-
-
-@data_app.command("get")
-def data_get(name: str) -> None:
-    """Download a data set from its official source, or make it, and print its folder."""
-    from replication.data import catalog
-
-    print(catalog.get(name))
-
-
-@data_app.command("index")
-def data_index(name: str, split: Annotated[str, typer.Option(help="train, val or test.")] = "train", as_json: Json = False) -> None:
-    """What one split of a data set holds. NAME is a name of the catalog, or folder:/path for a tree of your own."""
-    import numpy as np
-
-    from replication.data import catalog
-
-    index = catalog.open_index(name, split)
-    counts = np.bincount(index.labels, minlength=len(index.classes)).tolist()
-    facts = {
-        "name": index.name,
-        "form": index.form,
-        "note": index.note,
-        "split": index.split,
-        "root": str(index.root),
-        "images": len(index),
-        "classes": dict(zip(index.classes, counts, strict=True)),
-        "skipped": index.skipped,
-        "fingerprint": index.fingerprint,
-    }
-    if as_json:
-        return _print_json(facts)
-    sizes = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    print(f"{index.name} {index.split}: {len(index):,} images, {len(index.classes)} classes of {sizes}, in {index.root}")
-    print(f"form {index.form}" + (f" ({index.note})" if index.note else "") + f", fingerprint {index.fingerprint}")
-    if index.skipped:
-        print("skipped: " + ", ".join(f"{count} {kind}" for kind, count in index.skipped.items()))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replication.analysis import codes as C
@@ -28,6 +28,7 @@ def test_the_nearest_codes_are_in_order_and_ties_by_row(k: int, seed: int) -> No
     assert np.array_equal(C.hamming_nearest(queries, base, k), C.hamming(queries, base).argsort(1, kind="stable")[:, :k])
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 20))
 def test_precision_is_the_mean_over_random_orders_of_ties(k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -40,7 +41,7 @@ def test_precision_is_the_mean_over_random_orders_of_ties(k: int, seed: int) -> 
         best = shuffled[apart[:, shuffled].argsort(1, kind="stable")[:, :k]]
         trials.append((base_labels[best] == labels[:, None]).mean(1))
     found = C.hamming_precision(queries, labels, base, base_labels, k)
-    assert np.allclose(found, np.mean(trials, 0), atol=0.13)  # standard error of 400 trials at most 0.025, 16 answers, 100 examples
+    assert np.allclose(found, np.mean(trials, 0), atol=0.13)  # standard error of 400 trials at most 0.025, 80 answers
 
 
 def test_precision_of_all_is_the_share_of_the_class(monkeypatch: pytest.MonkeyPatch) -> None:

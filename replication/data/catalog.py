@@ -144,6 +144,11 @@ def _prepare_parts(dataset: Dataset, source: Path | None) -> Path:
     return ilsvrc.prepare(paths.data() / dataset.forms[0].folder, parts)
 
 
+def names() -> tuple[str, ...]:
+    """The names of the catalog."""
+    return tuple(_catalog())
+
+
 def find(name: str) -> Dataset:
     """The entry of that name; InputError lists the names."""
     catalog = _catalog()

@@ -44,7 +44,6 @@ POLICY = (
     Rule("duplicate", "keep", "the same pixels twice in one split"),
     Rule("leak", "keep", "the same pixels in two splits; its result is too good by these"),
 )
-RULES = {rule.kind: rule for rule in POLICY}
 
 SUFFIXES = {
     "JPEG": {".jpg", ".jpeg"}, "MPO": {".jpg", ".jpeg"}, "PNG": {".png"}, "BMP": {".bmp"}, "DIB": {".bmp"}, "PPM": {".ppm"},

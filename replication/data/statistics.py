@@ -19,7 +19,7 @@ from replication.files import write_atomic
 CHUNK = 257  # images whose sum fits into uint16: 257 * 255 = 2^16 - 1
 CHUNK_BYTES = 2**25  # of images held at once; bounds the memory, not the result: sums of integers are exact
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of channels
-PIXELS = 2**16  # whose products are added at once: three planes of float64 in a processor's cache
+PIXELS = 2**13  # whose products are added at once: in the processor's cache, and too few for BLAS to start threads
 SOURCE_DIVISOR = 1.1  # convdata_jpeg.py:179: images with colour noise are divided by it
 FORMAT = 2
 
@@ -85,7 +85,7 @@ def _parts(images: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
 def _sums(parts: Iterable[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Sum over images of each value, int64 (S, S, 3), and sum over all pixels of the products of two channels, int64 (3, 3).
 
-    Products are added in float64, where integers below 2^53 are exact: 2^16 pixels make less than 2^32.
+    Products are added in float64, where integers below 2^53 are exact; 2^13 pixels make less than 2^29.
     """
     pixels, products = np.zeros((size, size, 3), np.int64), np.zeros((3, 3), np.int64)
     for part in parts:

@@ -1,27 +1,184 @@
-"""Sections 3.2 to 3.4, 4.1, 4.2, 5 and 7: the net with one thing changed at a time, against the whole net.
+"""Sections 3.2 to 3.4, 4.1, 4.2, 5 and 7: the net with one thing changed at a time, beside the whole net.
 
 Every variant is trained on the same seeds as the baseline, so on the same order of images and the same draws: a difference is taken
-seed by seed, and its interval is over seeds. The reported errors are on the held-out split, over one view; the gap is the test error
-minus the error on the training images, as the trained net sees them (one view, no augmentation, no dropout).
+seed by seed, and its interval is over seeds. Errors are on the held-out images, over one view; the gap is the test error minus the
+error of the same net on its training images.
 """
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-import torch
 from pydantic import Field, ValidationError, field_validator
 
 from replication import paths
 from replication.errors import InputError
-from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
-from replication.evaluation.trained import trained_net
-from replication.data.loader import evaluation_loader
-from replication.experiments.baselines import BASELINE, HOME, MIDDLE, VARIANTS, task
-from replication.experiments.comparison import differences, diverged, error_rows, iterations_to, kept, paired, scale
+from replication.experiments import dropout_average, step_time
+from replication.experiments.baselines import EXPERIMENT, VARIANTS, task
+from replication.experiments.comparison import (
+    differences,
+    diverged,
+    error_rows,
+    iterations_to,
+    paired,
+    scale,
+    timings,
+)
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, measured, write_measurements
 from replication.paper import first_fault
-from replication.recipe import Frozen, Recipe
+from replication.recipe import Frozen
 from replication.results import Run
 from replication.workers import Workers
+
+BASELINE = "baseline"
+MIDDLE = tuple(name for name in VARIANTS if name.startswith("without-"))  # section 7: "any of the middle layers"
+
+# claim, its variant in claims.toml, our variant, the column whose difference (variant minus baseline) is measured
+CLAIMS = (
+    ("two-gpu-gain", "top-1", "one-gpu", "test_top1"),
+    ("two-gpu-gain", "top-5", "one-gpu", "test_top5"),
+    ("lrn-gain", "top-1", "no-lrn", "test_top1"),
+    ("lrn-gain", "top-5", "no-lrn", "test_top5"),
+    ("overlap-gain", "top-1", "non-overlapping", "test_top1"),
+    ("overlap-gain", "top-5", "non-overlapping", "test_top5"),
+    ("overlap-overfit", "", "non-overlapping", "gap"),
+    ("crop-overfit", "", "no-crops", "gap"),
+    ("colour-gain", "", "no-colour", "test_top1"),
+    ("dropout-overfit", "", "no-dropout", "gap"),
+    ("weight-decay", "", "no-weight-decay", "train_top1"),
+)
+ALL_MIDDLE = "mean of the middle layers"  # the depth claim's variant in claims.toml
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+
+    profile: Profile
+    variants: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    mark: float = Field(gt=0)  # training loss, nats: where dropout's iterations are compared
+    early_mark: float = Field(gt=0)  # training loss, nats: where the biases' effect on the early stages is compared
+    images: int = Field(ge=1)  # of the held-out split, for the average over dropped-out nets
+    masks: int = Field(ge=2)  # dropped-out nets in that average
+    jobs: int = Field(1, ge=1)  # training processes at a time
+
+    @field_validator("variants")
+    @classmethod
+    def _known(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in variants if name not in VARIANTS]:
+            raise ValueError(f"no variant {unknown[0]!r}; choose of {', '.join(VARIANTS)}")
+        if BASELINE not in variants or len(set(variants)) < len(variants):
+            raise ValueError(f"name {BASELINE!r} and each variant once")
+        return variants
+
+
+class Outcome(NamedTuple):
+    """All that the notebook shows."""
+
+    table: pd.DataFrame  # one row for each run: errors in per cent, gap, iterations to both marks, images/s
+    differences: pd.DataFrame  # one row for each variant and quantity: variant minus baseline over paired seeds
+    curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
+    dropout: pd.DataFrame  # one row for each baseline run: distances to the average of its dropped-out nets
+    measurements: list[Measurement]
+    runs: tuple[Run, ...]
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def plan(settings: Settings) -> str:
+    """What will be run, in words."""
+    seeds = ", ".join(map(str, settings.seeds))
+    return (
+        f"{len(settings.variants)} variants, the baseline among them, each on seeds {seeds}: {len(settings.variants) * len(settings.seeds)} "
+        f"runs\nvariants: {', '.join(settings.variants)}\n"
+        f"iterations are compared at a training loss of {settings.mark:g}, and early at {settings.early_mark:g}"
+    )
+
+
+def run(settings: Settings) -> Outcome:
+    """Train, or read where it was trained before, every variant on every seed; write the experiment's tables."""
+    wanted = [(variant, seed) for seed in settings.seeds for variant in settings.variants]
+    with Workers(settings.jobs) as workers:
+        runs = workers.all([task(settings.profile, variant, seed) for variant, seed in wanted])
+    names = [variant for variant, _ in wanted]
+    dropout = dropout_average.distances(
+        settings.profile, [run for run, name in zip(runs, names, strict=True) if name == BASELINE], settings.images, settings.masks
+    )
+    table = error_rows(runs, names)
+    table["iterations_to_mark"] = [iterations_to(run, settings.mark) for run in runs]
+    table["iterations_to_early_mark"] = [iterations_to(run, settings.early_mark) for run in runs]
+    table["images_per_second"] = [_speed(run) for run in runs]
+    outcome = Outcome(
+        table,
+        differences(table, BASELINE),
+        pd.concat([run.history.assign(variant=name, seed=run.task.recipe.seed) for run, name in zip(runs, names, strict=True)]),
+        dropout,
+        measure(settings, table, dropout, runs),
+        tuple(runs),
+    )
+    folder = paths.results() / settings.profile / EXPERIMENT
+    write_text(folder / "table.csv", outcome.table.to_csv(index=False))
+    write_text(folder / "differences.csv", outcome.differences.to_csv(index=False))
+    write_text(folder / "dropout.csv", outcome.dropout.to_csv(index=False))
+    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    return outcome
+
+
+def measure(settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
+    """Every claim that the variants at hand can answer."""
+    by_variant = {variant: [run for run in runs if run.task.name.startswith(f"{variant}-seed")] for variant in settings.variants}
+    common = {"profile": settings.profile, "scale": scale(by_variant[BASELINE][0])}
+    found = []
+
+    def add(claim: str, variant: str, values: Sequence[float], ours: Sequence[str], bound: Literal["lower", "upper"] | None = None) -> None:
+        if len(values):
+            remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
+            found.append(measured(claim, list(values), variant=variant, bound=bound, reason=remark, **common))
+
+    for claim, variant, ours, column in CLAIMS:
+        add(claim, variant, paired(table, column, ours, BASELINE), [ours])
+    depth = {name: paired(table, "test_top1", name, BASELINE) for name in MIDDLE if name in settings.variants}
+    if len(depth) == len(MIDDLE):
+        add("depth", ALL_MIDDLE, pd.DataFrame(depth).mean(axis=1), MIDDLE)
+    for name, values in depth.items():
+        add("depth", name, values, [name])
+    for claim, slow, fast, column in (
+        ("dropout-iterations", BASELINE, "no-dropout", "iterations_to_mark"),
+        ("bias-one", "biases-zero", BASELINE, "iterations_to_early_mark"),
+    ):
+        values, bound = ratios(table, column, slow, fast)
+        add(claim, "", values, [name for name in (slow, fast) if name != BASELINE], bound)
+    if len(dropout):
+        add("dropout-average", "", dropout["halved"] / dropout["single"], [])
+    if faster := step_time.on_two_gpus(by_variant[BASELINE][0].task.recipe):
+        found.append(measured("two-gpu-time", faster, profile=settings.profile, scale=step_time.scale()))
+    return found
+
+
+def ratios(table: pd.DataFrame, column: str, above: str, below: str) -> tuple[list[float], Literal["lower", "upper"] | None]:
+    """``column`` of ``above`` over that of ``below``, seed by seed, and of what the ratios are a bound.
+
+    A run that ended before the mark stands with its last iteration, so the ratio is a lower bound where the upper run was cut, an
+    upper one where the lower was. Where both kinds occur, or a seed has neither crossing, there is no ratio: an empty list.
+    """
+    rows = table.set_index(["variant", "seed"])
+    if not {above, below} <= set(table["variant"]):
+        return [], None
+    (a, a_cut), (b, b_cut) = ((rows[column][name].fillna(rows["iterations"][name]), rows[column][name].isna()) for name in (above, below))
+    if (a_cut.any() and b_cut.any()) or (b == 0).any():
+        return [], None
+    return (a / b).dropna().tolist(), "lower" if a_cut.any() else "upper" if b_cut.any() else None
+
+
+def _speed(run: Run) -> float:
+    """Training images a second over the run, without its first epoch, which also warms up; NaN where no time was kept."""
+    rows = timings(run)[1:]
+    return rows["images"].sum() / rows["seconds"].sum() if len(rows) else math.nan

@@ -1,0 +1,69 @@
+"""Section 4.2: how far the halved net is from the geometric mean of the nets that dropout samples, beside one such net.
+
+``evaluation.dropout`` does the sampling. The distances of a run need its weights, so they are kept with the results.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from replication import paths
+from replication.data.loader import evaluation_loader
+from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
+from replication.evaluation.trained import trained_net
+from replication.experiments.baselines import EXPERIMENT
+from replication.experiments.comparison import kept
+from replication.measurement import Profile
+from replication.nets.alexnet import TowerNet
+from replication.recipe import Recipe
+from replication.results import Run
+
+
+def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) -> pd.DataFrame:
+    """Total variation distances to the geometric mean of ``masks`` dropped-out nets, mean over held-out images; one row a run.
+
+    Columns: seed, images, masks; halved, of the halved net; single, of one dropped-out net; floor, between the means of two halves
+    of the masks, below which nothing can be seen.
+    """
+    path = paths.results() / profile / EXPERIMENT / "dropout.json"
+    rows = []
+    for run in runs:
+        recipe = run.task.recipe
+        if recipe.net.family == "alexnet" and recipe.net.dropout and run.summary["ended"] != "diverged":
+            key = f"{recipe.id}-{images}-{masks}"
+            rows.append({"seed": recipe.seed, **kept(path, key, lambda recipe=recipe: _distances(recipe, images, masks))})
+    return pd.DataFrame(rows, columns=["seed", "images", "masks", "halved", "single", "floor"])
+
+
+def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
+    net = trained_net(recipe)
+    assert isinstance(net, TowerNet)
+    with torch.inference_mode():
+        halved, hidden = halved_logits(net, some_images(recipe, images))
+        found = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)
+        mean = sum(piece.sum(0, dtype=torch.float64) for piece in sampled_logits(net, hidden, masks, seed=0)) / masks
+        single = average_distances(mean, sampled_logits(net, hidden, masks, seed=1), masks).single  # masks that the mean has not seen
+    return {
+        "images": found.images,
+        "masks": masks,
+        "halved": found.geometric.total_variation,
+        "single": single.total_variation,
+        "floor": found.geometric_floor.total_variation,
+    }
+
+
+def some_images(recipe: Recipe, count: int) -> Tensor:
+    """``count`` held-out images, evenly spaced in the index, as the net sees them: (count, 3, side, side); all, if there are fewer."""
+    loader = evaluation_loader(recipe, "test")
+    try:
+        count = min(count, len(loader))
+        wanted = torch.arange(count) * len(loader) // count
+        chosen, place = [], 0
+        for batch in loader.once():
+            chosen.append(batch.images[wanted[(wanted >= place) & (wanted < place + len(batch.ids))] - place])
+            place += len(batch.ids)
+        return torch.cat(chosen)
+    finally:
+        loader.close()

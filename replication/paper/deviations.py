@@ -1,0 +1,108 @@
+"""The deviations as data: every difference between the paper, its released source of 2012 and this replication.
+
+Read from ``deviations.toml``. A deviation names where it was found, why it matters or why it was made, the recipe's option that
+chooses a side, the chapters that it touches, and the place in ``results/`` where its effect was measured.
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from replication.errors import InputError
+from replication.paper import claim, first_fault
+from replication.recipe import Frozen
+
+FILE = Path(__file__).resolve().parent / "deviations.toml"
+Part = Literal["net", "learning", "data", "scale", "numbers", "figures"]
+PARTS: dict[Part, str] = {
+    "net": "The net",
+    "learning": "Learning",
+    "data": "Data",
+    "scale": "Scale",
+    "numbers": "Where the numbers come from",
+    "figures": "Figures and evaluation",
+}
+
+
+class Effect(Frozen):
+    """Where the measured effect of a deviation stands: a cell of an experiment's table, or a claim of the ledger."""
+
+    quantity: str = ""  # what the number is, in words
+    unit: str = ""
+    experiment: str = ""  # folder in results/<profile>/
+    file: str = ""  # its CSV file
+    row: dict[str, str] = {}  # the one row whose columns have these values
+    column: str = ""
+    claim: str = ""  # instead of a cell: a claim, shown as the ledger shows it
+    variant: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Effect":
+        cell = (self.experiment, self.file, self.row, self.column, self.quantity)
+        if self.claim:
+            if any(cell):
+                raise ValueError("a claim or a cell of a table, not both")
+            try:
+                claim(self.claim)
+            except InputError as error:
+                raise ValueError(str(error)) from error
+        elif not all(cell):
+            raise ValueError("experiment, file, row, column and quantity go together")
+        return self
+
+
+class Deviation(Frozen):
+    """One difference."""
+
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    kind: Literal["source", "ours"]  # the paper against its source, or the paper against this replication
+    part: Part
+    what: str
+    paper: str  # what the paper says
+    source: str = ""  # what the source does; "" for ours
+    here: str  # what this project does
+    section: str  # of the paper, several joined by ", "
+    file: str  # where it was read, with lines; "" where there is nothing to read
+    why: str  # it matters, or it was done
+    switch: str = ""  # option of the recipe that chooses a side
+    pages: tuple[str, ...] = ()  # experiments whose chapters it touches
+    measured: tuple[Effect, ...] = ()
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """The paper's sections as a list."""
+        return tuple(self.section.split(", "))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Deviation":
+        if (self.kind == "source") != bool(self.source):
+            raise ValueError("a deviation of the source says what the source does, one of ours does not")
+        return self
+
+
+@cache
+def deviations() -> tuple[Deviation, ...]:
+    """Every deviation, in the file's order. Raises InputError that names the entry and the field at fault."""
+    read: list[Deviation] = []
+    for entry in tomllib.loads(FILE.read_text(encoding="utf-8")).get("deviation", []):
+        try:
+            read.append(Deviation(**entry))
+        except ValidationError as error:
+            raise InputError(f"{FILE.name}, deviation {entry.get('id', '?')}: {first_fault(error)}") from error
+    twice = {one.id for one in read if sum(other.id == one.id for other in read) > 1}
+    if twice:
+        raise InputError(f"{FILE.name}: deviation {sorted(twice)[0]} stands there twice; keep one")
+    return tuple(read)
+
+
+def touching(page: str) -> tuple[Deviation, ...]:
+    """The deviations that touch the chapter of an experiment."""
+    return tuple(one for one in deviations() if page in one.pages)
+
+
+def of_section(section: str) -> tuple[Deviation, ...]:
+    """The deviations that concern a section of the paper."""
+    return tuple(one for one in deviations() if section in one.sections)
