@@ -155,6 +155,16 @@ def test_get_downloads_checks_and_unpacks(monkeypatch, folders, few, server, cap
     assert capsys.readouterr() == ("", "")  # a progress bar only on a terminal
 
 
+def test_get_takes_an_archive_from_wherever_it_lies(monkeypatch, folders, few):
+    use(monkeypatch, entry(few))
+    (folders / "elsewhere").mkdir()
+    with pytest.raises(InputError, match="elsewhere"):
+        catalog.get("few", source=folders / "elsewhere")
+    (folders / "elsewhere" / "few.tar.gz").write_bytes(few)
+    assert catalog.get("few", source=folders / "elsewhere") == folders / "data" / "few"
+    assert [path.name for path in (folders / "elsewhere").iterdir()] == ["few.tar.gz"]
+
+
 def test_a_broken_download_is_resumed(monkeypatch, folders, few, server):
     server.content, server.cut = few, 100_000
     use(monkeypatch, entry(few, server.url))

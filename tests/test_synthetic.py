@@ -8,6 +8,7 @@ import pytest
 
 from replication.data import synthetic
 from replication.data.index import index_folder, read_image
+from replication.errors import InputError
 
 SMALL = {"train": 24, "val": 12}
 
@@ -72,8 +73,9 @@ def test_nothing_is_left_when_it_breaks_off(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(synthetic, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="No space") as error:
         synthetic.ensure(tmp_path)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
     assert not synthetic.is_made(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

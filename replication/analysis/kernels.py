@@ -15,6 +15,7 @@ edges look like oriented structure, and inside |f| <= 1/2, so that no direction 
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,18 @@ def untrained(k: int, seed: int = 0, count: int = UNTRAINED) -> np.ndarray:
     return np.random.Generator(np.random.Philox(seed)).standard_normal((count, 3, k, k))
 
 
+@cache
+def _chance(k: int) -> pd.DataFrame:
+    return measure(untrained(k))
+
+
+def marks(k: int) -> dict[str, float]:
+    """The value of each measure that 5% of untrained kernels of side ``k`` pass; bandwidth is passed downwards."""
+    chance = _chance(k)
+    bounds = {"colourfulness": MARK, "orientation": MARK, "bandwidth": 1 - MARK}
+    return {name: float(chance[name].quantile(bound)) for name, bound in bounds.items()}
+
+
 class Selectivity(NamedTuple):
     """Which kernels are more selective than ``MARK`` of untrained ones; boolean (n,) each."""
 
@@ -77,15 +90,15 @@ class Selectivity(NamedTuple):
     any: np.ndarray  # in one of the three, with the mark set so that chance gives 5% here too, not in each of three trials
 
 
-def selective(kernels: np.ndarray, seed: int = 0) -> Selectivity:
+def selective(kernels: np.ndarray) -> Selectivity:
     """Judge ``kernels`` (n, 3, k, k) against untrained ones of the same size.
 
     Each measure becomes the share of untrained kernels that are less selective. ``any`` takes a kernel's highest share, and its mark is
     the 95th percentile of the untrained kernels' own highest shares. A kernel of zeros is not selective.
     """
-    chance = _scores(measure(untrained(kernels.shape[-1], seed)))  # (3, UNTRAINED)
+    chance = _scores(_chance(kernels.shape[-1]))  # (3, UNTRAINED)
     order = np.sort(chance, 1)
-    shares, chance_shares = ((_share_below(order, scores)) for scores in (_scores(measure(kernels)), chance))
+    shares, chance_shares = (_share_below(order, scores) for scores in (_scores(measure(kernels)), chance))
     mark = np.quantile(chance_shares.max(0), MARK)
     return Selectivity(*(shares > MARK), shares.max(0) > mark)
 

@@ -109,7 +109,8 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
     """Download a data set from its official source into the data folder, check it, unpack it; the folder it lies in.
 
     ``file`` chooses among the archives of the source; the first by default. Nothing is downloaded when the folder is there already.
-    ILSVRC's files are not downloaded but looked for in ``source`` and the data folder, checked and unpacked; interrupted, it goes on.
+    With ``source``, a folder, the files are taken from there instead, checked and unpacked. ILSVRC's files are never downloaded but
+    looked for in ``source`` and the data folder; interrupted, their unpacking goes on.
     Without a network the InputError names the folder and file that would be accepted instead.
     """
     dataset = find(name)
@@ -128,13 +129,19 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
     for root in (paths.data(), _made()):
         if (root / archive.folder).is_dir():
             return root / archive.folder
+    if source is not None:
+        local = source.expanduser().resolve() / archive.file
+        if not local.is_file():
+            raise InputError(f"{local} is not there: name the folder that holds {archive.file}, or leave --from out to download it")
+        download.check_hash(local, archive.hash)
+        return download.unpack(local, archive.folder, paths.data())
     instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
     path = download.download(archive.url, archive.hash, paths.data() / archive.file, instead)
     return download.unpack(path, archive.folder, paths.data())
 
 
 def _prepare_parts(dataset: Dataset, source: Path | None) -> Path:
-    places = [paths.data()] if source is None else [source, paths.data()]
+    places = [paths.data()] if source is None else [source.expanduser().resolve(), paths.data()]
     files = {part: next((place / part.file for place in places if (place / part.file).is_file()), None) for part in dataset.parts}
     missing = [part.file for part, path in files.items() if path is None]
     if missing:

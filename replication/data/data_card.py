@@ -26,7 +26,7 @@ def summary(report: dict[str, Any]) -> str:
             lines.append("    ... and more; --json lists them")
     for kind, found in report["repeated"].items():
         if found["count"]:
-            lines.append(f"{kind}: {found['count']:,} ({treatment[kind]['how']})")
+            lines.append(f"{kind}: {_repeated(found)} ({treatment[kind]['how']})")
             lines.append(f"  {_few([f'{one} = {other}' for one, other in found['files']], found['count'])}")
     lines.append("every file can be decoded" if report["healthy"] else "some files cannot be decoded: get them again, or leave them out")
     return "\n".join(lines)
@@ -51,10 +51,10 @@ def card(report: dict[str, Any]) -> str:
     for rule in report["policy"]:
         kind = rule["kind"]
         if kind in report["repeated"]:
-            count = report["repeated"][kind]["count"]
+            found = _repeated(report["repeated"][kind])
         else:
-            count = sum(split["kinds"].get(kind, {"count": 0})["count"] for split in splits)
-        policy.append([kind, f"{count:,}", rule["treatment"], rule["how"]])
+            found = f"{sum(split['kinds'].get(kind, {'count': 0})['count'] for split in splits):,}"
+        policy.append([kind, found, rule["treatment"], rule["how"]])
     small = f"A file is small if its shorter side is below the crop of {report['crop']} pixels."
     return "\n\n".join([head, table, _table(["kind of file", "found", "treatment", "how"], policy), small]) + "\n"
 
@@ -66,7 +66,8 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 def _classes(split: dict[str, Any]) -> str:
     low, high = split["images_per_class"]
-    return f"{split['classes']:,} classes of " + (f"{low:,}" if low == high else f"{low:,} to {high:,}")
+    classes = "1 class" if split["classes"] == 1 else f"{split['classes']:,} classes"
+    return f"{classes} of {low:,}" if low == high else f"{classes} of {low:,} to {high:,}"
 
 
 def _sizes(sizes: dict[str, Any]) -> str:
@@ -78,6 +79,10 @@ def _sizes(sizes: dict[str, Any]) -> str:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+
+
+def _repeated(found: dict[str, Any]) -> str:
+    return f"{found['count']:,}" + (f", {found['other_class']:,} of them under two classes" if found["other_class"] else "")
 
 
 def _few(names: list[str], count: int) -> str:

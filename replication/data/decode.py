@@ -42,7 +42,7 @@ POLICY = (
     Rule("rotated", "convert", "set upright by its EXIF tag"),
     Rule("small", "convert", "enlarged: the shorter side to the stored size"),
     Rule("duplicate", "keep", "the same pixels twice in one split"),
-    Rule("leak", "keep", "the same pixels in two splits; its result is too good by these"),
+    Rule("leak", "keep", "the same pixels in two splits: the net is tested on what it was trained on"),
 )
 
 SUFFIXES = {

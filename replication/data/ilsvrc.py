@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from replication import files
 from replication.data import download
+from replication.data.disk import writing
 from replication.errors import InputError
 
 
@@ -37,7 +38,8 @@ def prepare(root: Path, parts: dict[str, tuple[Path, str]], workers: int | None 
             download.check_hash(path, known_hash)
             files.write_text(checked, known_hash)
         try:
-            _UNPACK[part](path, root, part, workers or os.cpu_count() or 1)
+            with writing(root, f"the images of {path.name}"):
+                _UNPACK[part](path, root, part, workers or os.cpu_count() or 1)
         except (tarfile.TarError, EOFError) as error:
             raise InputError(f"cannot unpack {path}: {error}; get it again") from None
         files.write_text(done, path.name)

@@ -5,15 +5,12 @@ rounded to the nearest integer (half to even), the crop starts at floor((n - S) 
 An image whose shorter side is S already is not resampled.
 """
 
-import errno
-import fcntl
 import io
 import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -25,6 +22,7 @@ from tqdm import tqdm
 from replication import paths
 from replication.data import packed
 from replication.data.decode import picture
+from replication.data.disk import locked, writing
 from replication.data.index import Index
 from replication.errors import InputError
 from replication.files import read_json, sync_folder, write_json
@@ -154,28 +152,6 @@ def each(work: Callable[[int], Result], rows: range, name: str, total: int | Non
         finally:
             for future in ahead:
                 future.cancel()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process makes ``path``. The system lets go of the lock however the process ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def writing(path: Path, name: str) -> Iterator[None]:
-    """A full disk, or a folder that cannot be written, in one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        raise InputError(
-            f"cannot write {name} to {path.parent}: {os.strerror(error.errno)}; free some space or choose another folder, and go on"
-        ) from None
 
 
 def _write(path: Path, index: Index, size: int) -> None:

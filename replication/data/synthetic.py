@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from replication import files
+from replication.data.disk import writing
 from replication.errors import InputError
 
 VERSION = 1  # another version makes other images, in another folder
@@ -43,7 +44,8 @@ def is_made(parent: Path) -> bool:
 def ensure(parent: Path) -> Path:
     """The folder of the data set, made first if it is not there."""
     if not is_made(parent):
-        make(place(parent))
+        with writing(place(parent), "the synthetic data set"):
+            make(place(parent))
     return place(parent)
 
 

@@ -62,9 +62,11 @@ class Report:
         return not any(found.unreadable.any() for found in self.splits)
 
     @cached_property
-    def repeated(self) -> dict[str, list[tuple[str, str]]]:
-        """For "duplicate" and "leak": pairs of a file and the earlier one, of its own or of another split, with the same pixels."""
-        pairs: dict[str, list[tuple[str, str]]] = {"duplicate": [], "leak": []}
+    def repeated(self) -> dict[str, list[tuple[str, str, bool]]]:
+        """For "duplicate" and "leak": a file, the earlier one (of its own or of another split) with the same pixels, and whether the
+        two have the same class.
+        """
+        pairs: dict[str, list[tuple[str, str, bool]]] = {"duplicate": [], "leak": []}
         first: dict[int, tuple[int, int]] = {}  # hash -> where it was met first: split, row
         hashes = np.concatenate([found.hashes[~found.unreadable] for found in self.splits])
         values, counts = np.unique(hashes, return_counts=True)
@@ -74,7 +76,9 @@ class Report:
                 before = first.setdefault(int(found.hashes[row]), (number, row))
                 if before != (number, row):
                     kind = "duplicate" if before[0] == number else "leak"
-                    pairs[kind].append((_entry(found.index, row), _entry(self.splits[before[0]].index, before[1])))
+                    here, there = found.index, self.splits[before[0]].index
+                    agree = here.classes[here.labels[row]] == there.classes[there.labels[before[1]]]
+                    pairs[kind].append((_entry(here, row), _entry(there, before[1]), agree))
         return pairs
 
     def dump(self) -> dict[str, Any]:
@@ -85,7 +89,14 @@ class Report:
             "crop": self.crop,
             "healthy": self.healthy,
             "splits": [_facts(found) for found in self.splits],
-            "repeated": {kind: {"count": len(pairs), "files": pairs[:LISTED]} for kind, pairs in self.repeated.items()},
+            "repeated": {
+                kind: {
+                    "count": len(pairs),
+                    "other_class": sum(not agree for _, _, agree in pairs),
+                    "files": [(one, other) for one, other, _ in pairs[:LISTED]],
+                }
+                for kind, pairs in self.repeated.items()
+            },
             "policy": [rule._asdict() for rule in POLICY],
         }
 
@@ -156,7 +167,7 @@ def _without(index: Index, kinds: np.ndarray) -> Index:
     if kinds.all():
         raise InputError(f"no image of {index.name} {index.split} in {index.root} can be decoded; get the data set again")
     counts = {kind: int(np.count_nonzero(kinds & bit)) for kind, bit in BITS.items()}
-    skipped = index.skipped | {kind: count for kind, count in counts.items() if count}
+    skipped = index.skipped | {kind: index.skipped.get(kind, 0) + count for kind, count in counts.items() if count}
     return dataclasses.replace(index.take(np.flatnonzero(kinds == 0)), skipped=skipped)
 
 

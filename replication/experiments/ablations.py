@@ -27,6 +27,7 @@ from replication.experiments.comparison import (
 )
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.paper import claim as find_claim
 from replication.paper import first_fault
 from replication.recipe import Frozen
 from replication.results import Run
@@ -95,10 +96,10 @@ def settings(**parameters: Any) -> Settings:
 
 def plan(settings: Settings) -> str:
     """What will be run, in words."""
-    seeds = ", ".join(map(str, settings.seeds))
+    runs = len(settings.variants) * len(settings.seeds)
     return (
-        f"{len(settings.variants)} variants, the baseline among them, each on seeds {seeds}: {len(settings.variants) * len(settings.seeds)} "
-        f"runs\nvariants: {', '.join(settings.variants)}\n"
+        f"{len(settings.variants)} variants, the baseline among them, each on seeds {', '.join(map(str, settings.seeds))}: {runs} runs\n"
+        f"variants: {', '.join(settings.variants)}\n"
         f"iterations are compared at a training loss of {settings.mark:g}, and early at {settings.early_mark:g}"
     )
 
@@ -160,6 +161,15 @@ def measure(settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs
         add("dropout-average", "", dropout["halved"] / dropout["single"], [])
     if faster := step_time.on_two_gpus(by_variant[BASELINE][0].task.recipe):
         found.append(measured("two-gpu-time", faster, profile=settings.profile, scale=step_time.scale()))
+    return found
+
+
+def paper_differences() -> dict[str, dict[str, float]]:
+    """The paper's differences in percentage points, by quantity and variant, where it gives a number."""
+    found: dict[str, dict[str, float]] = {}
+    for claim, variant, ours, column in (*CLAIMS, *(("depth", ALL_MIDDLE, name, "test_top1") for name in MIDDLE)):
+        if (target := find_claim(claim).target(variant)) is not None and target.value is not None:
+            found.setdefault(column, {})[ours] = target.value
     return found
 
 

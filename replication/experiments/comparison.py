@@ -136,16 +136,3 @@ def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, 
         known[key] = make()
         write_json(path, dict(sorted(known.items())))
     return known[key]
-
-
-def html_table(frame: pd.DataFrame, caption: str = "") -> str:
-    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
-    said = f"<p>{caption}</p>" if caption else ""
-    return f'{said}<div style="overflow-x: auto">{frame.to_html(index=False, border=0, na_rep="")}</div>'
-
-
-def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:
-    """A mean and its interval in a table's cell; ``form`` formats each number."""
-    if low is None or math.isnan(low):
-        return format(mean, form)
-    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"

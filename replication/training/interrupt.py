@@ -2,17 +2,21 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
+
+SAME_SECONDS = 3.0  # a terminal and torchrun both pass one Ctrl-C on: what comes this soon after the first is the same request
 
 
 class Interrupt:
-    """While it is open, the first SIGINT or SIGTERM is only noted; a second one acts as it would have before.
+    """While it is open, the first SIGINT or SIGTERM is only noted; a later one acts as it would have before.
 
     Outside the main thread, where Python delivers no signals, it notes nothing.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._first = 0.0
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
@@ -25,8 +29,11 @@ class Interrupt:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        self._restore()
+        if not self.requested:
+            self.requested, self._first = True, time.monotonic()
+        elif time.monotonic() - self._first > SAME_SECONDS:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

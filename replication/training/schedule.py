@@ -5,7 +5,7 @@ A schedule is asked before every epoch what holds in it (``now``), and told afte
 once, in the same way, however often the run is interrupted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from replication.recipe import Recipe
@@ -51,6 +51,7 @@ class Memory:
     best: float | None = None  # lowest validation error so far
     since: int = 0  # epochs without a lower one at the present rate
     done: bool = False  # the last rate has stopped helping
+    by_hand: list[str] = field(default_factory=list)  # the requests for a drop that have been granted
 
 
 def now(recipe: Recipe, epoch: int, memory: Memory) -> Now:
@@ -65,7 +66,7 @@ def now(recipe: Recipe, epoch: int, memory: Memory) -> Now:
             colour = schedule.colour_off is None or epoch < schedule.colour_off
             return _by_hand(schedule.factor, memory.drops + sum(epoch >= after for after in schedule.after))._replace(colour=colour)
         case "timeline":
-            return _timeline(LOGS[schedule.name], epoch, recipe.epochs)
+            return _timeline(LOGS[schedule.name], epoch, recipe.epochs, 10.0**-memory.drops)
 
 
 def decide(recipe: Recipe, error: float | None, memory: Memory) -> str:
@@ -79,7 +80,7 @@ def decide(recipe: Recipe, error: float | None, memory: Memory) -> str:
     memory.since += 1
     if memory.since < schedule.patience:
         return ""
-    if memory.drops == schedule.drops:
+    if memory.drops >= schedule.drops:  # more, if some were by hand
         memory.done = True
         return "stop"
     drop(memory)
@@ -96,12 +97,16 @@ def _by_hand(factor: float, drops: int) -> Now:
     return Now(factor**-drops, factor**-drops)
 
 
-def _timeline(log: Log, epoch: int, epochs: int) -> Now:
-    """The log stretched to ``epochs``. Biases, at twice the weights' rate, were lowered once, with the weights' first drop."""
+def _timeline(log: Log, epoch: int, epochs: int, by_hand: float) -> Now:
+    """The log stretched to ``epochs``. Biases, at twice the weights' rate, were lowered once, with the weights' first drop.
+
+    ``by_hand``: a factor on all of it.
+    """
 
     def past(mark: int) -> bool:
         return epoch * log.stop >= mark * epochs
 
     weights = 10.0 ** -sum(past(mark) for mark in (log.first, log.second, log.third))
-    conv1 = 0.0 if past(log.conv1_frozen) else 1e-3 if past(log.conv1_cut) else None
-    return Now(weights, 0.1 if past(log.first) else 1.0, conv1, not past(log.conv1_cut))
+    biases = 0.1 if past(log.first) else 1.0
+    conv1 = 0.0 if past(log.conv1_frozen) else 1e-3 * by_hand if past(log.conv1_cut) else None
+    return Now(weights * by_hand, biases * by_hand, conv1, not past(log.conv1_cut))

@@ -2,57 +2,43 @@
 
 A run is a function of its recipe, its data and the number of threads. It can be stopped at any step and goes on from its last
 checkpoint with bit-identical weights on a CPU: order, draws and dropout masks are functions of (seed, epoch, step), and the state
-holds the rest.
+holds the rest. The same loop trains any net on one device, on two, or as one rank of several (``team``).
 """
 
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.data.loader import Batch, Loader, Loaders
-from replication.errors import InputError
+from replication.errors import InputError, TrainingError
+from replication.files import write_text
 from replication.nets.alexnet import seed_masks
 from replication.recipe import Recipe
-from replication.training import checkpoint, schedule
+from replication.training import checkpoint, guard, schedule
 from replication.training.allocator import keep_freed_memory
+from replication.training.byhand import REQUEST
 from replication.training.interrupt import Interrupt
-from replication.training.sgd import PaperSGD
+from replication.training.numerics import numerics
+from replication.training.show import Moment
+from replication.training.start import start_from
+from replication.training.state import Progress, dump, optimiser_for, restore, set_rates
+from replication.training.team import Alone, Notes
 from replication.training.weights import FILE, save_weights
 
 CHECKPOINT_SECONDS = 20.0  # between two checkpoints: what a kill can cost
+WATCH_SECONDS = 0.5  # between two looks at a running epoch
+TOP = (1, 5)  # the errors that are measured, section 6
 
-
-@dataclass
-class Progress:
-    """Where a run stands: everything but the weights and velocities."""
-
-    epoch: int = 0  # epochs that are complete
-    step: int = 0  # minibatches done of the epoch in hand
-    mistakes: int = 0  # of the epoch's minibatches so far, each counted before its update
-    loss: float = 0.0  # sum over the epoch's minibatches so far
-    seconds: float = 0.0  # of all sessions of this run
-    ended: str = ""  # "", "epochs", "stop_error", "plateau" or "diverged"
-    history: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch
-    timings: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch; kept apart, because they are never the same twice
-    memory: schedule.Memory = field(default_factory=schedule.Memory)
-
-    def dump(self) -> str:
-        """As text, for the checkpoint."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def read(cls, text: str) -> "Progress":
-        """From ``dump``."""
-        values = json.loads(text)
-        return cls(**values | {"memory": schedule.Memory(**values["memory"])})
+Report = Callable[[str], None]
+Watch = Callable[[Moment], None]
 
 
 @dataclass(frozen=True)
@@ -68,85 +54,234 @@ def train(
     net: nn.Module,
     loaders: Loaders,
     folder: Path,
-    report: Callable[[str], None],
+    report: Report,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    *,
+    divergence: Literal["record", "stop"] = "record",
+    team: Alone | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Train ``net`` as ``recipe`` says, from the last checkpoint in ``folder`` if there is one, and leave its weights there.
 
-    Raises KeyboardInterrupt after a checkpoint when SIGINT or SIGTERM came, and InputError when the checkpoint in ``folder``
-    belongs to another recipe or other data.
+    ``net`` is where it is to be trained, and the loaders' batches go there. ``divergence``: what a loss does that is not finite or
+    does not leave that of guessing. "record": the former ends the run as "diverged", the latter is noted in the epoch's row; "stop":
+    either raises TrainingError, and the last good checkpoint stays. Raises KeyboardInterrupt after a checkpoint when SIGINT or SIGTERM
+    came, and InputError when the checkpoint in ``folder`` belongs to another recipe or other data.
     """
     keep_freed_memory()
-    net.to(memory_format=torch.channels_last)
-    loader = loaders.training
-    optimiser = _optimiser(recipe, net)
-    progress = _resume(recipe, net, optimiser, loader, folder, report)
-    clock = time.monotonic() - progress.seconds
-    saved = time.monotonic()
+    trainer = Trainer(recipe, net, loaders, folder, report, checkpoint_seconds, divergence, team or Alone(), watch)
+    with numerics(recipe):
+        return trainer.run()
 
-    def save() -> None:
-        nonlocal saved
-        progress.seconds = time.monotonic() - clock
-        checkpoint.save(folder, progress.epoch * loader.steps + progress.step, _state(recipe, net, optimiser, loader, progress))
-        saved = time.monotonic()
 
-    with Interrupt() as interrupt:
-        while not progress.ended:
-            holds = schedule.now(recipe, progress.epoch, progress.memory)
-            _set_rates(recipe, optimiser, holds)
-            begun, first, waited = time.monotonic(), progress.step, loader.waited
-            for batch in loader.epoch(progress.epoch, progress.step, holds.colour):
-                value, wrong = _step(recipe, net, optimiser, batch, progress.epoch * loader.steps + progress.step)
-                if not math.isfinite(value):
-                    progress.ended = "diverged"
-                    break
-                progress.step += 1
-                progress.loss += value
-                progress.mistakes += wrong
-                if interrupt.requested or time.monotonic() - saved >= checkpoint_seconds:
-                    save()
-                if interrupt.requested:
-                    raise KeyboardInterrupt
-            else:
-                seconds, images = time.monotonic() - begun, (progress.step - first) * recipe.batch
-                progress.timings.append(
-                    {"epoch": progress.epoch + 1, "images": images, "seconds": seconds, "waited": loader.waited - waited}
+class Trainer:
+    """One session of a run, from its last checkpoint to its end or to an interruption."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        net: nn.Module,
+        loaders: Loaders,
+        folder: Path,
+        report: Report,
+        checkpoint_seconds: float,
+        divergence: str,
+        team: Alone,
+        watch: Watch | None,
+    ) -> None:
+        self.recipe, self.loaders, self.loader, self.folder = recipe, loaders, loaders.training, folder
+        self.report, self.checkpoint_seconds, self.divergence, self.team, self.watch = report, checkpoint_seconds, divergence, team, watch
+        if recipe.batch % (recipe.parts * team.copies):
+            raise InputError(f"a minibatch of {recipe.batch} does not divide into {recipe.parts} parts of each of {team.copies} copies")
+        self.share = recipe.batch // team.copies  # images of a minibatch that this copy sees
+        self.net = net.to(memory_format=torch.channels_last).train()
+        self.optimiser = optimiser_for(recipe, self.net)
+        self.progress = self._begin()
+        self.started = self.saved = self.looked = self.marked = time.monotonic()
+        self.waited = self.loader.waited
+        self.before = self.progress.seconds
+
+    def run(self) -> Outcome:
+        """Train to the end."""
+        progress = self.progress
+        with Interrupt() as interrupt:
+            try:
+                while not progress.ended:
+                    if self._epoch(interrupt):
+                        self._close_epoch()
+            except InputError:  # a file that could be read before; what was learnt so far is kept
+                if self.team.copies == 1 and type(self.team) is Alone:
+                    self._save()
+                raise
+            self._save()
+            weights = self.team.whole(self.net.state_dict(), self.net)
+            if self.team.first:
+                save_weights(
+                    self.folder / FILE, weights, self.recipe, self.loader.classes, self.loader.fingerprint, progress.epoch
                 )
-                _close_epoch(recipe, net, loaders, progress)
-                report(_line(recipe, progress, time.monotonic() - clock))
-        save()
-        save_weights(folder / FILE, net.state_dict(), recipe, loader.classes, loader.fingerprint, progress.epoch)
-    return Outcome(net, progress)
+        return Outcome(self.net, progress)
 
+    def _begin(self) -> Progress:
+        """From the checkpoint, or from the start."""
+        if self.team.first:
+            checkpoint.clear(self.folder)
+        content = self.team.content(checkpoint.read(self.folder, self.report) if self.team.first else None)
+        if content is not None:
+            progress = restore(checkpoint.parse(content), self.recipe, self.net, self.optimiser, self.loader, self.folder)
+            self.report(f"resumed after epoch {progress.epoch}, step {progress.step}")
+            return progress
+        if self.recipe.init_from is not None:
+            self.report(start_from(self.recipe.init_from, self.net, self.loader.classes))
+        return Progress()
 
-def _step(recipe: Recipe, net: nn.Module, optimiser: PaperSGD, batch: Batch, number: int) -> tuple[float, int]:
-    """One update. Its loss and its mistakes, both before the update; a loss that is not finite updates nothing."""
-    optimiser.zero_grad()
-    total, wrong, size = 0.0, 0, recipe.batch // recipe.parts
-    for part in range(recipe.parts):
-        here = slice(part * size, (part + 1) * size)
-        seed_masks(net, recipe.seed, number, here.start, recipe.batch)
-        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            logits = net(batch.images[here])
-            loss = F.cross_entropy(logits, batch.labels[here])
-        value = loss.item()
-        if not math.isfinite(value):
-            return value, 0
-        (loss if recipe.parts == 1 else loss / recipe.parts).backward()
-        total += value / recipe.parts
-        wrong += mistakes(logits.detach(), batch.labels[here])
-    optimiser.step()
-    return total, wrong
+    def _epoch(self, interrupt: Interrupt) -> bool:
+        """Train to the end of the epoch in hand; False if the loss stopped being a number."""
+        progress = self.progress
+        holds = schedule.now(self.recipe, progress.epoch, progress.memory)
+        set_rates(self.recipe, self.optimiser, holds)
+        self.marked, self.waited = time.monotonic(), self.loader.waited
+        for batch in self.loader.epoch(progress.epoch, progress.step, holds.colour):
+            notes = self._step(batch, interrupt)
+            if not math.isfinite(notes.loss):
+                self._diverged("the loss", holds)
+                return False
+            progress.step += 1
+            progress.loss += notes.loss
+            progress.mistakes += notes.mistakes
+            self._look_if_stuck(notes.loss, holds)
+            if notes.stop or notes.save:
+                self._save()
+            if notes.stop:
+                raise KeyboardInterrupt
+            if self.watch is not None and time.monotonic() - self.looked >= WATCH_SECONDS:
+                self.looked = time.monotonic()
+                self._mark()
+                self.watch(Moment.of(self.recipe, progress, self.loader.steps, holds))
+        if not guard.is_finite(self.net):
+            self._diverged("a weight", holds)
+            return False
+        return True
 
+    def _step(self, batch: Batch, interrupt: Interrupt) -> Notes:
+        """One update. Its loss and its mistakes, both before the update; a loss that is not finite updates nothing."""
+        recipe, progress, team = self.recipe, self.progress, self.team
+        number = progress.epoch * self.loader.steps + progress.step
+        self.optimiser.zero_grad()
+        total, wrong, size = 0.0, 0, self.share // recipe.parts
+        for part in range(recipe.parts):
+            here = slice(part * size, (part + 1) * size)
+            seed_masks(self.net, recipe.seed, number, team.copy * self.share + here.start, recipe.batch)
+            with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                logits = self.net(batch.images[here])
+                loss = F.cross_entropy(logits, batch.labels[here])
+            wrong += mistakes(logits.detach(), batch.labels[here])
+            due = time.monotonic() - self.saved >= self.checkpoint_seconds
+            notes = team.agree(Notes(loss.item(), wrong, interrupt.requested, due))
+            if not math.isfinite(notes.loss):
+                return notes
+            (loss if recipe.parts == 1 else loss / recipe.parts).backward()
+            total += notes.loss / recipe.parts
+        team.average_gradients(self.net)
+        self.optimiser.step()
+        return notes._replace(loss=total)
 
-def _set_rates(recipe: Recipe, optimiser: PaperSGD, holds: schedule.Now) -> None:
-    update = recipe.update
-    for group in optimiser.param_groups:
-        factor = holds.biases if group["bias"] else holds.weights
-        if group["layer"] == schedule.CONV1 and holds.conv1 is not None:
-            factor = holds.conv1
-        base = update.rate * update.bias_rate_factor if group["bias"] else update.rate
-        group["rate"] = base * update.layer_rates.get(group["layer"], 1.0) * factor
+    def _look_if_stuck(self, loss: float, holds: schedule.Now) -> None:
+        progress = self.progress
+        progress.window += loss
+        if (progress.epoch * self.loader.steps + progress.step) % guard.STUCK_STEPS:
+            return
+        mean, progress.window = progress.window / guard.STUCK_STEPS, 0.0
+        if not guard.is_stuck(mean, len(self.loader.classes)):
+            return
+        line = guard.stuck(mean, len(self.loader.classes), self._place(), self.recipe.update.rate * holds.weights, self.folder)
+        if self.divergence == "stop":
+            raise TrainingError(line)
+        progress.stuck = True
+        self.report(line)
+
+    def _diverged(self, what: str, holds: schedule.Now) -> None:
+        line = guard.not_finite(what, self._place(), self.recipe.update.rate * holds.weights, self.folder)
+        if self.divergence == "stop":
+            raise TrainingError(line)
+        self.progress.ended = "diverged"
+
+    def _place(self) -> str:
+        return f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
+
+    def _close_epoch(self) -> None:
+        """Measure, write the epoch's row, decide about the rate, and whether the run is over."""
+        recipe, progress, loader, memory = self.recipe, self.progress, self.loader, self.progress.memory
+        self._mark()
+        progress.timings.append(
+            {"epoch": progress.epoch + 1, "images": loader.steps * recipe.batch, "seconds": progress.busy, "waited": progress.waited}
+        )
+        running = progress.mistakes / (loader.steps * recipe.batch)
+        row = {
+            "epoch": progress.epoch + 1,
+            "iterations": (progress.epoch + 1) * loader.steps,
+            "loss": progress.loss / loader.steps,
+            "running_error": running,
+            "exact_error": self._errors(loader)[0] if recipe.exact_error else None,
+            "rate": recipe.update.rate * schedule.now(recipe, progress.epoch, memory).weights,
+        }
+        decision, best = "", False
+        if self.loaders.validation is not None:
+            row["validation_error"], row["validation_error5"] = self._errors(self.loaders.validation)
+            best = all(row["validation_error"] < earlier["validation_error"] for earlier in progress.history)
+            decision = row["decision"] = schedule.decide(recipe, row["validation_error"], memory)
+        if self._drop_by_hand():
+            decision = row["decision"] = "drop by hand"
+        if progress.stuck:
+            row["stuck"] = True
+        progress.history.append(row)
+        progress.epoch += 1
+        progress.step, progress.mistakes, progress.loss, progress.stuck, progress.busy, progress.waited = 0, 0, 0.0, False, 0.0, 0.0
+        if recipe.stop_error is not None and running <= recipe.stop_error:
+            progress.ended = "stop_error"
+        elif decision == "stop":
+            progress.ended = "plateau"
+        elif progress.epoch == recipe.epochs:
+            progress.ended = "epochs"
+        if self.team.first:
+            write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in progress.history))
+            write_text(self.folder / "timings.jsonl", "".join(json.dumps(row) + "\n" for row in progress.timings))
+        self.report(_line(recipe, progress, self._seconds()))
+        if best or decision:
+            self._save(best)
+        if self.team.first and decision == "drop by hand":
+            (self.folder / REQUEST).unlink(missing_ok=True)  # after it is in a checkpoint; granted once even if a kill comes between
+
+    def _errors(self, loader: Loader) -> list[float]:
+        return [wrong / len(loader) for wrong in self.team.sums(*count_mistakes(self.net, loader, TOP))]
+
+    def _drop_by_hand(self) -> bool:
+        """Grant a request for a lower rate, once."""
+        request = self.folder / REQUEST
+        word = request.read_text(encoding="utf-8").strip() if self.team.first and request.is_file() else ""
+        if not self.team.told(bool(word) and word not in self.progress.memory.by_hand):
+            return False
+        self.progress.memory.by_hand.append(word)
+        schedule.drop(self.progress.memory)
+        return True
+
+    def _seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def _mark(self) -> None:
+        """Add the time since the last mark to the epoch's."""
+        now, waited = time.monotonic(), self.loader.waited
+        self.progress.busy += now - self.marked
+        self.progress.waited += waited - self.waited
+        self.marked, self.waited = now, waited
+
+    def _save(self, best: bool = False) -> None:
+        progress = self.progress
+        self._mark() if progress.step else None
+        progress.seconds = self._seconds()
+        state = dump(self.recipe, self.net, self.optimiser, self.loader, progress, self.team)
+        if state is not None:
+            checkpoint.save(self.folder, progress.epoch * self.loader.steps + progress.step, state, best)
+        self.saved = time.monotonic()
 
 
 def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> int:
@@ -156,106 +291,26 @@ def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> int:
 
 
 @torch.inference_mode()
-def error(net: nn.Module, loader: Loader, k: int = 1) -> float:
-    """Top-k error over every image of ``loader``, a fraction."""
+def count_mistakes(net: nn.Module, loader: Loader, tops: tuple[int, ...]) -> list[int]:
+    """``mistakes`` for each k of ``tops`` over every image of ``loader``'s shard, in one pass in evaluation mode."""
     was_training = net.training
     net.eval()
-    wrong = sum(mistakes(net(batch.images), batch.labels, k) for batch in loader.once())
+    counts = [0] * len(tops)
+    for batch in loader.once():
+        logits = net(batch.images)
+        counts = [count + mistakes(logits, batch.labels, k) for count, k in zip(counts, tops, strict=True)]
     net.train(was_training)
-    return wrong / len(loader)
-
-
-def _close_epoch(recipe: Recipe, net: nn.Module, loaders: Loaders, progress: Progress) -> None:
-    loader = loaders.training
-    seen = loader.steps * recipe.batch
-    running = progress.mistakes / seen
-    rate = recipe.update.rate * schedule.now(recipe, progress.epoch, progress.memory).weights
-    progress.epoch += 1
-    row = {
-        "epoch": progress.epoch,
-        "iterations": progress.epoch * loader.steps,
-        "loss": progress.loss / loader.steps,
-        "running_error": running,
-        "exact_error": error(net, loader) if recipe.exact_error else None,
-        "rate": rate,
-    }
-    decision = ""
-    if loaders.validation is not None:
-        row["validation_error"] = error(net, loaders.validation)
-        decision = schedule.decide(recipe, row["validation_error"], progress.memory)
-        row["decision"] = decision
-    progress.history.append(row)
-    progress.step, progress.mistakes, progress.loss = 0, 0, 0.0
-    if recipe.stop_error is not None and running <= recipe.stop_error:
-        progress.ended = "stop_error"
-    elif decision == "stop":
-        progress.ended = "plateau"
-    elif progress.epoch == recipe.epochs:
-        progress.ended = "epochs"
-
-
-def _optimiser(recipe: Recipe, net: nn.Module) -> PaperSGD:
-    """Groups of parameters that share a rate: weights and biases, apart for each layer whose rate is set by itself."""
-    update = recipe.update
-    alone = {*update.layer_rates, *([schedule.CONV1] if recipe.schedule.kind == "timeline" else [])}
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {("", False): [], ("", True): []}
-    found = set()
-    for name, parameter in net.named_parameters():
-        layer, kind = name.split(".")[-2:]
-        found.add(layer)
-        groups.setdefault((layer if layer in alone else "", kind == "bias"), []).append(parameter)
-    if unknown := sorted(alone - found):
-        raise InputError(f"update.layer_rates names {unknown[0]}, and the net has {', '.join(sorted(found))}")
-    return PaperSGD(
-        [
-            {
-                "params": parameters,
-                "layer": layer,
-                "bias": bias,
-                "weight_decay": update.weight_decay if not bias or update.decay_biases else 0.0,
-            }
-            for (layer, bias), parameters in groups.items()
-            if parameters
-        ],
-        update.rate,
-        update.momentum,
-    )
-
-
-def _state(recipe: Recipe, net: nn.Module, optimiser: PaperSGD, loader: Loader, progress: Progress) -> dict[str, Any]:
-    return {
-        "recipe": recipe.model_dump_json(),
-        "data": loader.fingerprint,
-        "classes": list(loader.classes),
-        "net": net.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "progress": progress.dump(),
-    }
-
-
-def _resume(
-    recipe: Recipe, net: nn.Module, optimiser: PaperSGD, loader: Loader, folder: Path, report: Callable[[str], None]
-) -> Progress:
-    state = checkpoint.load(folder, report)
-    if state is None:
-        return Progress()
-    if Recipe.model_validate_json(state["recipe"]) != recipe:
-        raise InputError(f"{folder}: the checkpoint there was made with another recipe; name another REPLICATION_RUNS folder")
-    if state["data"] != loader.fingerprint or state["classes"] != list(loader.classes):
-        raise InputError(f"{folder}: the checkpoint there was made on other images of {loader.index.name}; move it away to start afresh")
-    net.load_state_dict(state["net"])
-    optimiser.load_state_dict(state["optimiser"])
-    progress = Progress.read(state["progress"])
-    report(f"resumed after epoch {progress.epoch}, step {progress.step}")
-    return progress
+    return counts
 
 
 def _line(recipe: Recipe, progress: Progress, seconds: float) -> str:
-    row = progress.history[-1]
+    row, timing = progress.history[-1], progress.timings[-1]
     exact = "" if row["exact_error"] is None else f", exact {100 * row['exact_error']:.2f}%"
     if row.get("validation_error") is not None:
         exact += f", validation error {100 * row['validation_error']:.2f}%"
+    decision = f", {row['decision']}" if row.get("decision") else ""
     return (
         f"epoch {row['epoch']} of at most {recipe.epochs}: training error {100 * row['running_error']:.2f}%{exact}, "
-        f"loss {row['loss']:.4f}, {seconds:.0f} s in all"
+        f"loss {row['loss']:.4f}, rate {row['rate']:g}{decision}, {timing['images'] / max(timing['seconds'], 1e-9):.0f} images/s, "
+        f"{seconds:.0f} s in all"
     )

@@ -1,0 +1,160 @@
+"""Figure 3 and section 6.1: what conv1 has learned in the two towers, and whether they have divided it in every run.
+
+The nets are the baselines of the other experiments. As a control, nets with as many kernels in one tower are trained, and their
+kernels dealt to two towers at random: there specialisation can only be chance.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from replication import paths
+from replication.analysis import kernels as analysis
+from replication.errors import InputError
+from replication.evaluation.trained import trained_net
+from replication.experiments import baselines
+from replication.experiments.comparison import diverged, scale
+from replication.files import write_text
+from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.paper import first_fault
+from replication.recipe import Frozen, Recipe
+from replication.results import Run, Task
+from replication.workers import Workers
+
+EXPERIMENT = "kernels"
+TOWERS, CONTROL = "two towers", "one tower, dealt at random"
+MIN_KERNELS = 20  # in a net: of fewer, chance makes less than one selective, and the share of a run says nothing
+SURE = 0.05  # a run's towers differ where chance gives as much more rarely than this
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+
+    profile: Profile
+    seeds: tuple[int, ...] = Field(min_length=1)
+    control_seeds: tuple[int, ...]  # of the nets with one tower; none: no control
+    jobs: int = Field(1, ge=1)  # training processes at a time
+
+
+class Outcome(NamedTuple):
+    """All that the notebook shows."""
+
+    kernels: pd.DataFrame  # one row a kernel: net, seed, tower, kernel, its measures, and where it is more selective than chance
+    table: pd.DataFrame  # one row for each net, seed and tower: means and shares
+    tests: pd.DataFrame  # one row for each net and seed: the test of specialisation
+    marks: dict[str, float]  # the value of each measure that 5% of untrained kernels pass
+    pictures: dict[int, list[np.ndarray]]  # seed -> conv1's kernels (n, 3, k, k) of each tower of the net with two
+    measurements: list[Measurement]
+    runs: tuple[Run, ...]
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def control(profile: Profile, seed: int) -> Task:
+    """The net with one tower and as many kernels in each convolutional layer; nothing else is changed."""
+    width = baselines.baseline(profile).net.width
+    recipe = baselines.baseline(profile, seed, net={"towers": 1, "width": 2 * width})
+    return Task(profile, EXPERIMENT, f"one-tower-seed{seed}", recipe)
+
+
+def plan(settings: Settings) -> str:
+    """What will be run, in words."""
+    return (
+        f"the baseline's nets on seeds {_list(settings.seeds)}, shared with the other experiments\n"
+        f"control, one tower of twice the width, on seeds {_list(settings.control_seeds) or 'none'}"
+    )
+
+
+def _list(seeds: tuple[int, ...]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def run(settings: Settings) -> Outcome:
+    """Train, or read where it was trained before, every net; measure its kernels; write the experiment's tables."""
+    tasks = [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+    with Workers(settings.jobs) as workers:
+        runs = workers.all([*tasks, *(control(settings.profile, seed) for seed in settings.control_seeds)])
+    nets = [TOWERS] * len(tasks) + [CONTROL] * len(settings.control_seeds)
+    learned = [conv1(run.task.recipe) for run in runs]
+    kernels = pd.concat([measure(net, run.task.recipe.seed, towers) for net, run, towers in zip(nets, runs, learned, strict=True)])
+    tests = specialisation(kernels)
+    outcome = Outcome(
+        kernels,
+        summary(kernels),
+        tests,
+        analysis.marks(learned[0][0].shape[-1]),
+        {run.task.recipe.seed: towers for run, towers in zip(runs[: len(tasks)], learned, strict=False)},
+        _measurements(settings, kernels, tests, runs[: len(tasks)]),
+        tuple(runs),
+    )
+    folder = paths.results() / settings.profile / EXPERIMENT
+    write_text(folder / "kernels.csv", outcome.kernels.to_csv(index=False, float_format="%.6g"))
+    write_text(folder / "table.csv", outcome.table.to_csv(index=False, float_format="%.6g"))
+    write_text(folder / "specialisation.csv", outcome.tests.to_csv(index=False, float_format="%.6g"))
+    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    return outcome
+
+
+def conv1(recipe: Recipe) -> list[np.ndarray]:
+    """conv1's trained kernels, float32 (n, 3, k, k), of each tower. InputError where the run is not at hand or its training diverged."""
+    weights = dict(trained_net(recipe).named_parameters())
+    towers = [weights[f"towers.{tower}.conv1.weight"].detach().numpy() for tower in range(recipe.net.towers)]
+    if not all(np.isfinite(kernels).all() for kernels in towers):
+        raise InputError(f"the weights of the run {recipe.id} are not finite: its training has diverged, lower its rate")
+    return towers
+
+
+def measure(net: str, seed: int, towers: list[np.ndarray]) -> pd.DataFrame:
+    """One row a kernel. The kernels of a net with one tower are dealt to two at random, by its seed."""
+    every = np.concatenate(towers)
+    if len(towers) == 2:
+        tower = np.repeat([0, 1], [len(kernels) for kernels in towers])
+    else:
+        tower = np.random.Generator(np.random.Philox(seed)).permutation(np.arange(len(every)) % 2)
+    frame = pd.DataFrame({"net": net, "seed": seed, "tower": tower, "kernel": np.arange(len(every))})
+    chosen = analysis.selective(every)
+    return pd.concat([frame, analysis.measure(every)], axis=1).assign(**{f"selective_{name}": v for name, v in chosen._asdict().items()})
+
+
+def specialisation(kernels: pd.DataFrame) -> pd.DataFrame:
+    """The permutation test of each net: net, seed, difference, chance, ratio, p."""
+    rows = [
+        {"net": net, "seed": seed, **analysis.specialisation(of["colourfulness"].to_numpy(), of["tower"].to_numpy(), seed)._asdict()}
+        for (net, seed), of in kernels.groupby(["net", "seed"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def summary(kernels: pd.DataFrame) -> pd.DataFrame:
+    """One row for each net, seed and tower: mean colourfulness, share of kernels that see more colour than brightness, shares selective."""
+    grouped = kernels.assign(coloured=kernels["colourfulness"] > 0.5).groupby(["net", "seed", "tower"], sort=False)
+    columns = {"kernels": ("kernel", "size"), "colourfulness": ("colourfulness", "mean"), "coloured": ("coloured", "mean")}
+    columns |= {name: (f"selective_{name}", "mean") for name in (*analysis.KINDS, "any")}
+    return grouped.agg(**columns).reset_index()
+
+
+def _measurements(settings: Settings, kernels: pd.DataFrame, tests: pd.DataFrame, runs: list[Run]) -> list[Measurement]:
+    common = {"profile": settings.profile, "scale": scale(runs[0])}
+    remark = diverged(runs)
+    ours, tested = kernels[kernels["net"] == TOWERS], tests[tests["net"] == TOWERS]
+    shares = ours.groupby("seed", sort=False)["selective_any"].agg(["mean", "size"])
+    found = [measured("specialise", tested["ratio"].tolist(), reason="; ".join(filter(None, [in_words(tests), remark])), **common)]
+    if shares["size"].min() >= MIN_KERNELS:
+        found.insert(0, measured("kernels", shares["mean"].tolist(), reason=remark, **common))
+    return found
+
+
+def in_words(tests: pd.DataFrame) -> str:
+    """In how many runs of each net the towers differ, and all runs together."""
+    return "; ".join(
+        f"{net}: p below {SURE:g} in {(of['p'] < SURE).sum()} of {len(of)} runs, p {analysis.combine(of['p'].tolist()):.2g} together"
+        for net, of in tests.groupby("net", sort=False)
+    )

@@ -1,0 +1,129 @@
+"""Section 3.3: "a four-layer CNN achieved a 13% test error rate without normalization and 11% with normalization" on CIFAR-10.
+
+Two released nets match by number, conv-local-13pct and conv-local-11pct, and they differ in more than the normalisations. So three
+nets are trained: the 11% net, the same with its two normalisations left out (the clean comparison), and the 13% net as released. All
+of them on 24 x 24 crops and reflections, tested on ten views.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from replication import paths
+from replication.errors import InputError
+from replication.experiments.comparison import differences, diverged, error_rows, paired, scale
+from replication.files import write_text
+from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.paper import first_fault
+from replication.recipe import CifarNet, Data, Frozen, Recipe, Steps, Update
+from replication.results import Run, Task
+from replication.workers import Workers
+
+EXPERIMENT = "lrn_cifar"
+SIZE, CROP = 32, 24  # cuda-convnet's border of 4
+STAGES = (500, 510, 520)  # epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
+WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
+NETS = {  # what is trained -> the net
+    WITH: CifarNet(name="conv-local-11pct"),
+    WITHOUT: CifarNet(name="conv-local-11pct", norms=False),
+    RELEASED: CifarNet(name="conv-local-13pct"),
+}
+VIEWS = 10
+ASKED = (("train", 1), ("test", 1), ("test", VIEWS))
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say; one set a profile."""
+
+    profile: Profile
+    data: str
+    count: int = Field(ge=0)  # training images; 0: all
+    batch: int = Field(ge=1)
+    epochs: int = Field(ge=3)
+    rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    jobs: int = Field(1, ge=1)
+
+
+class Outcome(NamedTuple):
+    """All that the notebook shows."""
+
+    table: pd.DataFrame  # one row for each run; test_top1_views: over ten views
+    differences: pd.DataFrame  # against the net with its normalisations
+    curves: pd.DataFrame  # variant, seed, epoch, loss, running_error
+    measurements: list[Measurement]
+    runs: tuple[Run, ...]
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def recipe(settings: Settings, variant: str, seed: int) -> Recipe:
+    """The released recipe with its three stages scaled to ``epochs``; biases at twice the rate, as in the released files."""
+    return Recipe(
+        data=Data(name=settings.data, count=settings.count or None, size=SIZE, crop=CROP, augment=True),
+        net=NETS[variant],
+        update=Update(rate=settings.rate, bias_rate_factor=2.0, weight_decay=settings.weight_decay),
+        schedule=Steps(kind="steps", after=stages(settings.epochs)),
+        batch=settings.batch,
+        epochs=settings.epochs,
+        seed=seed,
+    )
+
+
+def stages(epochs: int) -> tuple[int, int]:
+    """Epochs after which the rate drops: the released recipe's, scaled to ``epochs`` in all, each stage one epoch long at least."""
+    second = min(epochs - 1, round(epochs * STAGES[1] / STAGES[2]))
+    return min(second - 1, round(epochs * STAGES[0] / STAGES[2])), second
+
+
+def plan(settings: Settings) -> str:
+    """What will be run, in words."""
+    first, second = stages(settings.epochs)
+    return (
+        f"{len(NETS)} nets on seeds {', '.join(map(str, settings.seeds))}: {len(NETS) * len(settings.seeds)} runs of {settings.epochs} epochs\n"
+        f"rate {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
+    )
+
+
+def run(settings: Settings) -> Outcome:
+    """Train, or read where it was trained before, every net on every seed; write the experiment's tables."""
+    wanted = [(variant, seed) for seed in settings.seeds for variant in NETS]
+    names = [variant for variant, _ in wanted]
+    tasks = [
+        Task(settings.profile, EXPERIMENT, f"{variant.replace(' ', '-')}-seed{seed}", recipe(settings, variant, seed), ASKED)
+        for variant, seed in wanted
+    ]
+    with Workers(settings.jobs) as workers:
+        runs = workers.all(tasks)
+    table = error_rows(runs, names)
+    table["test_top1_views"] = [100 * run.evaluation[f"test/{VIEWS}"]["top1"] for run in runs]
+    outcome = Outcome(
+        table,
+        differences(table, WITH, ("test_top1_views", "test_top1", "train_top1", "gap")),
+        pd.concat([run.history.assign(variant=name, seed=run.task.recipe.seed) for run, name in zip(runs, names, strict=True)]),
+        measure(settings, table, runs),
+        tuple(runs),
+    )
+    folder = paths.results() / settings.profile / EXPERIMENT
+    write_text(folder / "table.csv", outcome.table.to_csv(index=False))
+    write_text(folder / "differences.csv", outcome.differences.to_csv(index=False))
+    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    return outcome
+
+
+def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
+    """Test error over ten views without the normalisations, and of the 13% net, minus that with them, seed by seed."""
+    said = {"profile": settings.profile, "scale": scale(runs[0], "ten views"), "reason": diverged(runs)}
+    return [
+        measured("lrn-cifar", paired(table, "test_top1_views", variant, WITH).tolist(), variant=variant, **said)
+        for variant in (WITHOUT, RELEASED)
+    ]

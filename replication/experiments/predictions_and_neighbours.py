@@ -1,0 +1,191 @@
+"""Figure 4: what the net says of test images, and which training images it takes to be most alike (section 6.1).
+
+The paper shows pictures. Beside them stand numbers over all test images: how near the wrong ones of the five most probable labels are
+to the right one in WordNet, what share of the six nearest training images is of the query's class by features and by pixels, and how
+far the two distances agree at all.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from replication import paths
+from replication.analysis import neighbours, wordnet
+from replication.data.titles import titles
+from replication.errors import InputError
+from replication.evaluation.probabilities import probabilities
+from replication.experiments import baselines
+from replication.experiments.comparison import diverged, scale
+from replication.experiments.images import Images, feature_vectors, some_images
+from replication.files import write_text
+from replication.intervals import mean_interval
+from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.paper import first_fault
+from replication.recipe import Frozen
+from replication.results import Run
+from replication.workers import Workers
+
+EXPERIMENT = "predictions_and_neighbours"
+SHOWN, QUERIES = 8, 5  # images in the left and queries in the right half of Figure 4
+AT_ONCE = 64  # queries ranked against all training images together
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+
+    profile: Profile
+    seeds: tuple[int, ...] = Field(min_length=1)
+    queries: int = Field(ge=0)  # held-out images whose neighbours are looked for, evenly spaced; 0: all
+    searched: int = Field(ge=0)  # training images they are looked for among, evenly spaced; 0: all
+    ranked: int = Field(ge=1)  # queries whose distances to all of them are compared
+    picture_seed: int = Field(ge=0)  # which images are shown is drawn from it, not chosen
+    jobs: int = Field(1, ge=1)  # training processes at a time
+
+
+class Pictures(NamedTuple):
+    """What Figure 4 shows, of the net of the first seed."""
+
+    images: np.ndarray  # uint8 (SHOWN, S, S, 3)
+    labels: np.ndarray  # int64 (SHOWN,)
+    p: np.ndarray  # float32 (SHOWN, K)
+    titles: tuple[str, ...]  # of the K classes
+    queries: np.ndarray  # uint8 (QUERIES, S, S, 3)
+    by_features: np.ndarray  # uint8 (QUERIES, 6, S, S, 3)
+    by_pixels: np.ndarray
+    same: tuple[np.ndarray, np.ndarray]  # boolean (QUERIES, 6): of the query's class, by features and by pixels
+
+
+class Outcome(NamedTuple):
+    """All that the notebook shows."""
+
+    table: pd.DataFrame  # one row a seed
+    without: str  # why there is no closeness of labels, or ""
+    pictures: Pictures
+    measurements: list[Measurement]
+    runs: tuple[Run, ...]
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def plan(settings: Settings) -> str:
+    """What will be run, in words."""
+    return (
+        f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other experiments\n"
+        f"neighbours of {settings.queries or 'all'} held-out images among {settings.searched or 'all'} training images, "
+        f"{neighbours.K} of each\nrank correlation of the two distances: {settings.ranked} queries"
+    )
+
+
+def run(settings: Settings) -> Outcome:
+    """Train, or read where it was trained before, every net; ask it; write the experiment's table."""
+    with Workers(settings.jobs) as workers:
+        runs = workers.all([baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds])
+    recipe = runs[0].task.recipe  # all seeds have the same images
+    asked, known = some_images(recipe, "test", settings.queries), some_images(recipe, "train", settings.searched)
+    if len(known.index) <= neighbours.K:
+        raise InputError(f"{EXPERIMENT}: {len(known.index)} training images are too few for {neighbours.K} neighbours; raise searched")
+    by_pixels = neighbours.nearest(asked.vectors, known.vectors)
+    classes = asked.index.classes
+    without = _without(classes)
+    near = None if without else wordnet.similarity(classes, wordnet.read())
+    rows, by_features = [], []
+    for trained in runs:
+        vectors = [feature_vectors(trained.task.recipe, split, images) for split, images in (("test", asked), ("train", known))]
+        by_features.append(neighbours.nearest(*vectors).rows)
+        rows.append(
+            {"seed": trained.task.recipe.seed}
+            | _classes(asked, known, by_features[-1], by_pixels.rows)
+            | {"rank_correlation": _agreement(vectors, (asked.vectors, known.vectors), settings.ranked)}
+            | _labels(trained, near)
+            | {"run": trained.task.folder.name}
+        )
+    table = pd.DataFrame(rows)
+    pictures = _pictures(settings, runs[0], asked, known, by_features[0], by_pixels.rows)
+    outcome = Outcome(table, without, pictures, _measure(settings, table, runs), tuple(runs))
+    folder = paths.results() / settings.profile / EXPERIMENT
+    write_text(folder / "table.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    return outcome
+
+
+def _without(classes: tuple[str, ...]) -> str:
+    """Why the labels cannot be compared in WordNet, or ""."""
+    if lost := wordnet.missing(classes, wordnet.read()):
+        return f"{len(lost)} of {len(classes)} classes have no place in WordNet ({lost[0]})"
+    return f"there are only {len(classes)} classes" if len(classes) <= wordnet.TOP else ""
+
+
+def _classes(asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray) -> dict[str, float]:
+    """Shares of neighbours of the query's class, their difference with its interval over the queries, and how many both ways find."""
+    features, pixels = (neighbours.same_class(asked.index.labels, known.index.labels, rows) for rows in (by_features, by_pixels))
+    interval = mean_interval(features - pixels)
+    both = (by_features[:, :, None] == by_pixels[:, None, :]).any(2).mean()
+    counts = np.bincount(known.index.labels, minlength=len(known.index.classes)) / len(known.index)
+    return {
+        "queries": len(features),
+        "same_class_features": features.mean(),
+        "same_class_pixels": pixels.mean(),
+        "difference": interval.mean,
+        "difference_low": interval.low,
+        "difference_high": interval.high,
+        "same_class_chance": counts[asked.index.labels].mean(),
+        "found_both_ways": both,
+    }
+
+
+def _agreement(features: list[np.ndarray], pixels: tuple[np.ndarray, np.ndarray], count: int) -> float:
+    """Mean over ``count`` evenly spaced queries of Spearman's correlation of the two distances to all training images."""
+    total = len(features[0])
+    count = min(count, total)
+    rows = np.arange(count) * total // count
+    parts = [
+        neighbours.rank_correlation(*(neighbours.distances(q[part], base) for q, base in (features, pixels)))
+        for part in np.split(rows, range(AT_ONCE, count, AT_ONCE))
+    ]
+    return float(np.mean(np.concatenate(parts)))
+
+
+def _labels(trained: Run, near: np.ndarray | None) -> dict[str, float]:
+    """How near the wrong ones of the five most probable labels are to the right one, over all held-out images."""
+    if near is None:
+        return {}
+    said = probabilities(trained.task.recipe, "test")
+    found, chance = wordnet.closeness(said.p, said.labels, near)
+    return {"closeness": found.mean(), "closeness_chance": chance.mean()}
+
+
+def _pictures(
+    settings: Settings, first: Run, asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray
+) -> Pictures:
+    said = probabilities(first.task.recipe, "test")
+    order = np.random.Generator(np.random.Philox(settings.picture_seed)).permutation(len(asked.index))
+    shown, queries = order[:SHOWN], order[SHOWN : SHOWN + QUERIES]
+    p = said.p[[int(np.flatnonzero(said.ids == i)[0]) for i in asked.index.ids[shown]]]
+    own = asked.index.labels[queries, None]
+    return Pictures(
+        asked.pixels[shown],
+        asked.index.labels[shown],
+        p,
+        titles(asked.index),
+        asked.pixels[queries],
+        known.pixels[by_features[queries]],
+        known.pixels[by_pixels[queries]],
+        (known.index.labels[by_features[queries]] == own, known.index.labels[by_pixels[queries]] == own),
+    )
+
+
+def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[Measurement]:
+    common = {"profile": settings.profile, "scale": scale(runs[0]), "reason": diverged(runs)}
+    found = []
+    if "closeness" in table:
+        found.append(measured("top5-sense", (table["closeness"] - table["closeness_chance"]).tolist(), **common))
+    found.append(measured("neighbours", table["difference"].tolist(), **common))
+    return found

@@ -1,0 +1,69 @@
+"""The tables that the chapters of sections 3 to 6 show, as HTML. Nothing is measured here."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from replication.experiments.comparison import QUANTITIES
+from replication.ledger import judge
+from replication.ledger_tables import number, ours_text
+from replication.measurement import Measurement
+from replication.paper import claim as find_claim
+from replication.results import Run, load
+
+
+def html_table(frame: pd.DataFrame) -> str:
+    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
+    return f'<div style="overflow-x: auto">{frame.to_html(index=False, border=0, na_rep="")}</div>'
+
+
+def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:
+    """A mean and its interval for a table's cell, each formatted by ``form``; with one seed the mean alone, "" for none."""
+    if math.isnan(mean):
+        return ""
+    if low is None or math.isnan(low):
+        return format(mean, form)
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], command: str) -> str:
+    """paper | 2012 log | ours | verdict for every measured variant of ``claims``; a claim without any is not run, and ``command`` would."""
+    rows = []
+    for claim in map(find_claim, claims):
+        found = [measurement for measurement in measurements if measurement.claim == claim.id]
+        for measurement in found:
+            word, reason = judge(claim, measurement)
+            target = claim.target(measurement.variant)
+            paper = claim.paper if target is None or target.value is None else number(target.value)
+            log = claim.log2012 if target is None else "" if target.log2012 is None else number(target.log2012)
+            name = f"{claim.id}, {measurement.variant}" if measurement.variant else claim.id
+            rows.append([name, measurement.quantity, paper, log, ours_text(measurement), word, reason])
+        if not found:
+            rows.append([claim.id, claim.statement, claim.paper, claim.log2012, "", "not run", f"would be measured by: {command}"])
+    return html_table(pd.DataFrame(rows, columns=["claim", "quantity", "paper", "2012 log", "ours", "verdict", "reason"]))
+
+
+def errors_html(table: pd.DataFrame) -> str:
+    """Mean errors in per cent of each variant over its seeds; ``table`` as ``comparison.error_rows`` gives it."""
+    means = table.groupby("variant", sort=False)[list(QUANTITIES)].mean()
+    seeds = table.groupby("variant", sort=False)["seed"].nunique()
+    cells = {title: [f"{value:.2f}" if not math.isnan(value) else "" for value in means[column]] for column, title in QUANTITIES.items()}
+    return html_table(pd.DataFrame({"variant": means.index, "n": seeds.to_numpy(), **cells}))
+
+
+def differences_html(differences: pd.DataFrame) -> str:
+    """Variant minus baseline in percentage points, with 95% intervals; ``differences`` as ``comparison.differences`` gives them."""
+    rows = []
+    for variant, group in differences.groupby("variant", sort=False):
+        found = {row.quantity: interval_text(row.mean, row.low, row.high) for row in group.itertuples()}
+        rows.append({"variant": variant, "n": group["n"].max(), **{title: found.get(key, "") for key, title in QUANTITIES.items()}})
+    return html_table(pd.DataFrame(rows))
+
+
+def stored_check(runs: Sequence[Run]) -> str:
+    """A line that says that every run is stored under the hash of its recipe with all its answers; AssertionError where one is not."""
+    for run in runs:
+        again = load(run.task)
+        assert again is not None and again.evaluation == run.evaluation, f"{run.task.name} is not stored as it was shown"
+    return f"stored runs: {len(runs)}, each under the hash of its recipe"

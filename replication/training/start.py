@@ -1,0 +1,80 @@
+"""Where the weights of a fine-tuned net start: those of another run, or of a file (section 6, the nets pre-trained on Fall 2011).
+
+The output layer starts afresh where the classes are others, or in another order; every other layer must fit exactly.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+from replication import paths
+from replication.errors import InputError
+from replication.files import write_atomic
+from replication.nets.alexnet import TowerNet
+from replication.training.weights import load_weights, weights_path
+
+FILE = "file:"  # and the first 16 digits of the sha256 of a file kept in ``runs/weights``
+
+
+def adopt(source: str) -> str:
+    """What ``Recipe.init_from`` calls ``source``, the id of a run or the path of a file of weights; a file is copied into ``runs/weights``."""
+    if weights_path(source).is_file():
+        return source
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise InputError(f"{source}: neither a run with weights in {paths.runs()} nor a file of weights")
+    load_weights(path)
+    name = FILE + _sha(path)
+    if not (kept := _place(name)).is_file():
+        with path.open("rb") as file:
+            write_atomic(kept, lambda copy: shutil.copyfileobj(file, copy))
+    return name
+
+
+def start_from(source: str, net: nn.Module, classes: tuple[str, ...]) -> str:
+    """Load the weights that ``source`` (``Recipe.init_from``) names into ``net``, a whole net or one rank's tower; what was done, in words.
+
+    Raises InputError where they are not at hand or belong to another net.
+    """
+    path = _place(source)
+    weights = load_weights(path)
+    if source.startswith(FILE) and FILE + _sha(path) != source:
+        raise InputError(f"{path}: not the file that the recipe names; give it to --init-from again")
+    fresh = None if weights.classes == classes else _output(net)
+    wanted = net.state_dict()
+    state = {}
+    for name, value in wanted.items():
+        if fresh is not None and name.startswith(f"{fresh}."):
+            continue
+        given = weights.state.get(name)
+        if given is None or given.shape != value.shape:
+            raise InputError(f"{path}: {name} there does not fit this net; use the recipe's net of run {weights.recipe.id}")
+        state[name] = given
+    if left := [name for name in weights.state if name not in wanted and _held(net, name) and not name.startswith(f"{fresh}.")]:
+        raise InputError(f"{path}: it has {left[0]}, and this net has not; use the recipe's net of run {weights.recipe.id}")
+    net.load_state_dict(wanted | state)
+    return f"weights start from {source}" + (f", with a new {fresh.split('.')[-1]} for {len(classes)} classes" if fresh else "")
+
+
+def _place(source: str) -> Path:
+    if source.startswith(FILE):
+        return paths.runs() / "weights" / f"{source.removeprefix(FILE)}.safetensors"
+    return weights_path(source)
+
+
+def _sha(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _output(net: nn.Module) -> str:
+    if isinstance(net, TowerNet):
+        return "towers.0.fc8"
+    return [name for name, module in net.named_modules() if isinstance(module, nn.Linear)][-1]
+
+
+def _held(net: nn.Module, name: str) -> bool:
+    """Whether a parameter of that name would be in this process: another rank's tower is not."""
+    return not isinstance(net, TowerNet) or name.split(".")[1] in net.towers
