@@ -2,7 +2,8 @@
 
 ``{source} replication.nets.alexnet Dropout``: the source of named objects, as it is in the package, with its lines.
 ``{claims} 3.3``: the ledger's rows of a section of the paper (or named by id), as published in ``results/``.
-``{deviations} 3.3``: the deviations that concern a section. The pages of ``experiments/`` get those that touch them at their end.
+``{deviations} 3.3``: the deviations that concern a section, or those of a part ("net") in which the source differs from the paper.
+The pages of ``experiments/`` get the deviations that touch them at their end.
 """
 
 import ast
@@ -19,7 +20,7 @@ from sphinx.util.docutils import SphinxDirective
 from replication import ledger, ledger_tables, paths
 from replication.measurement import FILE
 from replication.paper import HERE
-from replication.paper.deviations import Deviation, of_section, touching
+from replication.paper.deviations import PARTS, Deviation, deviations, of_section, touching
 
 PAGES = "experiments/"  # documents whose names begin so are executed notebooks
 LEDGER = "claims"
@@ -115,17 +116,21 @@ def up_to_root(docname: str) -> str:
 
 
 class Deviations(SphinxDirective):
-    """``{deviations} SECTION ...``: a list of the deviations that concern sections of the paper, with links into their chapter."""
+    """``{deviations} SECTION|PART ...``: a list of deviations with links into their chapter.
+
+    Those that concern a section of the paper, or those of a part in which the source differs from the paper.
+    """
 
     required_arguments = 1
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         found: dict[str, Deviation] = {}
-        for section in self.arguments[0].split():
-            if not of_section(section):
-                raise self.error(f"no deviation concerns section {section}")
-            found |= {one.id: one for one in of_section(section)}
+        for word in self.arguments[0].split():
+            chosen = [one for one in deviations() if one.part == word and one.kind == "source"] if word in PARTS else of_section(word)
+            if not chosen:
+                raise self.error(f"no deviation concerns the section or the part {word}")
+            found |= {one.id: one for one in chosen}
         self.env.note_dependency(str(HERE / "deviations.toml"))
         return [nodes.raw("", deviations_html(list(found.values()), up_to_root(self.env.docname)), format="html")]
 

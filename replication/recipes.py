@@ -4,8 +4,15 @@ Where a scale is not the paper's, the reason stands beside the number. Rates, ep
 short trials on validation images, never on the reported split.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
 from replication.errors import InputError
 from replication.nets.alexnet import NAMED
+from replication.paper import first_fault
 from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Steps, Timeline, Update
 
 COLOUR = 0.1  # section 4.1
@@ -75,3 +82,41 @@ def named(name: str, profile: str) -> Recipe:
     if profile == "paper":  # section 5's rule; the logged timeline belongs to the released net
         literal |= {"schedule": Plateau(kind="plateau", patience=PATIENCE), "epochs": 120}
     return recipe.model_copy(update=literal)
+
+
+def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
+    """A named recipe, or that of a YAML file, with changes ``field=value`` (``update.rate=0.02``; values as YAML).
+
+    Raises InputError that names the file or the field at fault.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml", ".json"):
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"cannot read the recipe {name}: {' '.join(str(error).split())}; write it as `train --dry-run` does") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{name}: not a recipe; write it as `train --dry-run` does")
+    else:
+        values = named(name, profile).model_dump(mode="json")
+    for change in changes:
+        field, equals, text = change.partition("=")
+        *parents, last = field.split(".")
+        place = values
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if not equals or not isinstance(place, dict):
+            raise InputError(f"--set {change!r}: write field=value with a field of the recipe, for instance update.rate=0.02")
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--set {change!r}: the value is not YAML; put it into quotes") from None
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{name}: {first_fault(error)}") from None
+
+
+def as_yaml(recipe: Recipe) -> str:
+    """The whole recipe, as ``chosen`` reads it."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)

@@ -80,6 +80,23 @@ def test_an_image_of_the_right_shorter_side_is_not_resampled():
     assert np.array_equal(reduce(image, SIZE), image[:, 2 : 2 + SIZE])
 
 
+@pytest.mark.parametrize("shape", [(1, 30_000), (30_000, 1)])
+def test_a_very_narrow_image_does_not_fill_the_memory(shape, monkeypatch):
+    """At 64 it would have 64 x 1,920,000 pixels."""
+    monkeypatch.setattr(Image.Image, "resize", limited(Image.Image.resize))
+    image = np.zeros((*shape, 3), np.uint8)
+    image.reshape(-1, 3)[14_900:15_100] = 90
+    assert (reduce(image, 64) == 90).all()
+
+
+def limited(resize):
+    def small_only(image, size, *arguments):
+        assert max(size) < 1000
+        return resize(image, size, *arguments)
+
+    return small_only
+
+
 def test_a_reduction_averages_and_an_enlargement_interpolates():
     board = np.indices((32, 32)).sum(axis=0) % 2 * 255
     small = reduce(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 8)

@@ -26,7 +26,7 @@ def data_list(as_json: Json = False) -> None:
 def data_get(
     name: Annotated[str, typer.Argument(help="A name of the catalog.")],
     file: Annotated[str | None, typer.Option(help="Which file of the source, where there are several; none: the first.")] = None,
-    source: Annotated[Path | None, typer.Option("--from", help="Folder in which the files of ILSVRC lie.")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="Folder in which the files lie, instead of downloading them.")] = None,
 ) -> None:
     """Download a data set from its official source, or make it, and print its folder. Interrupted, it goes on."""
     from replication.data import catalog

@@ -4,9 +4,13 @@ The arithmetic of the CPU paths: the raw store's and the reference pipeline's. O
 lies and the difference written where the batch wants it, so a loop over images costs less than indexing every pixel would.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
+import torch
 
 from replication.data.draws import Draws
+from replication.data.pipeline import Job, Made, view_places
 from replication.data.statistics import Statistics, image_divisor, shifts
 from replication.recipe import Recipe
 
@@ -19,36 +23,52 @@ class Transform:
     """
 
     def __init__(self, recipe: Recipe, found: Statistics | None) -> None:
-        data = recipe.data
+        self.data = data = recipe.data
         self.size, self.side, self.scale, self.colour = data.size, data.side, np.float32(data.scale), data.colour
         self.fidelity, self.found = recipe.fidelity, found
         self.mean = found.mean if found is not None and data.mean == "image" else None
         self.aligned = recipe.fidelity == "paper"
         self.middle = (self.size - self.side) // 2
 
+    def batch(self, images: np.ndarray, rows: np.ndarray, job: Job) -> np.ndarray:
+        """What ``job`` asks for, of ``images[rows]``."""
+        if job.draws is not None:
+            return self.training(images, rows, job.draws, job.colour)
+        made = self.testing(images, rows, *view_places(self.data, job.views))
+        return made[:, 0] if job.views == 1 else made
+
     def training(self, images: np.ndarray, rows: np.ndarray, draws: Draws, colour: bool = True) -> np.ndarray:
         """Crops of ``images[rows]`` by ``draws``: uint8 (_, S, S, 3) -> float32 (N, side, side, 3), 0-255 scale, mean subtracted."""
-        out = self.crops(images, rows, draws)
-        if colour and self.colour:
-            out += shifts(self.found, draws.normals, self.colour, self.fidelity)[:, None, None, :]
-            if (divisor := image_divisor(self.colour, self.fidelity)) != 1:
-                out /= np.float32(divisor)
-        return self.scaled(out)
+        if not (colour and self.colour):
+            return self.crops(images, rows, draws)
+        return self.crops(images, rows, draws, self.shifts(draws.normals), self.divisor)
 
     def testing(self, images: np.ndarray, rows: np.ndarray, places: np.ndarray, flips: np.ndarray) -> np.ndarray:
         """V views of each of ``images[rows]``, at ``places`` (V, 2) and ``flips`` (V,): float32 (N, V, side, side, 3). No colour shift."""
         views = len(places)
         top, left = np.tile(places, (len(rows), 1)).T
         draws = Draws(top, left, np.tile(flips, len(rows)), np.empty((0, 3)))
-        out = self.scaled(self.crops(images, np.repeat(rows, views), draws))
+        out = self.crops(images, np.repeat(rows, views), draws)
         return out.reshape(len(rows), views, *out.shape[1:])
 
-    def crops(self, images: np.ndarray, rows: np.ndarray, draws: Draws) -> np.ndarray:
-        """Crops with the mean subtracted."""
+    def shifts(self, normals: np.ndarray) -> np.ndarray:
+        """Grey levels added to each channel of N training images, float32 (N, 3)."""
+        return shifts(self.found, normals, self.colour, self.fidelity)
+
+    @property
+    def divisor(self) -> np.float32:
+        """What training images are divided by after the colour shift."""
+        return np.float32(image_divisor(self.colour, self.fidelity))
+
+    def crops(
+        self, images: np.ndarray, rows: np.ndarray, draws: Draws, shift: np.ndarray | None = None, divisor: np.float32 = np.float32(1)
+    ) -> np.ndarray:
+        """Crops with the mean subtracted, ``shift`` (N, 3) added, then divided and scaled. All of it image by image, in the cache."""
         n, side = len(rows), self.side
         out = np.empty((n, side, side, 3), np.float32)
         turned = np.empty((side, side, 3), np.float32)
         zero = np.zeros((1, 1, 3), np.float32)
+        shifted = None if shift is None else np.tile(shift, side)  # (N, 3 side): a row of pixels, for one long addition
         each = zip(rows.tolist(), draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True)
         for i, (row, top, left, flip) in enumerate(each):
             crop = images[row, top : top + side, left : left + side]
@@ -61,12 +81,31 @@ class Transform:
                 _pixels(out[i])[...] = _pixels(turned)[:, ::-1]
             else:  # the source flips first and subtracts the same central mean from both
                 np.subtract(_turned(crop), mean, out=out[i])
+            lines = out[i].reshape(side, 3 * side)
+            if shifted is not None:
+                lines += shifted[i]
+            if divisor != 1:
+                lines /= divisor
+            if self.scale != 1:
+                lines *= self.scale
         return out
 
-    def scaled(self, out: np.ndarray) -> np.ndarray:
-        if self.scale != 1:
-            out *= self.scale
-        return out
+
+class RawPipeline:
+    """Batches from stored squares, made as they are asked for."""
+
+    backend = "raw"
+
+    def __init__(self, images: np.ndarray, transform: Transform) -> None:
+        self.images, self.transform = images, transform
+
+    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
+        """Every job's batch, in order."""
+        for job in jobs:
+            yield Made(torch.from_numpy(self.transform.batch(self.images, job.rows, job)), np.arange(len(job.rows)))
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from replication.errors import InputError
 from replication.files import read_json, sync_folder, write_json
 
 BLOCK_BYTES = 2**25  # of images that are decoded before they are written, and lost at most when the process is killed
+NARROW = 64  # an image whose sides differ by more than this factor is cut to twice its shorter side first
 QUALITY = 95  # of prepared JPEG files: make-data/pyext/src/pyext.h:26 of cuda-convnet2
 Result = TypeVar("Result")
 
@@ -121,6 +122,10 @@ def reduce(image: np.ndarray, size: int) -> np.ndarray:
 def _reduce(image: Image.Image, size: int) -> Image.Image:
     width, height = image.size
     shorter = min(width, height)
+    if max(width, height) > NARROW * shorter:  # resized whole it could need gigabytes, and only the middle is kept
+        left, top = max(0, width // 2 - shorter), max(0, height // 2 - shorter)
+        image = image.crop((left, top, min(width, left + 2 * shorter), min(height, top + 2 * shorter)))
+        width, height = image.size
     if shorter != size:
         width, height = round(width * size / shorter), round(height * size / shorter)
         image = image.resize((width, height), Image.Resampling.BILINEAR)

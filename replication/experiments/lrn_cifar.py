@@ -89,7 +89,8 @@ def plan(settings: Settings) -> str:
     """What will be run, in words."""
     first, second = stages(settings.epochs)
     return (
-        f"{len(NETS)} nets on seeds {', '.join(map(str, settings.seeds))}: {len(NETS) * len(settings.seeds)} runs of {settings.epochs} epochs\n"
+        f"{len(NETS)} nets on seeds {', '.join(map(str, settings.seeds))}: {len(NETS) * len(settings.seeds)} runs, "
+        f"{settings.epochs} epochs each\n"
         f"rate {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
     )
 

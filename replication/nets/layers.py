@@ -9,8 +9,8 @@ As S is its own transpose, the gradient is
 
     dx = g * d**-beta - 2 * alpha * beta * x * S(g * x * d**-(beta + 1)),
 
-so each direction is one walk over the tensor. On a CPU the walk goes by blocks of images that stay in the processor's cache;
-torch's own version goes through memory about twenty times. On a GPU ``torch.compile`` makes the walk a fused kernel.
+so each direction is one walk over the tensor. On a CPU the walk goes by blocks that stay in the processor's cache; torch's own
+version goes through memory about twenty times. On a GPU ``torch.compile`` makes the walk a fused kernel.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BLOCK = 2**18  # elements of a block on a CPU: 1 MiB of float32, the size of a core's second-level cache
+# Elements of a block on a CPU: 1 MiB of float32. With half of it the calls themselves count, with twice it the cache overflows.
+BLOCK = 2**18
 
 Window = Callable[[Tensor], Tensor]
 
@@ -43,14 +44,6 @@ def sum_inside_maps(t: Tensor, size: int) -> Tensor:
     return F.avg_pool2d(rows, (size, 1), 1, (half, 0), divisor_override=1)
 
 
-def _power(d: Tensor, beta: float) -> Tensor:
-    """A new tensor ``d ** -beta``. For the paper's 0.75, two square roots, several times as fast as the power."""
-    if beta == 0.75:
-        root = d.rsqrt()
-        return root.sqrt() * root
-    return d.pow(-beta)
-
-
 def _statistics_type(x: Tensor) -> torch.dtype:
     """float32 for half-precision input: sums of squares of 0-255 activations overflow float16 and lose digits in bfloat16."""
     return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
@@ -58,6 +51,14 @@ def _statistics_type(x: Tensor) -> torch.dtype:
 
 def _denominator(values: Tensor, window: Window, alpha: float, k: float) -> Tensor:
     return window(values * values).mul_(alpha).add_(k)
+
+
+def _power(d: Tensor, beta: float) -> Tensor:
+    """``d ** -beta``. For the paper's 0.75, two square roots, several times as fast as the power."""
+    if beta == 0.75:
+        root = d.rsqrt()
+        return root.sqrt() * root
+    return d.pow(-beta)
 
 
 def _fused_forward(x: Tensor, window: Window, alpha: float, beta: float, k: float) -> Tensor:
@@ -77,29 +78,134 @@ def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return torch.compile(function, dynamic=False)
 
 
-def _blocks(x: Tensor) -> Iterator[slice]:
-    """Runs of images, each small enough for the cache of one core; everything at once where ``x`` is not on a CPU."""
-    images = max(1, BLOCK // max(1, x[0].numel())) if x.device.type == "cpu" and len(x) else max(1, len(x))
-    return (slice(start, start + images) for start in range(0, len(x), images))
-
-
-class _Normalise(torch.autograd.Function):
-    """y = x * (k + alpha * window(x * x))**-beta with the gradient written out."""
+class _Fused(torch.autograd.Function):
+    """The formula and its gradient, each a compiled kernel."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: Window, alpha: float, beta: float, k: float, fused: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, window: Window, alpha: float, beta: float, k: float) -> Tensor:
         ctx.settings = window, alpha, beta, k
-        if fused:
-            ctx.save_for_backward(x)
-            return _compiled(_fused_forward)(x, window, alpha, beta, k)
+        ctx.save_for_backward(x)
+        return _compiled(_fused_forward)(x, *ctx.settings)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        return _compiled(_fused_backward)(*ctx.saved_tensors, g, *ctx.settings), None, None, None, None
+
+
+class _Blocks:
+    """How a tensor (N, C, H, W) is cut into blocks of ``rows`` for one kind of window, and the block whose sums are taken."""
+
+    rows: int
+    middle: Tensor  # (rows, ...): what is to be summed is written here
+
+    def __init__(self, like: Tensor, size: int, precision: torch.dtype) -> None:
+        raise NotImplementedError
+
+    @staticmethod
+    def view(t: Tensor) -> Tensor:
+        """``t`` as (all rows, ...), without a copy."""
+        return t
+
+    def sums(self, written: Tensor) -> Tensor:
+        """Window sums of ``written``, the first rows of ``middle``."""
+        raise NotImplementedError
+
+    def walk(self, *tensors: Tensor | None) -> Iterator[list[Tensor | None]]:
+        """Block after block, the same rows of every tensor; None stays None."""
+        views = [t if t is None else self.view(t) for t in tensors]
+        for start in range(0, len(views[0]), self.rows):
+            yield [t if t is None else t[start : start + self.rows] for t in views]
+
+
+def _rows(like: Tensor, rows: int) -> int:
+    """How many of a tensor's ``rows`` make a block: on a CPU as many as stay in the cache, elsewhere all."""
+    return max(1, min(rows, rows * BLOCK // max(1, like.numel()))) if like.device.type == "cpu" else max(1, rows)
+
+
+class _AcrossMaps(_Blocks):
+    """For a window over adjacent maps. A row is the maps of one position, or where images are not channels_last of one image.
+
+    ``middle`` lies in a ``line``, with half a window of zeros on either side of each row. So all sums are sums along one unbroken
+    line, which the processor adds up several times as fast as many short pieces.
+    """
+
+    def __init__(self, like: Tensor, size: int, precision: torch.dtype) -> None:
+        rows, maps, self.inner = self.view(like).shape  # neighbouring maps lie ``inner`` apart in memory
+        self.size, self.maps, self.pitch, self.rows = size, maps, maps + size - 1, _rows(like, rows)
+        self.line = like.new_zeros((self.rows * self.pitch + size - 1) * self.inner, dtype=precision)
+        self.middle = self._by_row(self.line, self.rows)[:, size // 2 : size // 2 + maps]
+
+    @staticmethod
+    def view(t: Tensor) -> Tensor:
+        n, maps, height, width = t.shape
+        return t.view(n, maps, height * width) if t.is_contiguous() else t.permute(0, 2, 3, 1).view(n * height * width, maps, 1)
+
+    def sums(self, written: Tensor) -> Tensor:
+        rows = len(written)
+        line = self.line[: (rows * self.pitch + self.size - 1) * self.inner]
+        return self._by_row(_running_sum(line, self.size, self.inner), rows)[:, : self.maps]
+
+    def _by_row(self, line: Tensor, rows: int) -> Tensor:
+        return line[: rows * self.pitch * self.inner].view(rows, self.pitch, self.inner)
+
+
+class _InsideMaps(_Blocks):
+    """For a window inside each map. A row is an image."""
+
+    def __init__(self, like: Tensor, size: int, precision: torch.dtype) -> None:
+        self.size, self.rows = size, _rows(like, len(like))
+        self.middle = torch.empty_like(like[: self.rows], dtype=precision)
+
+    def sums(self, written: Tensor) -> Tensor:
+        return sum_inside_maps(written, self.size)
+
+
+def _running_sum(line: Tensor, size: int, step: int) -> Tensor:
+    """Sums of ``size`` elements of ``line``, ``step`` apart, beginning at each element that has so many.
+
+    Adds pairs, then pairs of pairs and so on: 3 additions for 5 elements, 4 for 9.
+    """
+    length = len(line) - (size - 1) * step
+    total, taken, power, width = None, 0, line, 1  # ``power`` holds sums of ``width`` elements, ``total`` those of ``taken``
+    while True:
+        if size & width:
+            part = power[taken * step :][:length]
+            total = part if total is None else total + part
+            taken += width
+        if taken == size:
+            return total
+        power = power[: -width * step] + power[width * step :]
+        width *= 2
+
+
+class _Blockwise(torch.autograd.Function):
+    """The formula and its gradient with torch's plain operations, block by block.
+
+    Kept for the gradient is d, or where beta is the paper's 0.75 the root q = d**-0.25: there d**-0.75 and 1 / d are products of
+    q, and nothing is raised to a power twice. The power -0.75 itself costs five times as much as two reciprocal roots.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kind: type[_Blocks], size: int, alpha: float, beta: float, k: float) -> Tensor:
+        ctx.settings = kind, size, alpha, beta
+        precision = _statistics_type(x)
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous()
         y = torch.empty_like(x)
-        kept = torch.empty_like(x, dtype=_statistics_type(x)) if ctx.needs_input_grad[0] else None
-        for part in _blocks(x):
-            values = x[part].to(_statistics_type(x))
-            d = _denominator(values, window, alpha, k)
-            torch.mul(values, _power(d, beta), out=y[part])
-            if kept is not None:
-                kept[part] = d
+        kept = torch.empty_like(x, dtype=precision) if ctx.needs_input_grad[0] else None
+        blocks = kind(x, size, precision)
+        constant = torch.tensor(k, dtype=precision, device=x.device)  # as a tensor: k + alpha * sums is then one operation
+        for values, out, keep in blocks.walk(x, y, kept):
+            values = values.to(precision)
+            squares = torch.mul(values, values, out=blocks.middle[: len(values)])
+            d = torch.add(constant, blocks.sums(squares), alpha=alpha)
+            if beta == 0.75:
+                root = d.rsqrt()
+                power = root.mul_(torch.rsqrt(d.mul_(root), out=keep))
+            else:
+                power = d.pow(-beta) if keep is None else keep.copy_(d).pow(-beta)
+            torch.mul(values, power, out=out)
         if kept is not None:
             ctx.save_for_backward(x, kept)
         return y
@@ -107,16 +213,20 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        x, *kept = ctx.saved_tensors
-        window, alpha, beta, k = ctx.settings
-        if not kept:
-            return _compiled(_fused_backward)(x, g, window, alpha, beta, k), None, None, None, None, None
-        dx = torch.empty_like(x)
-        for part in _blocks(x):
-            values, d = x[part].to(_statistics_type(x)), kept[0][part]
-            scaled = _power(d, beta).mul_(g[part])
-            shared = (scaled * values).div_(d)
-            torch.addcmul(scaled, values, window(shared), value=-2 * alpha * beta, out=dx[part])
+        x, kept = ctx.saved_tensors
+        kind, size, alpha, beta = ctx.settings
+        g = g.contiguous(memory_format=torch.contiguous_format if x.is_contiguous() else torch.channels_last)
+        dx, blocks = torch.empty_like(x), kind(x, size, kept.dtype)
+        for values, slope, keep, out in blocks.walk(x, g, kept, dx):
+            values = values.to(kept.dtype)
+            if beta == 0.75:
+                inverse = keep * keep
+                scaled = (inverse * keep).mul_(slope)
+                inverse.mul_(inverse)
+            else:
+                inverse, scaled = keep.reciprocal(), keep.pow(-beta).mul_(slope)
+            shared = torch.mul(inverse.mul_(values), scaled, out=blocks.middle[: len(values)])
+            torch.addcmul(scaled, values, blocks.sums(shared), value=-2 * alpha * beta, out=out)
         return dx, None, None, None, None, None
 
 
@@ -124,6 +234,7 @@ class _ResponseNorm(nn.Module):
     """What the two normalisations share: the constants, and whether the compiled form is used."""
 
     sum: Callable[[Tensor, int], Tensor]
+    blocks: type[_Blocks]
 
     def __init__(self, size: int, alpha: float, beta: float, k: float, fused: bool | None = None) -> None:
         super().__init__()
@@ -135,7 +246,9 @@ class _ResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) of any floating type and memory layout -> the same."""
         fused = x.is_cuda and find_spec("triton") is not None if self.fused is None else self.fused
-        return _Normalise.apply(x, self.window, self.alpha, self.beta, self.k, fused)
+        if fused:
+            return _Fused.apply(x, self.window, self.alpha, self.beta, self.k)
+        return _Blockwise.apply(x, type(self).blocks, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"size={self.size}, alpha={self.alpha:g}, beta={self.beta:g}, k={self.k:g}"
@@ -148,7 +261,7 @@ class CrossMapNorm(_ResponseNorm):
     ``fused``: use ``torch.compile``; None: on CUDA where Triton is installed. Only the first derivative is defined.
     """
 
-    sum = staticmethod(sum_over_maps)
+    sum, blocks = staticmethod(sum_over_maps), _AcrossMaps
 
 
 class SameMapNorm(_ResponseNorm):
@@ -157,7 +270,7 @@ class SameMapNorm(_ResponseNorm):
     The released code gives alpha as ``scale`` and divides it by size * size; here ``alpha`` is not divided.
     """
 
-    sum = staticmethod(sum_inside_maps)
+    sum, blocks = staticmethod(sum_inside_maps), _InsideMaps
 
 
 class LocallyConnected2d(nn.Module):

@@ -39,7 +39,7 @@ def save(folder: Path, step: int, state: dict[str, Any], best: bool = False) -> 
             _keep_best(path)
     except OSError as error:
         reason = error.strerror or error
-        raise TrainingError(f"{folder}: cannot write a checkpoint ({reason}); the last one is intact; free space and start again") from error
+        raise TrainingError(f"{folder}: cannot write a checkpoint ({reason}); the last one is intact; free space, start again") from error
     for old in _files(folder, "step")[KEPT:]:
         old.unlink(missing_ok=True)
     return path

@@ -36,7 +36,7 @@ def not_finite(what: str, place: str, rate: float, folder: object) -> str:
 def stuck(mean_loss: float, classes: int, place: str, rate: float, folder: object) -> str:
     """The line for a loss that does not leave ln K."""
     return (
-        f"the loss is stuck at {mean_loss:.4f} up to {place} (guessing among {classes} classes: {math.log(classes):.4f}): the rate {rate:g} is "
-        "too high or too low, the initial weights are too small for a narrow net (net.init: same_variance), the images are not 0-255 minus "
-        f"the mean, or the labels do not belong to the images; the last good checkpoint is kept in {folder}"
+        f"the loss is stuck at {mean_loss:.4f} up to {place}, and guessing among {classes} classes gives {math.log(classes):.4f}: the rate "
+        f"{rate:g} is too high or too low, the initial weights are too small for a narrow net (net.init: same_variance), the images are "
+        f"not 0-255 minus the mean, or the labels do not belong to the images; the last good checkpoint is kept in {folder}"
     )

@@ -19,7 +19,7 @@ FILE = "file:"  # and the first 16 digits of the sha256 of a file kept in ``runs
 
 
 def adopt(source: str) -> str:
-    """What ``Recipe.init_from`` calls ``source``, the id of a run or the path of a file of weights; a file is copied into ``runs/weights``."""
+    """What ``Recipe.init_from`` calls ``source``, a run's id or the path of a file of weights; a file is copied into ``runs/weights``."""
     if weights_path(source).is_file():
         return source
     path = Path(source).expanduser()

@@ -110,7 +110,7 @@ class Trainer:
                     if self._epoch(interrupt):
                         self._close_epoch()
             except InputError:  # a file that could be read before; what was learnt so far is kept
-                if self.team.copies == 1 and type(self.team) is Alone:
+                if type(self.team) is Alone:  # other ranks would not know that a checkpoint is being made
                     self._save()
                 raise
             self._save()
@@ -276,7 +276,8 @@ class Trainer:
 
     def _save(self, best: bool = False) -> None:
         progress = self.progress
-        self._mark() if progress.step else None
+        if progress.step:
+            self._mark()
         progress.seconds = self._seconds()
         state = dump(self.recipe, self.net, self.optimiser, self.loader, progress, self.team)
         if state is not None:

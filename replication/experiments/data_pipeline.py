@@ -1,0 +1,327 @@
+"""The data path of sections 2 and 4.1 shown on images, and what augmentation costs beside the training step (claim aug-free).
+
+Every picture goes through the modules that training uses: the stored squares, the statistics, the draws and the transform. Nothing is
+trained to a result: the steps that are timed start from fresh weights.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field, ValidationError
+from torch import nn
+from torch.nn import functional as F
+
+from replication import paths
+from replication.data.data_card import card
+from replication.data.draws import Draws, central, draws_for, positions
+from replication.data.index import read_image
+from replication.data.loader import Batch, Loader, open_loaders
+from replication.data.raw import Transform
+from replication.data.statistics import Statistics, image_divisor, shifts
+from replication.data.store import Store
+from replication.data.verify import verify
+from replication.errors import InputError
+from replication.experiments.baselines import baseline
+from replication.files import write_text
+from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.nets.build import build
+from replication.paper import first_fault
+from replication.recipe import AlexNet, Data, Frozen, Recipe
+from replication.training.allocator import keep_freed_memory
+from replication.training.sgd import PaperSGD
+
+EXPERIMENT = "data_pipeline"
+COLOUR = 0.1  # standard deviation of the colour multipliers, section 4.1
+FIDELITIES = ("paper", "source2012")
+MEMORY = 8  # batches held in memory for the steps that wait for nothing
+WARM = 3  # steps before the clock starts
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say."""
+
+    profile: Profile
+    data: str  # whose images are shown
+    count: int = Field(ge=10)  # of its training images, the same number of each class
+    size: int = Field(ge=16)  # side of the stored square, pixels
+    crop: int = Field(ge=8)  # side of what the net sees
+    image: int = Field(ge=0)  # which image is followed
+    versions: int = Field(ge=1)  # augmented versions of it
+    steps: int = Field(ge=4)  # training steps that are timed, for each seed
+    seeds: tuple[int, ...] = Field(min_length=1)
+
+
+class Material(NamedTuple):
+    """The images that the pictures are made of."""
+
+    settings: Settings
+    store: Store
+    rows: np.ndarray  # of the store: the training images
+    statistics: Statistics
+
+    @property
+    def row(self) -> int:
+        """Of the image that is followed."""
+        return int(self.rows[self.settings.image])
+
+
+class Timing(NamedTuple):
+    """One seed's steps."""
+
+    seed: int
+    memory: float  # seconds of the steps on batches in memory
+    loader: float  # seconds of as many steps with the loader beside them
+    waited: float  # seconds of those in which a step waited for its batch
+    steps: pd.DataFrame  # step, asked, got, done: seconds since the first was asked for
+    prepared: pd.DataFrame  # begin, end of each batch's preparation, on the same clock
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> Recipe:
+    """A recipe with full augmentation on the images that are shown."""
+    made = baseline(settings.profile).model_dump()
+    made["data"] = Data(
+        name=settings.data, count=settings.count, size=settings.size, crop=settings.crop, augment=True, colour=COLOUR, files=files
+    ).model_dump()
+    made["net"] = AlexNet(fidelity=fidelity).model_dump()
+    return Recipe.model_validate(made | {"batch": min(made["batch"], settings.count)})
+
+
+def open_material(settings: Settings) -> Material:
+    """The stored images and their statistics. Raises InputError where the data set is not at hand."""
+    loaders = open_loaders(recipe(settings))
+    loaders.close()
+    training = loaders.training
+    if settings.image >= len(training.rows):
+        raise InputError(f"{EXPERIMENT}: image is {settings.image}, and there are {len(training.rows)} training images")
+    return Material(settings, training.store, training.rows, loaders.statistics)
+
+
+def walk(material: Material) -> dict[str, np.ndarray]:
+    """What happens to one image, step by step: name -> uint8 (H, W, 3)."""
+    chosen, row, found = recipe(material.settings), material.row, material.statistics
+    draws = draws_of(material, "paper", epoch=0)
+    stored = np.asarray(material.store.images[row])
+    side, top, left = chosen.data.side, int(draws.top[0]), int(draws.left[0])
+    flip = draws._replace(flip=np.ones(1, bool))
+    transform = Transform(chosen, found)
+    shifted = transform.training(material.store.images, np.array([row]), flip)[0]
+    unshifted = transform.training(material.store.images, np.array([row]), flip, colour=False)[0]
+    mean = found.mean[top : top + side, left : left + side][:, ::-1]
+    return {
+        "as it is": read_image(material.store.index, row),
+        f"shorter side {material.settings.size},\ncentral square": stored,
+        f"random crop of {side}": stored[top : top + side, left : left + side],
+        "reflected": shown(unshifted + mean),
+        "colour shift": shown(shifted + mean),
+        "minus the mean image\n(grey is 0)": shown(shifted / 2 + 127.5),
+    }
+
+
+def draws_of(material: Material, fidelity: str, epoch: int) -> Draws:
+    """The draws of the image that is followed, in one epoch."""
+    index = material.store.index
+    return draws_for(recipe(material.settings, fidelity), epoch, index.ids[[material.row]], np.zeros(1, np.int64))
+
+
+def gallery(material: Material, fidelity: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Versions of one image in successive epochs, the mean added back: uint8 (V, side, side, 3), and their draws."""
+    chosen = recipe(material.settings, fidelity)
+    each = [draws_of(material, fidelity, epoch) for epoch in range(material.settings.versions)]
+    draws = Draws(*(np.concatenate(parts) for parts in zip(*each, strict=True)))
+    rows = np.full(len(draws.top), material.row)
+    images = Transform(chosen, material.statistics).training(material.store.images, rows, draws)
+    grey = shifts(material.statistics, draws.normals, COLOUR, fidelity)
+    table = pd.DataFrame({"epoch": range(len(rows)), "top": draws.top, "left": draws.left, "reflected": draws.flip})
+    for channel, name in enumerate("RGB"):
+        table[f"shift of {name}"] = grey[:, channel]
+    divisor = image_divisor(COLOUR, fidelity)
+    return shown(images * divisor + material.statistics.channel_mean.astype(np.float32)), table
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """Values of 0 to 255 for the eye; what lies outside is cut off."""
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def directions(found: Statistics) -> pd.DataFrame:
+    """The principal directions of the RGB values, and one standard deviation of the colour shift along each, in grey levels."""
+    rows = []
+    for i in range(3):
+        one = np.zeros((1, 3))
+        one[0, i] = 1
+        rows.append({"direction": i + 1, "eigenvalue": found.eigenvalues[i]})
+        rows[-1] |= {f"{name}": found.eigenvectors[channel, i] for channel, name in enumerate("RGB")}
+        rows[-1] |= {f"shift, {side}": float(np.linalg.norm(shifts(found, one, COLOUR, side))) for side in FIDELITIES}
+    return pd.DataFrame(rows)
+
+
+def colours(material: Material, fidelity: str, multipliers: tuple[float, ...]) -> np.ndarray:
+    """The central crop shifted along each direction by multiples of 0.1: uint8 (3, M, side, side, 3)."""
+    chosen = recipe(material.settings, fidelity)
+    middle = central(1, chosen.data.size, chosen.data.side)
+    plain = Transform(chosen, None).crops(material.store.images, np.array([material.row]), middle)[0]
+    grid = [np.eye(3)[[i]] * m for i in range(3) for m in multipliers]
+    grey = shifts(material.statistics, np.concatenate(grid), COLOUR, fidelity)
+    images = shown(plain + grey[:, None, None, :])
+    return images.reshape(3, len(multipliers), *images.shape[1:])
+
+
+def effects(material: Material) -> pd.DataFrame:
+    """What the differences between paper and source do to the data, for the chapter of the deviations."""
+    one = np.array([[1.0, 0.0, 0.0]])
+    rows = [
+        {"effect": f"colour-spread {side}", "value": float(np.linalg.norm(shifts(material.statistics, one, COLOUR, side)))}
+        for side in FIDELITIES
+    ]
+    rows.append({"effect": "mean-alignment", "value": mean_misalignment(material.statistics.mean, material.settings.crop)})
+    return pd.DataFrame(rows)
+
+
+def mean_misalignment(mean: np.ndarray, crop: int) -> float:
+    """Root mean square, over all places of the crop, of the mean image under it minus its central part; grey levels."""
+    middle = (len(mean) - crop) // 2
+    fixed = mean[middle : middle + crop, middle : middle + crop]
+    windows = np.lib.stride_tricks.sliding_window_view(mean, (crop, crop), axis=(0, 1))  # (P, P, 3, crop, crop), a view
+    squares = sum(float(np.square(row - fixed.transpose(2, 0, 1), dtype=np.float64).sum()) for row in windows)
+    return math.sqrt(squares / windows.size)
+
+
+def data_card(name: str, crop: int) -> str:
+    """What the data set holds, every file decoded, as Markdown."""
+    return card(verify(name, crop=crop).dump())
+
+
+def positions_text(settings: Settings) -> str:
+    """How many places the crop has, by fidelity."""
+    counts = {side: positions(recipe(settings, side)) for side in FIDELITIES}
+    return "\n".join(f"{side}: {n} x {n} places and 2 reflections, {2 * n * n} versions of an image" for side, n in counts.items())
+
+
+class _Clocked:
+    """A transform that notes when it works."""
+
+    def __init__(self, inner: Transform) -> None:
+        self.inner = inner
+        self.log: list[tuple[float, float]] = []
+
+    def training(self, *arguments: Any, **options: Any) -> np.ndarray:
+        begin = time.perf_counter()
+        made = self.inner.training(*arguments, **options)
+        self.log.append((begin, time.perf_counter()))
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def time_steps(settings: Settings, seed: int) -> Timing:
+    """Steps of the profile's baseline on batches in memory, and as many with the loader between the halves of the former."""
+    keep_freed_memory()
+    chosen = baseline(settings.profile, seed)
+    loaders = open_loaders(chosen)
+    try:
+        return _time_steps(settings, seed, chosen, loaders.training)
+    finally:
+        loaders.close()
+
+
+def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -> Timing:
+    torch.manual_seed(seed)
+    net = build(chosen, len(loader.classes)).to(memory_format=torch.channels_last).train()
+    optimiser = PaperSGD(net.parameters(), 1e-6)  # the weights stay where they are, so that every step costs the same
+    kept = [batch for batch, _ in zip(loader.epoch(0), range(MEMORY), strict=False)]
+    for batch in kept[:WARM]:
+        _step(net, optimiser, batch)
+    half = settings.steps // 2
+
+    def in_memory() -> float:
+        begin = time.perf_counter()
+        for number in range(half):
+            _step(net, optimiser, kept[number % len(kept)])
+        return time.perf_counter() - begin
+
+    memory = in_memory()
+    loader.transform = clock = _Clocked(loader.transform)
+    waited, rows = loader.waited, []
+    begin = asked = time.perf_counter()
+    for number, batch in enumerate(_endless(loader, 2 * half)):
+        got = time.perf_counter()
+        _step(net, optimiser, batch)
+        done = time.perf_counter()
+        rows.append({"step": number, "asked": asked - begin, "got": got - begin, "done": done - begin})
+        asked = done
+    with_loader, waited = rows[-1]["done"], loader.waited - waited
+    memory += in_memory()
+    prepared = pd.DataFrame([(a - begin, b - begin) for a, b in clock.log], columns=["begin", "end"])
+    return Timing(seed, memory, with_loader, waited, pd.DataFrame(rows), prepared)
+
+
+def _endless(loader: Loader, steps: int) -> Iterator[Batch]:
+    """``steps`` batches, through as many epochs as it takes."""
+    epoch = 0
+    while steps > 0:
+        for batch in loader.epoch(epoch):
+            yield batch
+            steps -= 1
+            if steps == 0:
+                return
+        epoch += 1
+
+
+def _step(net: nn.Module, optimiser: PaperSGD, batch: Batch) -> None:
+    loss = F.cross_entropy(net(batch.images), batch.labels)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    loss.item()
+
+
+def measure(settings: Settings) -> tuple[list[Timing], Measurement]:
+    """Claim aug-free: for each seed, the share by which the loader beside the steps lengthens them."""
+    timings = [time_steps(settings, seed) for seed in settings.seeds]
+    chosen = baseline(settings.profile)
+    steps = 2 * (settings.steps // 2)
+    scale = (
+        f"{chosen.data.name}, crops of {chosen.data.side} from stored {chosen.data.size}, batch {chosen.batch}, {steps} steps, "
+        f"CPU with {torch.get_num_threads()} threads, which the loader shares"
+    )
+    return timings, measured("aug-free", [t.loader / t.memory - 1 for t in timings], profile=settings.profile, scale=scale)
+
+
+def timings_table(timings: list[Timing]) -> pd.DataFrame:
+    """One row a seed: milliseconds a step, the share that the loader adds, and the share of waiting."""
+    rows = []
+    for one in timings:
+        count = len(one.steps)
+        rows.append({"seed": one.seed, "step in memory, ms": 1e3 * one.memory / count, "step with loader, ms": 1e3 * one.loader / count})
+        prepared = (one.prepared["end"] - one.prepared["begin"]).mean()
+        rows[-1] |= {"preparing a batch, ms": 1e3 * prepared, "added": one.loader / one.memory - 1, "waited": one.waited / one.loader}
+    return pd.DataFrame(rows)
+
+
+def write(settings: Settings, effects: pd.DataFrame, timings: list[Timing], measurement: Measurement) -> None:
+    """Keep what was measured, where the ledger and the chapter of the deviations look for it."""
+    folder = paths.results() / settings.profile / EXPERIMENT
+    write_text(folder / "effects.csv", effects.to_csv(index=False))
+    write_text(folder / "timings.csv", timings_table(timings).to_csv(index=False))
+    write_measurements(settings.profile, EXPERIMENT, [measurement])
+
+
+def html(table: pd.DataFrame) -> str:
+    """A table for the page, three digits of what was measured."""
+    formats = {column: "{:,.3g}".format for column, kind in table.dtypes.items() if kind.kind == "f"}
+    formats |= {column: (lambda value: "yes" if value else "no") for column, kind in table.dtypes.items() if kind.kind == "b"}
+    return f'<div class="wide">{table.to_html(index=False, border=0, justify="left", formatters=formats)}</div>'

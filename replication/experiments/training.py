@@ -1,0 +1,161 @@
+"""Section 5: how the net learns. Learning curves, the rule that lowers the rate, speed, and the first epochs of two variants.
+
+The runs are those of the ablations (the baseline, biases at 0, no weight decay) and one more under section 5's own rule: divide the
+rate by 10 when the validation error stops improving, three times, then stop. The claims about biases and weight decay are measured
+in ``ablations``; here stands the claim about the rule, which is checked on the code.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from replication import paths
+from replication.errors import InputError
+from replication.experiments.baselines import baseline, task
+from replication.experiments.comparison import PER_CENT, timings
+from replication.files import write_text
+from replication.measurement import Measurement, Profile, checked, write_measurements
+from replication.paper import claim as find_claim
+from replication.paper import first_fault
+from replication.recipe import Frozen, Plateau, Recipe
+from replication.recipes import named
+from replication.results import Run, Task
+from replication.training.schedule import Memory, decide, now
+from replication.workers import Workers
+
+EXPERIMENT = "training"
+BASELINE, ZERO, NO_DECAY, RULE = "baseline", "biases-zero", "no-weight-decay", "plateau"
+PAPER_RATE, PAPER_DROPS, PAPER_FACTOR = 0.01, 3, 10.0  # section 5
+DROPPED, STOPPED = "drop", "stop"
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+
+    profile: Profile
+    seeds: tuple[int, ...] = Field(min_length=1)
+    patience: int = Field(ge=1)  # epochs without improvement until the rule lowers the rate
+    most_epochs: int = Field(ge=1)  # of the run under the rule
+    jobs: int = Field(1, ge=1)  # training processes at a time
+
+
+class Outcome(NamedTuple):
+    """All that the notebook shows."""
+
+    recipe: Recipe  # the baseline's
+    curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error, rate, decision; one row an epoch
+    speed: pd.DataFrame  # variant, seed, images/s, share of the time spent waiting for a batch
+    decay: pd.DataFrame  # variant, seed, training and test error in per cent, with and without weight decay
+    rule: pd.DataFrame  # what the rule does on a made-up validation curve: epoch, error, rate, decision
+    measurements: list[Measurement]
+    runs: tuple[Run, ...]
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def tasks(settings: Settings) -> list[tuple[str, Task]]:
+    """The runs, by the name of their variant."""
+    shared = [(variant, task(settings.profile, variant, seed)) for seed in settings.seeds for variant in (BASELINE, ZERO, NO_DECAY)]
+    schedule = Plateau(kind="plateau", patience=settings.patience)
+    seed = settings.seeds[0]
+    rule = baseline(settings.profile, seed, schedule=schedule, epochs=settings.most_epochs)
+    return [*shared, (RULE, Task(settings.profile, EXPERIMENT, f"{RULE}-seed{seed}", rule))]
+
+
+def run(settings: Settings) -> Outcome:
+    """Train, or read where it was trained before, every run of the chapter; write its tables."""
+    names, wanted = zip(*tasks(settings), strict=True)
+    with Workers(settings.jobs) as workers:
+        runs = workers.all(wanted)
+    curves = pd.concat([run.history.assign(variant=name, seed=run.task.recipe.seed) for run, name in zip(runs, names, strict=True)])
+    recipe = named("alexnet", "paper")
+    rule = walk(recipe, made_up_errors(recipe.schedule))
+    outcome = Outcome(
+        runs[0].task.recipe,
+        curves,
+        pd.DataFrame([speed(run, name) for run, name in zip(runs, names, strict=True)]),
+        decay_rows(runs, names),
+        rule,
+        [measure(settings.profile, rule)],
+        tuple(runs),
+    )
+    folder = paths.results() / settings.profile / EXPERIMENT
+    write_text(folder / "speed.csv", outcome.speed.to_csv(index=False))
+    write_text(folder / "decay.csv", outcome.decay.to_csv(index=False))
+    write_text(folder / "rule.csv", outcome.rule.to_csv(index=False))
+    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    return outcome
+
+
+def made_up_errors(schedule: Plateau) -> list[float]:
+    """A validation curve that falls for a while at every rate and then stays: long enough for every drop and the stop."""
+    errors, level = [], 0.9
+    for _ in range(schedule.drops + 1):
+        errors += [level - 0.02 * step for step in range(4)]
+        level = errors[-1]
+        errors += [level] * schedule.patience
+        level -= 0.1
+    return errors
+
+
+def walk(recipe: Recipe, errors: Sequence[float]) -> pd.DataFrame:
+    """What the plateau rule of ``recipe`` does on a curve of validation errors: epoch, error, rate in it, decision after it."""
+    memory, rows = Memory(), []
+    for epoch, error in enumerate(errors):
+        rate = recipe.update.rate * now(recipe, epoch, memory).weights
+        rows.append({"epoch": epoch + 1, "validation_error": error, "rate": rate, "decision": decide(recipe, error, memory)})
+        if rows[-1]["decision"] == STOPPED:
+            break
+    return pd.DataFrame(rows)
+
+
+def measure(profile: Profile, rule: pd.DataFrame) -> Measurement:
+    """Whether the code's rule is section 5's: from 0.01 down by 10 three times, each after the error stopped improving, then the end."""
+    rates = list(dict.fromkeys(rule["rate"]))
+    drops = int((rule["decision"] == DROPPED).sum())
+    ratios = [first / second for first, second in zip(rates, rates[1:], strict=False)]
+    stalled = all(rule["validation_error"][:place].min() <= rule["validation_error"][place] for place in rule.index[rule["decision"] != ""])
+    holds = (
+        math.isclose(rates[0], PAPER_RATE)
+        and drops == PAPER_DROPS
+        and all(math.isclose(ratio, PAPER_FACTOR) for ratio in ratios)
+        and stalled
+        and rule["decision"].iloc[-1] == STOPPED
+    )
+    return checked(
+        "three-drops",
+        value=f"{drops} drops: {', '.join(f'{rate:g}' for rate in rates)}",
+        expected=f"{find_claim('three-drops').paper} from {PAPER_RATE:g}, each by {PAPER_FACTOR:g}",
+        holds=holds,
+        profile=profile,
+        scale="the schedule of the recipe alexnet at the paper profile, on a made-up validation curve",
+        reason="the authors judged by eye when the error had stopped improving; here a number of epochs decides",
+    )
+
+
+def speed(run: Run, name: str) -> dict[str, Any]:
+    """Training images a second and the share of the time in which no batch was at hand, without the first epoch where there are more."""
+    rows = timings(run)
+    rows = rows[1:] if len(rows) > 1 else rows
+    seconds = rows["seconds"].sum()
+    found = (rows["images"].sum() / seconds, rows["waited"].sum() / seconds) if seconds else (math.nan, math.nan)
+    return {"variant": name, "seed": run.task.recipe.seed, "images_per_second": found[0], "waiting": found[1]}
+
+
+def decay_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
+    """Training and test error, top-1 in per cent, one view, of the runs with and without weight decay."""
+    return pd.DataFrame(
+        {"variant": name, "seed": run.task.recipe.seed}
+        | {split: PER_CENT * run.evaluation[f"{split}/1"]["top1"] for split in ("train", "test")}
+        for run, name in zip(runs, names, strict=True)
+        if name in (BASELINE, NO_DECAY)
+    )

@@ -1,0 +1,125 @@
+"""Pictures of the data path (sections 2 and 4.1): what happens to an image, the colour directions, and the loader beside the steps."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from replication.figures import PALETTE, PAPER, style
+
+STEP, PREPARE, WAIT = PALETTE[0], PALETTE[1], "0.75"
+
+
+def walk(images: dict[str, np.ndarray]) -> Figure:
+    """The stations of one image in a row, each in its own proportions: name -> uint8 (H, W, 3)."""
+    with style():
+        figure, axes = plt.subplots(2, -(-len(images) // 2), figsize=(8.4, 5.8), layout="constrained")
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for axis, (name, image) in zip(axes.flat, images.items(), strict=False):
+            _picture(axis, image)
+            axis.set_title(f"{name}\n{image.shape[1]} x {image.shape[0]}", fontsize=9)
+    return figure
+
+
+def mean_image(mean: np.ndarray) -> Figure:
+    """The mean image, float (S, S, 3) of 0 to 255, and how far each of its pixels lies from the mean of its channel."""
+    away = (mean - mean.mean((0, 1))).mean(2)
+    limit = max(float(np.abs(away).max()), 1e-6)
+    with style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
+        _picture(left, np.clip(np.rint(mean), 0, 255).astype(np.uint8))
+        left.set_title("mean image", fontsize=10)
+        drawn = right.imshow(away, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        right.set_axis_off()
+        right.set_title("difference to its own mean", fontsize=10)
+        figure.colorbar(drawn, ax=right, label="grey levels", shrink=0.8)
+    return figure
+
+
+def colour_grid(images: np.ndarray, multipliers: tuple[float, ...], title: str) -> Figure:
+    """The image moved along each principal direction (rows) by multiples of the standard deviation (columns): uint8 (3, M, H, W, 3)."""
+    with style():
+        figure, axes = plt.subplots(3, len(multipliers), figsize=(1.3 * len(multipliers), 4.3), layout="constrained")
+        for i, row in enumerate(axes):
+            for axis, image, multiplier in zip(row, images[i], multipliers, strict=True):
+                _picture(axis, image)
+                if i == 0:
+                    axis.set_title(f"{multiplier:+g}", fontsize=9)
+            row[0].set_axis_on()
+            row[0].set(xticks=[], yticks=[])
+            row[0].set_ylabel(f"direction {i + 1}", fontsize=9)
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def gallery(images: np.ndarray) -> Figure:
+    """Versions of one image, one an epoch: uint8 (V, H, W, 3)."""
+    columns = min(8, len(images))
+    rows = -(-len(images) // columns)
+    with style():
+        figure, axes = plt.subplots(rows, columns, figsize=(1.1 * columns, 1.2 * rows), squeeze=False, layout="constrained")
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for epoch, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+            _picture(axis, image)
+            axis.set_title(f"{epoch}", fontsize=8)
+    return figure
+
+
+def difference(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> Figure:
+    """The same image by two pipelines, and what they differ by: float (H, W, 3), grey levels around 0."""
+    away = np.abs(first - second).max(2)
+    with style():
+        figure, axes = plt.subplots(1, 3, figsize=(8.4, 3), layout="constrained")
+        for axis, image, name in zip(axes, (first, second), names, strict=False):
+            _picture(axis, np.clip(np.rint(image + 127.5), 0, 255).astype(np.uint8))
+            axis.set_title(name, fontsize=10)
+        drawn = axes[2].imshow(away, cmap="viridis", vmin=0)
+        axes[2].set_axis_off()
+        axes[2].set_title("largest difference of a channel", fontsize=10)
+        figure.colorbar(drawn, ax=axes[2], label="grey levels", shrink=0.8)
+    return figure
+
+
+def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Figure:
+    """The first ``count`` steps and the preparation of batches beside them. ``steps``: asked, got, done; ``prepared``: begin, end."""
+    steps = steps.head(count)
+    end = float(steps["done"].iloc[-1])
+    made = prepared[prepared["begin"] < end]
+    with style():
+        figure, axis = plt.subplots(figsize=(8.4, 2.2), layout="constrained")
+        _bars(axis, 1, steps["asked"], steps["got"], WAIT, "waiting for a batch")
+        _bars(axis, 1, steps["got"], steps["done"], STEP, "training step")
+        _bars(axis, 0, made["begin"], made["end"], PREPARE, "preparing a batch")
+        axis.set(
+            yticks=[0, 1], yticklabels=["loader", "net"], xlabel="time, ms", xlim=(min(0, 1e3 * float(made["begin"].min())), 1e3 * end)
+        )
+        axis.set_ylim(-0.6, 1.6)
+        axis.grid(visible=False)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.35), ncols=3, fontsize=9)
+    return figure
+
+
+def rates(table: pd.DataFrame) -> Figure:
+    """Images a second of each way to load them: columns name, median, low, high."""
+    with style():
+        figure, axis = plt.subplots(figsize=(7.6, 0.45 * len(table) + 0.9), layout="constrained")
+        place = np.arange(len(table))[::-1]
+        axis.barh(place, table["median"], color=PALETTE[0], height=0.6)
+        spread = np.stack([table["median"] - table["low"], table["high"] - table["median"]])
+        axis.errorbar(table["median"], place, xerr=spread, fmt="none", ecolor=PAPER, capsize=3)
+        axis.set(yticks=place, yticklabels=table["name"], xlabel="images a second", xlim=(0, None))
+        axis.grid(visible=False, axis="y")
+    return figure
+
+
+def _bars(axis: Axes, place: int, begin: pd.Series, end: pd.Series, colour: object, label: str) -> None:
+    spans = [(1e3 * a, 1e3 * (b - a)) for a, b in zip(begin, end, strict=True)]
+    axis.broken_barh(spans, (place - 0.35, 0.7), facecolor=colour, edgecolor="white", linewidth=0.5, label=label)
+
+
+def _picture(axis: Axes, image: np.ndarray) -> None:
+    axis.imshow(image, interpolation="nearest")
+    axis.set_axis_off()

@@ -1,0 +1,58 @@
+"""Figures of section 6: the errors of single and averaged nets, and what each step gains beside the paper's gain."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from replication.figures import PALETTE, PAPER, style
+
+COLOURS = {"top1": PALETTE[0], "top5": PALETTE[1]}
+MARKERS = {"top1": "o", "top5": "s"}
+NAMES = {"top1": "top-1", "top5": "top-5"}
+
+
+def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
+    """Top-1 and top-5 error of each model, one small mark for each net or average, a large one for their mean.
+
+    ``table``: columns model, top1, top5 (per cent), one row for each net or average.
+    """
+    shown = [model for model in models if model in set(table["model"])][::-1]
+    with style():
+        figure, axis = plt.subplots(figsize=(7, 1.2 + 0.5 * len(shown)), layout="constrained")
+        for k, colour in COLOURS.items():
+            for place, model in enumerate(shown):
+                values = table.loc[table["model"] == model, k]
+                axis.plot(values, [place] * len(values), MARKERS[k], color=colour, markersize=4, markerfacecolor="white", alpha=0.6)
+                axis.plot(values.mean(), place, MARKERS[k], color=colour, markersize=8, label=NAMES[k] if place == 0 else None)
+        axis.set_yticks(range(len(shown)), shown)
+        axis.set_ylim(-0.5, len(shown) - 0.5)
+        axis.set(xlabel="error on the held-out images, per cent")
+        figure.legend(loc="outside upper right", ncols=2, fontsize=9)
+    return figure
+
+
+def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure:
+    """What each step gains, percentage points: one small mark a seed or group, a large one for the mean, a grey bar for the paper.
+
+    ``frame``: columns gain, k ("top1", "top5"), value. ``paper``: by (gain, k).
+    """
+    steps = list(dict.fromkeys(frame["gain"]))[::-1]
+    with style():
+        figure, axis = plt.subplots(figsize=(7, 1.4 + 0.6 * len(steps)), layout="constrained")
+        axis.axvline(0, color="0.6", linewidth=1)
+        for shift, (k, colour) in zip((0.15, -0.15), COLOURS.items(), strict=True):
+            places = np.arange(len(steps)) + shift
+            for place, step in zip(places, steps, strict=True):
+                values = frame.loc[(frame["gain"] == step) & (frame["k"] == k), "value"]
+                axis.plot(values, [place] * len(values), MARKERS[k], color=colour, markersize=4, markerfacecolor="white", alpha=0.6)
+                axis.plot(values.mean(), place, MARKERS[k], color=colour, markersize=8, label=NAMES[k] if step == steps[0] else None)
+                if (step, k) in paper:
+                    axis.plot(paper[step, k], place, "|", color=PAPER, markersize=14, markeredgewidth=2)
+        axis.plot([], [], "|", color=PAPER, markersize=12, markeredgewidth=2, label="the paper")
+        axis.set_yticks(range(len(steps)), steps)
+        axis.set(xlabel="gain, percentage points")
+        figure.legend(loc="outside upper right", ncols=3, fontsize=9)
+    return figure

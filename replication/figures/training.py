@@ -1,0 +1,72 @@
+"""Learning curves: training and validation error with the drops of the rate, and the first epochs of two variants."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from replication.figures import PALETTE, PAPER, style
+
+TRAIN, VALIDATION = PALETTE[0], PALETTE[1]
+DASHES = ("-", "--", ":", "-.")
+
+
+def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
+    """Error against epochs, one panel for each variant of ``titles``: training (running) and validation, mean and range over seeds.
+
+    ``runs``: columns variant, seed, epoch, running_error, validation_error (fractions), rate. A dotted line stands where the rate of
+    a run drops.
+    """
+    shown = [name for name in titles if name in set(runs["variant"])]
+    with style():
+        figure, axes = plt.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.8), sharey=True, squeeze=False, layout="constrained")
+        for axis, name in zip(axes[0], shown, strict=True):
+            here = runs[runs["variant"] == name]
+            _errors(axis, here)
+            for epoch in drops(here):
+                axis.axvline(epoch, color=PAPER, linestyle=":", linewidth=1)
+            axis.set(title=titles[name], xlabel="epochs")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes[0, 0].set_ylabel("error")
+        axes[0, 0].legend(fontsize=9)
+    return figure
+
+
+def _errors(axis: Axes, here: pd.DataFrame) -> None:
+    for column, label, colour, line in (
+        ("running_error", "training, running", TRAIN, "-"),
+        ("validation_error", "validation", VALIDATION, "--"),
+    ):
+        if column in here and here[column].notna().any():
+            errors = here.groupby("epoch")[column].agg(["mean", "min", "max"])
+            axis.plot(errors.index, errors["mean"], line, color=colour, label=label)
+            axis.fill_between(errors.index, errors["min"], errors["max"], color=colour, alpha=0.2, linewidth=0)
+
+
+def drops(runs: pd.DataFrame) -> list[float]:
+    """Epochs that were complete when the rate of some run of ``runs`` (columns seed, epoch, rate) dropped, ascending."""
+    found = set()
+    for _, run in runs.sort_values("epoch").groupby("seed"):
+        found |= set(run["epoch"][run["rate"] < run["rate"].shift()] - 1)
+    return sorted(found)
+
+
+def early(runs: pd.DataFrame, labels: dict[str, str], epochs: int) -> Figure:
+    """Training loss of the first ``epochs`` epochs of each variant of ``labels``; thin lines are single seeds.
+
+    ``runs``: columns variant, seed, epoch, loss (nats).
+    """
+    with style():
+        figure, axis = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
+        for place, (name, label) in enumerate(labels.items()):
+            here = runs[(runs["variant"] == name) & (runs["epoch"] <= epochs)]
+            for _, run in here.groupby("seed"):
+                axis.plot(run["epoch"], run["loss"], color=PALETTE[place], linewidth=0.7, alpha=0.5)
+            mean = here.groupby("epoch")["loss"].mean()
+            axis.plot(mean.index, mean, DASHES[place], color=PALETTE[place], label=label)
+        axis.set(xlabel="epochs", ylabel="training loss, nats")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend(fontsize=9)
+    return figure

@@ -1,0 +1,98 @@
+"""One run from a recipe alone: its images, its net, where it computes, and its folder held alone, all of it opened and closed here.
+
+On one device, on two (a tower on each), or as one of the ranks that torchrun started; the recipe and its run are the same.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from replication import paths
+from replication.data.loader import open_loaders
+from replication.errors import InputError
+from replication.nets.alexnet import TowerNet
+from replication.nets.build import build
+from replication.nets.towers import on_devices
+from replication.recipe import Recipe
+from replication.training import ranks
+from replication.training.lock import locked
+from replication.training.team import Alone, Together
+from replication.training.trainer import Outcome, Report, train
+
+
+def run_folder(recipe: Recipe) -> Path:
+    """Where a run keeps its checkpoints, its progress and its weights."""
+    return paths.runs() / recipe.id
+
+
+def is_rank() -> bool:
+    """Whether torchrun started this process together with others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), **options: Any) -> Outcome:
+    """Train ``recipe`` to its end in its folder. ``options`` are ``trainer.train``'s.
+
+    Among ranks every one calls this; ``devices`` is then what ``ranks.join`` finds. Raises InputError if another process trains it.
+    """
+    if is_rank():
+        open_loaders(recipe).close()  # what has to be prepared is, before the ranks wait for each other
+        place = ranks.join()
+        try:
+            return _as_rank(recipe, report, place, options)
+        finally:
+            ranks.leave()
+    chosen = [_device(name) for name in devices]
+    with locked(run_folder(recipe), f"the recipe {recipe.id}"):
+        loaders = open_loaders(recipe, chosen[0])
+        try:
+            net = _placed(build(recipe, len(loaders.training.classes)), chosen)
+            return train(recipe, net, loaders, run_folder(recipe), report, team=Alone(), **options)
+        finally:
+            loaders.close()
+
+
+def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, options: dict[str, Any]) -> Outcome:
+    if recipe.net.family != "alexnet":
+        raise InputError("ranks are the towers of an AlexNet; train this net in one process, without torchrun")
+    team, folder = Together(place), run_folder(recipe)
+    with ExitStack() as stack:
+        if team.first:
+            stack.enter_context(locked(folder, f"the recipe {recipe.id}"))
+        else:
+            report = _nothing
+            options = options | {"watch": None}
+        loaders = open_loaders(recipe, place.device, share=place.share(recipe.batch))
+        stack.callback(loaders.close)
+        for loader in (loaders.training, loaders.validation):
+            if loader is not None:
+                loader.shard = (place.copy, place.copies)  # each copy measures its part
+        net = ranks.on_ranks(build(recipe, len(loaders.training.classes)), place)
+        return train(recipe, net, loaders, folder, report, team=team, **options)
+
+
+def _placed(net: nn.Module, devices: Sequence[torch.device]) -> nn.Module:
+    if len(devices) == 1:
+        return net.to(devices[0])
+    if not isinstance(net, TowerNet):
+        raise InputError(f"{len(devices)} devices: only a net of two towers can be spread; name one device")
+    return on_devices(net, devices)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"no device {name!r}: use cpu or cuda, or two of them as in cuda:0,cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"no device {name!r} here: there are {torch.cuda.device_count()} CUDA devices; use cpu")
+    return device
+
+
+def _nothing(line: str) -> None:
+    """What ranks other than the first say."""
