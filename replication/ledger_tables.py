@@ -8,14 +8,16 @@ import html
 import io
 import re
 import shutil
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from replication import paths
-from replication.ledger import Other, Row, counts, range_text
+from replication.ledger import Row, counts, judge, range_text
 from replication.measurement import Measurement
 from replication.paper import KINDS, claims
+from replication.paper import claim as find_claim
 
 STYLE = """<style>
 .ledger { border-collapse: collapse; width: 100%; font-size: 0.85rem; color: inherit; background: transparent; }
@@ -96,12 +98,29 @@ def rows_html(rows: list[Row]) -> str:
     published = chapters()
     body = []
     for row in rows:
-        claim = f'{html.escape(row.claim)}<span class="small">{html.escape(_place(row))}, {KINDS[row.kind]}</span>'
+        claim = f'{html.escape(row.claim)}<span class="small">{html.escape(_place(row.section))}, {KINDS[row.kind]}</span>'
         words = [(None, _link(row.id, row.experiment, published)), (None, claim)]
-        numbers = [("paper", html.escape(row.paper)), ("2012", html.escape(row.log2012)), ("ours", _ours(row))]
+        numbers = [("paper", html.escape(row.paper)), ("2012", html.escape(row.log2012)), ("ours", _ours(row.ours))]
         body.append([*words, *numbers, (None, _verdict(row.verdict, row.reason))])
         for other in row.others:
-            body.append([(None, "")] * 4 + [("ours", _ours(other)), (None, _verdict(other.verdict, other.reason))])
+            body.append([(None, "")] * 4 + [("ours", _ours(other.ours)), (None, _verdict(other.verdict, other.reason))])
+    return _html(["claim", "the paper says", "paper", "2012 log or source", "ours", "verdict"], body)
+
+
+def verdicts_html(measurements: Sequence[Measurement], nothing: str = "not run: nothing was measured") -> str:
+    """paper | 2012 log | ours | verdict for what one chapter measured, one row a measurement, as an HTML table.
+
+    The verdict is the ledger's. ``nothing``: the line shown instead where there are no measurements.
+    """
+    if not measurements:
+        return f"<p>{html.escape(nothing)}</p>"
+    body = []
+    for measurement in measurements:
+        claim = find_claim(measurement.claim)
+        said = f'{html.escape(claim.statement)}<span class="small">{html.escape(_place(claim.section))}, {KINDS[claim.kind]}</span>'
+        numbers = [("paper", html.escape(claim.paper)), ("2012", html.escape(claim.log2012)), ("ours", _ours(measurement))]
+        name = f'<span class="id">{html.escape(claim.id)}</span>'
+        body.append([(None, name), (None, said), *numbers, (None, _verdict(*judge(claim, measurement)))])
     return _html(["claim", "the paper says", "paper", "2012 log or source", "ours", "verdict"], body)
 
 
@@ -140,8 +159,8 @@ def chapters() -> set[str]:
     return set(re.findall(r"^ *- file: experiments/(\w+) *$", contents, flags=re.MULTILINE))
 
 
-def _place(row: Row) -> str:
-    return row.section if row.section.startswith(("abstract", "fig.")) else f"section {row.section}"
+def _place(section: str) -> str:
+    return section if section.startswith(("abstract", "fig.")) else f"section {section}"
 
 
 def _ours_cells(measurement: Measurement | None) -> tuple[str, str]:
@@ -151,12 +170,12 @@ def _ours_cells(measurement: Measurement | None) -> tuple[str, str]:
     return ours_text(measurement), f"{measurement.profile}{variant}"
 
 
-def _ours(row: Row | Other) -> str:
-    if row.ours is None:
+def _ours(measurement: Measurement | None) -> str:
+    if measurement is None:
         return ""
-    variant = f'<span class="small">{html.escape(row.ours.variant)}</span>' if row.ours.variant else ""
-    scale = html.escape(f"{row.ours.profile}: {row.ours.scale}")
-    return f'{html.escape(ours_text(row.ours))}{variant}<span class="small">{scale}</span>'
+    variant = f'<span class="small">{html.escape(measurement.variant)}</span>' if measurement.variant else ""
+    scale = html.escape(f"{measurement.profile}: {measurement.scale}")
+    return f'{html.escape(ours_text(measurement))}{variant}<span class="small">{scale}</span>'
 
 
 def _link(name: str, experiment: str, published: set[str]) -> str:

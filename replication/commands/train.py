@@ -24,7 +24,7 @@ def train(
     from replication.training.show import Terminal
     from replication.training.start import adopt
 
-    recipe = chosen(name, profile, [*(changes or ()), *([f"init_from={adopt(init_from)}"] if init_from else [])])
+    recipe = chosen(name, profile, [*(changes or ()), *([f"init_from='{adopt(init_from)}'"] if init_from else [])])
     folder = run_folder(recipe)
     if dry_run:
         print(f"# run {recipe.id}, in {folder}\n{as_yaml(recipe)}", end="")

@@ -2,33 +2,42 @@
 
 ``open_loaders`` gives a recipe's training images and its validation slice, ``evaluation_loader`` any split of it. Order and draws are
 functions of (seed, epoch), so a loader has no state: it can start at any minibatch, and what it yields does not depend on threads,
-ranks or interruption. Batches are prepared in a thread of their own, while the net is busy with the one before.
+workers, ranks or interruption. Batches are prepared in a thread of their own, while the net is busy with the one before.
 """
 
+import contextlib
 import functools
+import importlib.util
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from replication.data import catalog, views
+from replication.data import catalog
 from replication.data.draws import draws_for
 from replication.data.index import Index
 from replication.data.order import order
-from replication.data.raw import Transform
-from replication.data.statistics import Statistics, statistics
+from replication.data.pipeline import Job, Pipeline, view_places
+from replication.data.raw import RawPipeline, Transform
+from replication.data.reference import ReferencePipeline
+from replication.data.statistics import Statistics, statistics, streamed_statistics
 from replication.data.store import Store, prepare
 from replication.errors import InputError
 from replication.recipe import Data, Recipe
 
+__all__ = ["Backend", "Batch", "Loader", "Loaders", "evaluation_loader", "held_out", "open_loaders", "selected", "split_rows",
+           "training_index", "training_loader", "view_places"]  # fmt: skip
+
 AHEAD = 2  # batches prepared before they are asked for
+CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
 VALIDATION_SEED = 0  # which images are put aside is the same in every run, so that runs are compared on the same ones
 Split = Literal["train", "validation", "test"]
+Backend = Literal["auto", "raw", "reference", "dali"]
 
 
 class Batch(NamedTuple):
@@ -45,24 +54,32 @@ class Loader:
     def __init__(
         self,
         recipe: Recipe,
-        store: Store,
-        rows: np.ndarray,  # of the store: this split's
+        source: Store | Index,  # stored squares, or files for a pipeline that decodes
+        rows: np.ndarray,  # of the source: this split's
         transform: Transform,
         device: torch.device | str = "cpu",  # where the batches are wanted
         share: slice | None = None,  # the part of every training minibatch that this copy of the net takes
         shard: tuple[int, int] = (0, 1),  # which, of how many, parts of the split ``once`` goes through
+        backend: Backend = "auto",
+        workers: int = 0,  # processes of the reference pipeline
     ) -> None:
-        self.recipe, self.store, self.rows, self.transform, self.device = recipe, store, rows, transform, torch.device(device)
+        self.recipe, self.rows, self.transform, self.device = recipe, rows, transform, torch.device(device)
         self.share, self.shard = share or slice(None), shard
-        self.index = store.index.take(rows) if len(rows) != len(store.index) else store.index
+        whole = source.index if isinstance(source, Store) else source
+        self.index = whole.take(rows) if len(rows) != len(whole) else whole
         self.batch = recipe.batch
-        self.backend = "raw"
+        self.pipeline = _pipeline(source, transform, self.device, backend, workers)
         self.skipped = 0  # images left out because their file could not be read
         self.waited = 0.0  # seconds in which a batch was asked for and not ready
         self._stop = threading.Event()
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def backend(self) -> str:
+        """What makes the batches, name and version."""
+        return self.pipeline.backend
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,41 +99,29 @@ class Loader:
     def epoch(self, epoch: int, start: int = 0, colour: bool = True) -> Iterator[Batch]:
         """Training minibatches ``start``, ``start`` + 1, ... of epoch ``epoch`` (from 0); without colour noise if not ``colour``."""
         places = order(self.recipe.seed, epoch, len(self))
+        steps = [np.arange(step * self.batch, (step + 1) * self.batch)[self.share] for step in range(start, self.steps)]
 
-        def make(step: int) -> Batch:
-            where = np.arange(step * self.batch, (step + 1) * self.batch)[self.share]
+        def job(where: np.ndarray) -> Job:
             chosen = places[where]
-            draws = draws_for(self.recipe, epoch, self.index.ids[chosen], where)
-            return self._batch(self.transform.training(self.store.images, self.rows[chosen], draws, colour), chosen)
+            return Job(self.rows[chosen], draws_for(self.recipe, epoch, self.index.ids[chosen], where), colour=colour)
 
-        return self._ahead(make, range(start, self.steps))
+        return self._ahead([places[where] for where in steps], map(job, steps))
 
     def once(self, views_each: int = 1, batch: int | None = None) -> Iterator[Batch]:
         """Every image of this shard exactly once, in the index's order: the central crop, or the paper's ten views of each."""
-        places, flips = view_places(self.recipe.data, views_each)
+        view_places(self.recipe.data, views_each)  # refuses other numbers
         mine = np.arange(len(self))[self.shard[0] :: self.shard[1]]
-        size = batch or max(1, 500 // views_each)
-
-        def make(start: int) -> Batch:
-            chosen = mine[start : start + size]
-            images = self.transform.testing(self.store.images, self.rows[chosen], places, flips)
-            return self._batch(images[:, 0] if views_each == 1 else images, chosen)
-
-        return self._ahead(make, range(0, len(mine), size))
+        size = batch or max(1, CROPS // views_each)
+        parts = [mine[at : at + size] for at in range(0, len(mine), size)]
+        return self._ahead(parts, (Job(self.rows[part], None, views_each) for part in parts))
 
     def close(self) -> None:
         """End whatever is being prepared."""
         self._stop.set()
+        self.pipeline.close()
 
-    def _batch(self, images: np.ndarray, chosen: np.ndarray) -> Batch:
-        tensor = torch.from_numpy(images).movedim(-1, -3)
-        batch = Batch(tensor, torch.from_numpy(self.index.labels[chosen]), torch.from_numpy(self.index.ids[chosen]))
-        if self.device.type == "cpu":
-            return batch
-        return Batch(*(part.pin_memory().to(self.device, non_blocking=True) for part in batch))
-
-    def _ahead(self, make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:
-        """``make(step)`` for every step, prepared in a thread of its own that ends when the caller stops listening."""
+    def _ahead(self, chosen: list[np.ndarray], jobs: Iterable[Job]) -> Iterator[Batch]:
+        """The jobs' batches, made in a thread of its own that ends when the caller stops listening. ``chosen``: their images' numbers."""
         ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
         leave = threading.Event()
 
@@ -131,9 +136,10 @@ class Loader:
 
         def work() -> None:
             try:
-                for step in steps:
-                    if not put(make(step)):
-                        return
+                with contextlib.closing(self.pipeline.stream(jobs)) as stream:
+                    for numbers, made in zip(chosen, stream, strict=True):
+                        if not put(self._batch(made.images, numbers[made.kept])):
+                            return
                 put(None)
             except BaseException as error:  # handed over to the thread that asked
                 put(error)
@@ -141,18 +147,37 @@ class Loader:
         thread = threading.Thread(target=work, daemon=True, name="loader")
         thread.start()
         try:
-            while True:
+            for numbers in chosen:
                 asked = time.perf_counter()
-                item = ready.get()
+                item = self._next(ready)
                 self.waited += time.perf_counter() - asked
-                if item is None:
-                    return
                 if isinstance(item, BaseException):
                     raise item
+                if item is None:
+                    return
+                self.skipped += len(numbers) - len(item.ids)
+                if not len(item.ids):
+                    raise InputError(f"not one of {len(numbers)} images of {self.index.name} that follow each other could be read")
                 yield item
         finally:
             leave.set()
-            thread.join()
+            while thread.is_alive():
+                with contextlib.suppress(queue.Empty):
+                    ready.get(timeout=0.01)  # so that the thread sees at once that nobody listens
+
+    def _next(self, ready: queue.Queue) -> Batch | BaseException | None:
+        while True:
+            try:
+                return ready.get(timeout=0.1)
+            except queue.Empty:
+                if self._stop.is_set():
+                    raise ValueError("the loader is closed") from None
+
+    def _batch(self, images: Tensor, numbers: np.ndarray) -> Batch:
+        parts = (images.movedim(-1, -3), torch.from_numpy(self.index.labels[numbers]), torch.from_numpy(self.index.ids[numbers]))
+        if self.device.type == "cpu":
+            return Batch(*parts)
+        return Batch(*(part if part.is_cuda else part.pin_memory().to(self.device, non_blocking=True) for part in parts))
 
 
 class Loaders(NamedTuple):
@@ -169,26 +194,81 @@ class Loaders(NamedTuple):
                 loader.close()
 
 
-def open_loaders(recipe: Recipe, device: torch.device | str = "cpu", share: slice | None = None) -> Loaders:
-    """A recipe's training images and its validation slice. Raises InputError where the data set is not at hand."""
-    store = prepare(selected(recipe.data, "train"), recipe.data.size)
-    training, validation = split_rows(store.index, recipe.data.validation)
-    transform = Transform(recipe, found := _statistics(recipe, store, training))
-    loader = Loader(recipe, store, training, transform, device, share)
-    return Loaders(loader, Loader(recipe, store, validation, transform, device) if len(validation) else None, found)
+def open_loaders(
+    recipe: Recipe,
+    device: torch.device | str = "cpu",
+    backend: Backend = "auto",
+    workers: int = 0,
+    share: slice | None = None,
+) -> Loaders:
+    """A recipe's training images and its validation slice. Raises InputError where the data set is not at hand.
+
+    ``backend`` "auto": stored squares by "raw" on a CPU; files by "dali" where it is installed, else by "reference", with ``workers``
+    processes; on a GPU both by "dali". ``share``: the part of every minibatch that one of several data-parallel copies takes.
+    """
+    data = recipe.data
+    source, training, validation = _training_rows(data)
+    transform = Transform(recipe, found := _statistics(data, source, training))
+    loader = Loader(recipe, source, training, transform, device, share, backend=backend, workers=workers)
+    aside = Loader(recipe, source, validation, transform, device, backend=backend, workers=workers) if len(validation) else None
+    return Loaders(loader, aside, found)
 
 
-def evaluation_loader(recipe: Recipe, split: Split, device: torch.device | str = "cpu", shard: tuple[int, int] = (0, 1)) -> Loader:
+def evaluation_loader(
+    recipe: Recipe, split: Split, device: torch.device | str = "cpu", backend: Backend = "auto", shard: tuple[int, int] = (0, 1)
+) -> Loader:
     """One split of a recipe's data, prepared with the statistics of its training images; "test" is what the data set holds out."""
-    loaders = open_loaders(recipe)
-    if split == "train":
-        return Loader(recipe, loaders.training.store, loaders.training.rows, loaders.training.transform, device, shard=shard)
+    data = recipe.data
+    source, training, validation = _training_rows(data)
+    transform = Transform(recipe, _statistics(data, source, training))
+    rows = training
     if split == "validation":
-        if loaders.validation is None:
+        rows = validation
+        if not len(rows):
             raise InputError(f"the recipe {recipe.id} puts no validation images aside; set data.validation, or evaluate train or test")
-        return Loader(recipe, loaders.validation.store, loaders.validation.rows, loaders.training.transform, device, shard=shard)
-    store = prepare(selected(recipe.data, held_out(recipe.data.name)), recipe.data.size)
-    return Loader(recipe, store, np.arange(len(store.index)), loaders.training.transform, device, shard=shard)
+    elif split == "test":
+        source = _source(data, held_out(data.name))
+        rows = np.arange(len(source.index if isinstance(source, Store) else source))
+    return Loader(recipe, source, rows, transform, device, shard=shard, backend=backend)
+
+
+def _source(data: Data, split: str) -> Store | Index:
+    index = selected(data, split)
+    return prepare(index, data.size) if data.files == "raw" else index
+
+
+def _training_rows(data: Data) -> tuple[Store | Index, np.ndarray, np.ndarray]:
+    source = _source(data, "train")
+    return source, *split_rows(source.index if isinstance(source, Store) else source, data.validation)
+
+
+def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Statistics | None:
+    if data.mean == "none" and not data.colour:
+        return None
+    if isinstance(source, Store):
+        return statistics(source, None if len(training) == len(source.index) else training)
+    return streamed_statistics(source if len(training) == len(source) else source.take(training), data.size)
+
+
+def _pipeline(source: Store | Index, transform: Transform, device: torch.device, backend: Backend, workers: int) -> Pipeline:
+    if backend == "auto":
+        if device.type == "cpu" and isinstance(source, Store):
+            backend = "raw"
+        elif importlib.util.find_spec("nvidia.dali") is not None:
+            backend = "dali"
+        else:
+            backend = "raw" if isinstance(source, Store) else "reference"
+    if backend == "dali":
+        from replication.data.dali import DaliPipeline  # needs DALI, which there is for Linux only
+
+        return DaliPipeline(source, transform, device)
+    if backend == "raw" and not isinstance(source, Store):
+        raise InputError("the raw pipeline reads stored squares, and the recipe's data.files is 'encoded': use reference or dali")
+    if isinstance(source, Store):
+        if backend == "reference":
+            raise InputError("the reference pipeline decodes files, and the recipe's data.files is 'raw': use raw or dali")
+        return RawPipeline(source.images, transform)
+    return ReferencePipeline(source, transform, workers)
 
 
 def held_out(name: str) -> str:
@@ -222,16 +302,6 @@ def split_rows(index: Index, validation: int) -> tuple[np.ndarray, np.ndarray]:
     return everything[~aside], everything[aside]
 
 
-def view_places(data: Data, views_each: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (V, 2) and flips (V,) of 1 or 10 views."""
-    places = views.offsets(data.size, data.side)
-    if views_each == 1:
-        return places[views.CENTRE : views.CENTRE + 1], np.zeros(1, bool)
-    if views_each != views.VIEWS:
-        raise InputError(f"{views_each} views: use 1 (the central crop) or {views.VIEWS} (section 4.1)")
-    return np.tile(places, (2, 1)), np.arange(views.VIEWS) >= views.VIEWS // 2
-
-
 def training_index(data: Data) -> Index:
     """The images that a recipe trains on. Raises InputError where the data set is not at hand."""
     index = selected(data, "train")
@@ -241,9 +311,3 @@ def training_index(data: Data) -> Index:
 def training_loader(recipe: Recipe) -> Loader:
     """The loader of a recipe's training images. Raises InputError where the data set is not at hand."""
     return open_loaders(recipe).training
-
-
-def _statistics(recipe: Recipe, store: Store, training: np.ndarray) -> Statistics | None:
-    if recipe.data.mean == "none" and not recipe.data.colour:
-        return None
-    return statistics(store, None if len(training) == len(store.index) else training)

@@ -4,6 +4,7 @@ The arithmetic of the CPU paths: the raw store's and the reference pipeline's. O
 lies and the difference written where the batch wants it, so a loop over images costs less than indexing every pixel would.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -13,6 +14,8 @@ from replication.data.draws import Draws
 from replication.data.pipeline import Job, Made, view_places
 from replication.data.statistics import Statistics, image_divisor, shifts
 from replication.recipe import Recipe
+
+ALONE = 3  # references to an array that only the list, the loop over it and the call that counts them know
 
 
 class Transform:
@@ -30,42 +33,52 @@ class Transform:
         self.aligned = recipe.fidelity == "paper"
         self.middle = (self.size - self.side) // 2
 
-    def batch(self, images: np.ndarray, rows: np.ndarray, job: Job) -> np.ndarray:
-        """What ``job`` asks for, of ``images[rows]``."""
+    def batch(self, images: np.ndarray, rows: np.ndarray, job: Job, out: np.ndarray | None = None) -> np.ndarray:
+        """What ``job`` asks for, of ``images[rows]``; into ``out`` (N V, side, side, 3), where one is given."""
         if job.draws is not None:
-            return self.training(images, rows, job.draws, job.colour)
-        made = self.testing(images, rows, *view_places(self.data, job.views))
+            return self.training(images, rows, job.draws, job.colour, out)
+        made = self.testing(images, rows, *view_places(self.data, job.views), out)
         return made[:, 0] if job.views == 1 else made
 
-    def training(self, images: np.ndarray, rows: np.ndarray, draws: Draws, colour: bool = True) -> np.ndarray:
+    def training(
+        self, images: np.ndarray, rows: np.ndarray, draws: Draws, colour: bool = True, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Crops of ``images[rows]`` by ``draws``: uint8 (_, S, S, 3) -> float32 (N, side, side, 3), 0-255 scale, mean subtracted."""
         if not (colour and self.colour):
-            return self.crops(images, rows, draws)
-        return self.crops(images, rows, draws, self.shifts(draws.normals), self.divisor)
+            return self.crops(images, rows, draws, out=out)
+        return self.crops(images, rows, draws, self.shifts(draws.normals), self.divisor, out)
 
-    def testing(self, images: np.ndarray, rows: np.ndarray, places: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    def testing(
+        self, images: np.ndarray, rows: np.ndarray, places: np.ndarray, flips: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """V views of each of ``images[rows]``, at ``places`` (V, 2) and ``flips`` (V,): float32 (N, V, side, side, 3). No colour shift."""
         views = len(places)
         top, left = np.tile(places, (len(rows), 1)).T
         draws = Draws(top, left, np.tile(flips, len(rows)), np.empty((0, 3)))
-        out = self.crops(images, np.repeat(rows, views), draws)
-        return out.reshape(len(rows), views, *out.shape[1:])
+        made = self.crops(images, np.repeat(rows, views), draws, out=out)
+        return made.reshape(len(rows), views, *made.shape[1:])
 
     def shifts(self, normals: np.ndarray) -> np.ndarray:
         """Grey levels added to each channel of N training images, float32 (N, 3)."""
         return shifts(self.found, normals, self.colour, self.fidelity)
 
     @property
-    def divisor(self) -> np.float32:
+    def divisor(self) -> float:
         """What training images are divided by after the colour shift."""
-        return np.float32(image_divisor(self.colour, self.fidelity))
+        return image_divisor(self.colour, self.fidelity)
 
     def crops(
-        self, images: np.ndarray, rows: np.ndarray, draws: Draws, shift: np.ndarray | None = None, divisor: np.float32 = np.float32(1)
+        self,
+        images: np.ndarray,
+        rows: np.ndarray,
+        draws: Draws,
+        shift: np.ndarray | None = None,
+        divisor: float = 1.0,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Crops with the mean subtracted, ``shift`` (N, 3) added, then divided and scaled. All of it image by image, in the cache."""
         n, side = len(rows), self.side
-        out = np.empty((n, side, side, 3), np.float32)
+        out = np.empty((n, side, side, 3), np.float32) if out is None else out
         turned = np.empty((side, side, 3), np.float32)
         zero = np.zeros((1, 1, 3), np.float32)
         shifted = None if shift is None else np.tile(shift, side)  # (N, 3 side): a row of pixels, for one long addition
@@ -85,7 +98,7 @@ class Transform:
             if shifted is not None:
                 lines += shifted[i]
             if divisor != 1:
-                lines /= divisor
+                lines /= np.float32(divisor)
             if self.scale != 1:
                 lines *= self.scale
         return out
@@ -101,11 +114,32 @@ class RawPipeline:
 
     def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
         """Every job's batch, in order."""
+        buffers = Buffers(self.transform.side)
         for job in jobs:
-            yield Made(torch.from_numpy(self.transform.batch(self.images, job.rows, job)), np.arange(len(job.rows)))
+            out = buffers.take(len(job.rows) * job.views)
+            yield Made(torch.from_numpy(self.transform.batch(self.images, job.rows, job, out)), np.arange(len(job.rows)))
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class Buffers:
+    """Memory for batches, used again once nothing refers to the batch before: new memory costs more time than filling it."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self.held: list[np.ndarray] = []
+
+    def take(self, n: int) -> np.ndarray:
+        """An array (n, side, side, 3) of float32 that nobody else sees."""
+        for i, held in enumerate(self.held):
+            if sys.getrefcount(held) == ALONE:
+                if len(held) >= n:
+                    return held[:n]
+                del self.held[i]
+                break
+        self.held.append(np.empty((n, self.side, self.side, 3), np.float32))
+        return self.held[-1][:n]
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:

@@ -4,10 +4,8 @@ import math
 
 import pandas as pd
 
+from replication import ledger_tables
 from replication.experiments.relu_vs_tanh import Outcome, Settings, epochs_to
-from replication.ledger import judge
-from replication.ledger_tables import ours_text
-from replication.paper import claim
 from replication.results import load
 
 
@@ -41,22 +39,7 @@ def table_html(outcome: Outcome) -> str:
 
 def verdicts_html(outcome: Outcome) -> str:
     """paper | 2012 log | ours | verdict, one row a regime."""
-    said = claim("relu-tanh")
-    rows = []
-    for measurement in outcome.measurements:
-        word, reason = judge(said, measurement)
-        rows.append(
-            {
-                "regime": measurement.variant,
-                "paper": said.paper,
-                "2012 log": said.log2012 or "none",
-                "ours": ours_text(measurement),
-                "scale": f"{measurement.profile}: {measurement.scale}",
-                "verdict": word,
-                "reason": reason,
-            }
-        )
-    return _table(pd.DataFrame(rows)) if rows else "<p>not run: no regime has a crossing of both activations</p>"
+    return ledger_tables.verdicts_html(outcome.measurements, "not run: no regime has a crossing of both activations")
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:

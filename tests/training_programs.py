@@ -1,0 +1,118 @@
+"""Small runs for the tests of training: images in memory, nets of a few thousand weights; and what their extra processes run."""
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from replication import files
+from replication.data.index import Index, index_folder
+from replication.data.loader import Loader, Loaders
+from replication.data.raw import Transform
+from replication.data.statistics import Statistics, mean_image
+from replication.data.store import Store
+from replication.nets.build import build
+from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Update
+from replication.training import checkpoint, ranks
+from replication.training.team import Together
+from replication.training.trainer import Outcome, Trainer, train
+
+CLASSES, EACH, ASIDE = 3, 10, 6
+CIFAR = Recipe(
+    data=Data(name="synthetic", size=32, scale=1 / 64),
+    net=CifarNet(init="fan_in"),
+    update=Update(rate=0.01, weight_decay=0.0),
+    batch=8,
+    epochs=2,
+)
+TOWERS = Recipe(  # crops, dropout, and a rule that decides: whatever could differ between placements
+    data=Data(name="synthetic", size=32, crop=24, augment=True, validation=ASIDE),
+    net=AlexNet(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
+    update=Update(rate=0.002, bias_rate_factor=2.0),
+    schedule=Plateau(kind="plateau", patience=1),
+    batch=8,
+    epochs=3,
+)
+
+
+def make_images(root: Path) -> Index:
+    """The index of a small tree of noise."""
+    draws = np.random.default_rng(0)
+    for key in "abc":
+        (root / "train" / key).mkdir(parents=True)
+        for number in range(EACH):
+            Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(root / "train" / key / f"{number}.png")
+    return index_folder(root, "train")
+
+
+def open_images(recipe: Recipe, root: Path, share: slice | None = None) -> Loaders:
+    """Loaders of the tree's images, the last few of each class put aside where the recipe asks for it."""
+    index = index_folder(root, "train")
+    pixels = np.random.default_rng(1).integers(0, 256, (len(index), 32, 32, 3), np.uint8)
+    store, rows = Store(index, pixels, 32), np.arange(len(index))
+    aside = rows % EACH >= EACH - recipe.data.validation // CLASSES
+    found = Statistics(mean_image(pixels), np.zeros(3), np.eye(3), np.ones(3), np.eye(3), len(index), 32, "")
+    transform = Transform(recipe, found)
+    validation = Loader(recipe, store, rows[aside], transform) if aside.any() else None
+    return Loaders(Loader(recipe, store, rows[~aside], transform, share=share), validation, found)
+
+
+def train_alone(recipe: Recipe, root: Path, folder: Path, **options: object) -> Outcome:
+    """A run in this process."""
+    options = {"report": lambda line: None} | options
+    return train(recipe, build(recipe, CLASSES), open_images(recipe, root), folder, **options)
+
+
+def be_killed(recipe: str, root: str, folder: str, events: int) -> None:
+    """Train with a checkpoint after every step, and die by SIGKILL at the ``events``-th step or touch of the disk; 0: live."""
+    torch.set_num_threads(1)
+    left = [events]
+
+    def counted(act, halfway=None):
+        def wrapper(*arguments, **options):
+            left[0] -= 1
+            if left[0] == 0:
+                if halfway is not None:
+                    halfway(*arguments)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return act(*arguments, **options)
+
+        return wrapper
+
+    def half(path, write):
+        path.with_name(f".{path.name}.torn").write_bytes(random.randbytes(1000))
+
+    Trainer._step = counted(Trainer._step)
+    checkpoint.write_atomic = counted(checkpoint.write_atomic, half)
+    for name in ("fsync", "replace", "chmod", "link"):
+        setattr(files.os, name, counted(getattr(os, name)))
+    Path.unlink = counted(Path.unlink)
+    train_alone(Recipe.model_validate_json(recipe), Path(root), Path(folder), checkpoint_seconds=0.0)
+
+
+def be_rank(rank: int, world: int, meet: str, recipe: str, root: str, folder: str, interrupted: bool) -> None:
+    """One rank of a run; ``interrupted``: the last rank gets a SIGTERM in the second epoch. Exit status 130 then, as a command's."""
+    torch.set_num_threads(1)
+    place = ranks.join("cpu", f"file://{meet}", 60.0, rank=rank, world_size=world)
+    recipe = Recipe.model_validate_json(recipe)
+    loaders = open_images(recipe, Path(root), place.share(recipe.batch))
+    loaders.training.shard = loaders.validation.shard = (place.copy, place.copies)
+    net = ranks.on_ranks(build(recipe, CLASSES), place)
+    if interrupted and rank == world - 1:
+        step = Trainer._step
+
+        def interrupting(self, batch, interrupt):
+            if self.progress.epoch == 1:
+                signal.raise_signal(signal.SIGTERM)
+            return step(self, batch, interrupt)
+
+        Trainer._step = interrupting
+    try:
+        train(recipe, net, loaders, Path(folder), lambda line: None, team=Together(place))
+    except KeyboardInterrupt:
+        os._exit(130)
+    ranks.leave()
