@@ -1,6 +1,6 @@
 """Response normalisation: ours beside torch's ``LocalResponseNorm``, beside copying memory, and as a share of the training step.
 
-    python -m benchmarks.lrn [--device cpu] [--batch 64] [--json]
+    replication bench lrn [--device cpu] [--batch 64] [--json]
 
 Goals (design, section 6). CPU: both normalisations add at most 12% to the step. GPU: at least 0.7 of the rate at which memory can
 be copied, counting 10 bytes an element (half precision: read x, write y; read x and g, write dx), and 8 times torch's own speed.
@@ -62,9 +62,11 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
 
         return case
 
+    target = torch.empty_like(x)
+
     def copies() -> None:
-        for _ in range(2 * ACCESSES // 2):  # a copy is two accesses
-            x.detach().clone()
+        for _ in range(2 * ACCESSES // 2):  # towers; a copy is two accesses
+            target.copy_(x.detach())
 
     def whole(**changes: Any) -> TowerNet:
         return alexnet(AlexNet(width=width, **changes))
@@ -72,27 +74,26 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     def step(net: TowerNet) -> timing.Case:
         return training_step(net, batch, 224, 1000, device, precision)
 
-    layers = timing.rounds(
-        {
-            "layer, ours": both_ways(CrossMapNorm(LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K)),
-            "layer, torch": both_ways(nn.LocalResponseNorm(LRN_SIZE, LRN_ALPHA * LRN_SIZE, LRN_BETA, LRN_K)),
-            "layer, copies of as many bytes": copies,
-        },
-        count,
-        device,
-    )
-    nets = {"step, none": whole(lrn=False), "step, ours": whole(), "step, torch": torchs(whole())}
-    seconds = layers | timing.rounds({name: step(net) for name, net in nets.items()}, count, device)
+    cases = {
+        "layer, ours": both_ways(CrossMapNorm(LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K)),
+        "step, without": step(whole(lrn=False)),
+        "layer, torch": both_ways(nn.LocalResponseNorm(LRN_SIZE, LRN_ALPHA * LRN_SIZE, LRN_BETA, LRN_K)),
+        "step, ours": step(whole()),
+        "layer, copies of as many bytes": copies,
+        "step, torch": step(torchs(whole())),
+    }
+    clock = timing.clock(device)
+    seconds = timing.rounds(cases, count, device, clock)
     return {
         "benchmark": "lrn",
-        "machine": timing.machine(device),
+        "machine": timing.machine(device, clock),
         "settings": {"batch": batch, "width": width, "rounds": count, "precision": str(precision).removeprefix("torch.")},
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
         "ratios": {
             "torch over ours, layer": timing.ratio(seconds, "layer, torch", "layer, ours"),
             "copying over ours, layer": timing.ratio(seconds, "layer, copies of as many bytes", "layer, ours"),
-            "step with ours over without": timing.ratio(seconds, "step, ours", "step, none"),
-            "step with torch's over without": timing.ratio(seconds, "step, torch", "step, none"),
+            "step with ours over without": timing.ratio(seconds, "step, ours", "step, without"),
+            "step with torch's over without": timing.ratio(seconds, "step, torch", "step, without"),
         },
     }
 

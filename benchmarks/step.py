@@ -1,6 +1,6 @@
 """The training step of the paper's net: beside a matrix product of the same run, and beside torchvision's AlexNet where it is installed.
 
-    python -m benchmarks.step [--device cpu] [--batch 64] [--json]
+    replication bench step [--device cpu] [--batch 64] [--json]
 
 Goals (design, section 6). CPU: at least 0.6 of the rate of a float32 matrix product. H100, batch 128: at least 4 times as fast as the
 same net in float32 with torch's normalisation. torchvision's net is the one of 2014 (no normalisation, 61.1 million parameters in one
@@ -47,7 +47,8 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         from torchvision.models import alexnet as net_of_2014
 
         cases["step, torchvision's AlexNet"] = step(net_of_2014(weights=None))
-    seconds = timing.rounds(cases, count, device)
+    clock = timing.clock(device)
+    seconds = timing.rounds(cases, count, device, clock)
     operations, product = step_operations(spec, batch), 2.0 * PRODUCT_SIDE**3
     pairs = zip(seconds["step, ours"], seconds["matrix product"], strict=True)
     rates = [(operations / ours) / (product / multiplied) for ours, multiplied in pairs]
@@ -57,7 +58,7 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
             ratios[f"{name.removeprefix('step, ')}, over ours"] = timing.ratio(seconds, name, "step, ours")
     return {
         "benchmark": "step",
-        "machine": timing.machine(device),
+        "machine": timing.machine(device, clock),
         "settings": {"batch": batch, "width": width, "rounds": count, "precision": str(fast).removeprefix("torch.")},
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
         "ratios": ratios,

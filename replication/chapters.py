@@ -9,6 +9,7 @@ The pages of ``experiments/`` get the deviations that touch them at their end.
 import ast
 import html
 import os
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ class Source(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         module, names = self.arguments[0], self.arguments[1].split()
-        file = paths.ROOT / Path(*module.split(".")).with_suffix(".py")
+        place = paths.ROOT / Path(*module.split("."))
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         if not file.is_file():
             raise self.error(f"no module {module}")
         self.env.note_dependency(str(file))
@@ -45,10 +47,11 @@ class Source(SphinxDirective):
         except LookupError as error:
             raise self.error(f"{module} has no {error.args[0]}") from error
         lines = text.splitlines()
-        code = "\n\n".join("\n".join(lines[first - 1 : last]) for first, last in spans)
+        code = "\n\n".join(textwrap.dedent("\n".join(lines[first - 1 : last])) for first, last in spans)
         block = nodes.literal_block(code, code, language="python")
-        where = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in spans)
-        caption = nodes.caption("", "", *_place(file.relative_to(paths.ROOT), spans[0], f"{module.replace('.', '/')}.py, lines {where}"))
+        name = file.relative_to(paths.ROOT)
+        where = f"{name.as_posix()}, lines " + ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in spans)
+        caption = nodes.caption("", "", *_place(name, spans[0], where))
         wrapper = nodes.container("", caption, block, literal_block=True, classes=["literal-block-wrapper"])
         self.set_source_info(block)
         return [wrapper]

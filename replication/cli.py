@@ -11,8 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from replication.commands import data
-from replication.commands import evaluate as evaluation
+from replication.commands import bench, data, evaluate, nets, train
 from replication.errors import InputError, TrainingError
 
 # typer carries click inside itself since 0.27 and used the package before; its public BadParameter is one in both
@@ -28,7 +27,8 @@ data_app = typer.Typer(help="Data sets: what there is, how to get it, what is in
 app.add_typer(data_app, name="data")
 for command in (data.data_list, data.data_get, data.data_index, data.data_verify, data.data_prepare):
     data_app.command(command.__name__.removeprefix("data_"))(command)
-app.command()(evaluation.evaluate)
+for command in (nets.net, train.train, evaluate.evaluate, bench.bench):
+    app.command()(command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Profile = Annotated[str, typer.Option(help="Scale: quick, laptop, gpu or paper.")]
@@ -48,22 +48,6 @@ def doctor(as_json: Json = False) -> None:
             print(f"{mark} {check.name}: {check.found}" + ("" if check.ok or not check.cure else f" -> {check.cure}"))
     if not examine.healthy(checks):
         raise typer.Exit(1)
-
-
-@app.command()
-def net(name: str, as_json: Json = False) -> None:
-    """Count a net, layer by layer: shapes, parameters, neurons, multiply-adds, bytes between the towers. For instance alexnet, 19pct."""
-    from replication.nets.alexnet import NAMED
-    from replication.nets.cifar import NETS
-    from replication.nets.summary import summary
-    from replication.recipe import CifarNet
-
-    if name not in NAMED and name not in NETS:
-        raise InputError(f"unknown net {name!r}; choose one of {', '.join([*NAMED, *NETS])}")
-    counted = summary(NAMED[name] if name in NAMED else CifarNet(name=name))
-    if as_json:
-        return _print_json({"name": name} | counted.dump())
-    print(counted.table())
 
 
 @app.command()

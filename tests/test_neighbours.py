@@ -26,6 +26,7 @@ def test_the_order_is_that_of_brute_force_with_its_ties(points: np.ndarray, k: i
 
 def test_near_ties_far_from_the_origin_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(N, "BLOCK", 1000)  # several blocks of queries
+    monkeypatch.setattr(N, "PART", 1000)  # and of the base
     monkeypatch.setattr(N, "GATHER", 1000)
     rng = np.random.default_rng(1)
     base = rng.normal(0, 1, (300, 40)) * 1e-4 + rng.choice([-1e3, 1e3], (300, 1))  # a float32 sum cannot see the small differences
@@ -78,4 +79,4 @@ def test_all_distances_are_those_of_brute_force() -> None:
     rng = np.random.default_rng(3)
     queries, base = rng.normal(50, 1, (4, 30)), rng.normal(50, 1, (9, 30))
     expected = np.square(queries[:, None] - base[None]).sum(2)
-    assert np.allclose(N.distances(queries, base), expected, rtol=1e-5)  # float32 sums of 30 terms near 60
+    assert np.allclose(N.squared_distances(queries, base), expected, rtol=1e-5)  # float32 sums of 30 terms near 60

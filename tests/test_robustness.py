@@ -1,4 +1,4 @@
-"""A run of five days meets kills, full disks, broken files and numbers that are none: it loses nothing that was saved, and says what is wrong."""
+"""Kills, full disks, broken files and numbers that are none: nothing that was saved is lost, and the line says what is wrong."""
 
 import errno
 import multiprocessing
@@ -125,7 +125,8 @@ def test_a_file_that_vanishes_ends_the_run_with_a_checkpoint(root: Path, tmp_pat
 
 
 def test_the_second_run_on_one_folder_is_refused(tmp_path: Path) -> None:
-    with locked(tmp_path, "a run"), pytest.raises(InputError, match="another process is training a run"), locked(tmp_path, "a run", wait=0.0):
+    refused = pytest.raises(InputError, match="another process is training a run")
+    with locked(tmp_path, "a run"), refused, locked(tmp_path, "a run", wait=0.0):
         pass
     with locked(tmp_path, "a run", wait=0.0):
         pass

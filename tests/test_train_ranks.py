@@ -1,4 +1,4 @@
-"""The same recipe in one process, on two devices of it, on two ranks and on two pairs of ranks: the same run, and each goes on from the others'."""
+"""The same recipe in one process, on two devices of it, on two ranks and on two pairs of ranks: one and the same run."""
 
 import json
 import multiprocessing

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch._dynamo  # an optimiser imports it at its first step; here it is once for all processes that are forked
 from PIL import Image
 
 from replication import files

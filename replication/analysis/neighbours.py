@@ -12,6 +12,8 @@ import torch
 K = 6  # Figure 4 shows six; the 2012 script showed sixteen, only one of each file (facts-2012, section 6)
 BLOCK = 1 << 24  # distances in memory at a time: 64 MB in float32
 GATHER = 1 << 22  # numbers of each side that are measured again at a time: 32 MB in float64
+PART = 1 << 23  # numbers of the base in memory as float32 at a time: 32 MB
+ABOUT = 1000  # rows whose mean is the middle: any point near it will do
 ROUNDING = 2.0**-24  # of float32, relative
 
 
@@ -29,23 +31,43 @@ def nearest(queries: np.ndarray, base: np.ndarray, k: int = K) -> Nearest:
     """
     if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1] or not 1 <= k <= len(base):
         raise ValueError(f"{k} neighbours of queries {queries.shape} among {base.shape}")
-    asked, known = _centred(queries, base)
-    squares = known.square().sum(1)  # (N,)
-    if not (torch.isfinite(squares).all() and torch.isfinite(asked).all()):
-        raise ValueError("a distance to a value that is not finite")
-    # A float32 sum of D products is off by at most D roundings of |q| |b|, in any order of adding; 4 more for the centring.
-    longest = float(squares.max())
-    own = asked.square().sum(1)
-    error = (queries.shape[1] + 4) * ROUNDING * (2 * (own * longest).sqrt() + longest + own)
     rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
     step = max(1, BLOCK // len(base))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
-        less = torch.addmm(squares, asked[part], known.T, alpha=-2)  # squared distances less |q|^2, which orders nothing
-        mark = less.topk(k, largest=False, sorted=False).values.amax(1) + 2 * error[part]
+        less, own, longest = _products(queries[part], base)
+        if not (torch.isfinite(own).all() and np.isfinite(longest)):
+            raise ValueError("a distance to a value that is not finite")
+        # A float32 sum of D products is off by at most D roundings of |q| |b|, in any order of adding; 4 more for the centring.
+        error = (queries.shape[1] + 4) * ROUNDING * (2 * (own * longest).sqrt() + longest + own)
+        mark = less.topk(k, largest=False, sorted=False).values.amax(1) + 2 * error
         candidates = (less <= mark[:, None]).nonzero().numpy()
         rows[part], distances[part] = _measure(queries[part], base, candidates, k)
     return Nearest(rows, distances)
+
+
+def _products(queries: np.ndarray, base: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Squared distances less |q|^2, which orders nothing: (Q, N) float32; |q|^2 (Q,); the largest |b|^2.
+
+    Both sides are taken less a point near the middle of ``base``: distances stay, and rounding errors shrink with the norms. The base goes
+    through one buffer, part by part, so that it is never copied whole.
+    """
+    centre = base[:: -(-len(base) // ABOUT)].mean(0, dtype=np.float64).astype(np.float32)
+    asked = torch.from_numpy(_less(queries, centre, np.empty(queries.shape, np.float32)))
+    step = max(1, PART // base.shape[1])
+    buffer = np.empty((min(step, len(base)), base.shape[1]), np.float32)
+    found, longest = torch.empty(len(queries), len(base)), 0.0
+    for start in range(0, len(base), step):
+        known = _less(part := base[start : start + step], centre, buffer[: len(base) - start])
+        squares = torch.from_numpy(np.einsum("nd,nd->n", known, known))
+        torch.addmm(squares, asked, torch.from_numpy(known).T, alpha=-2, out=found[:, start : start + len(part)])
+        longest = max(longest, float(squares.max())) if torch.isfinite(squares).all() else np.inf
+    return found, torch.linalg.vecdot(asked, asked), longest
+
+
+def _less(x: np.ndarray, centre: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """``x - centre`` into ``out``, subtracted in the precision of ``x``."""
+    return np.subtract(x, centre, dtype=np.result_type(x, np.float32), out=out, casting="same_kind")
 
 
 def _measure(queries: np.ndarray, base: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,16 +114,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def distances(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
+def squared_distances(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Every squared distance, float32 (Q, N), within rounding errors: enough for rank correlations."""
-    asked, known = _centred(queries, base)
-    found = torch.addmm(known.square().sum(1), asked, known.T, alpha=-2)
-    return found.add_(asked.square().sum(1, keepdim=True)).clamp_(min=0).numpy()
-
-
-def _centred(queries: np.ndarray, base: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both less the mean of ``base``, float32: distances stay, and rounding errors shrink with the norms."""
-    centre = base.mean(0, dtype=np.float64).astype(np.float32)
-    apart = (np.subtract(x, centre, dtype=np.result_type(x, np.float32)) for x in (queries, base))
-    asked, known = (torch.from_numpy(x.astype(np.float32, copy=False)) for x in apart)
-    return asked, known
+    less, own, _ = _products(queries, base)
+    return less.add_(own[:, None]).clamp_(min=0).numpy()

@@ -30,9 +30,6 @@ from replication.data.store import Store, prepare
 from replication.errors import InputError
 from replication.recipe import Data, Recipe
 
-__all__ = ["Backend", "Batch", "Loader", "Loaders", "evaluation_loader", "held_out", "open_loaders", "selected", "split_rows",
-           "training_index", "training_loader", "view_places"]  # fmt: skip
-
 AHEAD = 2  # batches prepared before they are asked for
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
 VALIDATION_SEED = 0  # which images are put aside is the same in every run, so that runs are compared on the same ones
@@ -250,11 +247,18 @@ def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Stat
     return streamed_statistics(source if len(training) == len(source) else source.take(training), data.size)
 
 
+def _has_dali() -> bool:
+    try:
+        return importlib.util.find_spec("nvidia.dali") is not None
+    except ModuleNotFoundError:  # not even its parent package
+        return False
+
+
 def _pipeline(source: Store | Index, transform: Transform, device: torch.device, backend: Backend, workers: int) -> Pipeline:
     if backend == "auto":
         if device.type == "cpu" and isinstance(source, Store):
             backend = "raw"
-        elif importlib.util.find_spec("nvidia.dali") is not None:
+        elif _has_dali():
             backend = "dali"
         else:
             backend = "raw" if isinstance(source, Store) else "reference"

@@ -4,9 +4,11 @@ Every picture goes through the modules that training uses: the stored squares, t
 trained to a result: the steps that are timed start from fresh weights.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +22,11 @@ from replication import paths
 from replication.data.data_card import card
 from replication.data.draws import Draws, central, draws_for, positions
 from replication.data.index import read_image
-from replication.data.loader import Batch, Loader, open_loaders
+from replication.data.loader import Batch, Loader, open_loaders, selected
+from replication.data.pipeline import Job, Made, Pipeline
 from replication.data.raw import Transform
-from replication.data.statistics import Statistics, image_divisor, shifts
-from replication.data.store import Store
+from replication.data.statistics import Statistics, image_divisor, shifts, statistics
+from replication.data.store import Store, prepare
 from replication.data.verify import verify
 from replication.errors import InputError
 from replication.experiments.baselines import baseline
@@ -39,6 +42,7 @@ EXPERIMENT = "data_pipeline"
 COLOUR = 0.1  # standard deviation of the colour multipliers, section 4.1
 FIDELITIES = ("paper", "source2012")
 MEMORY = 8  # batches held in memory for the steps that wait for nothing
+LIMITS = (0.0, 1.0, 2.0, 4.0)  # grey levels
 WARM = 3  # steps before the clock starts
 
 
@@ -61,13 +65,7 @@ class Material(NamedTuple):
 
     settings: Settings
     store: Store
-    rows: np.ndarray  # of the store: the training images
     statistics: Statistics
-
-    @property
-    def row(self) -> int:
-        """Of the image that is followed."""
-        return int(self.rows[self.settings.image])
 
 
 class Timing(NamedTuple):
@@ -101,17 +99,15 @@ def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> R
 
 def open_material(settings: Settings) -> Material:
     """The stored images and their statistics. Raises InputError where the data set is not at hand."""
-    loaders = open_loaders(recipe(settings))
-    loaders.close()
-    training = loaders.training
-    if settings.image >= len(training.rows):
-        raise InputError(f"{EXPERIMENT}: image is {settings.image}, and there are {len(training.rows)} training images")
-    return Material(settings, training.store, training.rows, loaders.statistics)
+    store = prepare(selected(recipe(settings).data, "train"), settings.size)
+    if settings.image >= len(store.index):
+        raise InputError(f"{EXPERIMENT}: image is {settings.image}, and there are {len(store.index)} training images")
+    return Material(settings, store, statistics(store))
 
 
 def walk(material: Material) -> dict[str, np.ndarray]:
     """What happens to one image, step by step: name -> uint8 (H, W, 3)."""
-    chosen, row, found = recipe(material.settings), material.row, material.statistics
+    chosen, row, found = recipe(material.settings), material.settings.image, material.statistics
     draws = draws_of(material, "paper", epoch=0)
     stored = np.asarray(material.store.images[row])
     side, top, left = chosen.data.side, int(draws.top[0]), int(draws.left[0])
@@ -133,7 +129,7 @@ def walk(material: Material) -> dict[str, np.ndarray]:
 def draws_of(material: Material, fidelity: str, epoch: int) -> Draws:
     """The draws of the image that is followed, in one epoch."""
     index = material.store.index
-    return draws_for(recipe(material.settings, fidelity), epoch, index.ids[[material.row]], np.zeros(1, np.int64))
+    return draws_for(recipe(material.settings, fidelity), epoch, index.ids[[material.settings.image]], np.zeros(1, np.int64))
 
 
 def gallery(material: Material, fidelity: str) -> tuple[np.ndarray, pd.DataFrame]:
@@ -141,7 +137,7 @@ def gallery(material: Material, fidelity: str) -> tuple[np.ndarray, pd.DataFrame
     chosen = recipe(material.settings, fidelity)
     each = [draws_of(material, fidelity, epoch) for epoch in range(material.settings.versions)]
     draws = Draws(*(np.concatenate(parts) for parts in zip(*each, strict=True)))
-    rows = np.full(len(draws.top), material.row)
+    rows = np.full(len(draws.top), material.settings.image)
     images = Transform(chosen, material.statistics).training(material.store.images, rows, draws)
     grey = shifts(material.statistics, draws.normals, COLOUR, fidelity)
     table = pd.DataFrame({"epoch": range(len(rows)), "top": draws.top, "left": draws.left, "reflected": draws.flip})
@@ -172,7 +168,7 @@ def colours(material: Material, fidelity: str, multipliers: tuple[float, ...]) -
     """The central crop shifted along each direction by multiples of 0.1: uint8 (3, M, side, side, 3)."""
     chosen = recipe(material.settings, fidelity)
     middle = central(1, chosen.data.size, chosen.data.side)
-    plain = Transform(chosen, None).crops(material.store.images, np.array([material.row]), middle)[0]
+    plain = Transform(chosen, None).crops(material.store.images, np.array([material.settings.image]), middle)[0]
     grid = [np.eye(3)[[i]] * m for i in range(3) for m in multipliers]
     grey = shifts(material.statistics, np.concatenate(grid), COLOUR, fidelity)
     images = shown(plain + grey[:, None, None, :])
@@ -199,6 +195,43 @@ def mean_misalignment(mean: np.ndarray, crop: int) -> float:
     return math.sqrt(squares / windows.size)
 
 
+class Parity(NamedTuple):
+    """The same minibatch by two pipelines, from the data set's own files."""
+
+    names: tuple[str, str]
+    images: tuple[np.ndarray, np.ndarray]  # float32 (N, side, side, 3), mean subtracted, grey levels
+    table: pd.DataFrame  # difference, share of the values
+
+
+def parity(settings: Settings) -> Parity | None:
+    """The first minibatch of epoch 0 by the reference and by DALI; None where DALI is not installed."""
+    if find_spec("nvidia") is None or find_spec("nvidia.dali") is None:
+        return None
+    names, images = [], []
+    for backend in ("reference", "dali"):
+        loaders = open_loaders(recipe(settings, files="encoded"), backend=backend)
+        with contextlib.closing(loaders.training.epoch(0)) as batches:
+            images.append(next(batches).images.movedim(1, -1).numpy())
+        names.append(loaders.training.backend)
+        loaders.close()
+    return Parity(tuple(names), tuple(images), _distances(*images))
+
+
+def _distances(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+    """How much of the values differ by how much, and by how much at most."""
+    away = np.abs(first - second)
+    rows = [
+        {"difference, grey levels": f"up to {limit:g}", "share of the values": float((away <= limit + 1e-3).mean())} for limit in LIMITS
+    ]
+    rows.append({"difference, grey levels": f"up to {away.max():.3g}, the largest", "share of the values": 1.0})
+    return pd.DataFrame(rows)
+
+
+def worst(found: Parity) -> int:
+    """The image of the minibatch in which the two differ most."""
+    return int(np.abs(found.images[0] - found.images[1]).mean((1, 2, 3)).argmax())
+
+
 def data_card(name: str, crop: int) -> str:
     """What the data set holds, every file decoded, as Markdown."""
     return card(verify(name, crop=crop).dump())
@@ -211,20 +244,22 @@ def positions_text(settings: Settings) -> str:
 
 
 class _Clocked:
-    """A transform that notes when it works."""
+    """A pipeline that notes when it works on a batch that it was asked for."""
 
-    def __init__(self, inner: Transform) -> None:
-        self.inner = inner
+    def __init__(self, inner: Pipeline) -> None:
+        self.inner, self.backend = inner, inner.backend
         self.log: list[tuple[float, float]] = []
 
-    def training(self, *arguments: Any, **options: Any) -> np.ndarray:
-        begin = time.perf_counter()
-        made = self.inner.training(*arguments, **options)
-        self.log.append((begin, time.perf_counter()))
-        return made
+    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
+        with contextlib.closing(self.inner.stream(jobs)) as stream:
+            begin = time.perf_counter()
+            for made in stream:
+                self.log.append((begin, time.perf_counter()))
+                yield made
+                begin = time.perf_counter()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
+    def close(self) -> None:
+        self.inner.close()
 
 
 def time_steps(settings: Settings, seed: int) -> Timing:
@@ -254,7 +289,7 @@ def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -
         return time.perf_counter() - begin
 
     memory = in_memory()
-    loader.transform = clock = _Clocked(loader.transform)
+    loader.pipeline = clock = _Clocked(loader.pipeline)
     waited, rows = loader.waited, []
     begin = asked = time.perf_counter()
     for number, batch in enumerate(_endless(loader, 2 * half)):

@@ -147,7 +147,7 @@ def _agreement(features: list[np.ndarray], pixels: tuple[np.ndarray, np.ndarray]
     count = min(count, total)
     rows = np.arange(count) * total // count
     parts = [
-        neighbours.rank_correlation(*(neighbours.distances(q[part], base) for q, base in (features, pixels)))
+        neighbours.rank_correlation(*(neighbours.squared_distances(q[part], base) for q, base in (features, pixels)))
         for part in np.split(rows, range(AT_ONCE, count, AT_ONCE))
     ]
     return float(np.mean(np.concatenate(parts)))

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from replication.analysis.kernels import mosaic
 from replication.figures import PALETTE, PAPER, style
 
-COLUMNS = 16  # kernels a row, as in the paper: three rows of 16 a tower
+ROWS = 3  # of a tower's 48 kernels, as in the paper: 16 a row
+FEWEST = 6  # kernels a row, if there are as many
 SCALINGS = {False: "one scale for the tower's kernels", True: "each kernel normalised first"}
 MEASURES = {
     "colourfulness": "share of energy off the grey axis",
@@ -21,7 +22,7 @@ MEASURES = {
 def figure3(towers: list[np.ndarray]) -> Figure:
     """Kernels (n, 3, k, k) of each tower, tower 0 above, in the two scalings beside each other; each tower is scaled by itself."""
     n = max(map(len, towers))
-    columns = min(COLUMNS, n)
+    columns = max(-(-n // ROWS), min(n, FEWEST))
     height = 5.4 * -(-n // columns) / columns + 0.35
     with style():
         size = (11, height * len(towers) + 0.2)

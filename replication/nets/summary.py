@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from replication.nets.alexnet import OneDevice, Parts, Tower, TowerNet
-from replication.nets.cifar import SIDE, cifar_net
+from replication.errors import InputError
+from replication.nets.alexnet import NAMED, OneDevice, Parts, Tower, TowerNet
+from replication.nets.cifar import NETS, SIDE, cifar_net
 from replication.nets.layers import LocallyConnected2d
 from replication.recipe import AlexNet, CifarNet
 
@@ -59,6 +60,15 @@ class Summary(NamedTuple):
         texts = ["  ".join([*map(str.ljust, line[:3], widths), *map(str.rjust, line[3:], widths[3:])]).rstrip() for line in lines]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1]])
+
+
+def named(name: str) -> AlexNet | CifarNet:
+    """The published net of this name. Raises InputError that lists the names."""
+    if name in NAMED:
+        return NAMED[name]
+    if name in NETS:
+        return CifarNet(name=name)
+    raise InputError(f"unknown net {name!r}; choose one of {', '.join([*NAMED, *NETS])}")
 
 
 def summary(spec: AlexNet | CifarNet) -> Summary:

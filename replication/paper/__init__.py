@@ -74,7 +74,7 @@ class Claim(Frozen):
     primary: str = ""  # the variant whose verdict is the row's verdict
     analogue: str | None = None  # the variant that takes its place below the paper's scale
     targets: tuple[Target, ...] = ()
-    tolerance: str = ""  # why the targets' ranges are what they are
+    tolerance: str = ""  # why the targets' ranges are what they are; of A and S, how what was found is compared with the paper
 
     @model_validator(mode="before")
     @classmethod

@@ -40,7 +40,9 @@ def save(folder: Path, step: int, state: dict[str, Any], best: bool = False) -> 
     except OSError as error:
         reason = error.strerror or error
         raise TrainingError(f"{folder}: cannot write a checkpoint ({reason}); the last one is intact; free space, start again") from error
-    for old in _files(folder, "step")[KEPT:]:
+    number = NAME.fullmatch(path.name)[2]
+    superseded = [old for old in _files(folder, "step") if old != path and NAME.fullmatch(old.name)[2] == number]
+    for old in superseded + [old for old in _files(folder, "step") if old not in superseded][KEPT:]:
         old.unlink(missing_ok=True)
     return path
 

@@ -1,0 +1,55 @@
+"""Runs beside one another: crossings of a loss, paired differences, and facts that are kept."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.experiments.comparison import crossing, differences, kept, paired
+
+TABLE = pd.DataFrame(
+    [("whole", 0, 40.0), ("whole", 1, 42.0), ("whole", 2, 41.0), ("less", 2, 44.0), ("less", 0, 41.0)],
+    columns=["variant", "seed", "test_top1"],
+)
+
+
+def test_a_crossing_is_read_between_the_ends_of_two_epochs() -> None:
+    assert crossing([2.0, 1.0], 1.5, start=2.3) == pytest.approx(1.5)
+    assert crossing([1.0], 1.5, start=2.0) == pytest.approx(0.5)  # from what a net knows that knows nothing, at 0
+    assert crossing([2.0, 1.9], 2.5, start=2.3) == 0
+    assert math.isnan(crossing([2.0, 1.9], 1.5, start=2.3))
+    assert crossing([2.6, 2.4, 1.4], 1.9, start=2.3) == pytest.approx(2.5)  # the loss may rise first
+
+
+@given(st.lists(st.floats(0.1, 4), min_size=1, max_size=20), st.floats(0.2, 3), st.floats(0.2, 3))
+def test_a_lower_mark_is_never_met_earlier(losses: list[float], one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    early, late = crossing(losses, high, start=3.5), crossing(losses, low, start=3.5)
+    assert math.isnan(late) or early <= late + 1e-9
+
+
+def test_differences_pair_equal_seeds_and_leave_out_the_others() -> None:
+    assert paired(TABLE, "test_top1", "less", "whole").to_dict() == {0: 1.0, 2: 3.0}
+    found = differences(TABLE, "whole", ("test_top1",)).iloc[0]
+    assert (found["variant"], found["mean"], found["n"]) == ("less", 2.0, 2)
+    assert found["low"] < 0 < found["high"]  # two seeds a point from their mean say nothing
+
+
+def test_a_variant_that_was_not_run_has_no_differences() -> None:
+    assert len(paired(TABLE, "test_top1", "none", "whole")) == 0
+
+
+def test_what_is_kept_is_made_once(tmp_path: Path) -> None:
+    made = []
+
+    def make() -> dict[str, float]:
+        made.append(1)
+        return {"error": 0.25}
+
+    path = tmp_path / "facts.json"
+    assert kept(path, "a", make) == kept(path, "a", make) == {"error": 0.25}
+    assert kept(path, "b", make) == {"error": 0.25} and len(made) == 2
+    assert kept(path, "a", make) == {"error": 0.25} and len(made) == 2

@@ -1,0 +1,52 @@
+"""Named recipes: every name at every profile fits together, and what ``train`` is told becomes the recipe that was meant."""
+
+from pathlib import Path
+
+import pytest
+
+from replication.errors import InputError
+from replication.measurement import PROFILES
+from replication.nets.build import build
+from replication.recipe import Recipe
+from replication.recipes import NETS, as_yaml, chosen, named
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_named_recipe_is_sound(name: str, profile: str) -> None:
+    recipe = named(name, profile)
+    assert Recipe.model_validate(recipe.model_dump()) == recipe  # model_copy checks nothing
+    assert profile != "quick" or build(recipe, 10)  # the net takes the images that the data gives
+
+
+def test_the_paper_net_differs_from_the_released_one_in_what_the_paper_says() -> None:
+    paper, released = named("alexnet", "paper"), named("alexnet-2012", "paper")
+    assert (paper.net.fidelity, released.net.fidelity) == ("paper", "source2012")
+    assert (paper.update.bias_rate_factor, released.update.bias_rate_factor) == (1, 2)
+    assert named("alexnet-one-gpu", "laptop").net.towers == 1 and named("alexnet-6conv", "gpu").net.sixth_conv
+
+
+def test_what_a_dry_run_prints_is_read_back(tmp_path: Path) -> None:
+    recipe = chosen("alexnet", "laptop", ["update.rate=1e-3", "net.width=0.125", "update.layer_rates={fc8: 10}", "seed=3"])
+    assert recipe.update.rate == 0.001 and recipe.update.layer_rates == {"fc8": 10} and recipe.seed == 3
+    file = tmp_path / "mine.yaml"
+    file.write_text(as_yaml(recipe))
+    assert chosen(str(file), "quick") == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "fault"),
+    [
+        ("alexnot", [], "unknown recipe 'alexnot'"),
+        ("missing.yaml", [], "missing.yaml"),
+        ("alexnet", ["update.rate"], "field=value"),
+        ("alexnet", ["nothing.here=1"], "field=value"),
+        ("alexnet", ["update.rat=1"], "update.rat"),
+        ("alexnet", ["update.rate=-1"], "greater than 0"),
+        ("alexnet", ["batch=7", "parts=2"], "does not divide"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(name: str, changes: list[str], fault: str) -> None:
+    with pytest.raises(InputError) as error:
+        chosen(name, "quick", changes)
+    assert fault in str(error.value) and "\n" not in str(error.value)
