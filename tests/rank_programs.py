@@ -1,5 +1,8 @@
 """What the processes of ``test_ranks`` run. Each program gets its place among the ranks and writes what it found."""
 
+import multiprocessing
+import os
+import threading
 import time
 
 import torch
@@ -75,11 +78,17 @@ def losing(ranks, lost, how):
     return {"error": "", "seconds": 0.0}
 
 
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 PROGRAMS = {"training": training, "loading": loading, "losing": losing}
 
 
 def run(program, rank, world, folder, timeout, arguments):
-    """Entry of a process."""
+    """Entry of a process. It ends with the one that started it, however that one ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     ranks = distributed.join("cpu", f"file://{folder}/meet", timeout, rank=rank, world_size=world)
     torch.save(PROGRAMS[program](ranks, **arguments), f"{folder}/{rank}.pt")

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from replication.errors import InputError
 from replication.nets.alexnet import Dropout, alexnet, seed_masks
 from replication.recipe import AlexNet
+from replication.training.sgd import PaperSGD
 
 SMALL = {"side": 56, "width": 1 / 8, "classes": 7}
 
@@ -57,6 +58,20 @@ def test_the_towers_are_one_net_with_grouped_convolutions(changes, dtype, tolera
         size = state[name].grad.abs().max().item()
         assert size > 0, name
         torch.testing.assert_close(p.grad, state[name].grad, rtol=tolerance, atol=tolerance * size, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_five_updates_end_in_the_weights_of_the_grouped_net():
+    net = livelier(make()).double().eval()  # without dropout's masks, which the grouped net has not
+    state = {name: p.detach().clone().requires_grad_() for name, p in net.named_parameters()}
+    updates = [PaperSGD(weights, 0.01) for weights in (net.parameters(), state.values())]
+    for step in range(5):
+        x, labels = images(seed=step, dtype=torch.float64), torch.tensor([step % 7, 4])
+        for logits, update in zip((net(x), grouped_logits(state, x, net.spec)), updates, strict=True):
+            update.zero_grad()
+            F.cross_entropy(logits, labels).backward()
+            update.step()
+    for name, p in net.named_parameters():
+        torch.testing.assert_close(p, state[name], rtol=1e-10, atol=1e-12, msg=lambda m, name=name: f"{name}: {m}")
 
 
 def test_the_towers_meet_first_at_conv3():

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.experiments.comparison import crossing, differences, kept, paired
+from replication.experiments.baselines import task
+from replication.experiments.comparison import crossing, differences, diverged, kept, paired
+from replication.results import Run
 
 TABLE = pd.DataFrame(
     [("whole", 0, 40.0), ("whole", 1, 42.0), ("whole", 2, 41.0), ("less", 2, 44.0), ("less", 0, 41.0)],
@@ -40,6 +42,19 @@ def test_differences_pair_equal_seeds_and_leave_out_the_others() -> None:
 
 def test_a_variant_that_was_not_run_has_no_differences() -> None:
     assert len(paired(TABLE, "test_top1", "none", "whole")) == 0
+
+
+def test_runs_that_never_learnt_are_named_and_many_are_counted() -> None:
+    def made(name: str, losses: list[float], ended: str = "epochs") -> Run:
+        history = pd.DataFrame({"loss": losses})
+        return Run(task("quick", name, 0), history, {"ended": ended}, {"data": {"classes": 10}}, {})
+
+    sound, idle, broken = made("baseline", [2.4, 2.2]), made("tanh", [2.31, 2.30]), made("no-lrn", [2.2], "diverged")
+    assert diverged([sound]) == ""
+    assert diverged([sound, idle, broken]) == (
+        "the loss was not finite in no-lrn-seed0; the training loss was never below that of chance in tanh-seed0"
+    )
+    assert diverged([sound, *[idle] * 5]).endswith("5 of 6 runs")
 
 
 def test_what_is_kept_is_made_once(tmp_path: Path) -> None:

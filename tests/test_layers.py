@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from replication.nets import layers
 from replication.nets.layers import CrossMapNorm, LocallyConnected2d, SameMapNorm
 
 PAPER = {"alpha": 1e-4, "beta": 0.75, "k": 2.0}  # section 3.3
@@ -56,6 +57,52 @@ def test_cross_map_norm_is_torchs_with_alpha_divided_forward_and_backward():
     nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0)(reference).backward(g.double())
     torch.testing.assert_close(x.grad.double(), reference.grad, rtol=1e-5, atol=1e-5)
     assert x.grad.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 7, 9, 11])
+@pytest.mark.parametrize("beta", [0.75, 0.5])
+def test_cross_map_norm_takes_any_window_and_power(size, beta):
+    x = activations(2, 9, 3, 2, dtype=torch.float64)
+    torch.testing.assert_close(CrossMapNorm(size, 1e-4, beta, 2.0)(x), cross_map_loop(x, size, 1e-4, beta, 2.0))
+
+
+@pytest.mark.parametrize("make", [CrossMapNorm, SameMapNorm])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_blocks_and_the_last_shorter_one_change_nothing(make, layout, monkeypatch):
+    x = activations(5, 6, 4, 3, dtype=torch.float64).to(memory_format=layout)
+    g = activations(5, 6, 4, 3, seed=1, dtype=torch.float64).to(memory_format=layout)
+
+    def both_ways():
+        leaf = x.clone().requires_grad_()
+        y = make(5, **PAPER)(leaf)
+        y.backward(g)
+        return y.detach(), leaf.grad
+
+    whole = both_ways()
+    monkeypatch.setattr(layers, "BLOCK", 2 * x[0].numel() - 1)  # no number of rows that divides the images
+    torch.testing.assert_close(both_ways(), whole, rtol=0, atol=0)
+
+
+def test_a_view_and_a_tensor_without_a_gradient_give_the_same_numbers():
+    x = activations(3, 20, 8, 5, dtype=torch.float64)
+    view = x[:, 4:16, ::2].transpose(2, 3)  # neither contiguous nor channels_last
+    leaf = view.detach().requires_grad_()
+    y = CrossMapNorm(5, **PAPER)(leaf)
+    y.backward(torch.ones_like(y))
+    dense = view.contiguous().requires_grad_()
+    wanted = CrossMapNorm(5, **PAPER)(dense)
+    wanted.backward(torch.ones_like(wanted))
+    torch.testing.assert_close((y.detach(), leaf.grad), (wanted.detach(), dense.grad))
+    with torch.no_grad():
+        torch.testing.assert_close(CrossMapNorm(5, **PAPER)(view), y.detach())
+
+
+def test_one_map_at_an_infinite_value_leaves_the_other_images_alone():
+    x = activations(2, 8, 2, 2).to(memory_format=torch.channels_last)
+    spoilt = x.clone()
+    spoilt[0, 7, 1, 1] = float("inf")  # the last of its row: the next row follows it in memory
+    layer = CrossMapNorm(5, **PAPER)
+    assert torch.equal(layer(spoilt)[1], layer(x)[1])
 
 
 @pytest.mark.parametrize(("beta", "size"), [(0.75, 5), (0.5, 9), (1.0, 1)])
@@ -112,6 +159,18 @@ def test_the_compiled_form_gives_the_same_numbers():
         y.backward(g)
         found.append((y.detach(), leaf.grad))
     torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["compiler", "headers"])
+def test_without_a_compiler_or_headers_the_plain_form_serves_on_cuda(missing, monkeypatch, tmp_path):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(layers, "find_spec", lambda name: name)
+    monkeypatch.setattr(layers.shutil, "which", lambda name: None if missing == "compiler" else name)
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(layers.sysconfig, "get_path", lambda name: str(tmp_path / ("" if missing == "compiler" else "none")))
+    assert not layers.can_compile.__wrapped__()
+    monkeypatch.setenv("CC", "cc")
+    assert layers.can_compile.__wrapped__() == (missing == "compiler")
 
 
 def test_an_empty_batch_gives_an_empty_answer():

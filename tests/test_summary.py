@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from replication.errors import InputError
 from replication.nets.alexnet import NAMED, alexnet
-from replication.nets.summary import count, summary
+from replication.nets.summary import count, named, summary
 from replication.recipe import AlexNet, CifarNet
 
 
@@ -59,6 +60,12 @@ def test_each_row_names_its_towers():
     assert {row.name: row.towers for row in found.layers}["conv4"] == (0, 1)
     assert [row.towers for row in found.rows if row.name == "fc8"] == [(0,)]
     assert sum(row.share for row in found.rows) == pytest.approx(1)
+
+
+def test_a_published_net_is_found_by_its_name_and_another_refused_with_the_list():
+    assert named("alexnet-6conv").sixth_conv and named("19pct") == CifarNet(name="19pct")
+    with pytest.raises(InputError, match=r"unknown net 'vgg'; choose one of alexnet, .*19pct"):
+        named("vgg")
 
 
 def test_counting_leaves_the_net_as_it_was():

@@ -15,8 +15,6 @@ from replication.data.pipeline import Job, Made, view_places
 from replication.data.statistics import Statistics, image_divisor, shifts
 from replication.recipe import Recipe
 
-ALONE = 3  # references to an array that only the list, the loop over it and the call that counts them know
-
 
 class Transform:
     """What a recipe does to stored squares. ``size`` S and ``side`` in pixels; the mean image lies under the crop, or stays central.
@@ -132,14 +130,21 @@ class Buffers:
 
     def take(self, n: int) -> np.ndarray:
         """An array (n, side, side, 3) of float32 that nobody else sees."""
-        for i, held in enumerate(self.held):
-            if sys.getrefcount(held) == ALONE:
-                if len(held) >= n:
-                    return held[:n]
+        for i in range(len(self.held)):
+            if _references(self.held, i) == ALONE:
+                if len(self.held[i]) >= n:
+                    return self.held[i][:n]
                 del self.held[i]
                 break
         self.held.append(np.empty((n, self.side, self.side, 3), np.float32))
         return self.held[-1][:n]
+
+
+def _references(held: list[np.ndarray], i: int) -> int:
+    return sys.getrefcount(held[i])
+
+
+ALONE = _references([np.empty(0)], 0)  # of an array that only a list knows
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from PIL import __version__ as pillow_version
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from replication.data.draws import Draws
 from replication.data.index import Index
 from replication.data.pipeline import Job, Made
 from replication.data.raw import Transform
@@ -42,10 +43,17 @@ class ReferencePipeline:
             return
         loader = self._take()
         loader.sampler.jobs = jobs
-        for result in _watched(loader):
-            yield _made(result)
-        with self._lock:
-            self._idle.append(loader)  # one that was left in the middle is not used again: its processes end with it
+        whole = True
+        try:
+            for result in _results(loader):
+                yield _made(result)
+        except TrainingError:
+            whole = False  # a process is missing
+            raise
+        finally:
+            if whole:  # what was left in the middle is finished and thrown away when the next epoch begins
+                with self._lock:
+                    self._idle.append(loader)
 
     def close(self) -> None:
         """End the worker processes."""
@@ -87,7 +95,7 @@ class _Work(Dataset):
                 kept.append(place)
         places = np.array(kept, np.int64)
         if job.draws is not None:
-            job = job._replace(draws=type(job.draws)(*(part[places] for part in job.draws)))
+            job = job._replace(draws=Draws(*(part[places] for part in job.draws)))
         return torch.from_numpy(self.transform.batch(squares, np.arange(len(kept)), job)), places, ""
 
 
@@ -100,7 +108,7 @@ class _Jobs(Sampler):
         return iter(self.jobs)
 
 
-def _watched(loader: DataLoader) -> Iterator[Result]:
+def _results(loader: DataLoader) -> Iterator[Result]:
     results = iter(loader)
     while True:
         try:

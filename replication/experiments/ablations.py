@@ -5,7 +5,6 @@ seed by seed, and its interval is over seeds. Errors are on the held-out images,
 error of the same net on its training images.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +22,7 @@ from replication.experiments.comparison import (
     iterations_to,
     paired,
     scale,
-    timings,
+    speed,
 )
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, measured, write_measurements
@@ -116,7 +115,7 @@ def run(settings: Settings) -> Outcome:
     table = error_rows(runs, names)
     table["iterations_to_mark"] = [iterations_to(run, settings.mark) for run in runs]
     table["iterations_to_early_mark"] = [iterations_to(run, settings.early_mark) for run in runs]
-    table["images_per_second"] = [_speed(run) for run in runs]
+    table["images_per_second"] = [speed(run)[0] for run in runs]
     outcome = Outcome(
         table,
         differences(table, BASELINE),
@@ -186,9 +185,3 @@ def ratios(table: pd.DataFrame, column: str, above: str, below: str) -> tuple[li
     if (a_cut.any() and b_cut.any()) or (b == 0).any():
         return [], None
     return (a / b).dropna().tolist(), "lower" if a_cut.any() else "upper" if b_cut.any() else None
-
-
-def _speed(run: Run) -> float:
-    """Training images a second over the run, without its first epoch, which also warms up; NaN where no time was kept."""
-    rows = timings(run)[1:]
-    return rows["images"].sum() / rows["seconds"].sum() if len(rows) else math.nan

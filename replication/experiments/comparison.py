@@ -113,9 +113,20 @@ def scale(run: Run, views: str = "one view") -> str:
 
 
 def diverged(runs: Sequence[Run]) -> str:
-    """A remark that names the runs whose loss was not finite; "" without any. Their errors count as they are."""
-    names = [run.task.name for run in runs if run.summary["ended"] == "diverged"]
-    return f"diverged: {', '.join(names)}" if names else ""
+    """Which runs' loss was not finite, and which never learnt anything; "" without any. Their errors count as they are."""
+    broken = [run.task.name for run in runs if run.summary["ended"] == "diverged"]
+    idle = [run.task.name for run in runs if run.task.name not in broken and not learnt(run)]
+    said = (("the loss was not finite in", broken), ("the training loss was never below that of chance in", idle))
+    return "; ".join(f"{text} {_few(names, len(runs))}" for text, names in said if names)
+
+
+def _few(names: list[str], of: int) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} of {of} runs"
+
+
+def learnt(run: Run) -> bool:
+    """Whether the training loss ever fell below ln K by a hundredth of it; dropout and augmentation are on in it."""
+    return run.history.empty or bool(run.history["loss"].min() < 0.99 * math.log(run.provenance["data"]["classes"]))
 
 
 def timings(run: Run) -> pd.DataFrame:
@@ -124,6 +135,17 @@ def timings(run: Run) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=["epoch", "images", "seconds", "waited"])
     return pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+
+
+def speed(run: Run) -> tuple[float, float]:
+    """Training images a second, and the share of the time in which no batch was at hand; NaN where no times were kept.
+
+    Without the first epoch, which also warms up, where there are more.
+    """
+    rows = timings(run)
+    rows = rows[1:] if len(rows) > 1 else rows
+    seconds = rows["seconds"].sum()
+    return (rows["images"].sum() / seconds, rows["waited"].sum() / seconds) if seconds else (math.nan, math.nan)
 
 
 def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Settings(Frozen):
     versions: int = Field(ge=1)  # augmented versions of it
     steps: int = Field(ge=4)  # training steps that are timed, for each seed
     seeds: tuple[int, ...] = Field(min_length=1)
+    device: str = "cpu"  # on which the steps are timed
 
 
 class Material(NamedTuple):
@@ -266,7 +267,7 @@ def time_steps(settings: Settings, seed: int) -> Timing:
     """Steps of the profile's baseline on batches in memory, and as many with the loader between the halves of the former."""
     keep_freed_memory()
     chosen = baseline(settings.profile, seed)
-    loaders = open_loaders(chosen)
+    loaders = open_loaders(chosen, settings.device)
     try:
         return _time_steps(settings, seed, chosen, loaders.training)
     finally:
@@ -275,17 +276,17 @@ def time_steps(settings: Settings, seed: int) -> Timing:
 
 def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -> Timing:
     torch.manual_seed(seed)
-    net = build(chosen, len(loader.classes)).to(memory_format=torch.channels_last).train()
+    net = build(chosen, len(loader.classes)).to(settings.device, memory_format=torch.channels_last).train()
     optimiser = PaperSGD(net.parameters(), 1e-6)  # the weights stay where they are, so that every step costs the same
     kept = [batch for batch, _ in zip(loader.epoch(0), range(MEMORY), strict=False)]
     for batch in kept[:WARM]:
-        _step(net, optimiser, batch)
+        _step(chosen, net, optimiser, batch)
     half = settings.steps // 2
 
     def in_memory() -> float:
         begin = time.perf_counter()
         for number in range(half):
-            _step(net, optimiser, kept[number % len(kept)])
+            _step(chosen, net, optimiser, kept[number % len(kept)])
         return time.perf_counter() - begin
 
     memory = in_memory()
@@ -294,7 +295,7 @@ def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -
     begin = asked = time.perf_counter()
     for number, batch in enumerate(_endless(loader, 2 * half)):
         got = time.perf_counter()
-        _step(net, optimiser, batch)
+        _step(chosen, net, optimiser, batch)
         done = time.perf_counter()
         rows.append({"step": number, "asked": asked - begin, "got": got - begin, "done": done - begin})
         asked = done
@@ -316,12 +317,13 @@ def _endless(loader: Loader, steps: int) -> Iterator[Batch]:
         epoch += 1
 
 
-def _step(net: nn.Module, optimiser: PaperSGD, batch: Batch) -> None:
-    loss = F.cross_entropy(net(batch.images), batch.labels)
+def _step(chosen: Recipe, net: nn.Module, optimiser: PaperSGD, batch: Batch) -> None:
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=chosen.precision == "bf16"):
+        loss = F.cross_entropy(net(batch.images), batch.labels)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-    loss.item()
+    loss.item()  # waits for the device
 
 
 def measure(settings: Settings) -> tuple[list[Timing], Measurement]:
@@ -329,10 +331,8 @@ def measure(settings: Settings) -> tuple[list[Timing], Measurement]:
     timings = [time_steps(settings, seed) for seed in settings.seeds]
     chosen = baseline(settings.profile)
     steps = 2 * (settings.steps // 2)
-    scale = (
-        f"{chosen.data.name}, crops of {chosen.data.side} from stored {chosen.data.size}, batch {chosen.batch}, {steps} steps, "
-        f"CPU with {torch.get_num_threads()} threads, which the loader shares"
-    )
+    where = settings.device if settings.device != "cpu" else f"CPU with {torch.get_num_threads()} threads, which the loader shares"
+    scale = f"{chosen.data.name}, crops of {chosen.data.side} from stored {chosen.data.size}, batch {chosen.batch}, {steps} steps, {where}"
     return timings, measured("aug-free", [t.loader / t.memory - 1 for t in timings], profile=settings.profile, scale=scale)
 
 

@@ -1,15 +1,14 @@
 """The tables that the chapters of sections 3 to 6 show, as HTML. Nothing is measured here."""
 
+import html
 import math
 from collections.abc import Sequence
 
 import pandas as pd
 
+from replication import ledger_tables
 from replication.experiments.comparison import QUANTITIES
-from replication.ledger import judge
-from replication.ledger_tables import number, ours_text
 from replication.measurement import Measurement
-from replication.paper import claim as find_claim
 from replication.results import Run, load
 
 
@@ -28,20 +27,14 @@ def interval_text(mean: float, low: float | None, high: float | None, form: str 
 
 
 def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], command: str) -> str:
-    """paper | 2012 log | ours | verdict for every measured variant of ``claims``; a claim without any is not run, and ``command`` would."""
-    rows = []
-    for claim in map(find_claim, claims):
-        found = [measurement for measurement in measurements if measurement.claim == claim.id]
-        for measurement in found:
-            word, reason = judge(claim, measurement)
-            target = claim.target(measurement.variant)
-            paper = claim.paper if target is None or target.value is None else number(target.value)
-            log = claim.log2012 if target is None else "" if target.log2012 is None else number(target.log2012)
-            name = f"{claim.id}, {measurement.variant}" if measurement.variant else claim.id
-            rows.append([name, measurement.quantity, paper, log, ours_text(measurement), word, reason])
-        if not found:
-            rows.append([claim.id, claim.statement, claim.paper, claim.log2012, "", "not run", f"would be measured by: {command}"])
-    return html_table(pd.DataFrame(rows, columns=["claim", "quantity", "paper", "2012 log", "ours", "verdict", "reason"]))
+    """paper | 2012 log | ours | verdict for all that was measured of ``claims``; those that were not, with the ``command`` that would."""
+    found = [measurement for claim in claims for measurement in measurements if measurement.claim == claim]
+    missing = [claim for claim in claims if claim not in {measurement.claim for measurement in found}]
+    table = ledger_tables.verdicts_html(found)
+    if not missing:
+        return table
+    names = ", ".join(f"<code>{html.escape(claim)}</code>" for claim in missing)
+    return f"{table}<p>Not run here: {names}. To measure: <code>{html.escape(command)}</code></p>"
 
 
 def errors_html(table: pd.DataFrame) -> str:

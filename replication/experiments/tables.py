@@ -139,7 +139,7 @@ def run(settings: Settings) -> Outcome:
         first = workers.all([task(settings.profile, "baseline", seed) for seed in settings.seeds])
         nets = dict(zip(seeds, workers.chains(one, seeds), strict=True))
         pre = dict(zip(pairs, workers.chains(tuned, pairs), strict=True)) if settings.larger else {}
-    table = pd.DataFrame(_rows(settings, first, nets, pre))
+    table = pd.DataFrame(_rows(settings, first, nets, pre)).astype({"seed": "Int64"})  # an average has none
     gains = gain_rows(table)
     runs = [*first, *nets.values(), *(run for pair in pre.values() for run in pair)]
     outcome = Outcome(table, gains, measure(settings, table, gains, runs), tuple(runs))

@@ -55,7 +55,9 @@ def _values(outcome: Outcome, claim: str, k: str) -> pd.Series:
 
 def _ours(outcome: Outcome, claim: str, k: str) -> str:
     values = _values(outcome, claim, k)
-    return interval_text(*mean_interval(values.tolist()), form=".2f") if len(values) else ""
+    if len(values):
+        return interval_text(*mean_interval(values.tolist()), form=".2f")
+    return "not run" if claim in OURS else "quoted"
 
 
 def _count(outcome: Outcome, claim: str) -> str:

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from replication import paths
 from replication.errors import InputError
 from replication.experiments.baselines import baseline, task
-from replication.experiments.comparison import PER_CENT, timings
+from replication.experiments.comparison import PER_CENT, speed
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, checked, write_measurements
 from replication.paper import claim as find_claim
@@ -82,7 +82,7 @@ def run(settings: Settings) -> Outcome:
     outcome = Outcome(
         runs[0].task.recipe,
         curves,
-        pd.DataFrame([speed(run, name) for run, name in zip(runs, names, strict=True)]),
+        speed_rows(runs, names),
         decay_rows(runs, names),
         rule,
         [measure(settings.profile, rule)],
@@ -142,13 +142,10 @@ def measure(profile: Profile, rule: pd.DataFrame) -> Measurement:
     )
 
 
-def speed(run: Run, name: str) -> dict[str, Any]:
-    """Training images a second and the share of the time in which no batch was at hand, without the first epoch where there are more."""
-    rows = timings(run)
-    rows = rows[1:] if len(rows) > 1 else rows
-    seconds = rows["seconds"].sum()
-    found = (rows["images"].sum() / seconds, rows["waited"].sum() / seconds) if seconds else (math.nan, math.nan)
-    return {"variant": name, "seed": run.task.recipe.seed, "images_per_second": found[0], "waiting": found[1]}
+def speed_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
+    """Training images a second of every run, and the share of its time spent waiting for a batch."""
+    rows = [(name, run.task.recipe.seed, *speed(run)) for run, name in zip(runs, names, strict=True)]
+    return pd.DataFrame(rows, columns=["variant", "seed", "images_per_second", "waiting"])
 
 
 def decay_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:

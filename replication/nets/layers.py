@@ -13,9 +13,13 @@ so each direction is one walk over the tensor. On a CPU the walk goes by blocks 
 version goes through memory about twenty times. On a GPU ``torch.compile`` makes the walk a fused kernel.
 """
 
+import os
+import shutil
+import sysconfig
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,6 +75,13 @@ def _fused_backward(x: Tensor, g: Tensor, window: Window, alpha: float, beta: fl
     d = _denominator(values, window, alpha, k)  # computed again: on a GPU arithmetic costs less than reading it from memory
     scaled = g * _power(d, beta)
     return (scaled - (2 * alpha * beta) * values * window(scaled * values / d)).to(x.dtype)
+
+
+@cache
+def can_compile() -> bool:
+    """Whether ``torch.compile`` finds what its CUDA kernels need: Triton, and for their launchers a C compiler and Python's headers."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    return bool(find_spec("triton") and compiler and Path(sysconfig.get_path("include"), "Python.h").is_file())
 
 
 @cache
@@ -245,8 +256,7 @@ class _ResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) of any floating type and memory layout -> the same."""
-        fused = x.is_cuda and find_spec("triton") is not None if self.fused is None else self.fused
-        if fused:
+        if (x.is_cuda and can_compile()) if self.fused is None else self.fused:
             return _Fused.apply(x, self.window, self.alpha, self.beta, self.k)
         return _Blockwise.apply(x, type(self).blocks, self.size, self.alpha, self.beta, self.k)
 
@@ -258,7 +268,8 @@ class CrossMapNorm(_ResponseNorm):
     """Section 3.3: S sums over ``size`` adjacent maps at the same position, cut at the edge of what the layer is given.
 
     ``alpha`` is not divided by ``size``: ``torch.nn.LocalResponseNorm(n, a, b, k)`` is ``CrossMapNorm(n, a / n, b, k)``.
-    ``fused``: use ``torch.compile``; None: on CUDA where Triton is installed. Only the first derivative is defined.
+    ``fused``: use ``torch.compile``; None: on CUDA where that can work (``can_compile``), plain operations elsewhere. Only the first
+    derivative is defined.
     """
 
     sum, blocks = staticmethod(sum_over_maps), _AcrossMaps
