@@ -167,10 +167,17 @@ def _add_deviations(app: Sphinx, doctree: nodes.document) -> None:
     parent += section
 
 
+def _drop_thebe(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: nodes.document | None) -> None:
+    """Leave out the script that would run cells on a server: it is not used, and Jupyter Book 1 loads it twice, which is an error."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [one for one in scripts if "thebe" not in f"{one.filename}{one.attributes.get('body', '')}".lower()]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("source", Source)
     app.add_directive("claims", Claims)
     app.add_directive("deviations", Deviations)
     app.connect("doctree-read", _add_deviations, priority=100)  # before Sphinx collects the page's headings
+    app.connect("html-page-context", _drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -77,7 +77,8 @@ def test_a_notebook_has_no_noise_and_its_figures_have_alternative_texts(page: Pa
     [("draw", "def draw("), ("Loader.epoch", "def epoch("), ("CHUNK", "CHUNK ="), ("SECOND", "FIRST, SECOND"), ("deco", "@cache")],
 )
 def test_code_is_found_by_name(name: str, said: str) -> None:
-    text = "CHUNK = 1\nFIRST, SECOND = 1, 2\ndef draw():\n    pass\nclass Loader:\n    def epoch(self):\n        pass\n@cache\ndef deco():\n    pass\n"
+    text = "CHUNK = 1\nFIRST, SECOND = 1, 2\ndef draw():\n    pass\nclass Loader:\n    def epoch(self):\n        pass\n"
+    text += "@cache\ndef deco():\n    pass\n"
     first, last = chapters.lines_of(text, name)
     assert said in "\n".join(text.splitlines()[first - 1 : last])
 

@@ -1,4 +1,4 @@
-"""The same numbers on a GPU: normalisation, the net's step, placements, DALI. ``-m gpu`` runs these alone; without a GPU they are skipped."""
+"""The same numbers on a GPU: normalisation, the step, placements, DALI. ``-m gpu`` runs these alone; without a GPU they are skipped."""
 
 from pathlib import Path
 

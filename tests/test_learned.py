@@ -114,7 +114,8 @@ def test_figure_4_counts_the_neighbours_that_brute_force_finds(recipe: Recipe) -
     assert "5 of 5" in learned_report.neighbours_checks(outcome)
     assert "points" in learned_report.neighbours_html(outcome) and "chance" in learned_report.closeness_html(outcome)
     predictions_figure.predictions(pictures.images, pictures.labels, pictures.p, pictures.titles).canvas.draw()
-    predictions_figure.neighbours(pictures.queries, pictures.by_features, pictures.by_pixels, pictures.same).canvas.draw()
+    shown = (pictures.queries, pictures.query_titles, pictures.by_features, pictures.by_pixels, pictures.same)
+    predictions_figure.neighbours(*shown).canvas.draw()
 
 
 def test_codes_are_judged_beside_the_vectors_they_are_made_from(recipe: Recipe) -> None:

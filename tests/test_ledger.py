@@ -245,6 +245,22 @@ def test_html_is_escaped_and_links_only_to_chapters_that_exist(results, monkeypa
     assert "<script" not in ledger_tables.missing_html(ledger()) and "ablations --profile laptop" in ledger_tables.missing_html(ledger())
 
 
+def test_a_chapters_verdicts_are_the_ledgers_and_escaped():
+    made = [
+        checked("params", 60_965_224, 60_000_000, True, profile="laptop", reason="a < b"),
+        gain([1.0, 1.1, 1.2], variant="top-1"),
+        gain([-0.1, 0.1, 0.2], variant="top-5"),
+    ]
+    page = ledger_tables.verdicts_html(made)
+    rows = page.split("<tr>")[2:]
+    assert len(rows) == len(made)
+    for row, measurement in zip(rows, made, strict=True):
+        word, reason = judge(claim(measurement.claim), measurement)
+        assert f'<span class="verdict">{word}</span>' in row and reason.replace("<", "&lt;") in row
+        assert claim(measurement.claim).paper in row and measurement.variant in row
+    assert ledger_tables.verdicts_html([], "not run: a < b") == "<p>not run: a &lt; b</p>"
+
+
 def test_the_book_contents_name_the_chapters():
     assert "claims" in ledger_tables.chapters()
 

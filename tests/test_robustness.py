@@ -13,7 +13,7 @@ from training_programs import CIFAR, TOWERS, be_killed, make_images, open_images
 
 from replication.errors import InputError, TrainingError
 from replication.nets.build import build
-from replication.recipe import Update
+from replication.recipe import Data, Update
 from replication.training import checkpoint, trainer
 from replication.training.lock import locked
 from replication.training.trainer import train
@@ -92,7 +92,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
 
 
 def test_weights_that_broke_in_the_last_update_are_no_result(root: Path, tmp_path: Path) -> None:
-    recipe = CIFAR.model_copy(update={"update": Update(rate=1e38, weight_decay=0.0), "batch": 24, "epochs": 1})  # one update in all
+    data, update = Data(name="synthetic", size=32), Update(rate=3e38, weight_decay=0.0)  # times a gradient above 1: not a float32
+    recipe = CIFAR.model_copy(update={"data": data, "update": update, "batch": 24, "epochs": 1})  # one update in all
     with pytest.raises(TrainingError, match="not finite"):
         train_alone(recipe, root, tmp_path / "stop", divergence="stop")
     assert train_alone(recipe, root, tmp_path / "record").progress.ended == "diverged"

@@ -5,13 +5,16 @@ and reduces each file as the raw store does, then the arithmetic is the raw pipe
 is missing (macOS), and is what DALI is compared with.
 """
 
+import multiprocessing
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import torch
 from PIL import __version__ as pillow_version
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from replication.data.draws import Draws
 from replication.data.index import Index
@@ -20,7 +23,7 @@ from replication.data.raw import Transform
 from replication.data.store import read_reduced
 from replication.errors import InputError, TrainingError
 
-PREFETCH = 2  # batches each worker process makes ahead
+PREFETCH = 2  # batches ahead for each worker process
 
 Result = tuple[torch.Tensor | None, np.ndarray, str]  # images, places kept, what went wrong
 
@@ -30,96 +33,75 @@ class ReferencePipeline:
 
     def __init__(self, index: Index, transform: Transform, workers: int = 0) -> None:
         self.backend = f"reference, pillow {pillow_version}"
-        self.work = _Work(index, transform)
-        self.workers = workers
-        self._idle: list[DataLoader] = []  # with their processes running, kept for the next epoch
+        self.index, self.transform, self.workers = index, transform, workers
+        self._processes: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
 
     def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
         """Every job's batch, in order. A file that cannot be read ends it, or is left out, as the recipe says."""
         if not self.workers:
             for job in jobs:
-                yield _made(self.work[job])
+                yield _made(make(self.index, self.transform, job))
             return
-        loader = self._take()
-        loader.sampler.jobs = jobs
-        whole = True
+        processes = self._started()
+        ahead: deque[Future[Result]] = deque()
         try:
-            for result in _results(loader):
-                yield _made(result)
-        except TrainingError:
-            whole = False  # a process is missing
-            raise
+            for job in jobs:
+                ahead.append(processes.submit(_make, job))
+                if len(ahead) > PREFETCH * self.workers:
+                    yield _made(ahead.popleft().result())
+            while ahead:
+                yield _made(ahead.popleft().result())
+        except BrokenProcessPool:
+            self.close()
+            raise TrainingError("a worker process of the loader was ended from outside; run again to go on") from None
         finally:
-            if whole:  # what was left in the middle is finished and thrown away when the next epoch begins
-                with self._lock:
-                    self._idle.append(loader)
+            for future in ahead:
+                future.cancel()
 
     def close(self) -> None:
         """End the worker processes."""
         with self._lock:
-            self._idle.clear()
+            if self._processes is not None:
+                self._processes.shutdown(cancel_futures=True)
+                self._processes = None
 
-    def _take(self) -> DataLoader:
+    def _started(self) -> ProcessPoolExecutor:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return DataLoader(
-            self.work,
-            batch_size=None,
-            sampler=_Jobs(),
-            num_workers=self.workers,
-            collate_fn=_as_it_is,
-            prefetch_factor=PREFETCH,
-            persistent_workers=True,
-            multiprocessing_context="spawn",  # a fork would copy the locks of running threads
-        )
+            if self._processes is None:
+                spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of running threads
+                self._processes = ProcessPoolExecutor(self.workers, spawn, _begin, (self.index, self.transform))
+            return self._processes
 
 
-class _Work(Dataset):
-    """Makes one batch; travels to the worker processes."""
-
-    def __init__(self, index: Index, transform: Transform) -> None:
-        self.index, self.transform = index, transform
-
-    def __getitem__(self, job: Job) -> Result:
-        size = self.transform.size
-        squares, kept = np.empty((len(job.rows), size, size, 3), np.uint8), []
-        for place, row in enumerate(job.rows.tolist()):
-            try:
-                squares[len(kept)] = read_reduced(self.index, row, size)
-            except InputError as error:
-                if self.transform.data.unreadable == "stop":
-                    return None, np.array([place]), str(error)
-            else:
-                kept.append(place)
-        places = np.array(kept, np.int64)
-        if job.draws is not None:
-            job = job._replace(draws=Draws(*(part[places] for part in job.draws)))
-        return torch.from_numpy(self.transform.batch(squares, np.arange(len(kept)), job)), places, ""
-
-
-class _Jobs(Sampler):
-    """Hands the jobs of one epoch to the processes; each epoch has others."""
-
-    jobs: Iterable[Job] = ()
-
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self.jobs)
-
-
-def _results(loader: DataLoader) -> Iterator[Result]:
-    results = iter(loader)
-    while True:
+def make(index: Index, transform: Transform, job: Job) -> Result:
+    """One batch: files decoded and reduced, then the raw pipeline's arithmetic."""
+    size = transform.size
+    squares, kept = np.empty((len(job.rows), size, size, 3), np.uint8), []
+    for place, row in enumerate(job.rows.tolist()):
         try:
-            result = next(results)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "exited unexpectedly" not in str(error):
-                raise
-            raise TrainingError(f"a worker process of the loader ended ({' '.join(str(error).split())}); run again to go on") from None
-        yield result
+            squares[len(kept)] = read_reduced(index, row, size)
+        except InputError as error:
+            if transform.data.unreadable == "stop":
+                return None, np.empty(0, np.int64), str(error)
+        else:
+            kept.append(place)
+    places = np.array(kept, np.int64)
+    if job.draws is not None:
+        job = job._replace(draws=Draws(*(part[places] for part in job.draws)))
+    return torch.from_numpy(transform.batch(squares, np.arange(len(kept)), job)), places, ""
+
+
+_given: list[tuple[Index, Transform]] = []  # in a worker process: what every job there has in common, sent once
+
+
+def _begin(index: Index, transform: Transform) -> None:
+    torch.set_num_threads(1)
+    _given.append((index, transform))
+
+
+def _make(job: Job) -> Result:
+    return make(*_given[0], job)  # the images come back in shared memory, as torch sends tensors between processes
 
 
 def _made(result: Result) -> Made:
@@ -127,7 +109,3 @@ def _made(result: Result) -> Made:
     if images is None:
         raise InputError(wrong)
     return Made(images, places)
-
-
-def _as_it_is(result: Result) -> Result:
-    return result

@@ -41,7 +41,12 @@ def some_images(recipe: Recipe, split: Literal["train", "test"], count: int = 0)
 def feature_vectors(recipe: Recipe, split: Literal["train", "test"], images: Images) -> np.ndarray:
     """The last hidden layer's activations (fc7, section 6.1) of ``images``, in their order: float32 (N, D)."""
     found = features(recipe, split)
-    order = np.argsort(found.ids)
-    rows = order[np.searchsorted(found.ids, images.index.ids, sorter=order)]
-    assert np.array_equal(found.ids[rows], images.index.ids), "the features are of other images"
-    return found.x[rows]
+    return found.x[rows_of(found.ids, images.index.ids)]
+
+
+def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each of ``wanted`` stands in ``ids``, both int64, each id once."""
+    order = np.argsort(ids)
+    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    assert np.array_equal(ids[rows], wanted), "these are other images"
+    return rows

@@ -18,7 +18,7 @@ from replication.errors import InputError
 from replication.evaluation.probabilities import probabilities
 from replication.experiments import baselines
 from replication.experiments.comparison import diverged, scale
-from replication.experiments.images import Images, feature_vectors, some_images
+from replication.experiments.images import Images, feature_vectors, rows_of, some_images
 from replication.files import write_text
 from replication.intervals import mean_interval
 from replication.measurement import Measurement, Profile, measured, write_measurements
@@ -52,6 +52,7 @@ class Pictures(NamedTuple):
     p: np.ndarray  # float32 (SHOWN, K)
     titles: tuple[str, ...]  # of the K classes
     queries: np.ndarray  # uint8 (QUERIES, S, S, 3)
+    query_titles: tuple[str, ...]
     by_features: np.ndarray  # uint8 (QUERIES, 6, S, S, 3)
     by_pixels: np.ndarray
     same: tuple[np.ndarray, np.ndarray]  # boolean (QUERIES, 6): of the query's class, by features and by pixels
@@ -162,20 +163,19 @@ def _labels(trained: Run, near: np.ndarray | None) -> dict[str, float]:
     return {"closeness": found.mean(), "closeness_chance": chance.mean()}
 
 
-def _pictures(
-    settings: Settings, first: Run, asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray
-) -> Pictures:
+def _pictures(settings: Settings, first: Run, asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray) -> Pictures:
     said = probabilities(first.task.recipe, "test")
     order = np.random.Generator(np.random.Philox(settings.picture_seed)).permutation(len(asked.index))
     shown, queries = order[:SHOWN], order[SHOWN : SHOWN + QUERIES]
-    p = said.p[[int(np.flatnonzero(said.ids == i)[0]) for i in asked.index.ids[shown]]]
     own = asked.index.labels[queries, None]
+    names = titles(asked.index)
     return Pictures(
         asked.pixels[shown],
         asked.index.labels[shown],
-        p,
-        titles(asked.index),
+        said.p[rows_of(said.ids, asked.index.ids[shown])],
+        names,
         asked.pixels[queries],
+        tuple(names[label] for label in asked.index.labels[queries]),
         known.pixels[by_features[queries]],
         known.pixels[by_pixels[queries]],
         (known.index.labels[by_features[queries]] == own, known.index.labels[by_pixels[queries]] == own),

@@ -1,5 +1,6 @@
 """Figure 4: test images with their five most probable labels, and queries with their nearest training images."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -48,10 +49,13 @@ def _bars(axis: Axes, p: np.ndarray, label: int, titles: Sequence[str]) -> None:
     axis.grid(axis="y", visible=False)
 
 
-def neighbours(queries: np.ndarray, by_features: np.ndarray, by_pixels: np.ndarray, same: tuple[np.ndarray, np.ndarray]) -> Figure:
+def neighbours(
+    queries: np.ndarray, titles: Sequence[str], by_features: np.ndarray, by_pixels: np.ndarray, same: tuple[np.ndarray, np.ndarray]
+) -> Figure:
     """Each query with its nearest training images by features and, beneath, by pixels; those of its class have a frame.
 
-    ``queries`` uint8 (n, S, S, 3), the others uint8 (n, k, S, S, 3); ``same`` two boolean (n, k): is of the query's class.
+    ``queries`` uint8 (n, S, S, 3) and their n ``titles``, the others uint8 (n, k, S, S, 3); ``same`` two boolean (n, k): is of the query's
+    class.
     """
     n, k = by_features.shape[:2]
     with style():
@@ -63,6 +67,8 @@ def neighbours(queries: np.ndarray, by_features: np.ndarray, by_pixels: np.ndarr
             axis.axis("off")
         for query in range(n):
             axes[2 * query, 0].imshow(queries[query])
+            below = axes[2 * query + 1, 0]
+            below.text(0.5, 1, textwrap.fill(titles[query], 14), ha="center", va="top", fontsize=9, transform=below.transAxes)
             for way, (words, found) in enumerate((("features", by_features), ("pixels", by_pixels))):
                 row = axes[2 * query + way]
                 row[1].text(0.5, 0.5, words, rotation=90, ha="center", va="center", fontsize=9, transform=row[1].transAxes)

@@ -35,8 +35,19 @@ def weights_path(run: str) -> Path:
 def save_weights(path: Path, state: Mapping[str, Tensor], recipe: Recipe, classes: tuple[str, ...], fingerprint: str, epochs: int) -> None:
     """Write ``state`` with its origin, whole or not at all."""
     notes = {"recipe": recipe.model_dump_json(), "classes": json.dumps(classes), "fingerprint": fingerprint, "epochs": str(epochs)}
-    content = save({name: value.detach().cpu().contiguous() for name, value in state.items()}, notes)
-    write_atomic(path, lambda file: file.write(content))
+    content = _noted(save({name: value.detach().cpu().contiguous() for name, value in state.items()}), notes)
+    write_atomic(path, lambda file: file.writelines(content))
+
+
+def _noted(content: bytes, notes: dict[str, str]) -> tuple[bytes, memoryview]:
+    """A safetensors file's content with ``notes`` in its header, in their order.
+
+    The library writes them in an order that differs from call to call; so the same weights would not be the same file.
+    """
+    size = int.from_bytes(content[:8], "little")  # of the header, JSON that spaces fill up to a multiple of eight bytes
+    header = json.dumps({"__metadata__": notes} | json.loads(content[8 : 8 + size])).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header, memoryview(content)[8 + size :]
 
 
 def load_weights(path: Path) -> Weights:
