@@ -1,5 +1,7 @@
 """Figures 3 and 4 and the binary codes, from training to table, on a few random images with ImageNet's own class keys."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from replication.figures import kernels as kernels_figure
 from replication.figures import predictions as predictions_figure
 from replication.measurement import all_measurements
 from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipes import as_yaml
 from replication.training.weights import load_weights, weights_path
 
 WNIDS = ("n02123045", "n02123394", "n02958343", "n03417042", "n01440764", "n02102040", "n03445777")  # tabby, Persian cat, car, ...
@@ -72,22 +75,35 @@ def test_titles_come_from_the_list_beside_the_images_or_are_the_keys(recipe: Rec
 def test_figure_3_shows_the_trained_kernels_and_is_trained_once() -> None:
     settings = kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(0,), jobs=1)
     first = kernels.run(settings)
-    state = load_weights(weights_path(first.runs[1].task.recipe.id)).state
-    assert np.array_equal(first.pictures[1][1], state["towers.1.conv1.weight"].numpy())
+    state = load_weights(weights_path(first.runs[0].task.recipe.id)).state
+    assert np.array_equal(first.shown[1], state["towers.1.conv1.weight"].numpy())
     assert first.kernels.groupby(["net", "seed", "tower"]).size().tolist() == [3] * 6
     again = kernels.run(settings)
     assert [run.provenance["finished"] for run in again.runs] == [run.provenance["finished"] for run in first.runs]
     measured = {measurement.claim for measurement in all_measurements("quick")["kernels"]}
     assert measured == {"specialise"}  # six kernels say nothing of shares
     assert "two towers" in learned_report.specialisation_html(first) and "colour" in learned_report.kernels_html(first)
-    assert "equal" in learned_report.kernels_checks(settings, first)
+    assert "equal" in learned_report.kernels_checks(first)
     for figure in (
-        kernels_figure.figure3(first.pictures[0]),
+        kernels_figure.figure3(first.shown),
         kernels_figure.by_tower(first.kernels[first.kernels["net"] == kernels.TOWERS], first.marks),
         kernels_figure.specialisation(first.tests),
     ):
         figure.canvas.draw()
     assert not plt.get_fignums()
+
+
+def test_a_large_net_is_shown_beside_the_seeds_and_counts_in_no_claim(recipe: Recipe, tmp_path: Path) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text(as_yaml(recipe.model_copy(update={"net": recipe.net.model_copy(update={"width": 0.25})})))
+    alone = kernels.run(kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), jobs=1))
+    outcome = kernels.run(kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), large=str(file), jobs=1))
+    assert [len(tower) for tower in outcome.shown] == [12, 12] and len(outcome.runs) == 3
+    assert outcome.measurements[0].values == alone.measurements[0].values
+    common = {"profile": "quick", "queries": 20, "searched": 0, "ranked": 5, "picture_seed": 0, "jobs": 1}
+    both = predictions_and_neighbours.run(predictions_and_neighbours.settings(seeds=(0,), large=str(file), **common))
+    assert both.table["net"].tolist() == ["baseline", "large net"] and both.measurements[0].n == 1
+    assert both.runs[1].task.folder == outcome.runs[2].task.folder
 
 
 def test_the_share_of_selective_kernels_is_judged_for_nets_that_have_enough(monkeypatch: pytest.MonkeyPatch) -> None:

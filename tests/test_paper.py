@@ -73,7 +73,7 @@ def test_rows_of_the_tables_have_an_analogue_only_where_a_difference_can_stand_i
     assert needing == {"table1-cnn", "table2-1cnn", "val-test", "fall2009"}
 
 
-def test_every_arithmetic_and_structural_claim_says_how_it_is_compared():
+def test_every_arithmetic_claim_says_how_its_number_is_compared():
     assert all(claim.tolerance for claim in claims() if claim.kind == "A")
 
 

@@ -52,7 +52,7 @@ def test_files_of_every_kind_give_the_bits_of_the_raw_store(tree: Path, fidelity
     assert torch.equal(next(made.training.once(10)).images, next(stored.training.once(10)).images)
 
 
-def test_worker_processes_change_nothing_and_outlive_an_early_end_and_a_broken_file(broken: Path) -> None:
+def test_worker_processes_change_nothing_and_outlive_an_early_end_and_a_broken_file(tree: Path, broken: Path) -> None:
     the = recipe(broken).model_copy(update={"batch": 5})
     alone, several = (open_loaders(the, backend="reference", workers=workers).training for workers in (0, 2))
     for epoch in (0, 1):
@@ -65,7 +65,10 @@ def test_worker_processes_change_nothing_and_outlive_an_early_end_and_a_broken_f
     with pytest.raises(InputError, match=r"train/[ab]/(06|10)\.jpg"):
         list(several.epoch(3))
     assert len(processes) == 2 and set(multiprocessing.active_children()) == processes
-    next(iter(processes)).kill()
+    shutil.copytree(tree, broken, dirs_exist_ok=True)
+    killed = next(iter(processes))
+    killed.kill()
+    killed.join()
     with pytest.raises(TrainingError, match="run again"):
         list(several.epoch(4))
     several.close()

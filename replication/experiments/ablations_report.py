@@ -38,7 +38,8 @@ def speed_html(outcome: Outcome) -> str:
     rows = outcome.table[outcome.table["variant"].isin([BASELINE, "one-gpu"])].dropna(subset="images_per_second")
     if rows.empty:
         return "<p>no times were kept</p>"
-    return html_table(rows.pivot(index="seed", columns="variant", values="images_per_second").round(0).reset_index())
+    wide = rows.pivot(index="seed", columns="variant", values="images_per_second").map("{:,.0f}".format)
+    return html_table(wide.rename_axis(columns=None).reset_index())
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:

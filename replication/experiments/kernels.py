@@ -1,7 +1,8 @@
 """Figure 3 and section 6.1: what conv1 has learned in the two towers, and whether they have divided it in every run.
 
 The nets are the baselines of the other experiments. As a control, nets with as many kernels in one tower are trained, and their
-kernels dealt to two towers at random: there specialisation can only be chance.
+kernels dealt to two towers at random: there specialisation can only be chance. A profile may name the recipe of one large net, too long
+in training to have several seeds, whose kernels are then the ones that are shown.
 """
 
 from typing import Any, NamedTuple
@@ -20,11 +21,12 @@ from replication.files import write_text
 from replication.measurement import Measurement, Profile, measured, write_measurements
 from replication.paper import first_fault
 from replication.recipe import Frozen, Recipe
+from replication.recipes import chosen
 from replication.results import Run, Task
 from replication.workers import Workers
 
 EXPERIMENT = "kernels"
-TOWERS, CONTROL = "two towers", "one tower, dealt at random"
+TOWERS, CONTROL, LARGE = "two towers", "one tower, dealt at random", "large net, two towers"
 MIN_KERNELS = 20  # in a net: of fewer, chance makes less than one selective, and the share of a run says nothing
 SURE = 0.05  # a run's towers differ where chance gives as much more rarely than this
 
@@ -35,6 +37,7 @@ class Settings(Frozen):
     profile: Profile
     seeds: tuple[int, ...] = Field(min_length=1)
     control_seeds: tuple[int, ...]  # of the nets with one tower; none: no control
+    large: str = ""  # the file of a recipe, from the project's root: one net more, whose kernels are shown; "": none
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
@@ -45,7 +48,7 @@ class Outcome(NamedTuple):
     table: pd.DataFrame  # one row for each net, seed and tower: means and shares
     tests: pd.DataFrame  # one row for each net and seed: the test of specialisation
     marks: dict[str, float]  # the value of each measure that 5% of untrained kernels pass
-    pictures: dict[int, list[np.ndarray]]  # seed -> conv1's kernels (n, 3, k, k) of each tower of the net with two
+    shown: list[np.ndarray]  # conv1's kernels (n, 3, k, k) of each tower: of the large net, or of the first seed's
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
@@ -65,11 +68,17 @@ def control(profile: Profile, seed: int) -> Task:
     return Task(profile, EXPERIMENT, f"one-tower-seed{seed}", recipe)
 
 
+def large_net(profile: Profile, file: str) -> list[Task]:
+    """The run of the recipe in ``file``, a path from the project's root, trained once for all experiments; none for ""."""
+    return [Task(profile, EXPERIMENT, "large", chosen(str(paths.ROOT / file), profile))] if file else []
+
+
 def plan(settings: Settings) -> str:
     """What will be run, in words."""
     return (
         f"the baseline's nets on seeds {_list(settings.seeds)}, shared with the other experiments\n"
         f"control, one tower of twice the width, on seeds {_list(settings.control_seeds) or 'none'}"
+        + (f"\none large net: {settings.large}" if settings.large else "")
     )
 
 
@@ -79,10 +88,12 @@ def _list(seeds: tuple[int, ...]) -> str:
 
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every net; measure its kernels; write the experiment's tables."""
-    tasks = [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+    wanted = {TOWERS: [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]}
+    wanted[CONTROL] = [control(settings.profile, seed) for seed in settings.control_seeds]
+    wanted[LARGE] = large_net(settings.profile, settings.large)
     with Workers(settings.jobs) as workers:
-        runs = workers.all([*tasks, *(control(settings.profile, seed) for seed in settings.control_seeds)])
-    nets = [TOWERS] * len(tasks) + [CONTROL] * len(settings.control_seeds)
+        runs = workers.all([task for tasks in wanted.values() for task in tasks])
+    nets = [net for net, tasks in wanted.items() for _ in tasks]
     learned = [conv1(run.task.recipe) for run in runs]
     kernels = pd.concat([measure(net, run.task.recipe.seed, towers) for net, run, towers in zip(nets, runs, learned, strict=True)])
     tests = specialisation(kernels)
@@ -91,8 +102,8 @@ def run(settings: Settings) -> Outcome:
         summary(kernels),
         tests,
         analysis.marks(learned[0][0].shape[-1]),
-        {run.task.recipe.seed: towers for run, towers in zip(runs[: len(tasks)], learned, strict=False)},
-        _measurements(settings, kernels, tests, runs[: len(tasks)]),
+        learned[-1] if settings.large else learned[0],
+        _measurements(settings, kernels, tests, runs[: len(settings.seeds)]),
         tuple(runs),
     )
     folder = paths.results() / settings.profile / EXPERIMENT

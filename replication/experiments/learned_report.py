@@ -36,13 +36,13 @@ def specialisation_html(outcome: kernels.Outcome) -> str:
     return html_table(pd.DataFrame(shown))
 
 
-def kernels_checks(settings: kernels.Settings, outcome: kernels.Outcome) -> str:
+def kernels_checks(outcome: kernels.Outcome) -> str:
     """The chapter's checks, one line each; AssertionError where one fails."""
     said = [stored_check(outcome.runs)]
     again = kernels.specialisation(outcome.kernels)
     assert np.allclose(again["p"], outcome.tests["p"]), "the permutation test depends on something but its seed"
     said.append("permutation tests made again: equal")
-    side = outcome.pictures[settings.seeds[0]][0].shape[-1]
+    side = outcome.shown[0].shape[-1]
     share = analysis.selective(analysis.untrained(side, seed=1)).any.mean()
     assert abs(share - 0.05) < 0.02, "untrained kernels are not selective at the rate of chance"  # standard error 0.005
     said.append(f"other untrained kernels that count as selective: {share:.1%}, and chance is 5%")
@@ -50,9 +50,10 @@ def kernels_checks(settings: kernels.Settings, outcome: kernels.Outcome) -> str:
 
 
 def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
-    """One row a seed: shares of neighbours of the query's class, and how far the two distances agree."""
+    """One row a net: shares of neighbours of the query's class, and how far the two distances agree."""
     table = outcome.table
     shown = {
+        "net": table["net"],
         "seed": table["seed"],
         "queries": table["queries"],
         "by features": table["same_class_features"].map("{:.1%}".format),
@@ -69,11 +70,12 @@ def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
 
 
 def closeness_html(outcome: predictions_and_neighbours.Outcome) -> str:
-    """One row a seed: similarity of the wrong ones of the five most probable labels to the right one; or why there is none."""
+    """One row a net: similarity of the wrong ones of the five most probable labels to the right one; or why there is none."""
     if outcome.without:
         return f"<p>not measured here: {outcome.without}</p>"
-    table = outcome.table
+    table = outcome.table.dropna(subset="closeness")
     shown = {
+        "net": table["net"],
         "seed": table["seed"],
         "wrong top-5 labels": table["closeness"].map("{:.3f}".format),
         "labels drawn by chance": table["closeness_chance"].map("{:.3f}".format),

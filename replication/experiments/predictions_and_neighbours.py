@@ -2,7 +2,7 @@
 
 The paper shows pictures. Beside them stand numbers over all test images: how near the wrong ones of the five most probable labels are
 to the right one in WordNet, what share of the six nearest training images is of the query's class by features and by pixels, and how
-far the two distances agree at all.
+far the two distances agree at all. A profile may name the recipe of one large net, whose pictures are then the ones that are shown.
 """
 
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from replication.evaluation.probabilities import probabilities
 from replication.experiments import baselines
 from replication.experiments.comparison import diverged, scale
 from replication.experiments.images import Images, feature_vectors, rows_of, some_images
+from replication.experiments.kernels import large_net
 from replication.files import write_text
 from replication.intervals import mean_interval
 from replication.measurement import Measurement, Profile, measured, write_measurements
@@ -28,6 +29,7 @@ from replication.results import Run
 from replication.workers import Workers
 
 EXPERIMENT = "predictions_and_neighbours"
+BASELINE, LARGE = "baseline", "large net"
 SHOWN, QUERIES = 8, 5  # images in the left and queries in the right half of Figure 4
 AT_ONCE = 64  # queries ranked against all training images together
 
@@ -41,11 +43,12 @@ class Settings(Frozen):
     searched: int = Field(ge=0)  # training images they are looked for among, evenly spaced; 0: all
     ranked: int = Field(ge=1)  # queries whose distances to all of them are compared
     picture_seed: int = Field(ge=0)  # which images are shown is drawn from it, not chosen
+    large: str = ""  # the file of a recipe, from the project's root: one net more, whose pictures are shown; "": none
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
 class Pictures(NamedTuple):
-    """What Figure 4 shows, of the net of the first seed."""
+    """What Figure 4 shows, of the large net, or of the first seed's."""
 
     images: np.ndarray  # uint8 (SHOWN, S, S, 3)
     labels: np.ndarray  # int64 (SHOWN,)
@@ -61,7 +64,7 @@ class Pictures(NamedTuple):
 class Outcome(NamedTuple):
     """All that the notebook shows."""
 
-    table: pd.DataFrame  # one row a seed
+    table: pd.DataFrame  # one row a net
     without: str  # why there is no closeness of labels, or ""
     pictures: Pictures
     measurements: list[Measurement]
@@ -82,39 +85,49 @@ def plan(settings: Settings) -> str:
         f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other experiments\n"
         f"neighbours of {settings.queries or 'all'} held-out images among {settings.searched or 'all'} training images, "
         f"{neighbours.K} of each\nrank correlation of the two distances: {settings.ranked} queries"
+        + (f"\none large net: {settings.large}" if settings.large else "")
     )
 
 
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every net; ask it; write the experiment's table."""
+    tasks = [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
     with Workers(settings.jobs) as workers:
-        runs = workers.all([baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds])
-    recipe = runs[0].task.recipe  # all seeds have the same images
+        runs = workers.all([*tasks, *large_net(settings.profile, settings.large)])
+    baseline, large = runs[: len(tasks)], runs[len(tasks) :]
+    table, without, pictures = _study(settings, BASELINE, baseline)
+    measurements = _measure(settings, table, baseline)
+    if large:
+        more, _, pictures = _study(settings, LARGE, large)
+        table = pd.concat([table, more], ignore_index=True)
+    outcome = Outcome(table, without, pictures, measurements, tuple(runs))
+    folder = paths.results() / settings.profile / EXPERIMENT
+    write_text(folder / "table.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    return outcome
+
+
+def _study(settings: Settings, net: str, runs: list[Run]) -> tuple[pd.DataFrame, str, Pictures]:
+    """Ask ``runs``, which share their images: one row each, why labels are not compared, and the pictures of the first."""
+    recipe = runs[0].task.recipe
     asked, known = some_images(recipe, "test", settings.queries), some_images(recipe, "train", settings.searched)
     if len(known.index) <= neighbours.K:
         raise InputError(f"{EXPERIMENT}: {len(known.index)} training images are too few for {neighbours.K} neighbours; raise searched")
-    by_pixels = neighbours.nearest(asked.vectors, known.vectors)
-    classes = asked.index.classes
-    without = _without(classes)
-    near = None if without else wordnet.similarity(classes, wordnet.read())
+    by_pixels = neighbours.nearest(asked.vectors, known.vectors).rows
+    without = _without(asked.index.classes)
+    near = None if without else wordnet.similarity(asked.index.classes, wordnet.read())
     rows, by_features = [], []
     for trained in runs:
         vectors = [feature_vectors(trained.task.recipe, split, images) for split, images in (("test", asked), ("train", known))]
         by_features.append(neighbours.nearest(*vectors).rows)
         rows.append(
-            {"seed": trained.task.recipe.seed}
-            | _classes(asked, known, by_features[-1], by_pixels.rows)
+            {"net": net, "seed": trained.task.recipe.seed}
+            | _classes(asked, known, by_features[-1], by_pixels)
             | {"rank_correlation": _agreement(vectors, (asked.vectors, known.vectors), settings.ranked)}
             | _labels(trained, near)
             | {"run": trained.task.folder.name}
         )
-    table = pd.DataFrame(rows)
-    pictures = _pictures(settings, runs[0], asked, known, by_features[0], by_pixels.rows)
-    outcome = Outcome(table, without, pictures, _measure(settings, table, runs), tuple(runs))
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "table.csv", table.to_csv(index=False, float_format="%.6g"))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
-    return outcome
+    return pd.DataFrame(rows), without, _pictures(settings, runs[0], asked, known, by_features[0], by_pixels)
 
 
 def _without(classes: tuple[str, ...]) -> str:

@@ -65,7 +65,7 @@ def _count(outcome: Outcome, claim: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    return "" if value is None else f"{value:.1f}"
 
 
 def scales(settings: Settings, outcome: Outcome) -> str:

@@ -16,6 +16,7 @@ from replication import paths
 from replication.errors import InputError
 from replication.experiments.baselines import baseline, task
 from replication.experiments.comparison import PER_CENT, speed
+from replication.experiments.report import rate_text
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, checked, write_measurements
 from replication.paper import claim as find_claim
@@ -133,7 +134,7 @@ def measure(profile: Profile, rule: pd.DataFrame) -> Measurement:
     )
     return checked(
         "three-drops",
-        value=f"{drops} drops: {', '.join(f'{rate:g}' for rate in rates)}",
+        value=f"{drops} drops: {', '.join(map(rate_text, rates))}",
         expected=f"{find_claim('three-drops').paper} from {PAPER_RATE:g}, each by {PAPER_FACTOR:g}",
         holds=holds,
         profile=profile,

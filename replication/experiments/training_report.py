@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from replication.experiments.report import html_table, stored_check
+from replication.experiments.report import html_table, rate_text, stored_check
 from replication.experiments.training import BASELINE, NO_DECAY, RULE, Outcome, Settings
 from replication.recipe import Recipe
 
@@ -16,7 +16,7 @@ def recipe_html(recipe: Recipe) -> str:
         ("put aside for validation", f"{data.validation:,} training images"),
         ("net", f"{net.towers} towers, fidelity {net.fidelity}"),
         ("minibatch", f"{recipe.batch}"),
-        ("learning rate", f"{update.rate:g}, biases {update.rate * update.bias_rate_factor:g}"),
+        ("learning rate", f"{rate_text(update.rate)}, biases {rate_text(update.rate * update.bias_rate_factor)}"),
         ("momentum", f"{update.momentum:g}"),
         ("weight decay", f"{update.weight_decay:g}"),
         ("epochs", f"at most {recipe.epochs}"),
@@ -32,7 +32,7 @@ def decisions_html(outcome: Outcome) -> str:
     rows = rows[rows["decision"].fillna("") != ""]
     if rows.empty:
         return "<p>The run ended before the rule decided anything.</p>"
-    shown = pd.DataFrame({"after epoch": rows["epoch"], "rate in it": rows["rate"].map("{:g}".format)})
+    shown = pd.DataFrame({"after epoch": rows["epoch"], "rate in it": rows["rate"].map(rate_text)})
     return html_table(shown.assign(**{"validation error": rows["validation_error"].map("{:.2%}".format), "decision": rows["decision"]}))
 
 

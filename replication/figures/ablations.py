@@ -46,10 +46,9 @@ def _effects(axis: Axes, found: Sequence[str], rows: pd.DataFrame, variants: lis
         axis.plot(row["mean"], place, "o", color=TRAIN, markersize=6)
         if name in paper:
             axis.plot(paper[name], place, "|", color=PAPER, markersize=15, markeredgewidth=2)
-    shown = np.concatenate([*rows.loc[found, "values"].map(np.asarray), [0.0], list(paper.values())]) if found else np.zeros(1)
-    reach = max(0.5, 1.6 * float(np.abs(shown).max()))
-    axis.set_xlim(-reach, reach)  # an interval over two or three seeds may be far wider; it then runs out of the panel
-    axis.set_ylim(-0.6, len(variants) - 0.4)
+    shown = np.concatenate([*rows.loc[found, "values"].map(np.asarray), [paper[name] for name in found if name in paper], [0.0]])
+    margin = max(0.2, 0.3 * float(np.ptp(shown)))  # an interval over two or three seeds may be far wider; it then runs out of the panel
+    axis.set(xlim=(shown.min() - margin, shown.max() + margin), ylim=(-0.6, len(variants) - 0.4))
 
 
 def _mark(label: str) -> plt.Line2D:

@@ -1,0 +1,106 @@
+"""How fast images can be had: decoding alone, DALI, the reference and torch's DataLoader with Pillow, by batch size (section 4.1).
+
+The paper's augmentation is free only while the loader keeps up with the net. What is timed is in ``benchmarks/loader.py``, which is
+beside the package in the repository: all cases in turn within a round, so that what slows the machine slows all of them alike.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from replication import paths
+from replication.data import catalog
+from replication.errors import InputError
+from replication.files import write_json, write_text
+from replication.measurement import Profile
+from replication.paper import first_fault
+from replication.recipe import Frozen
+
+EXPERIMENT = "loading_speed"
+RATES = "images per second"
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say."""
+
+    profile: Profile
+    photographs: str  # a data set of the catalog (one class of it), or a folder of REPLICATION_DATA
+    batches: tuple[int, ...] = Field(min_length=1)  # sizes of a minibatch
+    rounds: int = Field(ge=1)
+
+
+class Outcome(NamedTuple):
+    """All that the notebook shows."""
+
+    machine: dict[str, Any]
+    photographs: int  # different ones
+    images: int  # in a pass
+    rates: pd.DataFrame  # batch, name, median, low, high (images a second), per core (median)
+    ratios: pd.DataFrame  # batch, name, median, low, high
+
+
+def settings(**parameters: Any) -> Settings:
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    try:
+        return Settings(**parameters)
+    except ValidationError as error:
+        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+
+
+def folder(name: str) -> Path:
+    """Where the photographs lie. Raises InputError where there are none."""
+    if name in catalog.names():
+        return catalog.open_index(name, "train").path(0).parent
+    place = paths.data() / name
+    if not place.is_dir():
+        raise InputError(f"{EXPERIMENT}: {name!r} is neither a data set of `replication data list` nor a folder in {paths.data()}")
+    return place
+
+
+def run(settings: Settings) -> Outcome:
+    """Time every case at every batch size, and write the tables."""
+    measure = _benchmark().measure
+    found = {batch: measure(folder(settings.photographs), batch, settings.rounds) for batch in settings.batches}
+    first = next(iter(found.values()))
+    outcome = Outcome(
+        first["machine"],
+        first["settings"]["photographs"],
+        first["settings"]["images"],
+        _table(found, RATES),
+        _table(found, "ratios"),
+    )
+    outcome.rates["per core"] = outcome.rates["median"] / first["machine"]["cores"]
+    place = paths.results() / settings.profile / EXPERIMENT
+    write_text(place / "rates.csv", outcome.rates.to_csv(index=False))
+    write_text(place / "ratios.csv", outcome.ratios.to_csv(index=False))
+    write_json(place / "machine.json", outcome.machine | {"photographs": outcome.photographs, "rounds": settings.rounds})
+    return outcome
+
+
+def _benchmark() -> Any:
+    if not (paths.ROOT / "benchmarks" / "loader.py").is_file():
+        raise InputError(f"{paths.ROOT / 'benchmarks'} is not there; run {EXPERIMENT} from a clone of the repository (make setup)")
+    if str(paths.ROOT) not in sys.path:
+        sys.path.insert(0, str(paths.ROOT))  # benchmarks import one another as benchmarks.NAME
+    return importlib.import_module("benchmarks.loader")
+
+
+def _table(found: dict[int, dict[str, Any]], part: str) -> pd.DataFrame:
+    rows = [{"batch": batch, "name": name} | spread for batch, one in found.items() for name, spread in one[part].items()]
+    return pd.DataFrame(rows)
+
+
+def machine_text(outcome: Outcome) -> str:
+    """What the numbers belong to."""
+    made = ", ".join(f"{name} {value}" for name, value in outcome.machine.items())
+    return f"{made}\n{outcome.photographs} photographs, {outcome.images} images in a pass"
+
+
+def html(table: pd.DataFrame, digits: str = ",.0f") -> str:
+    """A table for the page, its numbers formatted by ``digits``."""
+    formats = {column: f"{{:{digits}}}".format for column, kind in table.dtypes.items() if kind.kind == "f"}
+    return f'<div class="wide">{table.to_html(index=False, border=0, justify="left", formatters=formats)}</div>'
