@@ -8,6 +8,7 @@ raw store, 8,000 images/s on one core. Every case goes through the same photogra
 """
 
 import argparse
+import contextlib
 import io
 import os
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import timing
+from replication import paths
+from replication.data import catalog
 from replication.data.index import Index, build
 from replication.data.layouts import Scan
 from replication.data.loader import Loader
@@ -31,6 +34,7 @@ from replication.errors import InputError
 from replication.recipe import AlexNet, Data, Recipe, Update
 from replication.training.allocator import keep_freed_memory
 
+PHOTOGRAPHS = ("ilsvrc-photos-64", "imagenette2", "imagenette-224-subset")  # folders of the data folder, the first that is there
 IMAGES = 256  # each round, at least: the photographs over and over
 SIZE, SIDE = 256, 224
 # of the photographs that cuda-convnet2's input_meta was made from: variances along the three colour directions, and these
@@ -112,10 +116,8 @@ def decoders(index: Index, batch: int, threads: int) -> dict[str, timing.Case]:
         found["decode, libjpeg-turbo (simplejpeg)"] = lambda: list(pool.map(_decoded_by(simplejpeg.decode_jpeg), contents))
     except ImportError:
         found["decode, libjpeg-turbo (Pillow)"] = lambda: list(pool.map(_decoded_by(_pillow), contents))
-    try:
+    with contextlib.suppress(ImportError):  # there is no DALI for macOS
         found["decode, dali"] = _dali_decoder(contents, batch, threads)
-    except ImportError:
-        pass
     return found
 
 
@@ -149,8 +151,14 @@ def _dali_decoder(contents: list[bytes], batch: int, threads: int) -> timing.Cas
     return once
 
 
-def measure(folder: Path, batch: int, count: int) -> dict[str, Any]:
-    """Times of one pass over the photographs, images/s, and ratios."""
+def measure(device: torch.device, batch: int, width: float, count: int, folder: Path | None = None) -> dict[str, Any]:
+    """Times of one pass over the photographs, images/s, and ratios. Batches end on ``device``; there is no net, so ``width`` is unused.
+
+    ``folder``: of JPEG photographs; by default those of ``PHOTOGRAPHS`` in the data folder, else the embedded synthetic set.
+    """
+    if folder is None:
+        there = [paths.data() / name for name in PHOTOGRAPHS if (paths.data() / name).is_dir()]
+        folder = there[0] if there else catalog.open_index("synthetic", "train").root
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     keep_freed_memory()
     index = photographs(folder)
@@ -165,7 +173,7 @@ def measure(folder: Path, batch: int, count: int) -> dict[str, Any]:
         data = Data(name=f"folder:{folder}", files=files, size=SIZE, crop=SIDE, augment=True, colour=0.1)
         recipe = Recipe(data=data, net=AlexNet(), update=Update(rate=0.01), batch=batch, epochs=1)
         source = store if files == "raw" else index
-        return Loader(recipe, source, np.arange(len(index)), Transform(recipe, found), backend=backend, workers=workers)
+        return Loader(recipe, source, np.arange(len(index)), Transform(recipe, found), device, backend=backend, workers=workers)
 
     loaders = {"store, raw": loader("raw", "raw"), f"files, reference, {threads} processes": loader("encoded", "reference", threads)}
     cases = decoders(index, batch, threads)
@@ -175,13 +183,13 @@ def measure(folder: Path, batch: int, count: int) -> dict[str, Any]:
     for workers in (1, 2):
         cases[f"files, torch DataLoader, {workers} processes"] = peer(Peer(index, None, mean), batch, workers)
     cases["store, torch DataLoader, 1 processes"] = peer(Peer(index, store.images, mean), batch, 1)
-    seconds = timing.rounds(cases, count, torch.device("cpu"))
+    seconds = timing.rounds(cases, count, device)
     for made in loaders.values():
         made.close()
     return {
         "benchmark": "loader",
-        "machine": timing.machine(torch.device("cpu")) | {"cores": threads},
-        "settings": {"photographs": len(unique), "images": len(index), "batch": batch, "rounds": count},
+        "machine": timing.machine(device) | {"cores": threads},
+        "settings": {"folder": folder.name, "photographs": len(unique), "images": len(index), "batch": batch, "rounds": count},
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
         "images per second": {name: timing.spread([len(index) / value for value in values]) for name, values in seconds.items()},
         "ratios": _ratios(seconds),
@@ -203,12 +211,17 @@ def _ratios(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Read the options, measure, show."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--photos", type=Path, required=True, help="a folder with JPEG photographs")
+    options.add_argument("--photos", type=Path, help="a folder with JPEG photographs")
+    options.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options.add_argument("--batch", type=int, default=64)
     options.add_argument("--rounds", type=int, default=timing.ROUNDS)
     options.add_argument("--json", action="store_true", help="print one JSON document")
     chosen = options.parse_args()
-    timing.show(measure(chosen.photos, chosen.batch, chosen.rounds), chosen.json)
+    found = measure(torch.device(chosen.device), chosen.batch, 1.0, chosen.rounds, chosen.photos)
+    timing.show(found, chosen.json)
+    if not chosen.json:
+        for name, value in found["images per second"].items():
+            print(f"{name}: {value['median']:.0f} images/s ({value['low']:.0f} to {value['high']:.0f})")
 
 
 if __name__ == "__main__":

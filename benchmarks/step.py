@@ -14,6 +14,7 @@ import torch
 
 from benchmarks import timing
 from benchmarks.lrn import torchs, training_step
+from replication.errors import InputError
 from replication.nets.alexnet import alexnet
 from replication.nets.summary import summary
 from replication.recipe import AlexNet
@@ -26,6 +27,15 @@ def step_operations(spec: AlexNet, batch: int) -> float:
     found = summary(spec)
     conv1 = found.layers[0].multiply_adds
     return 2.0 * batch * (3 * found.total.multiply_adds - conv1)
+
+
+def net_of_2014() -> torch.nn.Module:
+    """torchvision's AlexNet with fresh weights. Raises InputError where torchvision was built for another torch."""
+    try:
+        from torchvision.models import alexnet
+    except (ImportError, RuntimeError) as error:  # a missing operator of its extension is a RuntimeError
+        raise InputError(f"torchvision does not fit torch {torch.__version__} ({error}); install the matching one or remove it") from error
+    return alexnet(weights=None)
 
 
 def measure(device: torch.device, batch: int, width: float, count: int) -> dict[str, Any]:
@@ -44,9 +54,7 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         "step, float32 and torch's normalisation": step(torchs(alexnet(spec)), torch.float32),
     }
     if find_spec("torchvision"):
-        from torchvision.models import alexnet as net_of_2014
-
-        cases["step, torchvision's AlexNet"] = step(net_of_2014(weights=None))
+        cases["step, torchvision's AlexNet"] = step(net_of_2014())
     clock = timing.clock(device)
     seconds = timing.rounds(cases, count, device, clock)
     operations, product = step_operations(spec, batch), 2.0 * PRODUCT_SIDE**3

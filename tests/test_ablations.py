@@ -89,7 +89,12 @@ def test_a_run_cut_before_the_mark_makes_the_ratio_a_bound(slow: list, fast: lis
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"variants": ["no-lrn"]}, "baseline"), ({"variants": ["baseline", "none"]}, "none"), ({"marks": 1}, "marks")],
+    [
+        ({"variants": ["no-lrn"]}, "baseline"),
+        ({"variants": ["baseline", "none"]}, "none"),
+        ({"marks": 1}, "marks"),
+        ({"seeds": [1, 1]}, "twice"),
+    ],
 )
 def test_a_bad_parameter_is_named_in_one_line(change: dict, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:

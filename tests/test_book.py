@@ -28,6 +28,7 @@ CHAPTERS = sorted(paths.BOOK.rglob("*.md"))
 NOTEBOOKS = [*sorted(paths.NOTEBOOKS.glob("*.ipynb")), *sorted((paths.BOOK / "experiments").glob("*.ipynb"))]
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 WIDTHS = (390, 1280)  # a phone's and a laptop's, CSS pixels
+LEFT = "net::ERR_ABORTED"  # the page was left before its icon had come
 LATEX = re.compile(r"\\\(|\\\[|\$\$|\\begin\{|\\frac|\\alpha")
 
 
@@ -209,7 +210,7 @@ def test_a_browser_opens_every_page_without_complaint(browser, address: str, pag
     said: list[str] = []
     tab.on("console", lambda message: said.append(f"{tab.url}: {message.text}") if message.type == "error" else None)
     tab.on("pageerror", lambda error: said.append(f"{tab.url}: {error}"))
-    tab.on("requestfailed", lambda request: said.append(f"{tab.url}: {request.url} failed"))
+    tab.on("requestfailed", lambda request: said.append(f"{request.url}: {request.failure}") if request.failure != LEFT else None)
     for page in contents():
         tab.goto(f"{address}/{page}.html")
         missing = tab.evaluate("Array.from(document.images).filter(i => i.complete && !i.naturalWidth).map(i => i.src)")

@@ -1,7 +1,6 @@
 """Kills, full disks, broken files and numbers that are none: nothing that was saved is lost, and the line says what is wrong."""
 
 import errno
-import multiprocessing
 import os
 import random
 import signal
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_programs import CIFAR, TOWERS, be_killed, make_images, open_images, train_alone
+from training_programs import CIFAR, TOWERS, in_processes, make_images, open_images, train_alone
 
 from replication.errors import InputError, TrainingError
 from replication.nets.build import build
@@ -35,20 +34,12 @@ def _quiet(line: str) -> None:
 
 def test_twenty_kills_in_training_and_in_saving_change_nothing(root: Path, tmp_path: Path) -> None:
     recipe = TOWERS.model_copy(update={"epochs": 8})
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training_programs"])  # torch is imported once
-
-    def session(folder: str, events: int) -> int:
-        process = context.Process(target=be_killed, args=(recipe.model_dump_json(), str(root), str(tmp_path / folder), events))
-        process.start()
-        process.join(120)
-        return process.exitcode
-
     draws = random.Random(0)
-    assert session("whole", 0) == 0
     # a step and its checkpoint are about eight events, so that every kind of place is met and most sessions get on a little
-    assert [session("killed", draws.randint(1, 16)) for _ in range(KILLS)] == [-signal.SIGKILL] * KILLS
-    assert session("killed", 0) == 0
+    sessions = [("whole", 0), *(("killed", draws.randint(1, 16)) for _ in range(KILLS)), ("killed", 0)]
+    arguments = [("be_killed", recipe.model_dump_json(), str(root), str(tmp_path / folder), events) for folder, events in sessions]
+    codes = in_processes([[session] for session in arguments])
+    assert codes == [[0], *[[-signal.SIGKILL]] * KILLS, [0]]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert (killed / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
     assert (killed / FILE).read_bytes() == (whole / FILE).read_bytes()

@@ -1,20 +1,17 @@
 """The same recipe in one process, on two devices of it, on two ranks and on two pairs of ranks: one and the same run."""
 
 import json
-import multiprocessing
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from training_programs import CLASSES, TOWERS, be_rank, make_images, open_images, train_alone
+from training_programs import CLASSES, TOWERS, in_processes, make_images, open_images, train_alone
 
 from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.training.trainer import train
 from replication.training.weights import FILE, load_weights
 
-LIMIT_SECONDS = 120  # generous: a loaded machine starts processes slowly
 # float32, nine updates: sums over maps and over the minibatch are taken in another order, and the errors grow with every update
 TOLERANCE = {"rtol": 1e-4, "atol": 2e-6}
 
@@ -34,25 +31,12 @@ def alone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _launch(world: int, root: Path, folder: Path, interrupted: bool = False) -> list[int | None]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training_programs"])
     folder.mkdir(exist_ok=True)
-    meet = folder / f"meet-{world}-{interrupted}"
-    processes = [
-        context.Process(target=be_rank, args=(rank, world, str(meet), TOWERS.model_dump_json(), str(root), str(folder), interrupted))
-        for rank in range(world)
-    ]
-    try:
-        for process in processes:
-            process.start()
-        end = time.monotonic() + LIMIT_SECONDS
-        for process in processes:
-            process.join(max(0.0, end - time.monotonic()))
-        return [process.exitcode for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+    meet = str(folder / f"meet-{world}-{interrupted}")
+    [codes] = in_processes(
+        [[("be_rank", rank, world, meet, TOWERS.model_dump_json(), str(root), str(folder), interrupted) for rank in range(world)]]
+    )
+    return codes
 
 
 def _assert_same_run(folder: Path, alone: Path) -> None:

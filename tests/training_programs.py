@@ -1,8 +1,16 @@
-"""Small runs for the tests of training: images in memory, nets of a few thousand weights; and what their extra processes run."""
+"""Small runs for the tests of training: images in memory, nets of a few thousand weights; and what their extra processes run.
 
+Called as a program it starts groups of processes, one group after the other. They are forked from it, so torch is imported once.
+"""
+
+import json
+import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +125,33 @@ def be_rank(rank: int, world: int, meet: str, recipe: str, root: str, folder: st
     except KeyboardInterrupt:
         os._exit(130)
     ranks.leave()
+
+
+def in_processes(groups: list[list[tuple]], limit: float = 240.0) -> list[list[int | None]]:
+    """Exit codes of groups of processes, each (name of a function here, its arguments); all are gone afterwards, whatever happens."""
+    program = subprocess.Popen([sys.executable, __file__, json.dumps(groups)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        return json.loads(program.communicate(timeout=limit)[0])
+    finally:
+        if program.poll() is None:
+            os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+
+
+def _run(groups: list[list[list]], limit: float = 100.0) -> list[list[int | None]]:
+    context, codes = multiprocessing.get_context("fork"), []
+    for group in groups:
+        processes = [context.Process(target=globals()[name], args=arguments) for name, *arguments in group]
+        for process in processes:
+            process.start()
+        end = time.monotonic() + limit
+        for process in processes:
+            process.join(max(0.0, end - time.monotonic()))
+        codes.append([process.exitcode for process in processes])
+        for process in processes:
+            process.kill()
+    return codes
+
+
+if __name__ == "__main__":
+    print(json.dumps(_run(json.loads(sys.argv[1]))))

@@ -78,20 +78,19 @@ class Transform:
         n, side = len(rows), self.side
         out = np.empty((n, side, side, 3), np.float32) if out is None else out
         turned = np.empty((side, side, 3), np.float32)
-        zero = np.zeros((1, 1, 3), np.float32)
         shifted = None if shift is None else np.tile(shift, side)  # (N, 3 side): a row of pixels, for one long addition
         each = zip(rows.tolist(), draws.top.tolist(), draws.left.tolist(), draws.flip.tolist(), strict=True)
         for i, (row, top, left, flip) in enumerate(each):
             crop = images[row, top : top + side, left : left + side]
             y, x = (top, left) if self.aligned else (self.middle, self.middle)
-            mean = zero if self.mean is None else self.mean[y : y + side, x : x + side]
-            if not flip:
-                np.subtract(crop, mean, out=out[i])
-            elif self.aligned:
-                np.subtract(crop, mean, out=turned)
+            mean = None if self.mean is None else self.mean[y : y + side, x : x + side]
+            made = turned if flip and self.aligned else out[i]
+            # the source flips first and subtracts the same central mean from both
+            made[...] = _turned(crop) if flip and not self.aligned else crop
+            if mean is not None:
+                made -= mean  # converting first is a third faster than subtracting integers from floats, and the same bits
+            if flip and self.aligned:
                 _pixels(out[i])[...] = _pixels(turned)[:, ::-1]
-            else:  # the source flips first and subtracts the same central mean from both
-                np.subtract(_turned(crop), mean, out=out[i])
             lines = out[i].reshape(side, 3 * side)
             if shifted is not None:
                 lines += shifted[i]

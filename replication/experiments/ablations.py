@@ -16,6 +16,7 @@ from replication.errors import InputError
 from replication.experiments import dropout_average, step_time
 from replication.experiments.baselines import EXPERIMENT, VARIANTS, task
 from replication.experiments.comparison import (
+    Seeds,
     differences,
     diverged,
     error_rows,
@@ -57,7 +58,7 @@ class Settings(Frozen):
 
     profile: Profile
     variants: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
     mark: float = Field(gt=0)  # training loss, nats: where dropout's iterations are compared
     early_mark: float = Field(gt=0)  # training loss, nats: where the biases' effect on the early stages is compared
     images: int = Field(ge=1)  # of the held-out split, for the average over dropped-out nets
@@ -141,7 +142,9 @@ def measure(settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs
     def add(claim: str, variant: str, values: Sequence[float], ours: Sequence[str], bound: Literal["lower", "upper"] | None = None) -> None:
         if len(values):
             remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
-            found.append(measured(claim, list(values), variant=variant, bound=bound, reason=remark, **common))
+            cut = "a run that ended before the mark stands with its last iteration" if bound else ""
+            reason = "; ".join(text for text in (cut, remark) if text)
+            found.append(measured(claim, list(values), variant=variant, bound=bound, reason=reason, **common))
 
     for claim, variant, ours, column in CLAIMS:
         add(claim, variant, paired(table, column, ours, BASELINE), [ours])
@@ -159,7 +162,9 @@ def measure(settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs
     if len(dropout):
         add("dropout-average", "", dropout["halved"] / dropout["single"], [])
     if faster := step_time.on_two_gpus(by_variant[BASELINE][0].task.recipe):
-        found.append(measured("two-gpu-time", faster, profile=settings.profile, scale=step_time.scale()))
+        found.append(
+            measured("two-gpu-time", faster, profile=settings.profile, scale=step_time.scale(), reason="n counts timings, not seeds")
+        )
     return found
 
 

@@ -8,9 +8,10 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import AfterValidator, Field
 
 from replication.files import read_json, write_json
 from replication.intervals import mean_interval
@@ -23,6 +24,15 @@ QUANTITIES = {  # column of the error table -> what a reader calls it
     "train_top1": "training error, top-1",
     "gap": "test minus training error, top-1",
 }
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed stands there twice; the same run is no second one")
+    return seeds
+
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_distinct)]  # of an experiment's settings
 
 
 def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:

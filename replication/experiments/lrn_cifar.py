@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from replication import paths
 from replication.errors import InputError
-from replication.experiments.comparison import differences, diverged, error_rows, paired, scale
+from replication.experiments.comparison import Seeds, differences, diverged, error_rows, paired, scale
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, measured, write_measurements
 from replication.paper import first_fault
@@ -44,7 +44,7 @@ class Settings(Frozen):
     epochs: int = Field(ge=3)
     rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
     jobs: int = Field(1, ge=1)
 
 

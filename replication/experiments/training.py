@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from replication import paths
 from replication.errors import InputError
 from replication.experiments.baselines import baseline, task
-from replication.experiments.comparison import PER_CENT, speed
+from replication.experiments.comparison import PER_CENT, Seeds, speed
 from replication.experiments.report import rate_text
 from replication.files import write_text
 from replication.measurement import Measurement, Profile, checked, write_measurements
@@ -37,7 +37,7 @@ class Settings(Frozen):
     """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
 
     profile: Profile
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
     patience: int = Field(ge=1)  # epochs without improvement until the rule lowers the rate
     most_epochs: int = Field(ge=1)  # of the run under the rule
     jobs: int = Field(1, ge=1)  # training processes at a time

@@ -20,10 +20,26 @@ def recipe_html(recipe: Recipe) -> str:
         ("momentum", f"{update.momentum:g}"),
         ("weight decay", f"{update.weight_decay:g}"),
         ("epochs", f"at most {recipe.epochs}"),
-        ("schedule", recipe.schedule.kind),
+        ("schedule", schedule_text(recipe)),
         *(("not as in the paper", text) for text in net.deviations),
     ]
     return html_table(pd.DataFrame(rows, columns=["", "value"]))
+
+
+def schedule_text(recipe: Recipe) -> str:
+    """When the rate drops, in words."""
+    schedule = recipe.schedule
+    match schedule.kind:
+        case "constant":
+            return "one rate throughout"
+        case "plateau":
+            waits = f"{schedule.patience} epochs without a lower validation error"
+            return f"divided by {schedule.factor:g} after {waits}, {schedule.drops} times"
+        case "steps":
+            colour = f"; colour noise ends after {schedule.colour_off}" if schedule.colour_off is not None else ""
+            return f"divided by {schedule.factor:g} after epochs {', '.join(map(str, schedule.after))}{colour}"
+        case "timeline":
+            return f"that of the logged run {schedule.name}, scaled to {recipe.epochs} epochs"
 
 
 def decisions_html(outcome: Outcome) -> str:
@@ -60,7 +76,7 @@ def choices_html(recipe: Recipe) -> str:
     aside = f"{recipe.data.validation:,} training images put aside"
     rows = [
         ("rate, number of epochs, width", aside, "short trials before the runs"),
-        ("when the rate drops", aside if recipe.schedule.kind == "plateau" else "nothing: fixed beforehand", recipe.schedule.kind),
+        ("when the rate drops", aside if recipe.schedule.kind == "plateau" else "nothing: fixed beforehand", schedule_text(recipe)),
         ("the marks of the losses", "nothing: fixed beforehand", "training loss of a trial run"),
         ("weights of an average of nets", "nothing: they are equal", ""),
         ("reported errors", "held-out images", "no decision was taken on them"),

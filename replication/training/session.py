@@ -35,6 +35,11 @@ def is_rank() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def is_first() -> bool:
+    """Whether this process is the one that speaks for all ranks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), **options: Any) -> Outcome:
     """Train ``recipe`` to its end in its folder. ``options`` are ``trainer.train``'s.
 
