@@ -26,14 +26,15 @@ from pydantic import TypeAdapter, ValidationError
 from replication import paths
 from replication.data import catalog
 from replication.doctor import KERNEL
-from replication.errors import InputError
+from replication.errors import InputError, TrainingError
 from replication.files import write_text
 from replication.measurement import FILE, PROFILES
 from replication.seal import seal
 
 LAST = "claims"  # reads what all the others measured
 TYPES = {kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])}
-CODE = ("*.py", "*.toml")
+CODE = ("*.py", "*.toml", "*.yaml")
+WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
 
 
 class NotebookError(Exception):
@@ -130,6 +131,8 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     except PapermillExecutionError as error:
         failed = folder / f"{name}.failed.ipynb"
         unfinished.replace(failed)
+        if error.ename in WITH_STATUS:  # what a cell found wrong with the input, or with the training, is that here too
+            raise WITH_STATUS[error.ename](f"{name}: {_first_line(error.evalue)} (see {failed})") from error
         raise NotebookError(f"{name}, cell {error.exec_count}: {error.ename}: {_first_line(error.evalue)} (see {failed})") from error
     finally:
         papermill_log.setLevel(before)
@@ -152,8 +155,11 @@ def _preflight(name: str, profile: str, values: dict[str, Any]) -> None:
         KernelSpecManager().get_kernel_spec(KERNEL)
     except NoSuchKernel:
         raise InputError(f"no Jupyter kernel named {KERNEL}: run `{sys.executable} -m ipykernel install --sys-prefix`") from None
-    if "data" in values and not (paths.results() / profile / name / FILE).is_file():
-        catalog.open_index(values["data"], "train")
+    if (paths.results() / profile / name / FILE).is_file():
+        return  # the runs may all be stored; one that is not says what it lacks
+    for data in ("data", "target", "larger"):
+        if values.get(data):
+            catalog.open_index(values[data], "train")
 
 
 def _stamp(name: str, profile: str) -> str:

@@ -11,8 +11,8 @@ import torch
 
 K = 6  # Figure 4 shows six; the 2012 script showed sixteen, only one of each file (facts-2012, section 6)
 BLOCK = 1 << 24  # distances in memory at a time: 64 MB in float32
-GATHER = 1 << 22  # numbers of each side that are measured again at a time: 32 MB in float64
-PART = 1 << 23  # numbers of the base in memory as float32 at a time: 32 MB
+GATHER = 1 << 18  # numbers that are measured again at a time: 2 MB in float64, likewise
+PART = 1 << 21  # numbers of the base as float32 at a time: 8 MB, in reach of the cache
 ABOUT = 1000  # rows whose mean is the middle: any point near it will do
 ROUNDING = 2.0**-24  # of float32, relative
 
@@ -36,33 +36,36 @@ def nearest(queries: np.ndarray, base: np.ndarray, k: int = K) -> Nearest:
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
         less, own, longest = _products(queries[part], base)
-        if not (torch.isfinite(own).all() and np.isfinite(longest)):
+        if not np.isfinite([*own, longest]).all():
             raise ValueError("a distance to a value that is not finite")
         # A float32 sum of D products is off by at most D roundings of |q| |b|, in any order of adding; 4 more for the centring.
-        error = (queries.shape[1] + 4) * ROUNDING * (2 * (own * longest).sqrt() + longest + own)
-        mark = less.topk(k, largest=False, sorted=False).values.amax(1) + 2 * error
-        candidates = (less <= mark[:, None]).nonzero().numpy()
+        error = (queries.shape[1] + 4) * ROUNDING * (2 * np.sqrt(own * longest) + longest + own)
+        best = torch.from_numpy(less).topk(k, largest=False, sorted=False).values.amax(1).numpy()  # 20 times as fast as NumPy's partition
+        candidates = np.argwhere(less <= (best + 2 * error)[:, None])
         rows[part], distances[part] = _measure(queries[part], base, candidates, k)
     return Nearest(rows, distances)
 
 
-def _products(queries: np.ndarray, base: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, float]:
+def _products(queries: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Squared distances less |q|^2, which orders nothing: (Q, N) float32; |q|^2 (Q,); the largest |b|^2.
 
     Both sides are taken less a point near the middle of ``base``: distances stay, and rounding errors shrink with the norms. The base goes
-    through one buffer, part by part, so that it is never copied whole.
+    through one buffer, part by part, so that it is never copied whole. The product is NumPy's, whose library is more than twice as fast
+    as torch's on some processors and as fast on the others.
     """
     centre = base[:: -(-len(base) // ABOUT)].mean(0, dtype=np.float64).astype(np.float32)
-    asked = torch.from_numpy(_less(queries, centre, np.empty(queries.shape, np.float32)))
+    asked = _less(queries, centre, np.empty(queries.shape, np.float32))
+    own = np.einsum("nd,nd->n", asked, asked)
+    asked *= -2
     step = max(1, PART // base.shape[1])
     buffer = np.empty((min(step, len(base)), base.shape[1]), np.float32)
-    found, longest = torch.empty(len(queries), len(base)), 0.0
+    found, longest = np.empty((len(queries), len(base)), np.float32), 0.0
     for start in range(0, len(base), step):
         known = _less(part := base[start : start + step], centre, buffer[: len(base) - start])
-        squares = torch.from_numpy(np.einsum("nd,nd->n", known, known))
-        torch.addmm(squares, asked, torch.from_numpy(known).T, alpha=-2, out=found[:, start : start + len(part)])
-        longest = max(longest, float(squares.max())) if torch.isfinite(squares).all() else np.inf
-    return found, torch.linalg.vecdot(asked, asked), longest
+        squares = np.einsum("nd,nd->n", known, known)
+        np.add(asked @ known.T, squares, out=found[:, start : start + len(part)])
+        longest = np.maximum(longest, squares.max())  # keeps NaN
+    return found, own, float(longest)
 
 
 def _less(x: np.ndarray, centre: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -117,4 +120,5 @@ def ranks(values: np.ndarray) -> np.ndarray:
 def squared_distances(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Every squared distance, float32 (Q, N), within rounding errors: enough for rank correlations."""
     less, own, _ = _products(queries, base)
-    return less.add_(own[:, None]).clamp_(min=0).numpy()
+    less += own[:, None]
+    return np.maximum(less, 0, out=less)

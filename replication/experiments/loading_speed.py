@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 from pydantic import Field, ValidationError
 
 from replication import paths
@@ -31,6 +32,7 @@ class Settings(Frozen):
     photographs: str  # a data set of the catalog (one class of it), or a folder of REPLICATION_DATA
     batches: tuple[int, ...] = Field(min_length=1)  # sizes of a minibatch
     rounds: int = Field(ge=1)
+    device: str = "cpu"  # where the batches are wanted
 
 
 class Outcome(NamedTuple):
@@ -63,8 +65,8 @@ def folder(name: str) -> Path:
 
 def run(settings: Settings) -> Outcome:
     """Time every case at every batch size, and write the tables."""
-    measure = _benchmark().measure
-    found = {batch: measure(folder(settings.photographs), batch, settings.rounds) for batch in settings.batches}
+    measure, place, device = _benchmark().measure, folder(settings.photographs), torch.device(settings.device)
+    found = {batch: measure(device, batch, 1.0, settings.rounds, place) for batch in settings.batches}
     first = next(iter(found.values()))
     outcome = Outcome(
         first["machine"],
@@ -74,10 +76,10 @@ def run(settings: Settings) -> Outcome:
         _table(found, "ratios"),
     )
     outcome.rates["per core"] = outcome.rates["median"] / first["machine"]["cores"]
-    place = paths.results() / settings.profile / EXPERIMENT
-    write_text(place / "rates.csv", outcome.rates.to_csv(index=False))
-    write_text(place / "ratios.csv", outcome.ratios.to_csv(index=False))
-    write_json(place / "machine.json", outcome.machine | {"photographs": outcome.photographs, "rounds": settings.rounds})
+    kept = paths.results() / settings.profile / EXPERIMENT
+    write_text(kept / "rates.csv", outcome.rates.to_csv(index=False))
+    write_text(kept / "ratios.csv", outcome.ratios.to_csv(index=False))
+    write_json(kept / "machine.json", outcome.machine | {"photographs": outcome.photographs, "rounds": settings.rounds})
     return outcome
 
 
