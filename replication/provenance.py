@@ -17,8 +17,11 @@ LIBRARIES = ("torch", "numpy", "pillow", "nvidia-dali-cuda130")
 CODE = ("replication", "notebooks", "params", "requirements.lock")  # what can change a result
 
 
-def describe(index: Index, seed: int, seconds: float) -> dict[str, Any]:
-    """The provenance of a run on ``index`` that trained for ``seconds`` in this process or in it and earlier ones."""
+def describe(index: Index, seed: int, seconds: float, device: str = "cpu", made_by: str = "raw", skipped: int = 0) -> dict[str, Any]:
+    """The provenance of a run on ``index`` that trained for ``seconds`` in this process or in it and earlier ones.
+
+    ``device``: where it trained; ``made_by``: the pipeline of its batches; ``skipped``: images left out as unreadable.
+    """
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if (status := _git("status", "--porcelain", "--", *CODE)) is None else bool(status),
@@ -26,7 +29,8 @@ def describe(index: Index, seed: int, seconds: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "platform": platform.platform(),
-        "device": "cpu",
+        "device": device,
+        "pipeline": made_by,
         "threads": torch.get_num_threads(),
         "data": {
             "name": index.name,
@@ -36,6 +40,7 @@ def describe(index: Index, seed: int, seconds: float) -> dict[str, Any]:
             "images": len(index),
             "classes": len(index.classes),
             "fingerprint": index.fingerprint,
+            "skipped": skipped,
         },
         "seed": seed,
         "seconds": round(seconds, 2),

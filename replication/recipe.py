@@ -94,6 +94,7 @@ class Update(Frozen):
     bias_rate_factor: float = Field(1.0, gt=0)  # the released files train biases at twice the weights' rate
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0005, ge=0)  # on weights
+    layer_decays: dict[str, Annotated[float, Field(ge=0)]] = {}  # instead of it, by layer; the CIFAR-10 nets have one for each
     decay_biases: bool = False  # and on biases: the paper does not say, the released code has none there
     layer_rates: dict[str, Annotated[float, Field(ge=0)]] = {}  # times the rate, by layer ("fc8": 10); 0 freezes a layer
 

@@ -6,32 +6,28 @@ after the run has ended. While a run is under way, its checkpoints and its log a
 afterwards. The same recipe is never trained twice, and a changed recipe never finds an old result.
 """
 
-import fcntl
 import json
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from pydantic import ValidationError
 
 from replication import paths, provenance
-from replication.data.loader import open_loaders, training_index
+from replication.data.loader import training_index
 from replication.errors import InputError
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.files import read_json, sync_folder, write_json, write_text
-from replication.nets.build import build
 from replication.recipe import Recipe
-from replication.training.trainer import Progress, train
+from replication.training.session import run_folder, session
+from replication.training.state import Progress
 from replication.training.weights import weights_path
 
-LOCK_SECONDS = 10.0  # how long a run waits for another process that is just letting go of it
 FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
 TIMINGS = "timings.jsonl"  # how long each epoch took; not there in runs of before it was kept
 EVALUATION = "evaluation.json"
@@ -93,36 +89,32 @@ def run(task: Task) -> Run:
     if (stored := load(task)) is not None:
         _same_images(stored)
         return _evaluate(task, stored)
-    work = paths.runs() / task.recipe.id
-    with _locked(work, task.name):
-        if (stored := load(task)) is None:  # else another worker ended it while this one waited
-            _train(task, work)
-            print(f"trained {_line(load(task))}", flush=True)
+    _train(task)
+    print(f"trained {_line(load(task))}", flush=True)
     return _evaluate(task, load(task))
 
 
-def _train(task: Task, work: Path) -> None:
-    loaders = open_loaders(task.recipe)
-    loader = loaders.training
-    net = build(task.recipe, len(loader.classes))
-    try:
-        with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
-            outcome = train(task.recipe, net, loaders, work, lambda line: print(line, file=log))
-    finally:
-        loaders.close()
-    progress = outcome.progress
+def _train(task: Task) -> None:
+    work = run_folder(task.recipe)
+    work.mkdir(parents=True, exist_ok=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
+        outcome = session(task.recipe, lambda line: print(line, file=log), (device,))
+    index, progress = training_index(task.recipe.data), outcome.progress
     last = progress.history[-1] if progress.history else {}
+    steps = len(index) // task.recipe.batch
     summary = {
         "ended": progress.ended,
         "epochs": progress.epoch,
-        "iterations": progress.epoch * loader.steps,
-        "iterations_per_epoch": loader.steps,
-        "parameters": sum(p.numel() for p in net.parameters()),
+        "iterations": progress.epoch * steps,
+        "iterations_per_epoch": steps,
+        "parameters": sum(p.numel() for p in outcome.net.parameters()),
         "running_error": last.get("running_error"),
         "exact_error": last.get("exact_error"),
         "validation_error": last.get("validation_error"),
     }
-    _write(task, progress, summary, provenance.describe(loader.index, task.recipe.seed, progress.seconds))
+    origin = provenance.describe(index, task.recipe.seed, progress.seconds, outcome.device, outcome.made_by, outcome.skipped)
+    _write(task, progress, summary, origin)
 
 
 def _unanswered(task: Task, evaluation: dict[str, Any]) -> list[tuple[str, int]]:
@@ -174,25 +166,13 @@ def _write(task: Task, progress: Progress, summary: dict[str, Any], origin: dict
             write_text(unfinished / name, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
         write_json(unfinished / "summary.json", summary)
         write_json(unfinished / "provenance.json", origin)
-        unfinished.rename(task.folder)
+        try:
+            unfinished.rename(task.folder)
+        except OSError:
+            if not task.folder.is_dir():
+                raise
+            shutil.rmtree(unfinished)  # another worker, which waited while this one trained, has stored the same result
     except BaseException:
-        shutil.rmtree(unfinished)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
     sync_folder(task.folder.parent)
-
-
-@contextmanager
-def _locked(folder: Path, name: str) -> Iterator[None]:
-    """Hold the run's folder alone. The system lets go of the lock however the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as file:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InputError(f"{folder}: another process is training {name}; wait for it or stop it") from None
-                time.sleep(0.2)
-        yield

@@ -161,6 +161,10 @@ def test_validation_images_are_put_aside_evenly_and_never_trained_on(tree: Path)
     ids = torch.cat([made.ids for made in validation.once()])
     assert ids.tolist() == index.ids[aside].tolist() == torch.cat([made.ids for made in loaders.validation.once()]).tolist()
     assert loaders.statistics.count == len(training)  # the mean image has not seen them either
+    plain = recipe(tree, validation=6, augment=False, colour=0.0, mean="none")
+    batch = next(open_loaders(plain).training.epoch(0))
+    squares = prepare(selected(plain.data, "train"), SIZE).images[batch.ids, 4:28, 4:28]
+    assert np.array_equal(batch.images.permute(0, 2, 3, 1), squares) and not set(batch.ids.tolist()) & set(ids.tolist())
     held_out = evaluation_loader(recipe(tree, validation=6), "test")
     assert held_out.index.split == "val" and np.array_equal(held_out.transform.mean, loaders.statistics.mean)
 

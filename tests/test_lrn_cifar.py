@@ -12,7 +12,7 @@ from replication.paper import claim
 from replication.results import Run, Task
 
 SETTINGS = lrn_cifar.settings(
-    profile="quick", data="synthetic", count=40, batch=20, epochs=26, rate=0.001, weight_decay=0.004, seeds=[0, 1, 2]
+    profile="quick", data="synthetic", count=40, batch=20, epochs=26, rate=0.001, seeds=[0, 1, 2]
 )  # fmt: skip
 
 

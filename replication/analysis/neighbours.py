@@ -40,7 +40,7 @@ def nearest(queries: np.ndarray, base: np.ndarray, k: int = K) -> Nearest:
             raise ValueError("a distance to a value that is not finite")
         # A float32 sum of D products is off by at most D roundings of |q| |b|, in any order of adding; 4 more for the centring.
         error = (queries.shape[1] + 4) * ROUNDING * (2 * np.sqrt(own * longest) + longest + own)
-        best = torch.from_numpy(less).topk(k, largest=False, sorted=False).values.amax(1).numpy()  # 20 times as fast as NumPy's partition
+        best = torch.from_numpy(less).topk(k, largest=False, sorted=False).values.amax(1).numpy()  # faster than a partition
         candidates = np.argwhere(less <= (best + 2 * error)[:, None])
         rows[part], distances[part] = _measure(queries[part], base, candidates, k)
     return Nearest(rows, distances)

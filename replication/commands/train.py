@@ -13,6 +13,7 @@ def train(
     devices: Annotated[str, typer.Option(help="cpu, cuda, or one for each tower: cuda:0,cuda:1. Under torchrun: found.")] = "",
     drop_now: Annotated[bool, typer.Option("--drop-now", help="Ask the run under way to lower its rate at the end of the epoch.")] = False,
     init_from: Annotated[str | None, typer.Option(help="Start from the weights of this run, or of this file.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that decode, where DALI is not installed; results do not depend on them.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores. They can change the last bits.")] = None,
 ) -> None:
     """Train a net in runs/<id>. Interrupted, by Ctrl-C or by a kill, the same command goes on from the last checkpoint."""
@@ -39,6 +40,6 @@ def train(
     default = "cuda" if torch.cuda.is_available() else "cpu"
     if not is_rank():
         terminal.report(f"run {recipe.id}, seed {recipe.seed}, {devices or default}, {torch.get_num_threads()} threads, in {folder}")
-    outcome = session(recipe, terminal.report, (devices or default).split(","), divergence="stop", watch=terminal.watch)
+    outcome = session(recipe, terminal.report, (devices or default).split(","), workers, divergence="stop", watch=terminal.watch)
     if is_first():
         terminal.report(f"run {recipe.id} ended after {outcome.progress.epoch} epochs ({outcome.progress.ended}), weights in {folder}")

@@ -241,7 +241,8 @@ def define(transform: Transform, views: int, colour: bool, encoded: bool, device
             axis_names="HW",
             device="mixed" if gpu else "cpu",
             output_type=types.RGB,
-            jpeg_fancy_upsampling=True,  # as libjpeg-turbo does by itself
+            adjust_orientation=False,  # turned files come in upright; a window across a turned image ends in a crash
+            jpeg_fancy_upsampling=True,  # of colours on the GPU too: libjpeg-turbo and Pillow always do
         )
         image = fn.resize(image, size=[side, side], roi_start=given("from"), roi_end=given("to"), interp_type=types.INTERP_LINEAR)
     else:

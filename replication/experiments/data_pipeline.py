@@ -42,7 +42,7 @@ EXPERIMENT = "data_pipeline"
 COLOUR = 0.1  # standard deviation of the colour multipliers, section 4.1
 FIDELITIES = ("paper", "source2012")
 MEMORY = 8  # batches held in memory for the steps that wait for nothing
-LIMITS = (0.0, 1.0, 2.0, 4.0)  # grey levels
+LIMITS = (0.0, 1.0, 2.0, 4.0)  # grey levels of which the share of smaller differences is shown
 WARM = 3  # steps before the clock starts
 
 
@@ -221,11 +221,10 @@ def parity(settings: Settings) -> Parity | None:
 def _distances(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     """How much of the values differ by how much, and by how much at most."""
     away = np.abs(first - second)
-    rows = [
-        {"difference, grey levels": f"up to {limit:g}", "share of the values": float((away <= limit + 1e-3).mean())} for limit in LIMITS
-    ]
-    rows.append({"difference, grey levels": f"up to {away.max():.3g}, the largest", "share of the values": 1.0})
-    return pd.DataFrame(rows)
+    largest = float(away.max())
+    limits = {f"up to {limit:g}": limit for limit in LIMITS if limit < largest} | {f"up to {largest:.3g}, the largest": largest}
+    shares = [float((away <= limit + 1e-3).mean()) for limit in limits.values()]
+    return pd.DataFrame({"difference, grey levels": list(limits), "share of the values": shares})
 
 
 def worst(found: Parity) -> int:
@@ -331,7 +330,8 @@ def measure(settings: Settings) -> tuple[list[Timing], Measurement]:
     timings = [time_steps(settings, seed) for seed in settings.seeds]
     chosen = baseline(settings.profile)
     steps = 2 * (settings.steps // 2)
-    where = settings.device if settings.device != "cpu" else f"CPU with {torch.get_num_threads()} threads, which the loader shares"
+    threads = torch.get_num_threads()
+    where = settings.device if settings.device != "cpu" else f"CPU, {threads} thread{'s' * (threads > 1)}, shared with the loader"
     scale = f"{chosen.data.name}, crops of {chosen.data.side} from stored {chosen.data.size}, batch {chosen.batch}, {steps} steps, {where}"
     return timings, measured("aug-free", [t.loader / t.memory - 1 for t in timings], profile=settings.profile, scale=scale)
 

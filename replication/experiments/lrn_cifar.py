@@ -30,6 +30,8 @@ NETS = {  # what is trained -> the net
     WITHOUT: CifarNet(name="conv-local-11pct", norms=False),
     RELEASED: CifarNet(name="conv-local-13pct"),
 }
+LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
+DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}  # layer-params-conv-local-*.cfg
 VIEWS = 10
 ASKED = (("train", 1), ("test", 1), ("test", VIEWS))
 
@@ -43,7 +45,6 @@ class Settings(Frozen):
     batch: int = Field(ge=1)
     epochs: int = Field(ge=3)
     rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
     seeds: Seeds
     jobs: int = Field(1, ge=1)
 
@@ -71,7 +72,7 @@ def recipe(settings: Settings, variant: str, seed: int) -> Recipe:
     return Recipe(
         data=Data(name=settings.data, count=settings.count or None, size=SIZE, crop=CROP, augment=True),
         net=NETS[variant],
-        update=Update(rate=settings.rate, bias_rate_factor=2.0, weight_decay=settings.weight_decay),
+        update=Update(rate=settings.rate, bias_rate_factor=2.0, layer_decays=DECAYS[NETS[variant].name]),
         schedule=Steps(kind="steps", after=stages(settings.epochs)),
         batch=settings.batch,
         epochs=settings.epochs,

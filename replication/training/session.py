@@ -40,8 +40,8 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), **options: Any) -> Outcome:
-    """Train ``recipe`` to its end in its folder. ``options`` are ``trainer.train``'s.
+def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), workers: int = 0, **options: Any) -> Outcome:
+    """Train ``recipe`` to its end in its folder. ``workers``: of the loaders; ``options`` are ``trainer.train``'s.
 
     Among ranks every one calls this; ``devices`` is then what ``ranks.join`` finds. Raises InputError if another process trains it.
     """
@@ -49,12 +49,12 @@ def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), *
         open_loaders(recipe).close()  # what has to be prepared is, before the ranks wait for each other
         place = ranks.join()
         try:
-            return _as_rank(recipe, report, place, options)
+            return _as_rank(recipe, report, place, workers, options)
         finally:
             ranks.leave()
     chosen = [_device(name) for name in devices]
     with locked(run_folder(recipe), f"the recipe {recipe.id}"):
-        loaders = open_loaders(recipe, chosen[0])
+        loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
             return train(recipe, net, loaders, run_folder(recipe), report, team=Alone(), **options)
@@ -62,7 +62,7 @@ def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), *
             loaders.close()
 
 
-def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, options: dict[str, Any]) -> Outcome:
+def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, options: dict[str, Any]) -> Outcome:
     if recipe.net.family != "alexnet":
         raise InputError("ranks are the towers of an AlexNet; train this net in one process, without torchrun")
     team, folder = Together(place), run_folder(recipe)
@@ -72,7 +72,7 @@ def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, options: dict[s
         else:
             report = _nothing
             options = options | {"watch": None}
-        loaders = open_loaders(recipe, place.device, share=place.share(recipe.batch))
+        loaders = open_loaders(recipe, place.device, workers=workers, share=place.share(recipe.batch))
         stack.callback(loaders.close)
         for loader in (loaders.training, loaders.validation):
             if loader is not None:

@@ -53,10 +53,10 @@ class Progress:
 def optimiser_for(recipe: Recipe, net: nn.Module) -> PaperSGD:
     """Groups of parameters that share a rate: weights and biases, apart for each layer whose rate is set by itself.
 
-    Raises InputError if the recipe gives a rate to a layer that there is not.
+    Raises InputError if the recipe gives a rate or a decay to a layer that there is not.
     """
     update = recipe.update
-    alone = {*update.layer_rates, *([schedule.CONV1] if recipe.schedule.kind == "timeline" else [])}
+    alone = {*update.layer_rates, *update.layer_decays, *([schedule.CONV1] if recipe.schedule.kind == "timeline" else [])}
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {("", False): [], ("", True): []}
     found = {"fc8"} if isinstance(net, TowerNet) else set()  # on tower 0, and this may be tower 1's process
     for name, parameter in net.named_parameters():
@@ -64,14 +64,14 @@ def optimiser_for(recipe: Recipe, net: nn.Module) -> PaperSGD:
         found.add(layer)
         groups.setdefault((layer if layer in alone else "", kind == "bias"), []).append(parameter)
     if unknown := sorted(alone - found):
-        raise InputError(f"update.layer_rates names {unknown[0]}, and the net has {', '.join(sorted(found))}")
+        raise InputError(f"update names the layer {unknown[0]}, and the net has {', '.join(sorted(found))}")
     return PaperSGD(
         [
             {
                 "params": parameters,
                 "layer": layer,
                 "bias": bias,
-                "weight_decay": update.weight_decay if not bias or update.decay_biases else 0.0,
+                "weight_decay": update.layer_decays.get(layer, update.weight_decay) if not bias or update.decay_biases else 0.0,
             }
             for (layer, bias), parameters in groups.items()
             if parameters

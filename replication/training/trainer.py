@@ -47,6 +47,9 @@ class Outcome:
 
     net: nn.Module
     progress: Progress
+    made_by: str  # the pipeline of the batches, name and version
+    skipped: int  # training images left out because their files could not be read
+    device: str  # where the logits were computed
 
 
 def train(
@@ -119,7 +122,7 @@ class Trainer:
                 save_weights(
                     self.folder / FILE, weights, self.recipe, self.loader.classes, self.loader.fingerprint, progress.epoch
                 )
-        return Outcome(self.net, progress)
+        return Outcome(self.net, progress, self.loader.backend, self.loader.skipped, _device_name(self.loader.device))
 
     def _begin(self) -> Progress:
         """From the checkpoint, or from the start."""
@@ -283,6 +286,10 @@ class Trainer:
         if state is not None:
             checkpoint.save(self.folder, progress.epoch * self.loader.steps + progress.step, state, best)
         self.saved = time.monotonic()
+
+
+def _device_name(device: torch.device) -> str:
+    return device.type if device.type == "cpu" else f"{device.type}, {torch.cuda.get_device_name(device)}"
 
 
 def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> int:
