@@ -13,7 +13,7 @@ def train(
     devices: Annotated[str, typer.Option(help="cpu, cuda, or one for each tower: cuda:0,cuda:1. Under torchrun: found.")] = "",
     drop_now: Annotated[bool, typer.Option("--drop-now", help="Ask the run under way to lower its rate at the end of the epoch.")] = False,
     init_from: Annotated[str | None, typer.Option(help="Start from the weights of this run, or of this file.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that decode, where DALI is not installed; results do not depend on them.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that decode, where DALI is missing.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores. They can change the last bits.")] = None,
 ) -> None:
     """Train a net in runs/<id>. Interrupted, by Ctrl-C or by a kill, the same command goes on from the last checkpoint."""

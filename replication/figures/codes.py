@@ -16,7 +16,7 @@ def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
     ``table``: columns source ("features", "pixels"), bits (0: the vectors themselves, by Euclidean distance), seed, precision.
     """
     with style():
-        figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+        figure, axis = plt.subplots(figsize=(8.5, 4.0), layout="constrained")
         for source, rows in table.groupby("source", sort=False):
             line, marker, colour = STYLES[source]
             found = rows[rows["bits"] > 0].groupby("bits")["precision"].agg(["mean", "min", "max"])
@@ -31,5 +31,5 @@ def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.set(xlabel="bits in a code", ylabel=f"of the query's class among the nearest {k}", ylim=(0, None))
-        axis.legend(fontsize=9)
+        axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
