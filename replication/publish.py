@@ -31,7 +31,7 @@ from replication.files import write_text
 from replication.measurement import FILE, PROFILES
 from replication.seal import seal
 
-LAST = "claims"  # reads what all the others measured
+READERS = ("deviations", "runs", "claims")  # run last, in this order: they read what all the others stored
 TYPES = {kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])}
 CODE = ("*.py", "*.toml", "*.yaml")
 WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
@@ -44,7 +44,7 @@ class NotebookError(Exception):
 def experiments() -> list[str]:
     """The names of the notebooks, in the order in which they are run."""
     names = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
-    return sorted(names, key=lambda name: name == LAST)
+    return sorted(names, key=lambda name: READERS.index(name) + 1 if name in READERS else 0)
 
 
 def target(name: str, profile: str) -> Path:
@@ -168,9 +168,10 @@ def _stamp(name: str, profile: str) -> str:
     digest = hashlib.sha256(repr([(cell.cell_type, cell.source) for cell in read.cells]).encode())
     package = Path(__file__).parent
     files = [paths.PARAMS / profile / f"{name}.yaml", *sorted(file for kind in CODE for file in package.rglob(kind))]
-    if name == LAST:
+    if name in READERS:
         scales = ("quick",) if profile == "quick" else PROFILES[1:]
-        files += sorted(file for scale in scales for file in (paths.results() / scale).glob(f"*/{FILE}"))
+        read = (f"*/{FILE}", "*/*.csv", "*/*/provenance.json")
+        files += sorted(file for scale in scales for kind in read for file in (paths.results() / scale).glob(kind))
     else:
         folder = paths.results() / profile / name
         files += sorted([*folder.glob("*.csv"), *folder.glob("*.json")])
@@ -200,7 +201,8 @@ def build_book(profile: str | None = None, force: bool = False) -> Path:
     page = paths.ROOT / "_build" / "html" / "index.html"
     mark = page.with_name(".made-from")
     own = [] if profile is None else [place for name in experiments() if (place := target(name, profile)).is_file()]
-    wanted = _digest([paths.ROOT / "_config.yml", *sorted(file for file in paths.BOOK.rglob("*") if file.is_file()), *own])
+    quoted = [file for kind in CODE for file in Path(__file__).parent.rglob(kind)] + list(paths.results().glob(f"*/*/{FILE}"))
+    wanted = _digest([paths.ROOT / "_config.yml", *sorted(file for file in paths.BOOK.rglob("*") if file.is_file()), *own, *sorted(quoted)])
     if not force and mark.is_file() and mark.read_text() == wanted:
         return page
     stage = _stage(own)

@@ -44,7 +44,7 @@ def test_twenty_kills_in_training_and_in_saving_change_nothing(root: Path, tmp_p
     assert (killed / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
     assert (killed / FILE).read_bytes() == (whole / FILE).read_bytes()
     assert sorted(path.name[:4] for path in killed.glob("*.pt")) == ["best", "step", "step"]
-    assert not list(killed.glob(".step-*")), "a kill left a torn file behind for good"
+    assert not [*killed.glob(".step-*"), *killed.glob(".best-*")], "a kill left a torn file behind for good"
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_a_layer_with_rate_zero_stays_as_it_was(root: Path, tmp_path: Path) -> N
     assert {name for name in fresh if torch.equal(trained[name], fresh[name])} == {
         f"towers.{tower}.conv2.{kind}" for tower in (0, 1) for kind in ("weight", "bias")
     }
-    with pytest.raises(InputError, match="layer_rates names conv9"):
+    with pytest.raises(InputError, match="update names the layer conv9"):
         train_alone(TOWERS.model_copy(update={"update": Update(rate=0.002, layer_rates={"conv9": 0.0})}), root, tmp_path / "other")
 
 

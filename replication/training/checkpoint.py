@@ -5,6 +5,7 @@ validation error. A file that is torn, cut short, altered or foreign does not ma
 reported and the one before it is used.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -34,9 +35,10 @@ def save(folder: Path, step: int, state: dict[str, Any], best: bool = False) -> 
     content = buffer.getbuffer()
     path = folder / f"step-{step:09d}.{_digest(content)}.pt"
     try:
-        write_atomic(path, lambda file: file.write(content))
         if best:
-            _keep_best(path)
+            _write_best(path, content)
+        else:
+            write_atomic(path, lambda file: file.write(content))
     except OSError as error:
         reason = error.strerror or error
         raise TrainingError(f"{folder}: cannot write a checkpoint ({reason}); the last one is intact; free space, start again") from error
@@ -86,19 +88,23 @@ def load(folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
 
 def clear(folder: Path) -> None:
     """Remove what a process left that was killed while it wrote. Only for the one that holds the folder."""
-    for path in folder.glob(".step-*"):
+    for path in [*folder.glob(".step-*"), *folder.glob(".best-*"), *_files(folder, "best")[1:]]:
         path.unlink(missing_ok=True)
 
 
-def _keep_best(path: Path) -> None:
-    """A second name for the same file, so that it costs no space while both are there."""
-    best, before = path.with_name(path.name.replace("step", "best", 1)), _files(path.parent, "best")
-    if best in before:
-        return
-    os.link(path, best)
+def _write_best(path: Path, content: memoryview) -> None:
+    """The best so far under its own name, and a second name for the same file, which costs no space while both are there.
+
+    The best comes first: a kill between the two repeats the epoch's end and finds it best again, so none is lost.
+    """
+    best = path.with_name(path.name.replace("step", "best", 1))
+    write_atomic(best, lambda file: file.write(content))
+    with contextlib.suppress(FileExistsError):
+        os.link(best, path)
     sync_folder(path.parent)
-    for old in before:
-        old.unlink(missing_ok=True)
+    for old in _files(path.parent, "best"):
+        if old != best:
+            old.unlink(missing_ok=True)
 
 
 def _digest(content: bytes | memoryview) -> str:
