@@ -4,14 +4,14 @@ Standard output is the answer (with ``--json`` one JSON document), standard erro
 failed or is unhealthy, 2 bad input, 3 training cannot go on, 130 interrupted (the same command goes on from there).
 """
 
-import json
 import logging
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from replication.commands import bench, data, evaluate, nets, train
+from replication.commands.output import Json, print_json
 from replication.errors import InputError, TrainingError
 
 # typer carries click inside itself since 0.27 and used the package before; its public BadParameter is one in both
@@ -30,7 +30,6 @@ for command in (data.data_list, data.data_get, data.data_index, data.data_verify
 for command in (nets.net, train.train, evaluate.evaluate, bench.bench):
     app.command()(command)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Profile = Annotated[str, typer.Option(help="Scale: quick, laptop, gpu or paper.")]
 
 
@@ -41,7 +40,7 @@ def doctor(as_json: Json = False) -> None:
 
     checks = examine.checks()
     if as_json:
-        _print_json([vars(check) for check in checks])
+        print_json([vars(check) for check in checks])
     else:
         for check in checks:
             mark = "ok  " if check.ok else "BAD " if check.needed else "none"
@@ -128,7 +127,3 @@ def main() -> None:
 def _fail(line: str, status: int) -> int:
     print(f"replication: {' '.join(line.split())}", file=sys.stderr)
     return status
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))

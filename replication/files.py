@@ -1,5 +1,6 @@
 """Files that are either whole or not there: written beside their place under a temporary name, flushed, then moved."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -45,6 +46,12 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically. Refuses NaN and infinity, which are not JSON."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def digest(path: Path) -> str:
+    """The first 16 hex digits of a file's sha256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def read_json(path: Path) -> Any:

@@ -20,9 +20,9 @@ from typing import Any, Literal, get_args
 
 from replication import paths
 from replication.errors import InputError
+from replication.frozen import Frozen
 from replication.measurement import PROFILES, Measurement, all_measurements
 from replication.paper import Claim, claims
-from replication.recipe import Frozen
 
 Verdict = Literal["holds", "contradicted", "reproduced", "direction reproduced", "inconclusive", "not run"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

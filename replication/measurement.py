@@ -15,10 +15,9 @@ from pydantic import ValidationError, model_validator
 
 from replication import files, paths
 from replication.errors import InputError
+from replication.frozen import Frozen, first_fault
 from replication.intervals import Interval, mean_interval, ratio_interval
 from replication.paper import claim as find_claim
-from replication.paper import first_fault
-from replication.recipe import Frozen
 
 Profile = Literal["quick", "laptop", "gpu", "paper"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)  # from the smallest scale to the paper's own

@@ -9,13 +9,9 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Frozen(BaseModel):
-    """A value object: unknown keys, NaN and infinity are refused, and nothing can be changed after it is made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from replication.frozen import Frozen
 
 
 class Data(Frozen):

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
 
 from replication.errors import InputError
+from replication.frozen import validated
 from replication.nets.alexnet import NAMED
-from replication.paper import first_fault
 from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Steps, Timeline, Update
 
 COLOUR = 0.1  # section 4.1
@@ -111,10 +110,7 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
             place[last] = yaml.safe_load(text)
         except yaml.YAMLError:
             raise InputError(f"--set {change!r}: the value is not YAML; put it into quotes") from None
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise InputError(f"{name}: {first_fault(error)}") from None
+    return validated(Recipe, name, values)
 
 
 def as_yaml(recipe: Recipe) -> str:

@@ -63,14 +63,19 @@ class Run:
     evaluation: dict[str, dict[str, Any]]  # "split/views" -> images, top1, top5 (errors, fractions), mistakes1, mistakes5
 
 
+def check_files(folder: Path) -> None:
+    """Raise InputError unless a run's folder has every file that a result needs, its provenance among them."""
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: {name} is missing, so the result cannot be trusted; move the folder away to run it again")
+
+
 def load(task: Task) -> Run | None:
     """The stored result of ``task``, or None. Raises InputError for a folder that is damaged or has no provenance."""
     folder = task.folder
     if not folder.is_dir():
         return None
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: {name} is missing, so the result cannot be trusted; move the folder away to run it again")
+    check_files(folder)
     try:
         stored = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
         history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -90,8 +95,9 @@ def run(task: Task) -> Run:
         _same_images(stored)
         return _evaluate(task, stored)
     _train(task)
-    print(f"trained {_line(load(task))}", flush=True)
-    return _evaluate(task, load(task))
+    result = load(task)
+    print(f"trained {_line(result)}", flush=True)
+    return _evaluate(task, result)
 
 
 def _train(task: Task) -> None:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.errors import InputError
-from replication.evaluation.compare import compare, mcnemar, over_seeds
+from replication.evaluation.compare import compare, mcnemar
 from replication.evaluation.predictions import Predictions
+from replication.intervals import paired_interval
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
 
@@ -83,6 +84,6 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert compare(*pair, seed=5) == compare(*pair, seed=5)
 
 
-def test_over_seeds_takes_the_differences_in_pairs() -> None:
-    mean, low, high = over_seeds([0.41, 0.46, 0.44], [0.40, 0.45, 0.43])
+def test_an_interval_over_seeds_takes_the_differences_in_pairs() -> None:
+    mean, low, high = paired_interval([0.41, 0.46, 0.44], [0.40, 0.45, 0.43])
     assert mean == pytest.approx(0.01) and (low, high) == pytest.approx((0.01, 0.01))

@@ -128,5 +128,5 @@ def test_a_damaged_claims_file_is_refused_in_one_line(tmp_path, text, complaint)
     path = tmp_path / "bad.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=complaint) as caught:
-        paper._read_claims(path)
+        paper.read_entries(path, "claim", paper.Claim)
     assert "\n" not in str(caught.value)

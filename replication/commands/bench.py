@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+from replication.commands.output import Json
 
 
 def bench(

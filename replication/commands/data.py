@@ -1,12 +1,12 @@
 """``replication data``: what data sets there are, how to get them, what is in them, and their images at one size."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+from replication.commands.output import Json, print_json
+
 Name = Annotated[str, typer.Argument(help="A name of the catalog, or folder:/path for a tree of your own.")]
 Split = Annotated[str | None, typer.Option(help="train, val or test; none: every one.")]
 
@@ -17,7 +17,7 @@ def data_list(as_json: Json = False) -> None:
 
     rows = catalog.listing()
     if as_json:
-        return _print_json(rows)
+        return print_json(rows)
     for row in rows:
         found = f"{row['form']} in {row['where']}" if row["form"] else f"not here; {row['how']}"
         print(f"{row['name']:20} {found}" + (f" ({row['note']})" if row["form"] and row["note"] else ""))
@@ -54,7 +54,7 @@ def data_index(name: Name, split: Annotated[str, typer.Option(help="train, val o
         "fingerprint": index.fingerprint,
     }
     if as_json:
-        return _print_json(facts)
+        return print_json(facts)
     sizes = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     print(f"{index.name} {index.split}: {len(index):,} images, {len(index.classes)} classes of {sizes}, in {index.root}")
     print(f"form {index.form}" + (f" ({index.note})" if index.note else "") + f", fingerprint {index.fingerprint}")
@@ -75,7 +75,7 @@ def data_verify(
 
     report = verify(path, split, crop).dump()
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         print(data_card.card(report) if card else data_card.summary(report))
     if not report["healthy"]:
@@ -98,7 +98,3 @@ def data_prepare(
         place = prepare(wanted, size).images.filename if jpeg is None else prepare_jpeg(wanted, size, jpeg.expanduser().resolve())
         left_out = len(index) - len(wanted)
         print(f"{wanted.name} {wanted.split}: {len(wanted):,} images in {place}" + (f", {left_out:,} left out" if left_out else ""))
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))

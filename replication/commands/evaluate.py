@@ -1,11 +1,10 @@
 """``replication evaluate``: the errors of trained nets, one by one and averaged."""
 
-import json
 from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+from replication.commands.output import Json, print_json
 
 
 def evaluate(
@@ -22,4 +21,6 @@ def evaluate(
 
     recipes = report.named_runs(runs, profile)
     found = report.evaluate(recipes, report.splits_of(split, list(recipes.values())), views, weights, device)
-    print(json.dumps(found.dump(), indent=1) if as_json else found.table())
+    if as_json:
+        return print_json(found.dump())
+    print(found.table())

@@ -1,11 +1,10 @@
 """``replication net``: the counts of a net, layer by layer."""
 
-import json
 from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+from replication.commands.output import Json, print_json
 
 
 def net(name: Annotated[str, typer.Argument(help="alexnet, alexnet-2012, alexnet-one-gpu, 19pct, ...")], as_json: Json = False) -> None:
@@ -13,4 +12,6 @@ def net(name: Annotated[str, typer.Argument(help="alexnet, alexnet-2012, alexnet
     from replication.nets.summary import named, summary
 
     counted = summary(named(name))
-    print(json.dumps({"name": name} | counted.dump(), indent=1) if as_json else counted.table())
+    if as_json:
+        return print_json({"name": name} | counted.dump())
+    print(counted.table())

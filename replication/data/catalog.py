@@ -12,7 +12,7 @@ from replication import paths
 from replication.data import download, ilsvrc, synthetic
 from replication.data.index import Index, index_cifar, index_folder
 from replication.errors import InputError
-from replication.recipe import Frozen
+from replication.frozen import Frozen
 
 FOLDER = "folder:"  # "folder:/path" names an ImageFolder tree of one's own
 

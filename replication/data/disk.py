@@ -1,23 +1,21 @@
 """Writing large things: by one process at a time, and a full disk is one clear line."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from replication.errors import InputError
+from replication.lock import held
 
 USERS_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process makes ``path``. The system lets go of the lock however the process ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Wait until no other process makes ``path``."""
+    with held(path.with_name(f".{path.name}.lock")):
         yield
 
 

@@ -310,8 +310,3 @@ def training_index(data: Data) -> Index:
     """The images that a recipe trains on. Raises InputError where the data set is not at hand."""
     index = selected(data, "train")
     return index.take(split_rows(index, data.validation)[0]) if data.validation else index
-
-
-def training_loader(recipe: Recipe) -> Loader:
-    """The loader of a recipe's training images. Raises InputError where the data set is not at hand."""
-    return open_loaders(recipe).training

@@ -4,11 +4,10 @@ On the same images a difference of errors rests on the *discordant* images alone
 exact test (1947) asks whether they fall to both sides alike. The paired bootstrap (Efron, 1979) gives the interval of the difference:
 resampling N images with replacement draws the numbers of the two discordant kinds from a multinomial distribution, so it is
 sampled as such, without touching an image. It speaks of the images; another seed may give another difference, which is what
-``over_seeds`` is for.
+``intervals.paired_interval`` is for.
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from replication.evaluation.ensemble import align
 from replication.evaluation.metrics import mistakes
 from replication.evaluation.predictions import Predictions
-from replication.intervals import CONFIDENCE, Interval, paired_interval
+from replication.intervals import CONFIDENCE
 
 RESAMPLES = 20_000  # the ends of the interval then vary by about 1% of its width
 
@@ -45,11 +44,6 @@ def compare(first: Predictions, second: Predictions, k: int = 1, seed: int = 0) 
     low, high = _bootstrap(images, first_only, second_only, seed)
     difference = (first_only - second_only) / images
     return Comparison(images, first_only, second_only, both, difference, low, high, mcnemar(first_only, second_only))
-
-
-def over_seeds(firsts: Sequence[float], seconds: Sequence[float]) -> Interval:
-    """Mean of the paired differences ``firsts - seconds`` of errors, seed by seed, with its Student t interval."""
-    return paired_interval(firsts, seconds)
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

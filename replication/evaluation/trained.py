@@ -4,7 +4,6 @@ What is kept, ``runs/<id>/<name>.npz``, holds the fingerprint of the images and 
 only while both are those at hand; otherwise it is made again.
 """
 
-import hashlib
 import logging
 import zipfile
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from replication.data.loader import Loader, evaluation_loader, training_index
 from replication.errors import InputError
-from replication.files import write_atomic
+from replication.files import digest, write_atomic
 from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.training.weights import load_weights, weights_path
@@ -86,7 +85,7 @@ def every_image(
     loader = evaluation_loader(recipe, split, device)
     try:
         kept = path.with_name(f"{name}.npz")
-        stamp = f"{loader.fingerprint} {_digest(path)}"
+        stamp = f"{loader.fingerprint} {digest(path)}"
         found = _read(kept, stamp)
         if found is None:
             found = _ask(trained_net(recipe, loader.classes, device), loader, views, ask)
@@ -127,11 +126,6 @@ def _read(path: Path, stamp: str) -> Arrays | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         log.info("%s: damaged (%s), making it again", path, type(error).__name__)
     return None
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _few(classes: tuple[str, ...]) -> str:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from replication import paths
-from replication.errors import InputError
 from replication.experiments import dropout_average, step_time
 from replication.experiments.baselines import EXPERIMENT, VARIANTS, task
 from replication.experiments.comparison import (
@@ -26,10 +25,9 @@ from replication.experiments.comparison import (
     speed,
 )
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, measured, write_measurements
 from replication.paper import claim as find_claim
-from replication.paper import first_fault
-from replication.recipe import Frozen
 from replication.results import Run
 from replication.workers import Workers
 
@@ -88,10 +86,7 @@ class Outcome(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from replication import paths
 from replication.files import write_text
+from replication.frozen import Frozen
 from replication.ledger_tables import number
 from replication.measurement import Measurement, Profile, checked, write_measurements
 from replication.nets.alexnet import (
@@ -32,7 +33,7 @@ from replication.nets.alexnet import (
 )
 from replication.nets.layers import CrossMapNorm
 from replication.nets.summary import Row, Summary, summary
-from replication.recipe import AlexNet, Frozen
+from replication.recipe import AlexNet
 
 EXPERIMENT = "architecture"
 PAPER_SIZES = {  # figure 2's caption

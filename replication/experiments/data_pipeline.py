@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from replication import paths
 from replication.data.data_card import card
@@ -25,9 +25,9 @@ from replication.data.verify import verify
 from replication.errors import InputError
 from replication.experiments.baselines import baseline
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, write_measurements
-from replication.paper import first_fault
-from replication.recipe import AlexNet, Data, Frozen, Recipe
+from replication.recipe import AlexNet, Data, Recipe
 
 EXPERIMENT = "data_pipeline"
 COLOUR = 0.1  # standard deviation of the colour multipliers, section 4.1
@@ -60,10 +60,7 @@ class Material(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> Recipe:

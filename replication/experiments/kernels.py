@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from replication import paths
 from replication.analysis import kernels as analysis
@@ -18,9 +18,9 @@ from replication.evaluation.trained import trained_net
 from replication.experiments import baselines
 from replication.experiments.comparison import diverged, scale
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, measured, write_measurements
-from replication.paper import first_fault
-from replication.recipe import Frozen, Recipe
+from replication.recipe import Recipe
 from replication.recipes import chosen
 from replication.results import Run, Task
 from replication.workers import Workers
@@ -55,10 +55,7 @@ class Outcome(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def control(profile: Profile, seed: int) -> Task:

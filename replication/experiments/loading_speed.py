@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from replication import paths
 from replication.data import catalog
 from replication.errors import InputError
 from replication.files import write_json, write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Profile
-from replication.paper import first_fault
-from replication.recipe import Frozen
 
 EXPERIMENT = "loading_speed"
 RATES = "images per second"
@@ -47,10 +46,7 @@ class Outcome(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def folder(name: str) -> Path:

@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from replication import paths
-from replication.errors import InputError
 from replication.experiments.comparison import Seeds, differences, diverged, error_rows, paired, scale
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, measured, write_measurements
-from replication.paper import first_fault
-from replication.recipe import CifarNet, Data, Frozen, Recipe, Steps, Update
+from replication.recipe import CifarNet, Data, Recipe, Steps, Update
 from replication.results import Run, Task
 from replication.workers import Workers
 
@@ -61,10 +60,7 @@ class Outcome(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def recipe(settings: Settings, variant: str, seed: int) -> Recipe:

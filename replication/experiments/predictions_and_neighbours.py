@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from replication import paths
 from replication.analysis import neighbours, wordnet
@@ -21,10 +21,9 @@ from replication.experiments.comparison import diverged, scale
 from replication.experiments.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.intervals import mean_interval
 from replication.measurement import Measurement, Profile, measured, write_measurements
-from replication.paper import first_fault
-from replication.recipe import Frozen
 from replication.results import Run
 from replication.workers import Workers
 
@@ -73,10 +72,7 @@ class Outcome(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

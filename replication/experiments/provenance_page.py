@@ -12,12 +12,11 @@ import nbformat
 import pandas as pd
 
 from replication import paths
-from replication.errors import InputError
 from replication.files import read_json
 from replication.ledger import PUBLISHED
 from replication.measurement import Profile
 from replication.recipe import Recipe
-from replication.results import FILES
+from replication.results import check_files
 
 EXECUTED = paths.BOOK / "experiments"
 COLUMNS = (
@@ -48,10 +47,7 @@ def _runs(scales: tuple[str, ...]) -> Iterator[Stored]:
             folder = recipe.parent
             if folder.name.startswith("."):
                 continue
-            if missing := [name for name in FILES if not (folder / name).is_file()]:
-                raise InputError(
-                    f"{folder}: {missing[0]} is missing, so the result cannot be trusted; move the folder away to run it again"
-                )
+            check_files(folder)
             yield Stored(
                 scale, folder.parent.name, folder, *(read_json(folder / f"{name}.json") for name in ("recipe", "summary", "provenance"))
             )

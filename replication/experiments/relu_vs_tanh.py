@@ -10,14 +10,14 @@ import math
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from replication import paths
 from replication.errors import InputError
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, measured, write_measurements
-from replication.paper import first_fault
-from replication.recipe import CifarNet, Data, Frozen, Recipe, Update
+from replication.recipe import CifarNet, Data, Recipe, Update
 from replication.results import Run, Task
 from replication.workers import Workers
 
@@ -65,10 +65,7 @@ class Settings(Frozen):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Figure 1's tables, checks and list of runs, as its chapter shows them. Nothing is measured here."""
+"""Figure 1's tables and checks, as its chapter shows them. Nothing is measured here."""
 
 import math
 
@@ -6,6 +6,7 @@ import pandas as pd
 
 from replication import ledger_tables
 from replication.experiments.relu_vs_tanh import Outcome, Settings, epochs_to
+from replication.experiments.report import html_table
 from replication.results import load
 
 
@@ -15,7 +16,7 @@ def selection_html(outcome: Outcome) -> str:
         epochs=[f"{e:.2f}" if not math.isnan(e) else "not reached" for e in outcome.selection["epochs"]],
         chosen=["chosen" if c else "" for c in outcome.selection["chosen"]],
     )
-    return _table(rows[["regime", "activation", "rate", "seed", "epochs", "cap", "chosen"]])
+    return html_table(rows[["regime", "activation", "rate", "seed", "epochs", "cap", "chosen"]])
 
 
 def table_html(outcome: Outcome) -> str:
@@ -34,7 +35,7 @@ def table_html(outcome: Outcome) -> str:
             "exact error at the end": [f"{value:.2%}" for value in table["last_exact_error"]],
         }
     )
-    return _table(rows)
+    return html_table(rows)
 
 
 def verdicts_html(outcome: Outcome) -> str:
@@ -62,27 +63,5 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     )
 
 
-def runs_html(outcome: Outcome) -> str:
-    """Every run with its provenance."""
-    rows = [
-        {
-            "run": run.task.folder.name,
-            "commit": (run.provenance["commit"] or "unknown")[:10] + (" (changed)" if run.provenance["dirty"] else ""),
-            "data": f"{run.provenance['data']['name']} {run.provenance['data']['fingerprint']}",
-            "device": f"{run.provenance['device']}, {run.provenance['threads']} threads",
-            "torch": run.provenance["libraries"]["torch"],
-            "seconds": f"{run.provenance['seconds']:,.0f}",
-            "finished": run.provenance["finished"],
-        }
-        for run in outcome.runs
-    ]
-    return _table(pd.DataFrame(rows))
-
-
 def _or_never(value: float, form: str) -> str:
     return "not reached" if math.isnan(value) else format(value, form)
-
-
-def _table(rows: pd.DataFrame) -> str:
-    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
-    return f'<div style="overflow-x: auto">{rows.to_html(index=False, border=0)}</div>'

@@ -65,3 +65,20 @@ def stored_check(runs: Sequence[Run]) -> str:
         again = load(run.task)
         assert again is not None and again.evaluation == run.evaluation, f"{run.task.name} is not stored as it was shown"
     return f"stored runs: {len(runs)}, each under the hash of its recipe"
+
+
+def runs_html(runs: Sequence[Run]) -> str:
+    """Every run with its provenance."""
+    rows = [
+        {
+            "run": run.task.folder.name,
+            "commit": (run.provenance["commit"] or "unknown")[:10] + (" (changed)" if run.provenance["dirty"] else ""),
+            "data": f"{run.provenance['data']['name']} {run.provenance['data']['fingerprint']}",
+            "device": f"{run.provenance['device']}, {run.provenance['threads']} threads",
+            "torch": run.provenance["libraries"]["torch"],
+            "seconds": f"{run.provenance['seconds']:,.0f}",
+            "finished": run.provenance["finished"],
+        }
+        for run in runs
+    ]
+    return html_table(pd.DataFrame(rows))

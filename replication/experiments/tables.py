@@ -13,19 +13,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from replication import paths
-from replication.errors import InputError
 from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.baselines import baseline, task
 from replication.experiments.comparison import PER_CENT, Seeds, diverged, kept, scale
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, measured, write_measurements
-from replication.paper import first_fault
-from replication.recipe import Frozen, Recipe, Steps
+from replication.recipe import Recipe, Steps
 from replication.results import Run, Task
 from replication.training.schedule import LOGS
 from replication.workers import Workers
@@ -79,10 +78,7 @@ class Outcome(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

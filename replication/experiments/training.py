@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from replication import paths
-from replication.errors import InputError
 from replication.experiments.baselines import baseline, task
 from replication.experiments.comparison import PER_CENT, Seeds, speed
 from replication.experiments.report import rate_text
 from replication.files import write_text
+from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, checked, write_measurements
 from replication.paper import claim as find_claim
-from replication.paper import first_fault
-from replication.recipe import Frozen, Plateau, Recipe
+from replication.recipe import Plateau, Recipe
 from replication.recipes import named
 from replication.results import Run, Task
 from replication.training.schedule import Memory, decide, now
@@ -57,10 +56,7 @@ class Outcome(NamedTuple):
 
 def settings(**parameters: Any) -> Settings:
     """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
-    try:
-        return Settings(**parameters)
-    except ValidationError as error:
-        raise InputError(f"{EXPERIMENT}: {first_fault(error)}") from None
+    return validated(Settings, EXPERIMENT, parameters)
 
 
 def tasks(settings: Settings) -> list[tuple[str, Task]]:

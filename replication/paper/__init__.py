@@ -6,14 +6,15 @@ lies, and the range that counts as ``reproduced`` at the paper's own scale, fixe
 """
 
 import tomllib
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from replication.errors import InputError
-from replication.recipe import Frozen
+from replication.frozen import Frozen, Model, validated
 
 HERE = Path(__file__).resolve().parent
 
@@ -164,7 +165,7 @@ class Tables(Frozen):
 @cache
 def claims() -> tuple[Claim, ...]:
     """Every claim, in the paper's order."""
-    return _read_claims(HERE / "claims.toml")
+    return read_entries(HERE / "claims.toml", "claim", Claim)
 
 
 def claim(id: str) -> Claim:
@@ -178,22 +179,15 @@ def claim(id: str) -> Claim:
 @cache
 def tables() -> Tables:
     """Tables 1 and 2 and the numbers of the text."""
-    try:
-        return Tables(**_parse(HERE / "tables.toml"))
-    except ValidationError as error:
-        raise InputError(f"tables.toml: {first_fault(error)}") from error
+    return validated(Tables, "tables.toml", _parse(HERE / "tables.toml"))
 
 
-def _read_claims(path: Path) -> tuple[Claim, ...]:
-    read: list[Claim] = []
-    for entry in _parse(path).get("claim", []):
-        try:
-            read.append(Claim(**entry))
-        except ValidationError as error:
-            raise InputError(f"{path.name}, claim {entry.get('id', '?')}: {first_fault(error)}") from error
-    twice = {claim.id for claim in read if sum(other.id == claim.id for other in read) > 1}
+def read_entries(path: Path, word: str, kind: type[Model]) -> tuple[Model, ...]:
+    """Every ``[[word]]`` of a TOML file, in its order. Raises InputError that names the entry at fault and why."""
+    read = [validated(kind, f"{path.name}, {word} {entry.get('id', '?')}", entry) for entry in _parse(path).get(word, [])]
+    twice = sorted(id for id, count in Counter(one.id for one in read).items() if count > 1)
     if twice:
-        raise InputError(f"{path.name}: claim {sorted(twice)[0]} stands there twice; keep one")
+        raise InputError(f"{path.name}: {word} {twice[0]} stands there twice; keep one")
     return tuple(read)
 
 
@@ -202,10 +196,3 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not TOML: {error}") from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first complaint of a validation, on one line: which field, and why."""
-    fault = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in fault["loc"])
-    return f"{field + ': ' if field else ''}{fault['msg']}".replace("\n", " ")

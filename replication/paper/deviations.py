@@ -4,16 +4,15 @@ Read from ``deviations.toml``. A deviation names where it was found, why it matt
 chooses a side, the chapters that it touches, and the place in ``results/`` where its effect was measured.
 """
 
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from replication.errors import InputError
-from replication.paper import claim, first_fault
-from replication.recipe import Frozen
+from replication.frozen import Frozen
+from replication.paper import claim, read_entries
 
 FILE = Path(__file__).resolve().parent / "deviations.toml"
 Part = Literal["net", "learning", "data", "scale", "numbers", "figures"]
@@ -86,16 +85,7 @@ class Deviation(Frozen):
 @cache
 def deviations() -> tuple[Deviation, ...]:
     """Every deviation, in the file's order. Raises InputError that names the entry and the field at fault."""
-    read: list[Deviation] = []
-    for entry in tomllib.loads(FILE.read_text(encoding="utf-8")).get("deviation", []):
-        try:
-            read.append(Deviation(**entry))
-        except ValidationError as error:
-            raise InputError(f"{FILE.name}, deviation {entry.get('id', '?')}: {first_fault(error)}") from error
-    twice = {one.id for one in read if sum(other.id == one.id for other in read) > 1}
-    if twice:
-        raise InputError(f"{FILE.name}: deviation {sorted(twice)[0]} stands there twice; keep one")
-    return tuple(read)
+    return read_entries(FILE, "deviation", Deviation)
 
 
 def touching(page: str) -> tuple[Deviation, ...]:

@@ -3,7 +3,6 @@
 The output layer starts afresh where the classes are others, or in another order; every other layer must fit exactly.
 """
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from torch import nn
 
 from replication import paths
 from replication.errors import InputError
-from replication.files import write_atomic
+from replication.files import digest, write_atomic
 from replication.nets.alexnet import TowerNet
 from replication.training.weights import load_weights, weights_path
 
@@ -26,7 +25,7 @@ def adopt(source: str) -> str:
     if not path.is_file():
         raise InputError(f"{source}: neither a run with weights in {paths.runs()} nor a file of weights")
     load_weights(path)
-    name = FILE + _sha(path)
+    name = FILE + digest(path)
     if not (kept := _place(name)).is_file():
         with path.open("rb") as file:
             write_atomic(kept, lambda copy: shutil.copyfileobj(file, copy))
@@ -40,7 +39,7 @@ def start_from(source: str, net: nn.Module, classes: tuple[str, ...]) -> str:
     """
     path = _place(source)
     weights = load_weights(path)
-    if source.startswith(FILE) and FILE + _sha(path) != source:
+    if source.startswith(FILE) and FILE + digest(path) != source:
         raise InputError(f"{path}: not the file that the recipe names; give it to --init-from again")
     fresh = None if weights.classes == classes else _output(net)
     wanted = net.state_dict()
@@ -62,11 +61,6 @@ def _place(source: str) -> Path:
     if source.startswith(FILE):
         return paths.runs() / "weights" / f"{source.removeprefix(FILE)}.safetensors"
     return weights_path(source)
-
-
-def _sha(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _output(net: nn.Module) -> str:
