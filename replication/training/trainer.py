@@ -33,7 +33,8 @@ from replication.training.state import Progress, dump, optimiser_for, restore, s
 from replication.training.team import Alone, Notes
 from replication.training.weights import FILE, save_weights
 
-CHECKPOINT_SECONDS = 20.0  # between two checkpoints: what a kill can cost
+CHECKPOINT_SECONDS = 20.0  # between two checkpoints at least: what a kill can cost
+SAVING_SHARE = 0.03  # of the time may go into checkpoints: where writing one takes long, they come less often
 WATCH_SECONDS = 0.5  # between two looks at a running epoch
 TOP = (1, 5)  # the errors that are measured, section 6
 
@@ -58,7 +59,7 @@ def train(
     loaders: Loaders,
     folder: Path,
     report: Report,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    checkpoint_seconds: float | None = None,
     *,
     divergence: Literal["record", "stop"] = "record",
     team: Alone | None = None,
@@ -66,7 +67,8 @@ def train(
 ) -> Outcome:
     """Train ``net`` as ``recipe`` says, from the last checkpoint in ``folder`` if there is one, and leave its weights there.
 
-    ``net`` is where it is to be trained, and the loaders' batches go there. ``divergence``: what a loss does that is not finite or
+    ``net`` is where it is to be trained, and the loaders' batches go there. ``checkpoint_seconds``: between two checkpoints; None: 20, or
+    as many more as keep the writing within 3% of the time. ``divergence``: what a loss does that is not finite or
     does not leave that of guessing. "record": the former ends the run as "diverged", the latter is noted in the epoch's row; "stop":
     either raises TrainingError, and the last good checkpoint stays. Raises KeyboardInterrupt after a checkpoint when SIGINT or SIGTERM
     came, and InputError when the checkpoint in ``folder`` belongs to another recipe or other data.
@@ -87,7 +89,7 @@ class Trainer:
         loaders: Loaders,
         folder: Path,
         report: Report,
-        checkpoint_seconds: float,
+        checkpoint_seconds: float | None,
         divergence: str,
         team: Alone,
         watch: Watch | None,
@@ -101,6 +103,7 @@ class Trainer:
         self.optimiser = optimiser_for(recipe, self.net)
         self.progress = self._begin()
         self.started = self.saved = self.looked = self.marked = time.monotonic()
+        self.saving = 0.0  # seconds that the last checkpoint took to write
         self.waited = self.loader.waited
         self.before = self.progress.seconds
 
@@ -178,7 +181,7 @@ class Trainer:
                 logits = self.net(batch.images[here])
                 loss = F.cross_entropy(logits, batch.labels[here])
             wrong += mistakes(logits.detach(), batch.labels[here])
-            due = time.monotonic() - self.saved >= self.checkpoint_seconds
+            due = time.monotonic() - self.saved >= self._between_checkpoints()
             notes = team.agree(Notes(loss.item(), wrong, interrupt.requested, due))
             if not math.isfinite(notes.loss):
                 return notes
@@ -277,8 +280,11 @@ class Trainer:
         self.progress.waited += waited - self.waited
         self.marked, self.waited = now, waited
 
+    def _between_checkpoints(self) -> float:
+        return max(CHECKPOINT_SECONDS, self.saving / SAVING_SHARE) if self.checkpoint_seconds is None else self.checkpoint_seconds
+
     def _save(self, best: bool = False) -> None:
-        progress = self.progress
+        progress, begun = self.progress, time.monotonic()
         if progress.step:
             self._mark()
         progress.seconds = self._seconds()
@@ -286,6 +292,7 @@ class Trainer:
         if state is not None:
             checkpoint.save(self.folder, progress.epoch * self.loader.steps + progress.step, state, best)
         self.saved = time.monotonic()
+        self.saving = self.saved - begun
 
 
 def _device_name(device: torch.device) -> str:
