@@ -182,9 +182,8 @@ def _profile_to_run(claim: Claim, scales: tuple[str, ...]) -> str:
 def _what_is_missing(claim: Claim, profile: str) -> str:
     if not (paths.NOTEBOOKS / f"{claim.experiment}.ipynb").is_file():
         return f"its experiment, {claim.experiment}, is not written yet"
-    if claim.needs_paper_scale:
-        return "only the paper's own scale can answer"
-    return f"nothing measured at the {profile} profile"
+    said = "only the paper's own scale can answer" if claim.needs_paper_scale else f"nothing measured at the {profile} profile"
+    return f"{said}; it needs {claim.needs}" if claim.needs else said
 
 
 def counts(rows: list[Row]) -> dict[str, int]:

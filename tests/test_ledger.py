@@ -207,7 +207,7 @@ def test_a_row_that_was_not_run_says_what_is_missing(results, tmp_path, monkeypa
     (tmp_path / "results.ipynb").touch()
     assert row_of("lrn-gain").reason == "nothing measured at the laptop profile"
     assert row_of("lrn-gain", "quick").command == "replication run ablations --profile quick"
-    assert row_of("table1-cnn", "quick").reason == "only the paper's own scale can answer"
+    assert row_of("table1-cnn", "quick").reason == "only the paper's own scale can answer; it needs ILSVRC-2010 and a GPU"
     assert row_of("table1-cnn", "quick").command == "replication run results --profile paper"
 
 

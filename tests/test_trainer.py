@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from replication.data.store import Store, reduce
 from replication.errors import InputError
 from replication.nets.build import build
 from replication.recipe import CifarNet, Data, Recipe, Update
-from replication.training import checkpoint
+from replication.training import checkpoint, trainer
 from replication.training.trainer import Outcome, train
 
 RECIPE = Recipe(
@@ -73,6 +74,29 @@ def test_a_run_that_was_stopped_at_any_step_ends_in_the_same_bits(loader: Loader
     resumed = _train(loader, tmp_path / "stopped")
     assert resumed.progress.history == whole.progress.history
     assert all(torch.equal(a, b) for a, b in zip(whole.net.parameters(), resumed.net.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("writing", "least", "most"), [(0.0, 28, 32), (3.0, 5, 8)])
+def test_checkpoints_come_less_often_where_they_take_long_to_write(
+    loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writing: float, least: int, most: int
+) -> None:
+    """120 steps of 5 s: one checkpoint every 20 s; where one takes 3 s, every 100 s, which is 3% of the time."""
+    clock, saved, mistakes = [0.0], [], trainer.mistakes
+
+    def slow_save(folder: Path, step: int, state: object, best: bool) -> None:
+        clock[0] += writing
+        saved.append(step)
+
+    def slow_step(*arguments: object) -> int:
+        clock[0] += 5.0
+        return mistakes(*arguments)
+
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(trainer, "mistakes", slow_step)
+    monkeypatch.setattr(checkpoint, "save", slow_save)
+    monkeypatch.setattr(trainer, "write_text", lambda path, text: None)
+    _train(loader, tmp_path, RECIPE.model_copy(update={"epochs": 40, "exact_error": False}))
+    assert least <= len(saved) <= most
 
 
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used(tmp_path: Path) -> None:

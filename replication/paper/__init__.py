@@ -72,6 +72,7 @@ class Claim(Frozen):
     paper: str  # the paper's value as text
     log2012: str = ""  # what the 2012 logs or source say; "" where they say nothing
     experiment: Experiment | None = None  # the module that measures it; None for C
+    needs: str = ""  # hardware or data without which it cannot be measured, in words
     primary: str = ""  # the variant whose verdict is the row's verdict
     analogue: str | None = None  # the variant that takes its place below the paper's scale
     targets: tuple[Target, ...] = ()
