@@ -1,7 +1,8 @@
 """What the book's chapters can ask for, so that no code and no number of ours is typed into them: a Sphinx extension.
 
 ``{source} replication.nets.alexnet Dropout``: the source of named objects, as it is in the package, with its lines.
-``{claims} 3.3``: the ledger's rows of a section of the paper (or named by id), as published in ``results/``.
+``{claims} 3.3``: the ledger's rows of a section of the paper (or named by id, or by verdict, such as ``inconclusive``), as published in
+``results/``.
 ``{deviations} 3.3``: the deviations that concern a section, or those of a part ("net") in which the source differs from the paper.
 The pages of ``experiments/`` get the deviations that touch them at their end.
 """
@@ -87,7 +88,7 @@ def _place(file: Path, span: tuple[int, int], text: str) -> list[nodes.Node]:
 
 
 class Claims(SphinxDirective):
-    """``{claims} SECTION|ID ...``: rows of the ledger, each with paper, 2012 log, ours and verdict, at its largest published scale."""
+    """``{claims} SECTION|ID|VERDICT ...``: rows of the ledger, each at its largest published scale."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -96,14 +97,14 @@ class Claims(SphinxDirective):
         rows = {row.id: row for row in ledger.ledger()}
         chosen: list[ledger.Row] = []
         for word in self.arguments[0].split():
-            found = [rows[word]] if word in rows else [row for row in rows.values() if word in sections(row.section)]
-            if not found:
+            found = [rows[word]] if word in rows else [row for row in rows.values() if word in (*sections(row.section), row.verdict)]
+            if not found and word not in ledger.VERDICTS:  # which verdicts there are depends on the results
                 raise self.error(f"no claim has the id or the section {word}")
             chosen += [row for row in found if row not in chosen]
         for file in (HERE / "claims.toml", *paths.results().glob(f"*/*/{FILE}")):
             self.env.note_dependency(str(file))
         up = up_to_root(self.env.docname)
-        table = ledger_tables.rows_html(chosen).replace('<a href="', f'<a href="{up}{PAGES}')
+        table = (ledger_tables.rows_html(chosen) if chosen else "<p>None at present.</p>").replace('<a href="', f'<a href="{up}{PAGES}')
         note = f'<p class="small">All claims: <a href="{up}{PAGES}{LEDGER}.html">the ledger</a>.</p>'
         return [nodes.raw("", table + note, format="html")]
 

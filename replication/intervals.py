@@ -58,13 +58,6 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float]) -
     return Interval(ratio, math.exp(middle - half), math.exp(middle + half))
 
 
-def paired_interval(firsts: Sequence[float], seconds: Sequence[float]) -> Interval:
-    """Mean of ``firsts - seconds`` and its Student t interval; the k-th of each come from the same seed and draws."""
-    if len(firsts) != len(seconds):
-        raise ValueError(f"{len(firsts)} and {len(seconds)} values do not make pairs")
-    return mean_interval(_numbers(firsts) - _numbers(seconds))
-
-
 def wilson(mistakes: int, images: int) -> Interval:
     """The error ``mistakes / images`` and its Wilson interval, which stays inside [0, 1] and has a width at 0 mistakes too."""
     if not 0 <= mistakes <= images or images < 1:

@@ -37,11 +37,12 @@ def made_up(variants: tuple[str, ...] = tuple(VARIANTS)) -> tuple[pd.DataFrame, 
             harm = (name != "baseline") * (1 + 0.01 * seed)
             test, train = 40 + seed + 2 * harm, 30 + seed + 0.5 * harm
             rows.append({"variant": name, "seed": seed, "test_top1": test, "test_top5": 20 + harm, "train_top1": train})
-            rows[-1] |= {"gap": test - train, "iterations": 1000, "iterations_to_mark": 300.0, "iterations_to_early_mark": 100.0}
+            rows[-1] |= {"gap": test - train, "iterations": 1000, "iterations_to_halfway": 250.0}
+            rows[-1] |= {"iterations_to_mark": 300.0, "iterations_to_early_mark": 100.0}
             data = {"images": 300, "classes": 10, "name": "synthetic", "note": ""}
             runs.append(Run(task("quick", name, seed), pd.DataFrame(), {"ended": "epochs"}, {"data": data}, {}))
     table = pd.DataFrame(rows)
-    table.loc[table["variant"] == "no-dropout", "iterations_to_mark"] = 150.0
+    table.loc[table["variant"] == "no-dropout", ["iterations_to_mark", "iterations_to_halfway"]] = [150.0, 100.0]
     table.loc[table["variant"] == "biases-zero", "iterations_to_early_mark"] = 130.0
     return table, runs
 
@@ -59,7 +60,8 @@ def test_harm_on_the_claimed_side_is_that_direction_reproduced() -> None:
         assert judge(claim(key[0]), measurement)[0] == "direction reproduced", key
     assert found["lrn-gain", "top-1"].mean == pytest.approx(2.02)  # 2 x (1 + the mean of 0, 0.01, 0.02)
     assert found["crop-overfit", ""].mean == pytest.approx(1.5 * 1.01)  # 2 points of test minus 0.5 of training error
-    assert found["dropout-iterations", ""].values == (2.0, 2.0, 2.0)
+    assert found["dropout-iterations", "validation error"].values == (2.5, 2.5, 2.5)
+    assert found["dropout-iterations", "training loss"].values == (2.0, 2.0, 2.0)
     assert found["bias-one", ""].values == (1.3, 1.3, 1.3)
     assert found["dropout-average", ""].mean == pytest.approx(0.275)
 
@@ -122,8 +124,8 @@ def test_images_are_evenly_spaced_over_the_split(monkeypatch: pytest.MonkeyPatch
         update=Update(rate=0.01),
         epochs=1,
     )
-    every = dropout_average.some_images(recipe, 10**6)
-    some = dropout_average.some_images(recipe, 4)
+    every = dropout_average.some_images(recipe, 10**6, "cpu")
+    some = dropout_average.some_images(recipe, 4, "cpu")
     assert some.equal(every[:: len(every) // 4])
 
 

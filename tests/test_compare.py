@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from replication.errors import InputError
 from replication.evaluation.compare import compare, mcnemar
 from replication.evaluation.predictions import Predictions
-from replication.intervals import paired_interval
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
 
@@ -82,8 +81,3 @@ def test_nets_that_saw_different_images_are_not_compared() -> None:
 def test_the_same_seed_gives_the_same_interval() -> None:
     pair = _pair(3, 12, 4, 81)
     assert compare(*pair, seed=5) == compare(*pair, seed=5)
-
-
-def test_an_interval_over_seeds_takes_the_differences_in_pairs() -> None:
-    mean, low, high = paired_interval([0.41, 0.46, 0.44], [0.40, 0.45, 0.43])
-    assert mean == pytest.approx(0.01) and (low, high) == pytest.approx((0.01, 0.01))

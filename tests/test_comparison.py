@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.experiments.baselines import task
-from replication.experiments.comparison import crossing, differences, diverged, kept, paired
+from replication.experiments.comparison import crossing, differences, diverged, halfway, iterations_to_validation, kept, paired
 from replication.results import Run
 
 TABLE = pd.DataFrame(
@@ -18,18 +18,20 @@ TABLE = pd.DataFrame(
 )
 
 
-def test_a_crossing_is_read_between_the_ends_of_two_epochs() -> None:
-    assert crossing([2.0, 1.0], 1.5, start=2.3) == pytest.approx(1.5)
-    assert crossing([1.0], 1.5, start=2.0) == pytest.approx(0.5)  # from what a net knows that knows nothing, at 0
-    assert crossing([2.0, 1.9], 2.5, start=2.3) == 0
-    assert math.isnan(crossing([2.0, 1.9], 1.5, start=2.3))
-    assert crossing([2.6, 2.4, 1.4], 1.9, start=2.3) == pytest.approx(2.5)  # the loss may rise first
+def test_a_crossing_is_read_on_the_line_between_two_epochs() -> None:
+    assert crossing([2.0, 1.0], 1.5, start=2.3, first=1.0) == pytest.approx(1.5)
+    assert crossing([1.0], 1.5, start=2.0, first=1.0) == pytest.approx(0.5)  # from what a net knows that knows nothing, at 0
+    assert crossing([2.0, 1.9], 2.5, start=2.3, first=1.0) == 0
+    assert math.isnan(crossing([2.0, 1.9], 1.5, start=2.3, first=1.0))
+    assert crossing([2.6, 2.4, 1.4], 1.9, start=2.3, first=1.0) == pytest.approx(2.5)  # the loss may rise first
+    assert crossing([2.0, 1.0], 1.5, start=2.3, first=0.5) == pytest.approx(1.0)  # means over epochs stand in their middles
+    assert crossing([1.0], 1.5, start=2.0, first=0.5) == pytest.approx(0.25)
 
 
 @given(st.lists(st.floats(0.1, 4), min_size=1, max_size=20), st.floats(0.2, 3), st.floats(0.2, 3))
 def test_a_lower_mark_is_never_met_earlier(losses: list[float], one: float, other: float) -> None:
     low, high = sorted((one, other))
-    early, late = crossing(losses, high, start=3.5), crossing(losses, low, start=3.5)
+    early, late = (crossing(losses, mark, start=3.5, first=0.5) for mark in (high, low))
     assert math.isnan(late) or early <= late + 1e-9
 
 
@@ -55,6 +57,18 @@ def test_runs_that_never_learnt_are_named_and_many_are_counted() -> None:
         "the loss was not finite in no-lrn-seed0; the training loss was never below that of chance in tanh-seed0"
     )
     assert diverged([sound, *[idle] * 5]).endswith("5 of 6 runs")
+
+
+def test_half_way_lies_between_guessing_and_what_all_runs_reach() -> None:
+    def made(errors: list[float]) -> Run:
+        history = pd.DataFrame({"loss": [1.0] * len(errors), "validation_error": errors})
+        return Run(task("quick", "baseline", 0), history, {"iterations_per_epoch": 100}, {"data": {"classes": 10}}, {})
+
+    slow, fast = made([0.8, 0.7, 0.5, 0.4]), made([0.6, 0.3, 0.2, 0.25])
+    assert halfway([slow, fast]) == pytest.approx(0.65)  # of 0.9 by guessing and 0.4, the best of the slower one
+    assert iterations_to_validation(slow, 0.65) == pytest.approx(225)  # a quarter of the way from 0.7 to 0.5, measured after 2 and 3 epochs
+    assert iterations_to_validation(fast, 0.65) == pytest.approx(100 * 0.25 / 0.3)
+    assert math.isnan(halfway([slow, Run(slow.task, slow.history[["loss"]], slow.summary, slow.provenance, {})]))
 
 
 def test_what_is_kept_is_made_once(tmp_path: Path) -> None:

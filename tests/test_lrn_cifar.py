@@ -36,7 +36,7 @@ def test_a_higher_error_without_normalisation_is_on_the_claimed_side() -> None:
     rows, runs = [], []
     for seed in SETTINGS.seeds:
         for variant, error in ((WITH, 11.0), (WITHOUT, 13.0 + 0.1 * seed), (RELEASED, 12.5 + 0.1 * seed)):
-            rows.append({"variant": variant, "seed": seed, "test_top1_views": error})
+            rows.append({"variant": variant, "seed": seed, "test_top1": error})
             task = Task("quick", "lrn_cifar", variant, lrn_cifar.recipe(SETTINGS, variant, seed))
             data = {"images": 40, "classes": 10, "name": "synthetic", "note": ""}
             runs.append(Run(task, pd.DataFrame(), {"ended": "diverged" if variant == RELEASED else "epochs"}, {"data": data}, {}))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from replication.evaluation.metrics import credit, error_interval, errors, mistakes
 from replication.evaluation.predictions import Predictions
-from replication.intervals import NORMAL, paired_interval, wilson
+from replication.intervals import NORMAL, wilson
 
 # few distinct values, so that ties are common
 scores = arrays.arrays(
@@ -120,11 +120,3 @@ def test_wilson_interval_holds_the_bounds_at_which_the_score_test_just_rejects(i
 def test_impossible_counts_are_refused(wrong: int, images: int) -> None:
     with pytest.raises(ValueError, match="mistakes of"):
         wilson(wrong, images)
-
-
-def test_paired_interval_sees_through_a_spread_that_the_seeds_share() -> None:
-    spread = np.array([0.0, 10.0, 20.0])
-    mean, low, high = paired_interval(spread + [1.0, 1.1, 0.9], spread)
-    assert mean == pytest.approx(1) and low > 0.7 and high < 1.3
-    with pytest.raises(ValueError, match="pairs"):
-        paired_interval([1.0], [1.0, 2.0])

@@ -14,7 +14,7 @@ from replication.data import loader as loading
 from replication.data.loader import Loader, training_index
 from replication.errors import InputError
 from replication.evaluation import probabilities, report, trained
-from replication.evaluation.features import activations, features, pixels
+from replication.evaluation.features import activations, features
 from replication.evaluation.metrics import errors
 from replication.nets.alexnet import alexnet
 from replication.nets.build import build
@@ -202,11 +202,6 @@ def test_features_are_both_towers_units_after_the_activation_and_before_halving(
     assert torch.equal(activations(net, images, "fc8"), logits)
     with pytest.raises(InputError, match="no layer 'fc9': use conv1, .*fc8"):
         activations(net, images, "fc9")
-
-
-def test_pixels_are_what_the_net_sees(tree: Path, runs: Path) -> None:
-    recipe = _recipe(tree, crop=24)
-    assert (pixels(recipe, "test").x == _images(recipe)[0].flatten(1).numpy()).all()
 
 
 def test_a_report_has_every_run_their_average_and_each_pair(tree: Path, runs: Path) -> None:

@@ -33,7 +33,7 @@ from replication.recipe import Data, Recipe
 AHEAD = 2  # batches prepared before they are asked for
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
 VALIDATION_SEED = 0  # which images are put aside is the same in every run, so that runs are compared on the same ones
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "val"]
 Backend = Literal["auto", "raw", "reference", "dali"]
 
 
@@ -212,9 +212,17 @@ def open_loaders(
 
 
 def evaluation_loader(
-    recipe: Recipe, split: Split, device: torch.device | str = "cpu", backend: Backend = "auto", shard: tuple[int, int] = (0, 1)
+    recipe: Recipe,
+    split: Split,
+    device: torch.device | str = "cpu",
+    backend: Backend = "auto",
+    shard: tuple[int, int] = (0, 1),
+    ids: np.ndarray | None = None,
 ) -> Loader:
-    """One split of a recipe's data, prepared with the statistics of its training images; "test" is what the data set holds out."""
+    """One split of a recipe's data, prepared with the statistics of its training images; "test" is what the data set holds out.
+
+    "val" is the validation set of a data set that has a test set besides; InputError for others. ``ids``: of these images alone.
+    """
     data = recipe.data
     source, training, validation = _training_rows(data)
     transform = Transform(recipe, _statistics(data, source, training))
@@ -223,9 +231,14 @@ def evaluation_loader(
         rows = validation
         if not len(rows):
             raise InputError(f"the recipe {recipe.id} puts no validation images aside; set data.validation, or evaluate train or test")
-    elif split == "test":
-        source = _source(data, held_out(data.name))
+    elif split in ("test", "val"):
+        if split == "val" and not has_both(data.name):
+            raise InputError(f"{data.name} has no validation set beside a test set; evaluate test, which is what it holds out")
+        source = _source(data, held_out(data.name) if split == "test" else split)
         rows = np.arange(len(source.index if isinstance(source, Store) else source))
+    if ids is not None:
+        whole = source.index if isinstance(source, Store) else source
+        rows = rows[np.isin(whole.ids[rows], ids)]
     return Loader(recipe, source, rows, transform, device, shard=shard, backend=backend)
 
 
@@ -280,6 +293,11 @@ def held_out(name: str) -> str:
     if name.startswith(catalog.FOLDER):
         return "val"
     return "test" if "test" in catalog.find(name).splits else "val"
+
+
+def has_both(name: str) -> bool:
+    """Whether a data set has a validation set and a labelled test set."""
+    return not name.startswith(catalog.FOLDER) and {"val", "test"} <= set(catalog.find(name).splits)
 
 
 @functools.cache

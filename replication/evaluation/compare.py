@@ -3,8 +3,8 @@
 On the same images a difference of errors rests on the *discordant* images alone, those that exactly one net gets wrong. McNemar's
 exact test (1947) asks whether they fall to both sides alike. The paired bootstrap (Efron, 1979) gives the interval of the difference:
 resampling N images with replacement draws the numbers of the two discordant kinds from a multinomial distribution, so it is
-sampled as such, without touching an image. It speaks of the images; another seed may give another difference, which is what
-``intervals.paired_interval`` is for.
+sampled as such, without touching an image. It speaks of the images; another seed may give another difference, which only
+several seeds can show.
 """
 
 import math

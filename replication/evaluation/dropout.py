@@ -15,11 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from replication.data.loader import evaluation_loader
 from replication.errors import InputError
-from replication.evaluation.trained import trained_net
 from replication.nets.alexnet import Dropout, Parts, TowerNet, seed_masks
-from replication.recipe import Recipe
 
 MASKS = 1000
 IMAGES = 64  # at a time through the convolutional layers
@@ -41,25 +38,6 @@ class DropoutAverage(NamedTuple):
     geometric_floor: Distance  # between the geometric means of two independent halves of the masks
     arithmetic_floor: Distance
     single: Distance  # from one masked net to the halved net, mean over masks
-
-
-def dropout_average(
-    recipe: Recipe, split: str = "test", images: int = 256, masks: int = MASKS, seed: int = 0, device: str = "cpu"
-) -> DropoutAverage:
-    """The distances for the trained net of ``recipe`` on ``images`` images evenly spaced in ``split``; on all, if it has fewer."""
-    loader = evaluation_loader(recipe, split, device)
-    try:
-        net = trained_net(recipe, loader.classes, device)
-        count = min(images, len(loader))
-        wanted = torch.arange(count) * len(loader) // count
-        chosen, place = [], 0
-        for batch in loader.once():
-            rows = wanted[(wanted >= place) & (wanted < place + len(batch.ids))] - place
-            chosen.append(batch.images[rows.to(batch.images.device)])
-            place += len(batch.ids)
-    finally:
-        loader.close()
-    return distances(net, torch.cat(chosen), masks, seed)
 
 
 def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0) -> DropoutAverage:

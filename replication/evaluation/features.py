@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from replication.data.loader import evaluation_loader
 from replication.errors import InputError
-from replication.evaluation.trained import check_whole, every_image
+from replication.evaluation.trained import every_image
 from replication.recipe import Recipe
 
 
@@ -18,30 +17,16 @@ class Features(NamedTuple):
     x: np.ndarray  # float32 (N, D)
 
 
-def features(recipe: Recipe, split: str, layer: str = "fc7", device: str = "cpu") -> Features:
+def features(recipe: Recipe, split: str, layer: str = "fc7", device: str | None = None, ids: np.ndarray | None = None) -> Features:
     """Activations of a fully-connected or other ``layer`` of the run of ``recipe``, flattened, for the central crop of every image.
 
     After the activation function, in evaluation mode, before the halving of section 4.2; tower 0's units, then tower 1's. The last
-    layer ("fc8", "fc10") gives logits. Kept in ``runs/<id>/``. InputError as ``probabilities``, and for a layer that is not there.
+    layer ("fc8", "fc10") gives logits. ``ids``: of these images alone. Kept in ``runs/<id>/``. InputError as ``probabilities``, and for
+    a layer that is not there.
     """
-    _, found = every_image(recipe, split, f"features-{split}-{layer}", lambda net, images: activations(net, images, layer), 1, device)
+    name = f"features-{split}-{layer}" + ("" if ids is None else f"-{len(ids)}")
+    _, found = every_image(recipe, split, name, lambda net, images: activations(net, images, layer), 1, device, ids)
     return Features(found["ids"], found["labels"], found["answers"])
-
-
-def pixels(recipe: Recipe, split: str) -> Features:
-    """The central crops themselves, float32 (N, 3 * side**2), mean subtracted and scaled as the net sees them. Not kept."""
-    loader = evaluation_loader(recipe, split, "cpu")
-    try:
-        x = np.empty((len(loader), 3 * recipe.data.side**2), np.float32)
-        ids, place = [], 0
-        for batch in loader.once():
-            x[place : place + len(batch.ids)] = batch.images.flatten(1).numpy()
-            place += len(batch.ids)
-            ids.append(batch.ids.numpy())
-        check_whole(np.concatenate(ids), loader, split)
-        return Features(loader.index.ids, loader.index.labels, x)
-    finally:
-        loader.close()
 
 
 def activations(net: nn.Module, images: Tensor, layer: str) -> Tensor:

@@ -10,8 +10,8 @@ from replication.evaluation.trained import every_image
 from replication.recipe import Recipe
 
 
-def probabilities(recipe: Recipe, split: str, views: int = 1, device: str = "cpu") -> Predictions:
-    """What the run of ``recipe`` says of every image of ``split`` ("train", "validation", "test"), kept in ``runs/<id>/``.
+def probabilities(recipe: Recipe, split: str, views: int = 1, device: str | None = None) -> Predictions:
+    """What the run of ``recipe`` says of every image of ``split`` (``trained.SPLITS``), kept in ``runs/<id>/``.
 
     ``views``: 1, the central crop, or 10. InputError where weights or images are not at hand, do not belong together, or an image
     cannot be read: an error is never of fewer images than the split has.

@@ -20,7 +20,7 @@ from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.training.weights import load_weights, weights_path
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "val")
 AT_ONCE = 256  # crops a forward pass: enough for full speed, 2 GB of activations in the full-size net
 
 Arrays = dict[str, np.ndarray]
@@ -33,6 +33,11 @@ def weights_file(recipe: Recipe) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: no such weights, the run {recipe.id} has not ended here: train it first")
     return path
+
+
+def best_device() -> str:
+    """Where evaluation runs unless it is told otherwise: the first CUDA device, or the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def check_device(device: str) -> None:
@@ -68,11 +73,18 @@ def trained_net(recipe: Recipe, classes: tuple[str, ...] | None = None, device: 
 
 
 def every_image(
-    recipe: Recipe, split: str, name: str, ask: Callable[[nn.Module, Tensor], Tensor], views: int = 1, device: str = "cpu"
+    recipe: Recipe,
+    split: str,
+    name: str,
+    ask: Callable[[nn.Module, Tensor], Tensor],
+    views: int = 1,
+    device: str | None = None,
+    ids: np.ndarray | None = None,
 ) -> tuple[Loader, Arrays]:
     """``ask(net, images)`` for every image of ``split``: ids, labels and answers (N, ...) in the index's order, from ``name``.npz if sound.
 
-    ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``. The loader is returned closed, for its facts.
+    ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``, on ``device``
+    (None: ``best_device``). ``ids``: of these images alone. The loader is returned closed, for its facts.
     """
     if split not in SPLITS:
         raise InputError(f"no split {split!r}: use {', '.join(SPLITS)}")
@@ -80,9 +92,10 @@ def every_image(
         raise InputError(f"the run {recipe.id} put no validation images aside (data.validation is 0): use train or test")
     if views not in (1, 10):
         raise InputError(f"{views} views: section 4.1 has 10, and the central crop alone is 1")
+    device = device or best_device()
     check_device(device)
     path = weights_file(recipe)
-    loader = evaluation_loader(recipe, split, device)
+    loader = evaluation_loader(recipe, split, device, ids=ids)
     try:
         kept = path.with_name(f"{name}.npz")
         stamp = f"{loader.fingerprint} {digest(path)}"

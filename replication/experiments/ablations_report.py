@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from replication.experiments.ablations import BASELINE, Outcome, Settings
+from replication.experiments.ablations import BASELINE, NO_DROPOUT, Outcome, Settings
 from replication.experiments.comparison import QUANTITIES, paired
 from replication.experiments.report import html_table, stored_check
 
@@ -15,12 +15,14 @@ CLAIMS = (
 
 
 def iterations_html(outcome: Outcome, settings: Settings) -> str:
-    """Iterations to the two marks, by seed, for the variants that are compared at them."""
-    rows = outcome.table[outcome.table["variant"].isin([BASELINE, "no-dropout", "biases-zero"])]
+    """Iterations to the marks, by seed, for the variants that are compared at them."""
+    rows = outcome.table[outcome.table["variant"].isin([BASELINE, NO_DROPOUT, "biases-zero"])]
     shown = {"variant": rows["variant"], "seed": rows["seed"]}
     for column, mark in (("iterations_to_early_mark", settings.early_mark), ("iterations_to_mark", settings.mark)):
         cells = zip(rows[column], rows["iterations"], strict=True)
         shown[f"iterations to loss {mark:g}"] = [f"more than {last:,}" if math.isnan(value) else f"{value:,.0f}" for value, last in cells]
+    half = rows["iterations_to_halfway"].map("{:,.0f}".format).where(rows["iterations_to_halfway"].notna(), "")
+    shown["iterations to half way in validation error"] = half
     return html_table(pd.DataFrame(shown))
 
 

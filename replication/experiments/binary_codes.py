@@ -17,7 +17,7 @@ from replication import paths
 from replication.analysis import codes, neighbours
 from replication.errors import InputError
 from replication.experiments import baselines
-from replication.experiments.comparison import diverged, scale
+from replication.experiments.comparison import Seeds, diverged, scale
 from replication.experiments.images import Images, feature_vectors, some_images
 from replication.files import write_text
 from replication.frozen import Frozen, validated
@@ -35,7 +35,7 @@ class Settings(Frozen):
     """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
 
     profile: Profile
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
     bits: tuple[int, ...] = Field(min_length=1)  # lengths of the codes
     k: int = Field(ge=1)  # nearest training images that are looked at
     code_epochs: int = Field(ge=1)  # of the autoencoders

@@ -12,7 +12,7 @@ from torch import Tensor
 from replication import paths
 from replication.data.loader import evaluation_loader
 from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
-from replication.evaluation.trained import trained_net
+from replication.evaluation.trained import best_device, trained_net
 from replication.experiments.baselines import EXPERIMENT
 from replication.experiments.comparison import kept
 from replication.measurement import Profile
@@ -38,10 +38,11 @@ def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) ->
 
 
 def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
-    net = trained_net(recipe)
+    device = best_device()
+    net = trained_net(recipe, device=device)
     assert isinstance(net, TowerNet)
     with torch.inference_mode():
-        halved, hidden = halved_logits(net, some_images(recipe, images))
+        halved, hidden = halved_logits(net, some_images(recipe, images, device))
         found = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)
         mean = sum(piece.sum(0, dtype=torch.float64) for piece in sampled_logits(net, hidden, masks, seed=0)) / masks
         single = average_distances(mean, sampled_logits(net, hidden, masks, seed=1), masks).single  # masks that the mean has not seen
@@ -54,15 +55,16 @@ def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
     }
 
 
-def some_images(recipe: Recipe, count: int) -> Tensor:
-    """``count`` held-out images, evenly spaced in the index, as the net sees them: (count, 3, side, side); all, if there are fewer."""
-    loader = evaluation_loader(recipe, "test")
+def some_images(recipe: Recipe, count: int, device: str) -> Tensor:
+    """``count`` held-out images, evenly spaced in the index, as the net sees them: (count, 3, side, side) on ``device``; all, if fewer."""
+    loader = evaluation_loader(recipe, "test", device)
     try:
         count = min(count, len(loader))
         wanted = torch.arange(count) * len(loader) // count
         chosen, place = [], 0
         for batch in loader.once():
-            chosen.append(batch.images[wanted[(wanted >= place) & (wanted < place + len(batch.ids))] - place])
+            rows = wanted[(wanted >= place) & (wanted < place + len(batch.ids))] - place
+            chosen.append(batch.images[rows.to(device)])
             place += len(batch.ids)
         return torch.cat(chosen)
     finally:

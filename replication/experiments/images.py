@@ -40,7 +40,7 @@ def some_images(recipe: Recipe, split: Literal["train", "test"], count: int = 0)
 
 def feature_vectors(recipe: Recipe, split: Literal["train", "test"], images: Images) -> np.ndarray:
     """The last hidden layer's activations (fc7, section 6.1) of ``images``, in their order: float32 (N, D)."""
-    found = features(recipe, split)
+    found = features(recipe, split, ids=images.index.ids)
     return found.x[rows_of(found.ids, images.index.ids)]
 
 

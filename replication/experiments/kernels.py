@@ -1,22 +1,22 @@
 """Figure 3 and section 6.1: what conv1 has learned in the two towers, and whether they have divided it in every run.
 
-The nets are the baselines of the other experiments. As a control, nets with as many kernels in one tower are trained, and their
+The nets are the baselines of the other experiments. As a control, nets with as many kernels of conv1 in one tower are trained, and their
 kernels dealt to two towers at random: there specialisation can only be chance. A profile may name the recipe of one large net, too long
 in training to have several seeds, whose kernels are then the ones that are shown.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from replication import paths
 from replication.analysis import kernels as analysis
 from replication.errors import InputError
 from replication.evaluation.trained import trained_net
 from replication.experiments import baselines
-from replication.experiments.comparison import diverged, scale
+from replication.experiments.comparison import Seeds, distinct, diverged, scale
 from replication.files import write_text
 from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, measured, write_measurements
@@ -35,8 +35,8 @@ class Settings(Frozen):
     """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
 
     profile: Profile
-    seeds: tuple[int, ...] = Field(min_length=1)
-    control_seeds: tuple[int, ...]  # of the nets with one tower; none: no control
+    seeds: Seeds
+    control_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)]  # of the nets with one tower; none: no control
     large: str = ""  # the file of a recipe, from the project's root: one net more, whose kernels are shown; "": none
     jobs: int = Field(1, ge=1)  # training processes at a time
 
@@ -59,7 +59,7 @@ def settings(**parameters: Any) -> Settings:
 
 
 def control(profile: Profile, seed: int) -> Task:
-    """The net with one tower and as many kernels in each convolutional layer; nothing else is changed."""
+    """The net with one tower and as many kernels in conv1 to conv4; conv5 and the hidden layers, not halved there, have twice as many."""
     width = baselines.baseline(profile).net.width
     recipe = baselines.baseline(profile, seed, net={"towers": 1, "width": 2 * width})
     return Task(profile, EXPERIMENT, f"one-tower-seed{seed}", recipe)

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from replication import paths
-from replication.experiments.comparison import Seeds, differences, diverged, error_rows, paired, scale
+from replication.experiments.comparison import VIEWS, Seeds, differences, diverged, error_rows, paired, scale
 from replication.files import write_text
 from replication.frozen import Frozen, validated
 from replication.measurement import Measurement, Profile, measured, write_measurements
@@ -31,7 +31,6 @@ NETS = {  # what is trained -> the net
 }
 LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
 DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}  # layer-params-conv-local-*.cfg
-VIEWS = 10
 ASKED = (("train", 1), ("test", 1), ("test", VIEWS))
 
 
@@ -51,7 +50,7 @@ class Settings(Frozen):
 class Outcome(NamedTuple):
     """All that the notebook shows."""
 
-    table: pd.DataFrame  # one row for each run; test_top1_views: over ten views
+    table: pd.DataFrame  # one row for each run
     differences: pd.DataFrame  # against the net with its normalisations
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error
     measurements: list[Measurement]
@@ -103,10 +102,9 @@ def run(settings: Settings) -> Outcome:
     with Workers(settings.jobs) as workers:
         runs = workers.all(tasks)
     table = error_rows(runs, names)
-    table["test_top1_views"] = [100 * run.evaluation[f"test/{VIEWS}"]["top1"] for run in runs]
     outcome = Outcome(
         table,
-        differences(table, WITH, ("test_top1_views", "test_top1", "train_top1", "gap")),
+        differences(table, WITH, ("test_top1", "test_top1_one", "train_top1", "gap")),
         pd.concat([run.history.assign(variant=name, seed=run.task.recipe.seed) for run, name in zip(runs, names, strict=True)]),
         measure(settings, table, runs),
         tuple(runs),
@@ -122,6 +120,6 @@ def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> lis
     """Test error over ten views without the normalisations, and of the 13% net, minus that with them, seed by seed."""
     said = {"profile": settings.profile, "scale": scale(runs[0], "ten views"), "reason": diverged(runs)}
     return [
-        measured("lrn-cifar", paired(table, "test_top1_views", variant, WITH).tolist(), variant=variant, **said)
+        measured("lrn-cifar", paired(table, "test_top1", variant, WITH).tolist(), variant=variant, **said)
         for variant in (WITHOUT, RELEASED)
     ]

@@ -17,7 +17,7 @@ from replication.data.titles import titles
 from replication.errors import InputError
 from replication.evaluation.probabilities import probabilities
 from replication.experiments import baselines
-from replication.experiments.comparison import diverged, scale
+from replication.experiments.comparison import Seeds, diverged, scale
 from replication.experiments.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
 from replication.files import write_text
@@ -37,7 +37,7 @@ class Settings(Frozen):
     """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
 
     profile: Profile
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
     queries: int = Field(ge=0)  # held-out images whose neighbours are looked for, evenly spaced; 0: all
     searched: int = Field(ge=0)  # training images they are looked for among, evenly spaced; 0: all
     ranked: int = Field(ge=1)  # queries whose distances to all of them are compared

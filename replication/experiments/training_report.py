@@ -77,7 +77,7 @@ def choices_html(recipe: Recipe) -> str:
     rows = [
         ("rate, number of epochs, width", aside, "short trials before the runs"),
         ("when the rate drops", aside if recipe.schedule.kind == "plateau" else "nothing: fixed beforehand", schedule_text(recipe)),
-        ("the marks of the losses", "nothing: fixed beforehand", "training loss of a trial run"),
+        ("the marks of the losses", "training loss of a trial run", "fixed before the runs"),
         ("weights of an average of nets", "nothing: they are equal", ""),
         ("reported errors", "held-out images", "no decision was taken on them"),
     ]

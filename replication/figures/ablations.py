@@ -58,15 +58,15 @@ def _mark(label: str) -> plt.Line2D:
 def gaps(table: pd.DataFrame) -> Figure:
     """Training and test error (top-1, per cent) of each variant, mean over seeds, joined by a line: its length is the overfitting.
 
-    ``table``: columns variant, test_top1, train_top1, one row for each run.
+    ``table``: columns variant, test_top1_one, train_top1, one row for each run; both over one view.
     """
-    means = table.groupby("variant", sort=False)[["train_top1", "test_top1"]].mean()[::-1]
+    means = table.groupby("variant", sort=False)[["train_top1", "test_top1_one"]].mean()[::-1]
     places = np.arange(len(means))
     with style():
         figure, axis = plt.subplots(figsize=(7, 1.2 + 0.3 * len(means)), layout="constrained")
-        axis.hlines(places, means["train_top1"], means["test_top1"], color="0.7", linewidth=2)
+        axis.hlines(places, means["train_top1"], means["test_top1_one"], color="0.7", linewidth=2)
         axis.plot(means["train_top1"], places, "o", color=TRAIN, label="training images")
-        axis.plot(means["test_top1"], places, "s", color=TEST, label="held-out images")
+        axis.plot(means["test_top1_one"], places, "s", color=TEST, label="held-out images")
         axis.set_yticks(places, means.index)
         axis.set(xlabel="top-1 error, per cent")
         figure.legend(loc="outside upper right", ncols=2, fontsize=9)
