@@ -31,8 +31,12 @@ def clock(device: torch.device) -> Clock:
 
 
 def rounds(cases: dict[str, Case], count: int, device: torch.device, clock: Clock = time.perf_counter) -> dict[str, list[float]]:
-    """Seconds of each case in each of ``count`` rounds, after one turn that is not counted. Memory is kept as the trainer keeps it."""
+    """Seconds of each case in each of ``count`` rounds, after one turn that is not counted. Memory is kept as the trainer keeps it.
+
+    On a GPU float32 is float32, and cuDNN looks for the fastest algorithm, as in the trainer.
+    """
     keep_freed_memory()
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = False, True
     names = list(cases)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for name in names:

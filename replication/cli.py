@@ -67,7 +67,7 @@ def run(
         os.environ[workers.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     chosen = names or publish.experiments()
     for name in chosen:  # every mistake is found before the first is started
-        publish.parameters(name, profile, changes or ())
+        publish.preflight(name, profile, publish.parameters(name, profile, changes or ()))
     for name in chosen:
         if not force and not changes and publish.is_current(name, profile):
             print(f"{name} ({profile}): up to date")
@@ -119,11 +119,17 @@ def main() -> None:
         status = _fail(str(error), 3)
     except NotebookError as error:
         status = _fail(str(error), 1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        folders = "REPLICATION_RUNS, REPLICATION_RESULTS and REPLICATION_DATA"
+        status = _fail(f"{error.filename or 'a file'}: {error.strerror}; check it, and the folders that {folders} name", 2)
     except KeyboardInterrupt:
         status = _fail("interrupted; run the same command again, it goes on from there", 130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _fail(line: str, status: int) -> int:
-    print(f"replication: {' '.join(line.split())}", file=sys.stderr)
+    if line:  # without a command the help has said all
+        print(f"replication: {' '.join(line.split())}", file=sys.stderr)
     return status

@@ -28,4 +28,6 @@ def first_fault(error: ValidationError) -> str:
     """The first complaint of a validation, on one line: which field, and why."""
     fault = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{field}: there is no such field"
     return f"{field + ': ' if field else ''}{fault['msg']}".replace("\n", " ")

@@ -1,7 +1,8 @@
 """Every folder the package reads or writes, and nothing that depends on the working directory.
 
-Three environment variables move them: ``REPLICATION_DATA`` (data sets, only read, except by ``data get``),
-``REPLICATION_RESULTS`` (small text facts of each run) and ``REPLICATION_RUNS`` (checkpoints, weights, prepared arrays).
+Environment variables move them: ``REPLICATION_DATA`` (data sets, only read, except by ``data get``),
+``REPLICATION_RESULTS`` (small text facts of each run) and ``REPLICATION_RUNS`` (checkpoints, weights, prepared arrays). A fourth,
+``REPLICATION_PAGES``, keeps the executed notebooks of a machine that is lent out of the book.
 """
 
 import os
@@ -21,6 +22,11 @@ def _folder(variable: str, default: Path) -> Path:
 def data() -> Path:
     """Where data sets are looked for. Default ``data/`` of the project, ignored by git."""
     return _folder("REPLICATION_DATA", ROOT / "data")
+
+
+def pages() -> Path:
+    """Where executed notebooks of the published profiles go. Default ``book/experiments/`` of the project."""
+    return _folder("REPLICATION_PAGES", BOOK / "experiments")
 
 
 def results() -> Path:

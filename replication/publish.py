@@ -1,7 +1,7 @@
 """Executing the notebooks by papermill, and building the book from what they became.
 
 A notebook in ``notebooks/`` takes its parameters from ``params/<profile>/<name>.yaml``. It is executed under a temporary name and
-moved into place only when every cell has run: to ``book/experiments/`` for the published profiles, to ``results/quick/`` for
+moved into place only when every cell has run: to ``paths.pages()`` for the published profiles, to ``results/quick/`` for
 ``quick``. A notebook that failed is kept beside its results as ``<name>.failed.ipynb``. Each executed notebook is stamped with a hash
 of what it was made from, so that what is up to date is not made again.
 """
@@ -29,8 +29,10 @@ from replication.doctor import KERNEL
 from replication.errors import InputError, TrainingError
 from replication.files import write_text
 from replication.measurement import FILE, PROFILES
+from replication.recipes import RELEASED
 from replication.seal import seal
 
+ON_BASELINE = ("ablations", "training", "results", "kernels", "predictions_and_neighbours", "binary_codes", "data_pipeline")
 READERS = ("deviations", "runs", "claims")  # run last, in this order: they read what all the others stored
 TYPES = {kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])}
 CODE = ("*.py", "*.toml", "*.yaml")
@@ -49,7 +51,7 @@ def experiments() -> list[str]:
 
 def target(name: str, profile: str) -> Path:
     """Where the executed notebook of a profile goes."""
-    return paths.results() / "quick" / name / f"{name}.ipynb" if profile == "quick" else paths.BOOK / "experiments" / f"{name}.ipynb"
+    return paths.results() / "quick" / name / f"{name}.ipynb" if profile == "quick" else paths.pages() / f"{name}.ipynb"
 
 
 def parameters(name: str, profile: str, changes: Iterable[str] = ()) -> dict[str, Any]:
@@ -74,7 +76,10 @@ def parameters(name: str, profile: str, changes: Iterable[str] = ()) -> dict[str
         key, equals, text = change.partition("=")
         if not equals:
             raise InputError(f"--set {change}: write it as name=value")
-        values[key] = yaml.safe_load(text)
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--set {change!r}: the value is not YAML; put it into quotes") from None
     declared = papermill.inspect_notebook(str(source(name)))
     for key, value in values.items():
         _check(name, key, value, declared)
@@ -108,7 +113,7 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     changes = tuple(changes)
     values = parameters(name, profile, changes)
     place = paths.results() / profile / name / f"{name}.ipynb" if changes else target(name, profile)
-    _preflight(name, profile, values)
+    preflight(name, profile, values)
     if jobs is not None and "jobs" in papermill.inspect_notebook(str(source(name))):
         values["jobs"] = jobs
     folder = paths.results() / profile / name
@@ -150,16 +155,19 @@ def is_current(name: str, profile: str) -> bool:
     return made == {"profile": profile, "stamp": _stamp(name, profile)}
 
 
-def _preflight(name: str, profile: str, values: dict[str, Any]) -> None:
+def preflight(name: str, profile: str, values: dict[str, Any]) -> None:
+    """Raise InputError where the kernel, or a data set that will be trained on, is not at hand."""
     try:
         KernelSpecManager().get_kernel_spec(KERNEL)
     except NoSuchKernel:
         raise InputError(f"no Jupyter kernel named {KERNEL}: run `{sys.executable} -m ipykernel install --sys-prefix`") from None
     if (paths.results() / profile / name / FILE).is_file():
         return  # the runs may all be stored; one that is not says what it lacks
-    for data in ("data", "target", "larger"):
-        if values.get(data):
-            catalog.open_index(values[data], "train")
+    wanted = [values[key] for key in ("data", "target", "larger") if values.get(key)]
+    if name in ON_BASELINE:
+        wanted.append(RELEASED[profile].data.name)
+    for data in wanted:
+        catalog.open_index(data, "train")
 
 
 def _stamp(name: str, profile: str) -> str:

@@ -41,7 +41,9 @@ class Workers:
             self._pool = _cluster(address, self._stack)
         elif jobs > 1:
             threads = max(1, (os.cpu_count() or 1) // jobs)
-            self._pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,))
+            spawn = get_context("spawn")
+            turn = spawn.Value("i", 0)
+            self._pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start_worker, initargs=(threads, turn, gpus()))
             self._stack.callback(self._pool.shutdown, wait=True, cancel_futures=True)
 
     def __enter__(self) -> "Workers":
@@ -88,7 +90,7 @@ def _cluster(address: str, stack: ExitStack) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise InputError(f"{SCHEDULER} is set, and Dask is not installed: pip install 'replication[cluster]'") from None
+        raise InputError(f"{SCHEDULER} is set, and Dask is not installed: pip install -e '.[cluster]' in the clone") from None
     try:
         client = stack.enter_context(Client(address, timeout=30, set_as_default=False))
     except (OSError, ValueError, TimeoutError) as error:
@@ -97,9 +99,24 @@ def _cluster(address: str, stack: ExitStack) -> Any:
     return client.get_executor(pure=False, retries=DEATHS)
 
 
-def _start_worker(threads: int) -> None:
+def gpus() -> tuple[str, ...]:
+    """The CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",")) if named else tuple(map(str, range(torch.cuda.device_count())))
+
+
+def _start_worker(threads: int, turn: Any, devices: tuple[str, ...]) -> None:
+    _take_gpu(turn, devices)
     torch.set_num_threads(threads)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _take_gpu(turn: Any, devices: tuple[str, ...]) -> None:
+    """Leave this process one of ``devices``, dealt in turn by the shared counter ``turn``; before CUDA is touched."""
+    if devices:
+        with turn.get_lock():
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices[turn.value % len(devices)]
+            turn.value += 1
 
 
 def _leave_with_parent() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from photos import COUNT, photo, write_tree
+from PIL import Image
 
 from replication.data.draws import draws_for
 from replication.data.index import index_folder
@@ -19,7 +20,7 @@ from replication.data.raw import Transform
 from replication.data.statistics import mean_image, shifts
 from replication.data.store import Store, prepare
 from replication.errors import InputError
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNet, CifarNet, Data, Recipe, Update
 
 SIZE, SIDE = 32, 24
 DALI = pytest.param("dali", marks=pytest.mark.skipif(importlib.util.find_spec("nvidia") is None, reason="DALI is not installed"))
@@ -167,6 +168,22 @@ def test_validation_images_are_put_aside_evenly_and_never_trained_on(tree: Path)
     assert np.array_equal(batch.images.permute(0, 2, 3, 1), squares) and not set(batch.ids.tolist()) & set(ids.tolist())
     held_out = evaluation_loader(recipe(tree, validation=6), "test")
     assert held_out.index.split == "val" and np.array_equal(held_out.transform.mean, loaders.statistics.mean)
+
+
+def test_a_validation_set_beside_a_test_set_is_a_split_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    for split, count in (("train", 4), ("val", 2), ("test", 3)):
+        for key in ("n00000001", "n00000002"):
+            (tmp_path / "ilsvrc2010" / split / key).mkdir(parents=True)
+            for number in range(count):
+                image = np.random.default_rng([count, number]).integers(0, 256, (32, 32, 3), np.uint8)
+                Image.fromarray(image).save(tmp_path / "ilsvrc2010" / split / key / f"{split}-{number}.JPEG")
+    asked = Recipe(data=Data(name="ilsvrc2010", size=32), net=CifarNet(), update=Update(rate=0.1), batch=2, epochs=1)
+    sizes = {split: len(evaluation_loader(asked, split)) for split in ("train", "val", "test")}
+    assert sizes == {"train": 8, "val": 4, "test": 6}
+    some = evaluation_loader(asked, "test").index.ids[[4, 1]]
+    assert sorted(evaluation_loader(asked, "test", ids=some).index.ids) == sorted(some)
 
 
 def test_a_number_of_classes_takes_them_evenly_from_the_sorted_list(tree: Path) -> None:

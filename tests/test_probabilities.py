@@ -160,7 +160,8 @@ def test_weights_that_do_not_belong_to_the_images_are_refused(tree: Path, runs: 
 def test_questions_without_an_answer_are_refused(tree: Path, runs: Path) -> None:
     recipe = _recipe(tree, validation=0)
     _save(recipe)
-    for split, views, message in (("validation", 1, "put no validation"), ("val", 1, "no split"), ("test", 3, "3 views")):
+    refused = [("validation", 1, "put no validation"), ("val", 1, "beside a test set"), ("all", 1, "no split"), ("test", 3, "3 views")]
+    for split, views, message in refused:
         with pytest.raises(InputError, match=message):
             probabilities.probabilities(recipe, split, views)
 

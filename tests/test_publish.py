@@ -1,6 +1,7 @@
 """Notebooks: parameters that fit, checks that can fail, failures that publish nothing; and the commands' one-line errors."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,12 +45,29 @@ def test_a_notebook_declares_its_parameters_and_defines_nothing(name: str) -> No
         (["data", "index", "folder:/nowhere"], "/nowhere"),
         (["net", "lenet"], "lenet"),
         (["claims", "--profle", "x"], "--profle"),
+        (["run", "kernels", "--set", "seeds=[0, 1"], "seeds=[0, 1"),
+        (["run", "kernels", "--profile", "gpu"], "tiny-imagenet-100"),  # its data are not there
+        (["train", "alexnet", "--set", "batch=100000"], "lower batch"),
+        (["train", "alexnet", "--set", "update.rat=1"], "update.rat"),
+        (["train", "alexnet", "--devices", "mps"], "mps"),
+        (["data", "get", "synthetic", "--file", "x"], "--file"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_status_2(words: list[str], said: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "replication", *words], capture_output=True, text=True, cwd=paths.ROOT, timeout=60)
+def test_bad_input_is_one_line_and_exit_status_2(words: list[str], said: str, tmp_path: Path) -> None:
+    folders = {f"REPLICATION_{name}": str(tmp_path / name) for name in ("DATA", "RESULTS", "RUNS")}
+    done = subprocess.run(
+        [sys.executable, "-m", "replication", *words], capture_output=True, text=True, cwd=paths.ROOT, env=os.environ | folders, timeout=120
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and said in done.stderr and not done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "replication", "data", "get", "synthetic"]
+    env = os.environ | {"REPLICATION_RUNS": str(tmp_path / "file" / "runs")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, env=env, timeout=120)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "REPLICATION_RUNS" in done.stderr
 
 
 def test_the_ledger_command_lists_every_claim() -> None:

@@ -87,7 +87,7 @@ def test_checkpoints_come_less_often_where_they_take_long_to_write(
         clock[0] += writing
         saved.append(step)
 
-    def slow_step(*arguments: object) -> int:
+    def slow_step(*arguments: object) -> torch.Tensor:
         clock[0] += 5.0
         return mistakes(*arguments)
 

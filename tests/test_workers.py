@@ -1,5 +1,6 @@
 """Runs spread over processes and over a Dask cluster: each ends once, none is lost or doubled, even when a worker is killed."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -9,7 +10,7 @@ from threading import Thread
 import pytest
 import torch
 
-from replication import results
+from replication import results, workers
 from replication.errors import InputError
 from replication.recipe import CifarNet, Data, Recipe, Update
 from replication.results import Task
@@ -89,6 +90,16 @@ def test_a_scheduler_that_does_not_answer_is_one_clear_line(monkeypatch: pytest.
     monkeypatch.setenv(SCHEDULER, "nonsense://here")
     with pytest.raises(InputError, match="no Dask scheduler answers at nonsense://here"):
         Workers()
+
+
+def test_workers_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert workers.gpus() == ("2", "5")
+    turn, taken = multiprocessing.get_context("spawn").Value("i", 0), []
+    for _ in range(3):
+        workers._take_gpu(turn, ("2", "5"))
+        taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert taken == ["2", "5", "2"]
 
 
 def test_fewer_than_one_job_is_refused() -> None:

@@ -21,7 +21,7 @@ def train(
 
     from replication.recipes import as_yaml, chosen
     from replication.training.byhand import ask_for_drop
-    from replication.training.session import is_first, is_rank, run_folder, session
+    from replication.training.session import is_first, run_folder, session
     from replication.training.show import Terminal
     from replication.training.start import adopt
 
@@ -38,8 +38,6 @@ def train(
         torch.set_num_threads(threads)
     terminal = Terminal()
     default = "cuda" if torch.cuda.is_available() else "cpu"
-    if not is_rank():
-        terminal.report(f"run {recipe.id}, seed {recipe.seed}, {devices or default}, {torch.get_num_threads()} threads, in {folder}")
     outcome = session(recipe, terminal.report, (devices or default).split(","), workers, divergence="stop", watch=terminal.watch)
     if is_first():
         terminal.report(f"run {recipe.id} ended after {outcome.progress.epoch} epochs ({outcome.progress.ended}), weights in {folder}")

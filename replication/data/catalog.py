@@ -114,6 +114,8 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
     Without a network the InputError names the folder and file that would be accepted instead.
     """
     dataset = find(name)
+    if file is not None and not dataset.archives:
+        raise InputError(f"{name} has no files to choose from: leave --file out")
     if name == "synthetic":
         return synthetic.ensure(_made())
     if dataset.parts:

@@ -113,7 +113,7 @@ def evaluate(
     splits: Sequence[str],
     views: int = 1,
     weights: str = "equal",
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Report:
     """Errors of every run (by name) on every split, of their average where there are several, and each pair's difference.
 

@@ -18,6 +18,7 @@ from replication.errors import InputError
 from replication.files import digest, write_atomic
 from replication.nets.build import build
 from replication.recipe import Recipe
+from replication.training.numerics import exact, numerics
 from replication.training.weights import load_weights, weights_path
 
 SPLITS = ("train", "validation", "test", "val")
@@ -101,7 +102,8 @@ def every_image(
         stamp = f"{loader.fingerprint} {digest(path)}"
         found = _read(kept, stamp)
         if found is None:
-            found = _ask(trained_net(recipe, loader.classes, device), loader, views, ask)
+            with numerics(exact(recipe)):
+                found = _ask(trained_net(recipe, loader.classes, device), loader, views, ask)
             check_whole(found["ids"], loader, split)
             write_atomic(kept, lambda file: np.savez(file, stamp=np.array(stamp), **found))
     finally:

@@ -172,10 +172,10 @@ def measure(settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs
         add(claim, variant, values, [name for name in (slow, fast) if name != BASELINE], bound=bound, note=note)
     if len(dropout):
         add("dropout-average", "", dropout["halved"] / dropout["single"], [])
-    if faster := step_time.on_two_gpus(by_variant[BASELINE][0].task.recipe):
-        found.append(
-            measured("two-gpu-time", faster, profile=settings.profile, scale=step_time.scale(), reason="n counts timings, not seeds")
-        )
+    recipe = by_variant[BASELINE][0].task.recipe
+    if faster := step_time.on_two_gpus(recipe):
+        shown = step_time.scale(recipe)
+        found.append(measured("two-gpu-time", faster, profile=settings.profile, scale=shown, reason="n counts timings, not seeds"))
     return found
 
 

@@ -21,6 +21,7 @@ from replication.measurement import Measurement, measured
 from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.training.allocator import keep_freed_memory
+from replication.training.numerics import numerics
 from replication.training.sgd import PaperSGD
 
 MEMORY = 8  # batches held in memory for the steps that wait for nothing
@@ -64,7 +65,8 @@ def time_steps(settings: Settings, seed: int) -> Timing:
     chosen = baseline(settings.profile, seed)
     loaders = open_loaders(chosen, settings.device)
     try:
-        return _time_steps(settings, seed, chosen, loaders.training)
+        with numerics(chosen):  # as the trainer computes
+            return _time_steps(settings, seed, chosen, loaders.training)
     finally:
         loaders.close()
 

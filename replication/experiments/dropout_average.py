@@ -19,6 +19,7 @@ from replication.measurement import Profile
 from replication.nets.alexnet import TowerNet
 from replication.recipe import Recipe
 from replication.results import Run
+from replication.training.numerics import exact, numerics
 
 
 def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
     device = best_device()
     net = trained_net(recipe, device=device)
     assert isinstance(net, TowerNet)
-    with torch.inference_mode():
+    with torch.inference_mode(), numerics(exact(recipe)):
         halved, hidden = halved_logits(net, some_images(recipe, images, device))
         found = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)
         mean = sum(piece.sum(0, dtype=torch.float64) for piece in sampled_logits(net, hidden, masks, seed=0)) / masks

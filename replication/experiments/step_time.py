@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
+from replication.training.numerics import numerics
 from replication.training.sgd import PaperSGD
 
 STEPS, ROUNDS = 20, 6  # steps a timing, and rounds in which the two nets take turns
@@ -24,30 +25,34 @@ def on_two_gpus(recipe: Recipe) -> list[float]:
     return ratios(recipe, ("cuda:0", "cuda:1"), STEPS, ROUNDS)
 
 
-def scale() -> str:
+def scale(recipe: Recipe) -> str:
     """What was timed, in words."""
-    return f"{STEPS} steps a timing, {ROUNDS} rounds in turns, {torch.cuda.get_device_name(0)} and {torch.cuda.get_device_name(1)}"
+    first, second = (torch.cuda.get_device_name(device) for device in range(2))
+    return f"{recipe.precision}, {STEPS} steps a timing, {ROUNDS} rounds in turns, {first} and {second}"
 
 
 def ratios(recipe: Recipe, devices: Sequence[str], steps: int, rounds: int) -> list[float]:
     """Time of the two-tower net with a tower on each device over that of the half-size net on the first; one ratio a round."""
     two = _stepper(recipe.model_copy(update={"net": recipe.net.model_copy(update={"towers": 2})}), devices)
     one = _stepper(recipe.model_copy(update={"net": recipe.net.model_copy(update={"towers": 1})}), devices[:1])
-    for step in (two, one):
-        _time(step, steps)  # not counted: allocates, and chooses kernels
-    return [_time(two, steps) / _time(one, steps) for _ in range(rounds)]
+    with numerics(recipe):  # as the trainer computes
+        for step in (two, one):
+            _time(step, steps)  # not counted: allocates, and chooses kernels
+        return [_time(two, steps) / _time(one, steps) for _ in range(rounds)]
 
 
 def _stepper(recipe: Recipe, devices: Sequence[str]) -> Callable[[], None]:
     side = recipe.data.side
-    net = on_devices(build(recipe, recipe.net.classes), devices).train()
+    net = on_devices(build(recipe, recipe.net.classes), devices).to(memory_format=torch.channels_last).train()
     optimiser = PaperSGD([{"params": list(net.parameters()), "weight_decay": recipe.update.weight_decay}], recipe.update.rate)
     images = torch.randn(recipe.batch, 3, side, side).to(devices[0], memory_format=torch.channels_last)
     labels = torch.arange(recipe.batch, device=devices[0]) % recipe.net.classes
 
     def step() -> None:
         optimiser.zero_grad()
-        F.cross_entropy(net(images), labels).backward()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            loss = F.cross_entropy(net(images), labels)
+        loss.backward()
         optimiser.step()
 
     return step

@@ -84,8 +84,12 @@ def can_compile() -> bool:
     return bool(find_spec("triton") and compiler and Path(sysconfig.get_path("include"), "Python.h").is_file())
 
 
+SHAPES = 256  # compiled versions that torch keeps of a function: one for each shape, precision and window that a process meets
+
+
 @cache
 def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)  # beyond its own 8, it would not compile
     return torch.compile(function, dynamic=False)
 
 

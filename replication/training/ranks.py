@@ -4,7 +4,8 @@ The ranks form a mesh, data x tower. Along the tower axis a pair exchanges activ
 crossings only; along the data axis the copies average their gradients, each having seen its share of the minibatch. Rank 2i is
 tower 0 of copy i, rank 2i + 1 its tower 1, so that the two of a pair are neighbours on a machine.
 
-A lost rank ends the others: a closed connection at once, a silent one after ``TIMEOUT_SECONDS``.
+A lost rank ends the others: a closed connection at once, a silent one after ``TIMEOUT_SECONDS``. With NCCL it is torch's watchdog that ends
+them after that time, with a message of its own.
 """
 
 import os

@@ -57,6 +57,8 @@ def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), w
         loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
+            named, threads = ",".join(map(str, chosen)), torch.get_num_threads()
+            report(f"run {recipe.id}, seed {recipe.seed}, {named}, {threads} threads, in {run_folder(recipe)}")
             return train(recipe, net, loaders, run_folder(recipe), report, team=Alone(), **options)
         finally:
             loaders.close()
@@ -94,6 +96,8 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"no device {name!r}: use cpu or cuda, or two of them as in cuda:0,cuda:1") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"no device {name!r}: use cpu or cuda, or two of them as in cuda:0,cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"no device {name!r} here: there are {torch.cuda.device_count()} CUDA devices; use cpu")
     return device

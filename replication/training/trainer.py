@@ -180,12 +180,14 @@ class Trainer:
             with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
                 logits = self.net(batch.images[here])
                 loss = F.cross_entropy(logits, batch.labels[here])
-            wrong += mistakes(logits.detach(), batch.labels[here])
+            (loss if recipe.parts == 1 else loss / recipe.parts).backward()
+            # read after the backward pass is on its way, in one go: a GPU waits for the host once a step
+            value, missed = torch.stack([loss.detach().double(), mistakes(logits.detach(), batch.labels[here]).double()]).tolist()
+            wrong += int(missed)
             due = time.monotonic() - self.saved >= self._between_checkpoints()
-            notes = team.agree(Notes(loss.item(), wrong, interrupt.requested, due))
+            notes = team.agree(Notes(value, wrong, interrupt.requested, due))
             if not math.isfinite(notes.loss):
                 return notes
-            (loss if recipe.parts == 1 else loss / recipe.parts).backward()
             total += notes.loss / recipe.parts
         team.average_gradients(self.net)
         self.optimiser.step()
@@ -299,10 +301,10 @@ def _device_name(device: torch.device) -> str:
     return device.type if device.type == "cpu" else f"{device.type}, {torch.cuda.get_device_name(device)}"
 
 
-def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> int:
+def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
     """How many of N images do not have their label among the first k: logits (N, K), labels (N,). A row with a NaN is a mistake."""
     hit = (logits.argmax(dim=1) == labels) if k == 1 else (logits.topk(min(k, logits.shape[1])).indices == labels[:, None]).any(1)
-    return len(labels) - int(hit.logical_and(logits.isfinite().all(dim=1)).sum())
+    return len(labels) - hit.logical_and(logits.isfinite().all(dim=1)).sum()
 
 
 @torch.inference_mode()
@@ -313,7 +315,7 @@ def count_mistakes(net: nn.Module, loader: Loader, tops: tuple[int, ...]) -> lis
     counts = [0] * len(tops)
     for batch in loader.once():
         logits = net(batch.images)
-        counts = [count + mistakes(logits, batch.labels, k) for count, k in zip(counts, tops, strict=True)]
+        counts = [count + int(mistakes(logits, batch.labels, k)) for count, k in zip(counts, tops, strict=True)]
     net.train(was_training)
     return counts
 
