@@ -36,14 +36,15 @@ from replication.training.allocator import keep_freed_memory
 
 PHOTOGRAPHS = ("ilsvrc-photos-64", "imagenette2", "imagenette-224-subset")  # folders of the data folder, the first that is there
 IMAGES = 256  # each round, at least: the photographs over and over
+BATCHES = 8  # a round on a GPU, at least, so that what runs ahead does
 SIZE, SIDE = 256, 224
 # of the photographs that cuda-convnet2's input_meta was made from: variances along the three colour directions, and these
 EIGENVALUES = np.array([121.78, 37.09, 19.72]) ** 2
 EIGENVECTORS = np.array([[0.397, -0.817, 0.418], [0.701, -0.024, -0.713], [-0.592, -0.576, -0.564]]).T
 
 
-def photographs(folder: Path) -> Index:
-    """Every JPEG under ``folder`` as one class, repeated to ``IMAGES`` or more."""
+def photographs(folder: Path, count: int = IMAGES) -> Index:
+    """Every JPEG under ``folder`` as one class, repeated to ``count`` or more."""
     found = Scan(("photograph",))
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in (".jpg", ".jpeg"):
@@ -51,7 +52,7 @@ def photographs(folder: Path) -> Index:
     if not found.paths:
         raise InputError(f"no JPEG files under {folder}: name another folder with --photos")
     index = build("photographs", "folder", "", "train", folder, found)
-    return index.take(np.tile(np.arange(len(index)), -(-IMAGES // len(index))))
+    return index.take(np.tile(np.arange(len(index)), -(-count // len(index))))
 
 
 class Peer(Dataset):
@@ -83,12 +84,19 @@ class Peer(Dataset):
         return torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))), 0
 
 
-def peer(dataset: Peer, batch: int, workers: int) -> timing.Case:
-    """One pass of torch's DataLoader, its processes started once."""
+def peer(dataset: Peer, batch: int, workers: int, device: torch.device) -> timing.Case:
+    """One pass of torch's DataLoader, its processes started once; on a GPU its batches are pinned and moved there."""
     loader = DataLoader(
-        dataset, batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=True, multiprocessing_context="spawn"
+        dataset,
+        batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=True,
+        multiprocessing_context="spawn",
+        pin_memory=device.type == "cuda",
     )
-    return lambda: sum(1 for _ in loader)
+    return lambda: [part.to(device, non_blocking=True).shape for batch in loader for part in batch]
 
 
 def ours(loader: Loader) -> timing.Case:
@@ -105,7 +113,7 @@ def ours(loader: Loader) -> timing.Case:
     return lambda: next(passes)
 
 
-def decoders(index: Index, batch: int, threads: int) -> dict[str, timing.Case]:
+def decoders(index: Index, batch: int, threads: int, device: torch.device) -> dict[str, timing.Case]:
     """Decoding alone, from bytes in memory, with as many threads each."""
     contents = [index.path(i).read_bytes() for i in range(len(index))]
     pool = ThreadPoolExecutor(threads)
@@ -117,7 +125,7 @@ def decoders(index: Index, batch: int, threads: int) -> dict[str, timing.Case]:
     except ImportError:
         found["decode, libjpeg-turbo (Pillow)"] = lambda: list(pool.map(_decoded_by(_pillow), contents))
     with contextlib.suppress(ImportError):  # there is no DALI for macOS
-        found["decode, dali"] = _dali_decoder(contents, batch, threads)
+        found["decode, dali"] = _dali_decoder(contents, batch, threads, device)
     return found
 
 
@@ -129,14 +137,15 @@ def _pillow(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
-def _dali_decoder(contents: list[bytes], batch: int, threads: int) -> timing.Case:
+def _dali_decoder(contents: list[bytes], batch: int, threads: int, device: torch.device) -> timing.Case:
     from nvidia.dali import Pipeline, fn
 
     arrays = [np.frombuffer(content, np.uint8) for content in contents]
     batches = [arrays[at : at + batch] for at in range(0, len(arrays), batch)]
-    pipe = Pipeline(batch, threads, None, prefetch_queue_depth=1)
+    place, number = ("mixed", device.index or 0) if device.type == "cuda" else ("cpu", None)
+    pipe = Pipeline(batch, threads, number, prefetch_queue_depth=1)
     with pipe:
-        pipe.set_outputs(fn.decoders.image(fn.external_source(name="image", no_copy=True), jpeg_fancy_upsampling=True))
+        pipe.set_outputs(fn.decoders.image(fn.external_source(name="image", no_copy=True), device=place, jpeg_fancy_upsampling=True))
     pipe.build()
 
     def once() -> None:
@@ -161,7 +170,7 @@ def measure(device: torch.device, batch: int, width: float, count: int, folder: 
         folder = there[0] if there else catalog.open_index("synthetic", "train").root
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     keep_freed_memory()
-    index = photographs(folder)
+    index = photographs(folder, IMAGES if device.type == "cpu" else max(IMAGES, BATCHES * batch))
     index = index.take(np.arange(len(index) // batch * batch))
     unique = {path: i for i, path in enumerate(index.paths)}
     squares = {path: read_reduced(index, i, SIZE) for path, i in unique.items()}
@@ -176,13 +185,13 @@ def measure(device: torch.device, batch: int, width: float, count: int, folder: 
         return Loader(recipe, source, np.arange(len(index)), Transform(recipe, found), device, backend=backend, workers=workers)
 
     loaders = {"store, raw": loader("raw", "raw"), f"files, reference, {threads} processes": loader("encoded", "reference", threads)}
-    cases = decoders(index, batch, threads)
+    cases = decoders(index, batch, threads, device)
     if "decode, dali" in cases:
         loaders |= {"files, dali": loader("encoded", "dali"), "store, dali": loader("raw", "dali")}
     cases |= {name: ours(made) for name, made in loaders.items()}
-    for workers in (1, 2):
-        cases[f"files, torch DataLoader, {workers} processes"] = peer(Peer(index, None, mean), batch, workers)
-    cases["store, torch DataLoader, 1 processes"] = peer(Peer(index, store.images, mean), batch, 1)
+    for workers in sorted({1, 2} | ({threads} if device.type == "cuda" else set())):
+        cases[f"files, torch DataLoader, {workers} processes"] = peer(Peer(index, None, mean), batch, workers, device)
+    cases["store, torch DataLoader, 1 processes"] = peer(Peer(index, store.images, mean), batch, 1, device)
     seconds = timing.rounds(cases, count, device)
     for made in loaders.values():
         made.close()
