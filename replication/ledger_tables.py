@@ -23,6 +23,7 @@ STYLE = """<style>
 .ledger { border-collapse: collapse; width: 100%; font-size: 0.85rem; color: inherit; background: transparent; }
 .ledger th, .ledger td { text-align: left; vertical-align: top; padding: 0.4em 0.6em; white-space: normal;
   border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit; background: transparent; }
+.ledger td[data-label="ours"] { min-width: 14em; }
 .ledger .id { font-weight: 600; white-space: nowrap; }
 .ledger .small { display: block; font-size: 0.9em; opacity: 0.8; }
 .ledger .verdict { font-weight: 600; }
@@ -31,7 +32,7 @@ STYLE = """<style>
   .ledger thead { display: none; }
   .ledger, .ledger tbody, .ledger tr, .ledger td { display: block; width: 100%; box-sizing: border-box; }
   .ledger tr { padding: 0.5em 0; border-bottom: 2px solid rgba(128, 128, 128, 0.6); }
-  .ledger td { border: 0; padding: 0.1em 0.2em; }
+  .ledger td { border: 0; padding: 0.1em 0.2em; min-width: 0 !important; }
   .ledger td:empty { display: none; }
   .ledger td[data-label]:not(:empty)::before { content: attr(data-label) ": "; font-weight: 600; opacity: 0.8; }
 }
@@ -103,24 +104,30 @@ def rows_html(rows: list[Row]) -> str:
         numbers = [("paper", html.escape(row.paper)), ("2012", html.escape(row.log2012)), ("ours", _ours(row.ours))]
         body.append([*words, *numbers, (None, _verdict(row.verdict, row.reason))])
         for other in row.others:
-            body.append([(None, "")] * 4 + [("ours", _ours(other.ours)), (None, _verdict(other.verdict, other.reason))])
+            body.append([(None, "")] * 4 + [("ours", _ours(other.ours, row.ours)), (None, _verdict(other.verdict, other.reason))])
     return _html(["claim", "the paper says", "paper", "2012 log or source", "ours", "verdict"], body)
 
 
 def verdicts_html(measurements: Sequence[Measurement], nothing: str = "not run: nothing was measured") -> str:
-    """paper | 2012 log | ours | verdict for what one chapter measured, one row a measurement, as an HTML table.
+    """paper | 2012 log | ours | verdict for what one chapter measured, one row a measurement, as an HTML table; a claim is stated once.
 
     The verdict is the ledger's. ``nothing``: the line shown instead where there are no measurements.
     """
     if not measurements:
         return f"<p>{html.escape(nothing)}</p>"
-    body = []
+    body: list[list[tuple[str | None, str]]] = []
+    before = None
     for measurement in measurements:
         claim = find_claim(measurement.claim)
+        verdict = (None, _verdict(*judge(claim, measurement)))
+        if before is not None and before.claim == measurement.claim:
+            body.append([(None, "")] * 4 + [("ours", _ours(measurement, before)), verdict])
+            continue
+        before = measurement
         said = f'{html.escape(claim.statement)}<span class="small">{html.escape(_place(claim.section))}, {KINDS[claim.kind]}</span>'
         numbers = [("paper", html.escape(claim.paper)), ("2012", html.escape(claim.log2012)), ("ours", _ours(measurement))]
         name = f'<span class="id">{html.escape(claim.id)}</span>'
-        body.append([(None, name), (None, said), *numbers, (None, _verdict(*judge(claim, measurement)))])
+        body.append([(None, name), (None, said), *numbers, verdict])
     return _html(["claim", "the paper says", "paper", "2012 log or source", "ours", "verdict"], body)
 
 
@@ -170,11 +177,13 @@ def _ours_cells(measurement: Measurement | None) -> tuple[str, str]:
     return ours_text(measurement), f"{measurement.profile}{variant}"
 
 
-def _ours(measurement: Measurement | None) -> str:
+def _ours(measurement: Measurement | None, above: Measurement | None = None) -> str:
+    """A measurement with its variant and scale; the scale is left out where it is that of the row ``above`` of the same claim."""
     if measurement is None:
         return ""
     variant = f'<span class="small">{html.escape(measurement.variant)}</span>' if measurement.variant else ""
-    scale = html.escape(f"{measurement.profile}: {measurement.scale}")
+    same = above is not None and (above.profile, above.scale) == (measurement.profile, measurement.scale)
+    scale = "same scale" if same else html.escape(f"{measurement.profile}: {measurement.scale}")
     return f'{html.escape(ours_text(measurement))}{variant}<span class="small">{scale}</span>'
 
 

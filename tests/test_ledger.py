@@ -257,7 +257,9 @@ def test_a_chapters_verdicts_are_the_ledgers_and_escaped():
     for row, measurement in zip(rows, made, strict=True):
         word, reason = judge(claim(measurement.claim), measurement)
         assert f'<span class="verdict">{word}</span>' in row and reason.replace("<", "&lt;") in row
-        assert claim(measurement.claim).paper in row and measurement.variant in row
+        assert measurement.variant in row
+    assert claim("params").paper in rows[0] and claim("lrn-gain").paper in rows[1]
+    assert claim("lrn-gain").statement not in rows[2] and "same scale" in rows[2]  # a claim is stated once, above its variants
     assert ledger_tables.verdicts_html([], "not run: a < b") == "<p>not run: a &lt; b</p>"
 
 
