@@ -1,16 +1,26 @@
 """Tables and checks of the chapters on what the net has learned: Figure 3, Figure 4 and the binary codes. Nothing is measured here."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from replication.analysis import kernels as analysis
 from replication.analysis import neighbours
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
+from replication.experiments.comparison import scale
 from replication.experiments.report import html_table, interval_text, stored_check
 from replication.intervals import mean_interval
+from replication.results import Run
 
 KERNEL_MEANS = {"colourfulness": "mean colourfulness", "coloured": "more colour than brightness"}
 SELECTIVE = {name: f"selective: {name}" for name in (*analysis.KINDS, "any")}
+
+
+def pictured(large: str, runs: Sequence[Run]) -> str:
+    """Whose pictures the chapter shows: the large net's, which comes last, or the first seed's."""
+    run = runs[-1] if large else runs[0]
+    return f"pictures of seed {run.task.recipe.seed}: {scale(run)}"
 
 
 def kernels_html(outcome: kernels.Outcome) -> str:
