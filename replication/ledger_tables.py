@@ -24,6 +24,7 @@ STYLE = """<style>
 .ledger th, .ledger td { text-align: left; vertical-align: top; padding: 0.4em 0.6em; white-space: normal;
   border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit; background: transparent; }
 .ledger td[data-label="ours"] { min-width: 14em; }
+.ledger td:last-child { min-width: 10em; }
 .ledger .id { font-weight: 600; white-space: nowrap; }
 .ledger .small { display: block; font-size: 0.9em; opacity: 0.8; }
 .ledger .verdict { font-weight: 600; }

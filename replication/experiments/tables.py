@@ -228,7 +228,8 @@ def measure(settings: Settings, table: pd.DataFrame, gains: pd.DataFrame, runs: 
     by_name = {run.task.name: run for run in runs}
     first, target = by_name[f"baseline-seed{settings.seeds[0]}"], by_name[run_name(ONE, 0)]
     larger, fine = by_name.get(run_name(LARGER, 0), target), by_name.get(run_name(PRE, 0), target)
-    sixth = f"the pre-trained nets have a sixth convolutional layer and saw {scale(larger, 'ten views')}, first"
+    seen = larger.provenance["data"]
+    sixth = f"pre-trained nets have a sixth convolutional layer and first saw {seen['images']:,} images of {seen['classes']} classes"
     remark = diverged(runs)
 
     def add(claim: str, variant: str, values: Sequence[float], shown: Run, reason: str = "", views: str = "ten views") -> None:
