@@ -205,8 +205,6 @@ def open_loaders(
     """
     data = recipe.data
     source, training, validation = _training_rows(data)
-    if len(training) < recipe.batch:
-        raise InputError(f"a minibatch of {recipe.batch}, and {data.name} has {len(training)} images to train on: lower batch")
     transform = Transform(recipe, found := _statistics(data, source, training))
     loader = Loader(recipe, source, training, transform, device, share, backend=backend, workers=workers)
     aside = Loader(recipe, source, validation, transform, device, backend=backend, workers=workers) if len(validation) else None

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from replication import paths
-from replication.data.loader import open_loaders
+from replication.data.loader import Loaders, open_loaders
 from replication.errors import InputError
 from replication.nets.alexnet import TowerNet
 from replication.nets.build import build
@@ -56,6 +56,7 @@ def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), w
     with locked(run_folder(recipe), f"the recipe {recipe.id}"):
         loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
+            _check_batch(recipe, loaders)
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
             named, threads = ",".join(map(str, chosen)), torch.get_num_threads()
             report(f"run {recipe.id}, seed {recipe.seed}, {named}, {threads} threads, in {run_folder(recipe)}")
@@ -76,11 +77,18 @@ def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, o
             options = options | {"watch": None}
         loaders = open_loaders(recipe, place.device, workers=workers, share=place.share(recipe.batch))
         stack.callback(loaders.close)
+        _check_batch(recipe, loaders)
         for loader in (loaders.training, loaders.validation):
             if loader is not None:
                 loader.shard = (place.copy, place.copies)  # each copy measures its part
         net = ranks.on_ranks(build(recipe, len(loaders.training.classes)), place)
         return train(recipe, net, loaders, folder, report, team=team, **options)
+
+
+def _check_batch(recipe: Recipe, loaders: Loaders) -> None:
+    if not loaders.training.steps:
+        count = len(loaders.training)
+        raise InputError(f"a minibatch of {recipe.batch}, and {recipe.data.name} has {count} images to train on: lower batch")
 
 
 def _placed(net: nn.Module, devices: Sequence[torch.device]) -> nn.Module:
