@@ -153,6 +153,9 @@ def _row(claim: Claim, found: dict[str, dict[str, tuple[Measurement, ...]]]) -> 
     at = scale or _profile_to_run(claim, tuple(found))
     if not variants and claim.experiment:
         reason = _what_is_missing(claim, at)
+    elif word == "not run" and claim.needs_paper_scale:  # what was measured is shown, and cannot answer
+        at = "paper"
+        reason += f"; to answer it needs {claim.needs}" if claim.needs else ""
     return Row(
         id=claim.id,
         section=claim.section,

@@ -209,6 +209,10 @@ def test_a_row_that_was_not_run_says_what_is_missing(results, tmp_path, monkeypa
     assert row_of("lrn-gain", "quick").command == "replication run ablations --profile quick"
     assert row_of("table1-cnn", "quick").reason == "only the paper's own scale can answer; it needs ILSVRC-2010 and a GPU"
     assert row_of("table1-cnn", "quick").command == "replication run results --profile paper"
+    write_measurements("laptop", "results", [gain([70.0, 71.0, 72.0], "laptop", "table1-cnn", "top-5")])
+    shown = row_of("table1-cnn", "laptop")  # what a smaller scale gave is shown, and the command is that of the scale that can answer
+    assert shown.ours is not None and shown.reason.endswith("it needs ILSVRC-2010 and a GPU")
+    assert shown.command == "replication run results --profile paper"
 
 
 def test_an_unknown_profile_is_refused(results):
