@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from replication.devices import best_device
 from replication.training.allocator import keep_freed_memory
 
 ROUNDS = 5
@@ -93,7 +94,7 @@ def main(description: str, measure: Callable[[torch.device, int, float, int], di
 def _parser(description: str) -> argparse.ArgumentParser:
     """The options all benchmarks have."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
+    options.add_argument("--device", default=best_device(), choices=["cpu", "cuda"])
     options.add_argument("--batch", type=int, default=64)
     options.add_argument("--width", type=float, default=1.0, help="of the net; below 1 only to try the benchmark")
     options.add_argument("--rounds", type=int, default=ROUNDS)

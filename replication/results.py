@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from pydantic import ValidationError
 
 from replication import paths, provenance
 from replication.data.loader import training_index
+from replication.devices import best_device
 from replication.errors import InputError
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
@@ -103,9 +103,8 @@ def run(task: Task) -> Run:
 def _train(task: Task) -> None:
     work = run_folder(task.recipe)
     work.mkdir(parents=True, exist_ok=True)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
-        outcome = session(task.recipe, lambda line: print(line, file=log), (device,))
+        outcome = session(task.recipe, lambda line: print(line, file=log), (best_device(),))
     index, progress = training_index(task.recipe.data), outcome.progress
     last = progress.history[-1] if progress.history else {}
     steps = len(index) // task.recipe.batch

@@ -19,10 +19,12 @@ def bench(
     """Time one part beside its peers, and print ratios with their spread."""
     import torch
 
+    from replication.devices import best_device
+
     timing, measure = _benchmark("timing"), _benchmark(name).measure
     if threads is not None:
         torch.set_num_threads(threads)
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where = device or best_device()
     if where == "cuda" and not torch.cuda.is_available():
         from replication.errors import InputError
 

@@ -19,6 +19,7 @@ def train(
     """Train a net in runs/<id>. Interrupted, by Ctrl-C or by a kill, the same command goes on from the last checkpoint."""
     import torch
 
+    from replication.devices import best_device
     from replication.recipes import as_yaml, chosen
     from replication.training.byhand import ask_for_drop
     from replication.training.session import is_first, run_folder, session
@@ -37,7 +38,6 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     terminal = Terminal()
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    outcome = session(recipe, terminal.report, (devices or default).split(","), workers, divergence="stop", watch=terminal.watch)
+    outcome = session(recipe, terminal.report, (devices or best_device()).split(","), workers, divergence="stop", watch=terminal.watch)
     if is_first():
         terminal.report(f"run {recipe.id} ended after {outcome.progress.epoch} epochs ({outcome.progress.ended}), weights in {folder}")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from replication.data.loader import Loader, evaluation_loader, training_index
+from replication.devices import best_device
 from replication.errors import InputError
 from replication.files import digest, write_atomic
 from replication.nets.build import build
@@ -34,11 +35,6 @@ def weights_file(recipe: Recipe) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: no such weights, the run {recipe.id} has not ended here: train it first")
     return path
-
-
-def best_device() -> str:
-    """Where evaluation runs unless it is told otherwise: the first CUDA device, or the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def check_device(device: str) -> None:
@@ -85,7 +81,7 @@ def every_image(
     """``ask(net, images)`` for every image of ``split``: ids, labels and answers (N, ...) in the index's order, from ``name``.npz if sound.
 
     ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``, on ``device``
-    (None: ``best_device``). ``ids``: of these images alone. The loader is returned closed, for its facts.
+    (None: ``devices.best_device``). ``ids``: of these images alone. The loader is returned closed, for its facts.
     """
     if split not in SPLITS:
         raise InputError(f"no split {split!r}: use {', '.join(SPLITS)}")

@@ -33,7 +33,7 @@ from replication.paper import claim as find_claim
 from replication.results import Run
 from replication.workers import Workers
 
-BASELINE = "baseline"
+BASELINE, NO_DROPOUT = "baseline", "no-dropout"
 MIDDLE = tuple(name for name in VARIANTS if name.startswith("without-"))  # section 7: "any of the middle layers"
 
 # claim, its variant in claims.toml, our variant, the column whose difference (variant minus baseline) is measured
@@ -47,10 +47,9 @@ CLAIMS = (
     ("overlap-overfit", "", "non-overlapping", "gap"),
     ("crop-overfit", "", "no-crops", "gap"),
     ("colour-gain", "", "no-colour", "test_top1"),
-    ("dropout-overfit", "", "no-dropout", "gap"),
+    ("dropout-overfit", "", NO_DROPOUT, "gap"),
     ("weight-decay", "", "no-weight-decay", "train_top1"),
 )
-NO_DROPOUT = "no-dropout"
 ALL_MIDDLE = "mean of the middle layers"  # the depth claim's variant in claims.toml
 OVER_TEN = ("test_top1", "test_top5")
 MASKED = "with dropout the loss is that of masked nets, which lies above the whole net's, so a part of the ratio is not slower learning"

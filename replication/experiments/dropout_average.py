@@ -5,14 +5,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from replication import paths
-from replication.data.loader import evaluation_loader
+from replication.data.loader import evaluation_loader, held_out, selected
+from replication.devices import best_device
 from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
-from replication.evaluation.trained import best_device, trained_net
+from replication.evaluation.trained import trained_net
 from replication.experiments.baselines import EXPERIMENT
 from replication.experiments.comparison import kept
 from replication.measurement import Profile
@@ -58,15 +60,10 @@ def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
 
 def some_images(recipe: Recipe, count: int, device: str) -> Tensor:
     """``count`` held-out images, evenly spaced in the index, as the net sees them: (count, 3, side, side) on ``device``; all, if fewer."""
-    loader = evaluation_loader(recipe, "test", device)
+    ids = selected(recipe.data, held_out(recipe.data.name)).ids
+    count = min(count, len(ids))
+    loader = evaluation_loader(recipe, "test", device, ids=ids[np.arange(count) * len(ids) // count])
     try:
-        count = min(count, len(loader))
-        wanted = torch.arange(count) * len(loader) // count
-        chosen, place = [], 0
-        for batch in loader.once():
-            rows = wanted[(wanted >= place) & (wanted < place + len(batch.ids))] - place
-            chosen.append(batch.images[rows.to(device)])
-            place += len(batch.ids)
-        return torch.cat(chosen)
+        return torch.cat([batch.images for batch in loader.once()])
     finally:
         loader.close()

@@ -103,8 +103,8 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"no device {name!r}: use cpu or cuda, or two of them as in cuda:0,cuda:1") from None
-    if device.type not in ("cpu", "cuda"):
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
         raise InputError(f"no device {name!r}: use cpu or cuda, or two of them as in cuda:0,cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"no device {name!r} here: there are {torch.cuda.device_count()} CUDA devices; use cpu")
