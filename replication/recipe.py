@@ -47,7 +47,7 @@ class CifarNet(Frozen):
 
     family: Literal["cifar"] = "cifar"
     name: Literal["80sec", "19pct", "18pct", "conv-local-13pct", "conv-local-11pct"] = "19pct"
-    activation: Literal["relu", "tanh", "logistic", "abs_tanh"] = "relu"
+    activation: Literal["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"] = "relu"
     init: Literal["source2012", "fan_in"] = "source2012"
     norms: bool = True  # False: the same net without its response normalisations, section 3.3
 
@@ -58,7 +58,7 @@ class AlexNet(Frozen):
     family: Literal["alexnet"] = "alexnet"
     fidelity: Literal["paper", "source2012"] = "paper"  # where the paper and the released source differ: which of them
     towers: Literal[1, 2] = 2  # 2: section 3.2's two GPUs; 1: the one-GPU net of its footnote 2
-    activation: Literal["relu", "tanh", "logistic", "abs_tanh"] = "relu"  # section 3.1
+    activation: Literal["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"] = "relu"  # section 3.1
     lrn: bool = True  # section 3.3
     pooling: Literal["overlapping", "non_overlapping"] = "overlapping"  # section 3.4: z = 3, s = 2, or z = s = 2
     dropout: bool = True  # section 4.2
@@ -140,7 +140,9 @@ class Recipe(Frozen):
     batch: int = Field(128, ge=1)  # images an update, whatever the ranks and the parts
     parts: int = Field(1, ge=1)  # forward and backward passes a minibatch is divided into, to save memory
     epochs: int = Field(ge=1)  # at most this many
-    stop_error: float | None = Field(None, gt=0, lt=1)  # stop after the first epoch whose running training error is at most this
+    order: Literal["shuffled", "stored"] = "shuffled"  # anew each epoch, or the data set's own order every epoch, as in 2012
+    stop_error: float | None = Field(None, gt=0, lt=1)  # stop after the first epoch whose training error is at most this
+    stop_on: Literal["running", "exact"] = "running"  # which training error that is
     exact_error: bool = False  # measure the error over the whole training set after each epoch too
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     deterministic: bool = False  # algorithms that give the same bits on a GPU too, where there are any
@@ -166,4 +168,6 @@ class Recipe(Frozen):
             raise ValueError(f"a minibatch of {self.batch} does not divide into {self.parts} parts")
         if self.schedule.kind == "plateau" and not self.data.validation:
             raise ValueError("the plateau rule decides on validation images: set data.validation")
+        if self.stop_on == "exact" and not self.exact_error:
+            raise ValueError("stop_on is exact, and the exact error is not measured: set exact_error")
         return self

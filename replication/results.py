@@ -1,15 +1,15 @@
 """Run folders: each training run's facts as small text files, found again by the hash of the run's recipe.
 
 ``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` and ``timings.jsonl`` (one line an epoch),
-``summary.json``, ``provenance.json``, and ``evaluation.json`` where the task asks for one. The folder is moved into place whole,
-after the run has ended. While a run is under way, its checkpoints and its log are in ``runs/<id>/``, and so are its weights
-afterwards. The same recipe is never trained twice, and a changed recipe never finds an old result.
+``summary.json``, ``provenance.json``, and ``evaluation.json`` with ``per_image.json`` where the task asks for errors. The folder is
+moved into place whole, after the run has ended. While a run is under way, its checkpoints and its log are in ``runs/<id>/``, and so
+are its weights afterwards. The same recipe is never trained twice, and a changed recipe never finds an old result.
 """
 
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from replication import paths, provenance
 from replication.data.loader import training_index
 from replication.devices import best_device
 from replication.errors import InputError
+from replication.evaluation import per_image
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.files import read_json, sync_folder, write_json, write_text
@@ -31,6 +32,7 @@ from replication.training.weights import weights_path
 FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
 TIMINGS = "timings.jsonl"  # how long each epoch took; not there in runs of before it was kept
 EVALUATION = "evaluation.json"
+PER_IMAGE = "per_image.json"  # right or wrong for every image; not there in runs of before it was kept
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Run:
     summary: dict[str, Any]
     provenance: dict[str, Any]
     evaluation: dict[str, dict[str, Any]]  # "split/views" -> images, top1, top5 (errors, fractions), mistakes1, mistakes5
+    per_image: dict[str, dict[str, Any]] = field(default_factory=dict)  # "split/views" -> what ``evaluation.per_image.right`` reads
 
 
 def check_files(folder: Path) -> None:
@@ -80,13 +83,17 @@ def load(task: Task) -> Run | None:
         stored = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
         history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         summary, origin = read_json(folder / "summary.json"), read_json(folder / "provenance.json")
-        evaluation = read_json(folder / EVALUATION) if (folder / EVALUATION).is_file() else {}
-        run = Run(task, pd.DataFrame(history), summary, origin, evaluation)
+        evaluation, answers = _read_if_there(folder / EVALUATION), _read_if_there(folder / PER_IMAGE)
+        run = Run(task, pd.DataFrame(history), summary, origin, evaluation, answers)
     except (ValueError, ValidationError) as error:
         raise InputError(f"{folder}: a file there is damaged ({type(error).__name__}); move the folder away to run it again") from error
     if stored != task.recipe:
         raise InputError(f"{folder}: recipe.json there is not the recipe of its id; move the folder away to run it again")
     return run
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
 
 
 def run(task: Task) -> Run:
@@ -135,8 +142,10 @@ def _evaluate(task: Task, result: Run) -> Run:
             f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights are not in {paths.runs()}; "
             "move the folder away to train it again"
         )
-    found = {f"{split}/{views}": errors(probabilities(task.recipe, split, views)) for split, views in wanted}
-    write_json(task.folder / EVALUATION, result.evaluation | found)
+    answers = {f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted}
+    bits = {key: per_image.packed(answer) for key, answer in answers.items()}
+    write_json(task.folder / PER_IMAGE, _read_if_there(task.folder / PER_IMAGE) | bits)  # first: where there are errors, it is there
+    write_json(task.folder / EVALUATION, result.evaluation | {key: errors(answer) for key, answer in answers.items()})
     return load(task)
 
 

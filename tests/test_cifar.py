@@ -14,11 +14,17 @@ def test_the_released_nets_have_their_published_number_of_parameters(name: str) 
     assert sum(p.numel() for p in cifar_net(CifarNet(name=name)).parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "abs_tanh"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"])
 def test_moving_the_activation_behind_the_max_pool_changes_nothing(activation: str) -> None:
     net = cifar_net(CifarNet(activation=activation, init="fan_in"), generator=torch.Generator().manual_seed(1)).double()
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
-    function = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid, "abs_tanh": lambda t: torch.tanh(t).abs()}[activation]
+    function = {
+        "relu": torch.relu,
+        "tanh": torch.tanh,
+        "logistic": torch.sigmoid,
+        "abs_tanh": lambda t: torch.tanh(t).abs(),
+        "scaled_tanh": lambda t: 1.7159 * torch.tanh(2 / 3 * t),
+    }[activation]
     y = net.pool1(function(net.conv1(x)))
     y = net.pool2(function(net.conv2(y)))
     y = net.pool3(function(net.conv3(y)))
@@ -31,3 +37,10 @@ def test_the_released_initialisation_is_drawn_from_the_generator_alone() -> None
     assert first.conv1.weight.std().item() == pytest.approx(1e-4, rel=0.05)  # 2,400 draws
     assert first.conv2.weight.std().item() == pytest.approx(0.01, rel=0.05)
     assert not first.conv1.bias.any()
+
+
+def test_18pct_without_its_norms_is_19pct() -> None:
+    specs = (CifarNet(name="18pct", norms=False), CifarNet(name="19pct"))
+    first, second = (cifar_net(spec, generator=torch.Generator().manual_seed(7)) for spec in specs)
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(first(x), second(x))

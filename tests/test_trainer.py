@@ -24,6 +24,7 @@ from replication.errors import InputError
 from replication.nets.build import build
 from replication.recipe import CifarNet, Data, Recipe, Update
 from replication.training import checkpoint, trainer
+from replication.training.state import Progress
 from replication.training.trainer import Outcome, train
 
 RECIPE = Recipe(
@@ -121,6 +122,42 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(loader: Loader, tmp_
     assert _train(loader, tmp_path, recipe).progress.ended == "diverged"
 
 
+def test_the_last_fifth_of_an_epoch_has_an_error_of_its_own(loader: Loader, tmp_path: Path) -> None:
+    still = Update(rate=1e-30)
+    recipe = RECIPE.model_copy(update={"batch": 3, "epochs": 1, "update": still})  # 10 minibatches
+    reader = _loader(recipe, Store(loader.index, loader.pipeline.images, 32))
+    done = _train(reader, tmp_path, recipe)
+    batches = list(reader.epoch(0))[-2:]
+    wrong = sum(int(trainer.mistakes(done.net(batch.images), batch.labels)) for batch in batches)
+    assert done.progress.history[0]["last_fifth_error"] == wrong / 6
+
+
+def test_a_checkpoint_from_before_the_last_fifth_was_counted_has_no_number_for_it() -> None:
+    earlier = json.loads(Progress(epoch=1, step=2).dump())
+    del earlier["late"]
+    assert Progress.read(json.dumps(earlier)).late is None
+
+
+def test_a_run_may_be_stopped_by_the_exact_error(loader: Loader, tmp_path: Path) -> None:
+    whole = _train(loader, tmp_path / "whole", RECIPE.model_copy(update={"epochs": 6})).progress.history
+    mark = min(row["exact_error"] for row in whole)
+    first = next(row["epoch"] for row in whole if row["exact_error"] <= mark)
+    recipe = RECIPE.model_copy(update={"epochs": 6, "stop_error": mark, "stop_on": "exact"})
+    stopped = _train(loader, tmp_path / "stopped", recipe).progress
+    assert stopped.history == whole[:first] and stopped.ended == "stop_error"
+    with pytest.raises(ValueError, match="set exact_error"):
+        Recipe.model_validate(recipe.model_dump() | {"exact_error": False})
+
+
+def test_images_may_be_visited_in_their_own_order_every_epoch_unless_that_goes_class_by_class(loader: Loader) -> None:
+    recipe = RECIPE.model_copy(update={"order": "stored"})
+    mixed = _loader(recipe, Store(loader.index.take(np.random.default_rng(0).permutation(30)), loader.pipeline.images, 32))
+    for epoch in (0, 3):
+        assert torch.cat([batch.ids for batch in mixed.epoch(epoch)]).tolist() == mixed.index.ids[:24].tolist()
+    with pytest.raises(InputError, match="class by class"):
+        next(_loader(recipe, Store(loader.index, loader.pipeline.images, 32)).epoch(0))
+
+
 def test_an_epoch_visits_each_image_at_most_once_and_evaluation_each_exactly_once(loader: Loader) -> None:
     seen = torch.cat([batch.ids for batch in loader.epoch(0)]).tolist()
     assert len(seen) == len(set(seen)) == 24  # 30 images, the partial batch of 6 dropped
@@ -147,6 +184,8 @@ def test_every_field_of_a_recipe_is_part_of_its_id() -> None:
             {"batch": 9},
             {"epochs": 3},
             {"stop_error": 0.5},
+            {"stop_on": "exact"},
+            {"order": "stored"},
             {"exact_error": False},
             {"update": Update(rate=0.02, weight_decay=0.0)},
             {"data": Data(name="cifar10", size=32, scale=1 / 64)},

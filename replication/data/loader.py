@@ -95,7 +95,7 @@ class Loader:
 
     def epoch(self, epoch: int, start: int = 0, colour: bool = True) -> Iterator[Batch]:
         """Training minibatches ``start``, ``start`` + 1, ... of epoch ``epoch`` (from 0); without colour noise if not ``colour``."""
-        places = order(self.recipe.seed, epoch, len(self))
+        places = self._stored_order() if self.recipe.order == "stored" else order(self.recipe.seed, epoch, len(self))
         steps = [np.arange(step * self.batch, (step + 1) * self.batch)[self.share] for step in range(start, self.steps)]
 
         def job(where: np.ndarray) -> Job:
@@ -111,6 +111,12 @@ class Loader:
         size = batch or max(1, CROPS // views_each)
         parts = [mine[at : at + size] for at in range(0, len(mine), size)]
         return self._ahead(parts, (Job(self.rows[part], None, views_each) for part in parts))
+
+    def _stored_order(self) -> np.ndarray:
+        labels = self.index.labels
+        if len(labels) > 1 and (np.diff(labels) >= 0).all():
+            raise InputError(f"{self.index.name} is stored class by class: only a data set whose own order is mixed can be trained in it")
+        return np.arange(len(self))
 
     def close(self) -> None:
         """End whatever is being prepared."""

@@ -87,7 +87,14 @@ class AbsTanh(nn.Module):
         return torch.tanh(x).abs()
 
 
-ACTIVATIONS.update(relu=nn.ReLU, tanh=nn.Tanh, logistic=nn.Sigmoid, abs_tanh=AbsTanh)
+class ScaledTanh(nn.Module):
+    """a tanh(b x), the form of cuda-convnet's ``tanh[a,b]``, with the constants that are usual for it (LeCun et al. 1998)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1.7159 * torch.tanh(2 / 3 * x)
+
+
+ACTIVATIONS.update(relu=nn.ReLU, tanh=nn.Tanh, logistic=nn.Sigmoid, abs_tanh=AbsTanh, scaled_tanh=ScaledTanh)
 
 
 def cifar_net(spec: CifarNet, classes: int = 10, side: int | None = None, generator: torch.Generator | None = None) -> nn.Sequential:

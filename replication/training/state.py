@@ -28,6 +28,7 @@ class Progress:
     epoch: int = 0  # epochs that are complete
     step: int = 0  # minibatches done of the epoch in hand
     mistakes: int = 0  # of the epoch's minibatches so far, each counted before its update
+    late: int | None = 0  # of them, in the epoch's last fifth; None: a checkpoint of before these were counted has no number
     loss: float = 0.0  # sum over the epoch's minibatches so far
     window: float = 0.0  # sum of the loss since the last look at whether it is stuck
     stuck: bool = False  # it was found stuck in this epoch, and the run goes on all the same
@@ -46,7 +47,7 @@ class Progress:
     @classmethod
     def read(cls, text: str) -> "Progress":
         """From ``dump``."""
-        values = json.loads(text)
+        values = {"late": None} | json.loads(text)
         return cls(**values | {"memory": schedule.Memory(**values["memory"])})
 
 

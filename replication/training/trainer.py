@@ -151,6 +151,8 @@ class Trainer:
             if not math.isfinite(notes.loss):
                 self._diverged("the loss", holds)
                 return False
+            if progress.late is not None and progress.step >= self.loader.steps - _fifth(self.loader.steps):
+                progress.late += notes.mistakes
             progress.step += 1
             progress.loss += notes.loss
             progress.mistakes += notes.mistakes
@@ -229,6 +231,7 @@ class Trainer:
             "iterations": (progress.epoch + 1) * loader.steps,
             "loss": progress.loss / loader.steps,
             "running_error": running,
+            "last_fifth_error": None if progress.late is None else progress.late / (_fifth(loader.steps) * recipe.batch),
             "exact_error": self._errors(loader)[0] if recipe.exact_error else None,
             "rate": recipe.update.rate * schedule.now(recipe, progress.epoch, memory).weights,
         }
@@ -244,7 +247,8 @@ class Trainer:
         progress.history.append(row)
         progress.epoch += 1
         progress.step, progress.mistakes, progress.loss, progress.stuck, progress.busy, progress.waited = 0, 0, 0.0, False, 0.0, 0.0
-        if recipe.stop_error is not None and running <= recipe.stop_error:
+        progress.late = 0
+        if recipe.stop_error is not None and row[f"{recipe.stop_on}_error"] <= recipe.stop_error:
             progress.ended = "stop_error"
         elif decision == "stop":
             progress.ended = "plateau"
@@ -295,6 +299,11 @@ class Trainer:
             checkpoint.save(self.folder, progress.epoch * self.loader.steps + progress.step, state, best)
         self.saved = time.monotonic()
         self.saving = self.saved - begun
+
+
+def _fifth(steps: int) -> int:
+    """Minibatches in the last fifth of an epoch of ``steps``: cuda-convnet gives one number for each of CIFAR-10's five files."""
+    return max(1, steps // 5)
 
 
 def _device_name(device: torch.device) -> str:
