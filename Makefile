@@ -13,7 +13,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test book lint lock clean full-clean
+.PHONY: help setup reproduce test book lint format lock clean full-clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,8 +29,13 @@ test: $(READY) ## Set up if needed, run the tests, execute the notebooks and com
 book: $(READY) ## Build the book from the committed notebooks alone, warnings as errors.
 	$(BIN)/jupyter-book build book/ -W -n --keep-going
 
-lint: $(READY) ## Check the code with ruff.
+lint: $(READY) ## Check the code and its format with ruff.
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY) ## Format the code.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 setup: $(READY) ## Make .venv from requirements.lock, or bring it up to date (PYTHON=... chooses the interpreter).
 

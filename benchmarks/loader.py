@@ -1,11 +1,12 @@
-"""The data path: decoding alone, and whole photographs or stored squares to augmented 224 x 224 training batches, beside their peers.
+"""The data path: decoding alone, and whole photographs or stored squares to augmented 224 x 224
+training batches, beside their peers.
 
     python -m benchmarks.loader [--photos FOLDER] [--batch 64] [--rounds 5] [--json]
 
-Goals (issue 4, part 10), on 2 cores: DALI decodes at 0.95 of libjpeg-turbo's own rate or more (simplejpeg where it is installed, else
-Pillow's decoder, which is named as such); from files, DALI makes 1.5 times as many batches as torch's DataLoader with Pillow; from the
-raw store, 8,000 images/s on one core. Every case goes through the same photographs, as many times.
-"""
+Goals (issue 4, part 10), on 2 cores: DALI decodes at 0.95 of libjpeg-turbo's own rate or more
+(simplejpeg where it is installed, else Pillow's decoder, which is named as such); from files, DALI
+makes 1.5 times as many batches as torch's DataLoader with Pillow; from the raw store, 8,000
+images/s on one core. Every case goes through the same photographs, as many times."""
 
 import argparse
 import contextlib
@@ -22,25 +23,29 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import timing
-from replication import paths
-from replication.data import catalog
-from replication.data.index import Index, build
-from replication.data.layouts import Scan
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.data.files.index import Index, build
+from replication.data.files.layouts import Scan
 from replication.data.loader import Loader
-from replication.data.raw import Transform
-from replication.data.statistics import Statistics
-from replication.data.store import Store, read_reduced
-from replication.errors import InputError
+from replication.data.pipelines.stored import Transform
+from replication.data.prepared.statistics import Statistics
+from replication.data.prepared.store import Store, read_reduced
+from replication.data.sources import catalog
 from replication.recipe import AlexNet, Data, Recipe, Update
-from replication.training.allocator import keep_freed_memory
+from replication.training.process.allocator import keep_freed_memory
 
-PHOTOGRAPHS = ("ilsvrc-photos-64", "imagenette2", "imagenette-224-subset")  # folders of the data folder, the first that is there
+# folders of the data folder, the first that is there
+PHOTOGRAPHS = ("ilsvrc-photos-64", "imagenette2", "imagenette-224-subset")
 IMAGES = 256  # each round, at least: the photographs over and over
 BATCHES = 8  # a round on a GPU, at least, so that what runs ahead does
 SIZE, SIDE = 256, 224
-# of the photographs that cuda-convnet2's input_meta was made from: variances along the three colour directions, and these
+# of the photographs that cuda-convnet2's input_meta was made from: variances along the three colour
+# directions, and these
 EIGENVALUES = np.array([121.78, 37.09, 19.72]) ** 2
-EIGENVECTORS = np.array([[0.397, -0.817, 0.418], [0.701, -0.024, -0.713], [-0.592, -0.576, -0.564]]).T
+EIGENVECTORS = np.array(
+    [[0.397, -0.817, 0.418], [0.701, -0.024, -0.713], [-0.592, -0.576, -0.564]]
+).T
 
 
 def photographs(folder: Path, count: int = IMAGES) -> Index:
@@ -56,7 +61,9 @@ def photographs(folder: Path, count: int = IMAGES) -> Index:
 
 
 class Peer(Dataset):
-    """What a user of torch's DataLoader writes: one image at a time with Pillow and NumPy, the paper's augmentation."""
+    """What a user of torch's DataLoader writes: one image at a time with Pillow and NumPy, the
+    paper's augmentation.
+    """
 
     def __init__(self, index: Index, squares: np.ndarray | None, mean: np.ndarray) -> None:
         self.paths = [str(index.path(i)) for i in range(len(index))]
@@ -71,13 +78,19 @@ class Peer(Dataset):
                 image = image.convert("RGB")
             width, height = image.size
             short = min(width, height)
-            image = image.resize((round(width * SIZE / short), round(height * SIZE / short)), Image.Resampling.BILINEAR)
+            image = image.resize(
+                (round(width * SIZE / short), round(height * SIZE / short)),
+                Image.Resampling.BILINEAR,
+            )
             left, top = (image.width - SIZE) // 2, (image.height - SIZE) // 2
             square = np.asarray(image.crop((left, top, left + SIZE, top + SIZE)))
         else:
             square = self.squares[i]
         top, left, flip = torch.randint(SIZE - SIDE, (3,)).tolist()
-        crop = square[top : top + SIDE, left : left + SIDE] - self.mean[top : top + SIDE, left : left + SIDE]
+        crop = (
+            square[top : top + SIDE, left : left + SIDE]
+            - self.mean[top : top + SIDE, left : left + SIDE]
+        )
         crop += (EIGENVECTORS * EIGENVALUES @ (0.1 * np.random.randn(3)) / 255).astype(np.float32)
         if flip % 2:
             crop = crop[:, ::-1]
@@ -85,7 +98,9 @@ class Peer(Dataset):
 
 
 def peer(dataset: Peer, batch: int, workers: int, device: torch.device) -> timing.Case:
-    """One pass of torch's DataLoader, its processes started once; on a GPU its batches are pinned and moved there."""
+    """One pass of torch's DataLoader, its processes started once; on a GPU its batches are pinned
+    and moved there.
+    """
     loader = DataLoader(
         dataset,
         batch,
@@ -113,7 +128,9 @@ def ours(loader: Loader) -> timing.Case:
     return lambda: next(passes)
 
 
-def decoders(index: Index, batch: int, threads: int, device: torch.device) -> dict[str, timing.Case]:
+def decoders(
+    index: Index, batch: int, threads: int, device: torch.device
+) -> dict[str, timing.Case]:
     """Decoding alone, from bytes in memory, with as many threads each."""
     contents = [index.path(i).read_bytes() for i in range(len(index))]
     pool = ThreadPoolExecutor(threads)
@@ -121,9 +138,13 @@ def decoders(index: Index, batch: int, threads: int, device: torch.device) -> di
     try:
         import simplejpeg
 
-        found["decode, libjpeg-turbo (simplejpeg)"] = lambda: list(pool.map(_decoded_by(simplejpeg.decode_jpeg), contents))
+        found["decode, libjpeg-turbo (simplejpeg)"] = lambda: list(
+            pool.map(_decoded_by(simplejpeg.decode_jpeg), contents)
+        )
     except ImportError:
-        found["decode, libjpeg-turbo (Pillow)"] = lambda: list(pool.map(_decoded_by(_pillow), contents))
+        found["decode, libjpeg-turbo (Pillow)"] = lambda: list(
+            pool.map(_decoded_by(_pillow), contents)
+        )
     with contextlib.suppress(ImportError):  # there is no DALI for macOS
         found["decode, dali"] = _dali_decoder(contents, batch, threads, device)
     return found
@@ -137,7 +158,9 @@ def _pillow(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
-def _dali_decoder(contents: list[bytes], batch: int, threads: int, device: torch.device) -> timing.Case:
+def _dali_decoder(
+    contents: list[bytes], batch: int, threads: int, device: torch.device
+) -> timing.Case:
     from nvidia.dali import Pipeline, fn
 
     arrays = [np.frombuffer(content, np.uint8) for content in contents]
@@ -145,11 +168,18 @@ def _dali_decoder(contents: list[bytes], batch: int, threads: int, device: torch
     place, number = ("mixed", device.index or 0) if device.type == "cuda" else ("cpu", None)
     pipe = Pipeline(batch, threads, number, prefetch_queue_depth=1)
     with pipe:
-        pipe.set_outputs(fn.decoders.image(fn.external_source(name="image", no_copy=True), device=place, jpeg_fancy_upsampling=True))
+        pipe.set_outputs(
+            fn.decoders.image(
+                fn.external_source(name="image", no_copy=True),
+                device=place,
+                jpeg_fancy_upsampling=True,
+            )
+        )
     pipe.build()
 
     def once() -> None:
-        for number, part in enumerate([*batches, None, None]):  # two batches ahead, as in the loader
+        # two batches ahead, as in the loader
+        for number, part in enumerate([*batches, None, None]):
             if part is not None:
                 pipe.feed_input("image", part)
                 pipe.schedule_run()
@@ -160,15 +190,20 @@ def _dali_decoder(contents: list[bytes], batch: int, threads: int, device: torch
     return once
 
 
-def measure(device: torch.device, batch: int, width: float, count: int, folder: Path | None = None) -> dict[str, Any]:
-    """Times of one pass over the photographs, images/s, and ratios. Batches end on ``device``; there is no net, so ``width`` is unused.
+def measure(
+    device: torch.device, batch: int, width: float, count: int, folder: Path | None = None
+) -> dict[str, Any]:
+    """Times of one pass over the photographs, images/s, and ratios. Batches end on ``device``;
+    there is no net, so ``width`` is unused.
 
-    ``folder``: of JPEG photographs; by default those of ``PHOTOGRAPHS`` in the data folder, else the embedded synthetic set.
-    """
+    ``folder``: of JPEG photographs; by default those of ``PHOTOGRAPHS`` in the data folder, else
+    the embedded synthetic set."""
     if folder is None:
         there = [paths.data() / name for name in PHOTOGRAPHS if (paths.data() / name).is_dir()]
         folder = there[0] if there else catalog.open_index("synthetic", "train").root
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     keep_freed_memory()
     index = photographs(folder, IMAGES if device.type == "cpu" else max(IMAGES, BATCHES * batch))
     index = index.take(np.arange(len(index) // batch * batch))
@@ -176,31 +211,59 @@ def measure(device: torch.device, batch: int, width: float, count: int, folder: 
     squares = {path: read_reduced(index, i, SIZE) for path, i in unique.items()}
     store = Store(index, np.stack([squares[path] for path in index.paths]), SIZE)
     mean = store.images.mean(axis=0, dtype=np.float64).astype(np.float32)
-    found = Statistics(mean, np.zeros(3), np.eye(3), EIGENVALUES, EIGENVECTORS, len(index), SIZE, index.fingerprint)
+    found = Statistics(
+        mean, np.zeros(3), np.eye(3), EIGENVALUES, EIGENVECTORS, len(index), SIZE, index.fingerprint
+    )
 
     def loader(files: str, backend: str, workers: int = 0) -> Loader:
-        data = Data(name=f"folder:{folder}", files=files, size=SIZE, crop=SIDE, augment=True, colour=0.1)
+        data = Data(
+            name=f"folder:{folder}", files=files, size=SIZE, crop=SIDE, augment=True, colour=0.1
+        )
         recipe = Recipe(data=data, net=AlexNet(), update=Update(rate=0.01), batch=batch, epochs=1)
         source = store if files == "raw" else index
-        return Loader(recipe, source, np.arange(len(index)), Transform(recipe, found), device, backend=backend, workers=workers)
+        return Loader(
+            recipe,
+            source,
+            np.arange(len(index)),
+            Transform(recipe, found),
+            device,
+            backend=backend,
+            workers=workers,
+        )
 
-    loaders = {"store, raw": loader("raw", "raw"), f"files, reference, {threads} processes": loader("encoded", "reference", threads)}
+    loaders = {
+        "store, raw": loader("raw", "raw"),
+        f"files, reference, {threads} processes": loader("encoded", "reference", threads),
+    }
     cases = decoders(index, batch, threads, device)
     if "decode, dali" in cases:
         loaders |= {"files, dali": loader("encoded", "dali"), "store, dali": loader("raw", "dali")}
     cases |= {name: ours(made) for name, made in loaders.items()}
     for workers in sorted({1, 2} | ({threads} if device.type == "cuda" else set())):
-        cases[f"files, torch DataLoader, {workers} processes"] = peer(Peer(index, None, mean), batch, workers, device)
-    cases["store, torch DataLoader, 1 processes"] = peer(Peer(index, store.images, mean), batch, 1, device)
+        cases[f"files, torch DataLoader, {workers} processes"] = peer(
+            Peer(index, None, mean), batch, workers, device
+        )
+    cases["store, torch DataLoader, 1 processes"] = peer(
+        Peer(index, store.images, mean), batch, 1, device
+    )
     seconds = timing.rounds(cases, count, device)
     for made in loaders.values():
         made.close()
     return {
         "benchmark": "loader",
         "machine": timing.machine(device) | {"cores": threads},
-        "settings": {"folder": folder.name, "photographs": len(unique), "images": len(index), "batch": batch, "rounds": count},
+        "settings": {
+            "folder": folder.name,
+            "photographs": len(unique),
+            "images": len(index),
+            "batch": batch,
+            "rounds": count,
+        },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
-        "images per second": {name: timing.spread([len(index) / value for value in values]) for name, values in seconds.items()},
+        "images per second": {
+            name: timing.spread([len(index) / value for value in values])
+            for name, values in seconds.items()
+        },
         "ratios": _ratios(seconds),
     }
 
@@ -213,8 +276,16 @@ def _ratios(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
         "store, raw": "store, torch DataLoader, 1 processes",
         "store, dali": "store, torch DataLoader, 1 processes",
     }
-    peers |= {name: "files, torch DataLoader, 2 processes" for name in seconds if name.startswith("files, reference")}
-    return {f"{name} over {other}": timing.ratio(seconds, other, name) for name, other in peers.items() if name in seconds}
+    peers |= {
+        name: "files, torch DataLoader, 2 processes"
+        for name in seconds
+        if name.startswith("files, reference")
+    }
+    return {
+        f"{name} over {other}": timing.ratio(seconds, other, name)
+        for name, other in peers.items()
+        if name in seconds
+    }
 
 
 def main() -> None:
@@ -230,7 +301,10 @@ def main() -> None:
     timing.show(found, chosen.json)
     if not chosen.json:
         for name, value in found["images per second"].items():
-            print(f"{name}: {value['median']:.0f} images/s ({value['low']:.0f} to {value['high']:.0f})")
+            print(
+                f"{name}: {value['median']:.0f} images/s ({value['low']:.0f} to"
+                f" {value['high']:.0f})"
+            )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Response normalisation: ours beside torch's ``LocalResponseNorm``, beside copying memory, and as a share of the training step.
+"""Response normalisation: ours beside torch's ``LocalResponseNorm``, beside copying memory, and as
+a share of the training step.
 
     replication bench lrn [--device cpu] [--batch 64] [--json]
 
-Goals (design, section 6). CPU: both normalisations add at most 12% to the step. GPU: at least 0.7 of the rate at which memory can
-be copied, counting 10 bytes an element (half precision: read x, write y; read x and g, write dx), and 8 times torch's own speed.
-"""
+Goals (design, section 6). CPU: both normalisations add at most 12% to the step. GPU: at least 0.7
+of the rate at which memory can be copied, counting 10 bytes an element (half precision: read x,
+write y; read x and g, write dx), and 8 times torch's own speed."""
 
 from typing import Any
 
@@ -26,15 +27,30 @@ def torchs(net: TowerNet) -> TowerNet:
     for tower in net.towers.values():
         for name, module in list(tower.named_children()):
             if isinstance(module, CrossMapNorm):
-                setattr(tower, name, nn.LocalResponseNorm(module.size, module.alpha * module.size, module.beta, module.k))
+                setattr(
+                    tower,
+                    name,
+                    nn.LocalResponseNorm(
+                        module.size, module.alpha * module.size, module.beta, module.k
+                    ),
+                )
     return net
 
 
-def training_step(net: nn.Module, batch: int, side: int, classes: int, device: torch.device, precision: torch.dtype) -> timing.Case:
+def training_step(
+    net: nn.Module,
+    batch: int,
+    side: int,
+    classes: int,
+    device: torch.device,
+    precision: torch.dtype,
+) -> timing.Case:
     """A function that runs one training step of ``net`` on data that is already in memory."""
     net = net.to(device, memory_format=torch.channels_last).train()
     optimiser = PaperSGD(net.parameters(), 1e-6)
-    images = 60 * torch.randn(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+    images = 60 * torch.randn(batch, 3, side, side, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
     labels = torch.randint(classes, (batch,), device=device)
 
     def step() -> None:
@@ -51,7 +67,12 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     """Times and ratios, on the layer alone (conv1's output, both towers) and within the step."""
     precision = torch.float32 if device.type == "cpu" else torch.bfloat16
     maps = max(1, round(48 * width))
-    x, g = (torch.randn(batch, maps, 55, 55, device=device, dtype=precision).contiguous(memory_format=torch.channels_last) for _ in "xg")
+    x, g = (
+        torch.randn(batch, maps, 55, 55, device=device, dtype=precision).contiguous(
+            memory_format=torch.channels_last
+        )
+        for _ in "xg"
+    )
     x = x.mul_(60).requires_grad_()
 
     def both_ways(layer: nn.Module) -> timing.Case:
@@ -77,7 +98,9 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     cases = {
         "layer, ours": both_ways(CrossMapNorm(LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K)),
         "step, without": step(whole(lrn=False)),
-        "layer, torch": both_ways(nn.LocalResponseNorm(LRN_SIZE, LRN_ALPHA * LRN_SIZE, LRN_BETA, LRN_K)),
+        "layer, torch": both_ways(
+            nn.LocalResponseNorm(LRN_SIZE, LRN_ALPHA * LRN_SIZE, LRN_BETA, LRN_K)
+        ),
         "step, ours": step(whole()),
         "layer, copies of as many bytes": copies,
         "step, torch": step(torchs(whole())),
@@ -87,11 +110,18 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     return {
         "benchmark": "lrn",
         "machine": timing.machine(device, clock),
-        "settings": {"batch": batch, "width": width, "rounds": count, "precision": str(precision).removeprefix("torch.")},
+        "settings": {
+            "batch": batch,
+            "width": width,
+            "rounds": count,
+            "precision": str(precision).removeprefix("torch."),
+        },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
         "ratios": {
             "torch over ours, layer": timing.ratio(seconds, "layer, torch", "layer, ours"),
-            "copying over ours, layer": timing.ratio(seconds, "layer, copies of as many bytes", "layer, ours"),
+            "copying over ours, layer": timing.ratio(
+                seconds, "layer, copies of as many bytes", "layer, ours"
+            ),
             "step with ours over without": timing.ratio(seconds, "step, ours", "step, without"),
             "step with torch's over without": timing.ratio(seconds, "step, torch", "step, without"),
         },

@@ -1,11 +1,12 @@
-"""Nearest images: our exact search beside the matrix product inside it, and beside faiss's flat index where that is installed.
+"""Nearest images: our exact search beside the matrix product inside it, and beside faiss's flat
+index where that is installed.
 
     python -m benchmarks.neighbours [--queries 1000] [--base 20000] [--dimensions 4096] [--json]
 
-Goals (design, section 6): at least 0.6 of the rate of the matrix product alone, and at least faiss's. The vectors are ReLU activations'
-kin: normal numbers with the negative half cut off, in clusters, as classes are. Building faiss's index is not timed. Unset
-OPENBLAS_CORETYPE where it is set: it slows NumPy's and faiss's matrix products.
-"""
+Goals (design, section 6): at least 0.6 of the rate of the matrix product alone, and at least
+faiss's. The vectors are ReLU activations' kin: normal numbers with the negative half cut off, in
+clusters, as classes are. Building faiss's index is not timed. Unset OPENBLAS_CORETYPE where it is
+set: it slows NumPy's and faiss's matrix products."""
 
 import argparse
 import importlib.util
@@ -53,9 +54,19 @@ def measure(queries: int, base: int, dimensions: int, k: int, count: int) -> dic
     return {
         "benchmark": "neighbours",
         "machine": timing.machine(device),
-        "settings": {"queries": queries, "base": base, "dimensions": dimensions, "k": k, "rounds": count},
+        "settings": {
+            "queries": queries,
+            "base": base,
+            "dimensions": dimensions,
+            "k": k,
+            "rounds": count,
+        },
         "seconds": {name: timing.spread(own) for name, own in seconds.items()},
-        "ratios": {f"{name} / ours": timing.ratio(seconds, name, "ours") for name in cases if name != "ours"},
+        "ratios": {
+            f"{name} / ours": timing.ratio(seconds, name, "ours")
+            for name in cases
+            if name != "ours"
+        },
     }
 
 
@@ -72,7 +83,9 @@ def main() -> None:
     given = options.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
-    timing.show(measure(given.queries, given.base, given.dimensions, given.k, given.rounds), given.json)
+    timing.show(
+        measure(given.queries, given.base, given.dimensions, given.k, given.rounds), given.json
+    )
 
 
 if __name__ == "__main__":

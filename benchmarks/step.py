@@ -1,11 +1,12 @@
-"""The training step of the paper's net: beside a matrix product of the same run, and beside torchvision's AlexNet where it is installed.
+"""The training step of the paper's net: beside a matrix product of the same run, and beside
+torchvision's AlexNet where it is installed.
 
     replication bench step [--device cpu] [--batch 64] [--json]
 
-Goals (design, section 6). CPU: at least 0.6 of the rate of a float32 matrix product. H100, batch 128: at least 4 times as fast as the
-same net in float32 with torch's normalisation. torchvision's net is the one of 2014 (no normalisation, 61.1 million parameters in one
-tower, 64 to 384 maps), so that ratio compares two nets and not two implementations of one.
-"""
+Goals (design, section 6). CPU: at least 0.6 of the rate of a float32 matrix product. H100, batch
+128: at least 4 times as fast as the same net in float32 with torch's normalisation. torchvision's
+net is the one of 2014 (no normalisation, 61.1 million parameters in one tower, 64 to 384 maps), so
+that ratio compares two nets and not two implementations of one."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -14,27 +15,36 @@ import torch
 
 from benchmarks import timing
 from benchmarks.lrn import torchs, training_step
-from replication.errors import InputError
+from replication.base.errors import InputError
 from replication.nets.alexnet import alexnet
 from replication.nets.summary import summary
 from replication.recipe import AlexNet
 
-PRODUCT_SIDE = {"cpu": 2048, "cuda": 8192}  # of the square matrices multiplied: long beside the start of a kernel
+# of the square matrices multiplied: long beside the start of a kernel
+PRODUCT_SIDE = {"cpu": 2048, "cuda": 8192}
 
 
 def step_operations(spec: AlexNet, batch: int) -> float:
-    """Floating-point operations of a step's products: forward, gradient of weights, gradient of inputs, but none of the image."""
+    """Floating-point operations of a step's products: forward, gradient of weights, gradient of
+    inputs, but none of the image.
+    """
     found = summary(spec)
     conv1 = found.layers[0].multiply_adds
     return 2.0 * batch * (3 * found.total.multiply_adds - conv1)
 
 
 def net_of_2014() -> torch.nn.Module:
-    """torchvision's AlexNet with fresh weights. Raises InputError where torchvision was built for another torch."""
+    """torchvision's AlexNet with fresh weights. Raises InputError where torchvision was built for
+    another torch.
+    """
     try:
         from torchvision.models import alexnet
-    except (ImportError, RuntimeError) as error:  # a missing operator of its extension is a RuntimeError
-        raise InputError(f"torchvision does not fit torch {torch.__version__} ({error}); install the matching one or remove it") from error
+    # a missing operator of its extension is a RuntimeError
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f"torchvision does not fit torch {torch.__version__} ({error}); install the matching"
+            " one or remove it"
+        ) from error
     return alexnet(weights=None)
 
 
@@ -64,11 +74,18 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     ratios = {"rate of ours over the matrix product's": timing.spread(rates)}
     for name in cases:
         if name.startswith("step, ") and name != "step, ours":
-            ratios[f"{name.removeprefix('step, ')}, over ours"] = timing.ratio(seconds, name, "step, ours")
+            ratios[f"{name.removeprefix('step, ')}, over ours"] = timing.ratio(
+                seconds, name, "step, ours"
+            )
     return {
         "benchmark": "step",
         "machine": timing.machine(device, clock),
-        "settings": {"batch": batch, "width": width, "rounds": count, "precision": str(fast).removeprefix("torch.")},
+        "settings": {
+            "batch": batch,
+            "width": width,
+            "rounds": count,
+            "precision": str(fast).removeprefix("torch."),
+        },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
         "ratios": ratios,
         "images_per_second": timing.spread([batch / value for value in seconds["step, ours"]]),

@@ -1,10 +1,11 @@
-"""What the trainer costs beside a bare loop: the same net, batches and update, without checks, counts, seeded masks or checkpoints.
+"""What the trainer costs beside a bare loop: the same net, batches and update, without checks,
+counts, seeded masks or checkpoints.
 
     python -m benchmarks.trainer [--device cpu] [--batch 64] [--json]
 
-Goals (design, section 6): at least 0.97 of the bare loop's rate, and less than 3% of the time spent waiting for images where the loader
-alone is faster than the step. The images are the embedded synthetic ones at 64, crops of 56, with flips and colour noise.
-"""
+Goals (design, section 6): at least 0.97 of the bare loop's rate, and less than 3% of the time spent
+waiting for images where the loader alone is faster than the step. The images are the embedded
+synthetic ones at 64, crops of 56, with flips and colour noise."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from benchmarks import timing
 from replication.data.loader import open_loaders
 from replication.nets.build import build
 from replication.recipe import AlexNet, Data, Recipe, Update
-from replication.training.numerics import numerics
+from replication.training.process.numerics import numerics
 from replication.training.state import optimiser_for
 from replication.training.trainer import train
 
@@ -49,30 +50,46 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         with numerics(recipe):
             for images, labels, _ in loaders.training.epoch(0):
                 optimiser.zero_grad()
-                with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                with torch.autocast(
+                    device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
+                ):
                     loss = F.cross_entropy(net(images), labels)
                 loss.backward()
                 optimiser.step()
 
     def trained() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            outcome = train(recipe, build(recipe, classes).to(device), loaders, Path(folder), lambda line: None)
+            outcome = train(
+                recipe, build(recipe, classes).to(device), loaders, Path(folder), lambda line: None
+            )
         last = outcome.progress.timings[-1]
         shares.append(last["waited"] / last["seconds"])
         epochs.append(last["seconds"])
 
     epochs: list[float] = []
-    seconds = timing.rounds({"bare loop": bare, "trainer, with its net and checkpoint": trained}, count, device)
+    seconds = timing.rounds(
+        {"bare loop": bare, "trainer, with its net and checkpoint": trained}, count, device
+    )
     timed = epochs[1:]  # of each round's turns the fastest, as for the other cases
-    seconds["trainer, the epoch alone"] = [min(timed[i : i + timing.TURNS]) for i in range(0, len(timed), timing.TURNS)]
+    seconds["trainer, the epoch alone"] = [
+        min(timed[i : i + timing.TURNS]) for i in range(0, len(timed), timing.TURNS)
+    ]
     loaders.close()
     return {
         "benchmark": "trainer",
         "machine": timing.machine(device),
-        "settings": {"batch": batch, "width": width, "rounds": count, "images": IMAGES, "precision": recipe.precision},
+        "settings": {
+            "batch": batch,
+            "width": width,
+            "rounds": count,
+            "images": IMAGES,
+            "precision": recipe.precision,
+        },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
         "ratios": {
-            "rate of the trainer over the bare loop's": timing.ratio(seconds, "bare loop", "trainer, the epoch alone"),
+            "rate of the trainer over the bare loop's": timing.ratio(
+                seconds, "bare loop", "trainer, the epoch alone"
+            ),
             "share of the epoch waiting for images": timing.spread(shares[1:]),
         },
     }

@@ -1,9 +1,9 @@
 """The description of one training run: frozen, validated, and hashed into the run's id.
 
-Everything that decides a run's numbers is here, and nothing else: not the folder, the device or the number of threads, which
-go into its provenance. The id is a hash over the fields that differ from their defaults, so an option that is added later with
-"as before" for its default leaves the old ids alone. A default, once published, never changes.
-"""
+Everything that decides a run's numbers is here, and nothing else: not the folder, the device or the
+number of threads, which go into its provenance. The id is a hash over the fields that differ from
+their defaults, so an option that is added later with "as before" for its default leaves the old ids
+alone. A default, once published, never changes."""
 
 import hashlib
 import json
@@ -11,24 +11,34 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from replication.frozen import Frozen
+from replication.base.models import Frozen
 
 
 class Data(Frozen):
     """Which images, and what is done to them before the net."""
 
     name: str  # a name of the catalog
-    classes: int | tuple[str, ...] | None = None  # these only; a number: that many, evenly spaced in the sorted list; None: all
-    count: int | None = Field(None, ge=1)  # this many training images, the same number of each class; None: all
-    validation: int = Field(0, ge=0)  # training images put aside for every decision, the same number of each class; not trained on
+    # these only; a number: that many, evenly spaced in the sorted list; None: all
+    classes: int | tuple[str, ...] | None = None
+    # this many training images, the same number of each class; None: all
+    count: int | None = Field(None, ge=1)
+    # training images put aside for every decision, the same number of each class; not trained on
+    validation: int = Field(0, ge=0)
     size: int = Field(256, ge=8)  # side of the stored square image, section 2
-    files: Literal["raw", "encoded"] = "raw"  # read the stored pixels, or decode the data set's own files every time
-    unreadable: Literal["stop", "skip"] = "stop"  # a file that breaks during training: end the run, or leave it out and count it
-    mean: Literal["image", "none"] = "image"  # what is subtracted: the training set's mean image, section 2
-    scale: float = Field(1.0, gt=0)  # the images are multiplied by it after that; 1 keeps the paper's 0-255
-    crop: int | None = Field(None, ge=8)  # side of the square that the net sees, section 4.1; None: the whole stored image
-    augment: bool = False  # crops and flips at random while training, section 4.1; otherwise the central crop
-    colour: float = Field(0.0, ge=0)  # standard deviation of the colour multipliers, 0.1 in section 4.1; 0: none
+    # read the stored pixels, or decode the data set's own files every time
+    files: Literal["raw", "encoded"] = "raw"
+    # a file that breaks during training: end the run, or leave it out and count it
+    unreadable: Literal["stop", "skip"] = "stop"
+    # what is subtracted: the training set's mean image, section 2
+    mean: Literal["image", "none"] = "image"
+    # the images are multiplied by it after that; 1 keeps the paper's 0-255
+    scale: float = Field(1.0, gt=0)
+    # side of the square that the net sees, section 4.1; None: the whole stored image
+    crop: int | None = Field(None, ge=8)
+    # crops and flips at random while training, section 4.1; otherwise the central crop
+    augment: bool = False
+    # standard deviation of the colour multipliers, 0.1 in section 4.1; 0: none
+    colour: float = Field(0.0, ge=0)
 
     @property
     def side(self) -> int:
@@ -38,7 +48,9 @@ class Data(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> "Data":
         if self.side > self.size:
-            raise ValueError(f"a crop of {self.crop} does not fit into stored images of {self.size}")
+            raise ValueError(
+                f"a crop of {self.crop} does not fit into stored images of {self.size}"
+            )
         return self
 
 
@@ -53,33 +65,51 @@ class CifarNet(Frozen):
 
 
 class AlexNet(Frozen):
-    """The net of section 3 and its variants; the defaults are the paper's two-GPU net. Built by ``nets.alexnet``."""
+    """The net of section 3 and its variants; the defaults are the paper's two-GPU net. Built by
+    ``nets.alexnet``.
+    """
 
     family: Literal["alexnet"] = "alexnet"
-    fidelity: Literal["paper", "source2012"] = "paper"  # where the paper and the released source differ: which of them
+    # where the paper and the released source differ: which of them
+    fidelity: Literal["paper", "source2012"] = "paper"
     towers: Literal[1, 2] = 2  # 2: section 3.2's two GPUs; 1: the one-GPU net of its footnote 2
-    activation: Literal["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"] = "relu"  # section 3.1
+    # section 3.1
+    activation: Literal["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"] = "relu"
     lrn: bool = True  # section 3.3
-    pooling: Literal["overlapping", "non_overlapping"] = "overlapping"  # section 3.4: z = 3, s = 2, or z = s = 2
+    # section 3.4: z = 3, s = 2, or z = s = 2
+    pooling: Literal["overlapping", "non_overlapping"] = "overlapping"
     dropout: bool = True  # section 4.2
-    ones: bool = True  # section 5: biases start at 1 in conv2, conv4, conv5 and the hidden fully-connected layers; False: at 0
-    removed: Literal["conv2", "conv3", "conv4", "conv5"] | None = None  # section 7; the next layer reads what this one read
+    # section 5: biases start at 1 in conv2, conv4, conv5 and the hidden fully-connected layers;
+    # False: at 0
+    ones: bool = True
+    # section 7; the next layer reads what this one read
+    removed: Literal["conv2", "conv3", "conv4", "conv5"] | None = None
     sixth_conv: bool = False  # section 6, the nets of Fall 2009 and Fall 2011
     classes: int = Field(1000, ge=2)
-    side: Literal[224, 56, 24] = 224  # of the input; 56 (crops of 64) and 24 (crops of 32) have a smaller first layer
+    # of the input; 56 (crops of 64) and 24 (crops of 32) have a smaller first layer
+    side: Literal[224, 56, 24] = 224
     width: float = Field(1.0, gt=0, le=4)  # times the paper's number of maps and of hidden units
-    init: Literal["paper", "same_variance"] = "paper"  # section 5's deviations, or each times sqrt(the paper's fan-in / this layer's)
+    # section 5's deviations, or each times sqrt(the paper's fan-in / this layer's)
+    init: Literal["paper", "same_variance"] = "paper"
 
     @property
     def deviations(self) -> tuple[str, ...]:
-        """What makes this net another than the paper's for the sake of cost, one sentence each; the paper's variants are none."""
+        """What makes this net another than the paper's for the sake of cost, one sentence each; the
+        paper's variants are none.
+        """
         found = []
         if self.side != 224:
-            found.append(f"The input is {self.side} x {self.side} instead of 224 x 224, with 5 x 5 kernels in conv1 instead of 11 x 11.")
+            found.append(
+                f"The input is {self.side} x {self.side} instead of 224 x 224, with 5 x 5 kernels"
+                " in conv1 instead of 11 x 11."
+            )
         if self.width != 1:
             found.append(f"Maps and hidden units are {self.width:g} times the paper's.")
         if self.init == "same_variance":
-            found.append("Initial weights are scaled so that each unit's input varies as in the paper's net, which has more inputs.")
+            found.append(
+                "Initial weights are scaled so that each unit's input varies as in the paper's net,"
+                " which has more inputs."
+            )
         return tuple(found)
 
 
@@ -87,12 +117,16 @@ class Update(Frozen):
     """The constants of the paper's update rule (section 5)."""
 
     rate: float = Field(gt=0)
-    bias_rate_factor: float = Field(1.0, gt=0)  # the released files train biases at twice the weights' rate
+    # the released files train biases at twice the weights' rate
+    bias_rate_factor: float = Field(1.0, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0005, ge=0)  # on weights
-    layer_decays: dict[str, Annotated[float, Field(ge=0)]] = {}  # instead of it, by layer; the CIFAR-10 nets have one for each
-    decay_biases: bool = False  # and on biases: the paper does not say, the released code has none there
-    layer_rates: dict[str, Annotated[float, Field(ge=0)]] = {}  # times the rate, by layer ("fc8": 10); 0 freezes a layer
+    # instead of it, by layer; the CIFAR-10 nets have one for each
+    layer_decays: dict[str, Annotated[float, Field(ge=0)]] = {}
+    # and on biases: the paper does not say, the released code has none there
+    decay_biases: bool = False
+    # times the rate, by layer ("fc8": 10); 0 freezes a layer
+    layer_rates: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
 class Constant(Frozen):
@@ -102,13 +136,16 @@ class Constant(Frozen):
 
 
 class Plateau(Frozen):
-    """Section 5: divide the rate when the validation error stops improving at it; after the last drop has stopped helping, end."""
+    """Section 5: divide the rate when the validation error stops improving at it; after the last
+    drop has stopped helping, end.
+    """
 
     kind: Literal["plateau"]
     drops: int = Field(3, ge=0)  # section 5
     factor: float = Field(10.0, gt=1)  # section 5
     patience: int = Field(ge=1)  # epochs without improvement; the paper's eye is not on record
-    threshold: float = Field(0.0, ge=0, lt=1)  # an error must be lower than the best so far by more than this, a fraction
+    # an error must be lower than the best so far by more than this, a fraction
+    threshold: float = Field(0.0, ge=0, lt=1)
 
 
 class Steps(Frozen):
@@ -116,12 +153,15 @@ class Steps(Frozen):
 
     kind: Literal["steps"]
     after: tuple[int, ...]  # epochs complete when the rate drops
-    colour_off: int | None = None  # epochs complete when colour noise ends, as it did in the logged runs; None: never
+    # epochs complete when colour noise ends, as it did in the logged runs; None: never
+    colour_off: int | None = None
     factor: float = Field(10.0, gt=1)
 
 
 class Timeline(Frozen):
-    """A logged run of 2012 (facts-2012, section 3), scaled from its length to this recipe's epochs."""
+    """A logged run of 2012 (facts-2012, section 3), scaled from its length to this recipe's
+    epochs.
+    """
 
     kind: Literal["timeline"]
     name: Literal["145-2010", "145", "145-half", "147", "148", "150"] = "145-2010"
@@ -138,20 +178,28 @@ class Recipe(Frozen):
     update: Update
     schedule: Schedule = Constant(kind="constant")
     batch: int = Field(128, ge=1)  # images an update, whatever the ranks and the parts
-    parts: int = Field(1, ge=1)  # forward and backward passes a minibatch is divided into, to save memory
+    # forward and backward passes a minibatch is divided into, to save memory
+    parts: int = Field(1, ge=1)
     epochs: int = Field(ge=1)  # at most this many
-    order: Literal["shuffled", "stored"] = "shuffled"  # anew each epoch, or the data set's own order every epoch, as in 2012
-    stop_error: float | None = Field(None, gt=0, lt=1)  # stop after the first epoch whose training error is at most this
+    # anew each epoch, or the data set's own order every epoch, as in 2012
+    order: Literal["shuffled", "stored"] = "shuffled"
+    # stop after the first epoch whose training error is at most this
+    stop_error: float | None = Field(None, gt=0, lt=1)
     stop_on: Literal["running", "exact"] = "running"  # which training error that is
     exact_error: bool = False  # measure the error over the whole training set after each epoch too
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    deterministic: bool = False  # algorithms that give the same bits on a GPU too, where there are any
-    init_from: str | None = None  # where the weights start: the id of a run, or "file:" and the first 16 digits of a file's sha256
+    # algorithms that give the same bits on a GPU too, where there are any
+    deterministic: bool = False
+    # where the weights start: the id of a run, or "file:" and the first 16 digits of a file's
+    # sha256
+    init_from: str | None = None
     seed: int = Field(0, ge=0)
 
     @property
     def fidelity(self) -> Literal["paper", "source2012"]:
-        """The paper's word or the released source's, where they differ. The CIFAR-10 nets are the source's, but draw crops per image."""
+        """The paper's word or the released source's, where they differ. The CIFAR-10 nets are the
+        source's, but draw crops per image.
+        """
         return self.net.fidelity if self.net.family == "alexnet" else "paper"
 
     @property
@@ -169,5 +217,7 @@ class Recipe(Frozen):
         if self.schedule.kind == "plateau" and not self.data.validation:
             raise ValueError("the plateau rule decides on validation images: set data.validation")
         if self.stop_on == "exact" and not self.exact_error:
-            raise ValueError("stop_on is exact, and the exact error is not measured: set exact_error")
+            raise ValueError(
+                "stop_on is exact, and the exact error is not measured: set exact_error"
+            )
         return self

@@ -1,7 +1,8 @@
-"""Named recipes: each published net at each of the four scales, for ``replication train`` and as the experiments' baseline.
+"""Named recipes: each published net at each of the four scales, for ``replication train`` and as
+the experiments' baseline.
 
-Where a scale is not the paper's, the reason stands beside the number. Rates, epochs and widths of the reduced scales were chosen by
-short trials on validation images, never on the reported split.
+Where a scale is not the paper's, the reason stands beside the number. Rates, epochs and widths of
+the reduced scales were chosen by short trials on validation images, never on the reported split.
 """
 
 from collections.abc import Sequence
@@ -9,18 +10,27 @@ from pathlib import Path
 
 import yaml
 
-from replication.errors import InputError
-from replication.frozen import validated
+from replication.base.errors import InputError
+from replication.base.models import validated
 from replication.nets.alexnet import NAMED
 from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Steps, Timeline, Update
 
 COLOUR = 0.1  # section 4.1
 
-# The released net (fidelity source2012) where the scale is reduced: with the paper's literal standard deviation of 0.01 in conv3 to
-# conv5 a narrow net stays at chance for its first thousand updates. Biases learn at twice the rate there, as in the released files.
+# The released net (fidelity source2012) where the scale is reduced: with the paper's literal
+# standard deviation of 0.01 in conv3 to conv5 a narrow net stays at chance for its first thousand
+# updates. Biases learn at twice the rate there, as in the released files.
 RELEASED: dict[str, Recipe] = {
     "quick": Recipe(
-        data=Data(name="synthetic", count=400, validation=100, size=32, crop=24, augment=True, colour=COLOUR),
+        data=Data(
+            name="synthetic",
+            count=400,
+            validation=100,
+            size=32,
+            crop=24,
+            augment=True,
+            colour=COLOUR,
+        ),
         net=AlexNet(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Steps(kind="steps", after=(2,)),
@@ -29,7 +39,15 @@ RELEASED: dict[str, Recipe] = {
     ),
     # 150 images of each of 100 classes to train on: 20 epochs take about four minutes of one core
     "laptop": Recipe(
-        data=Data(name="tiny-imagenet-100", count=17_500, validation=2_500, size=64, crop=56, augment=True, colour=COLOUR),
+        data=Data(
+            name="tiny-imagenet-100",
+            count=17_500,
+            validation=2_500,
+            size=64,
+            crop=56,
+            augment=True,
+            colour=COLOUR,
+        ),
         net=AlexNet(fidelity="source2012", side=56, width=1 / 4, init="same_variance"),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Steps(kind="steps", after=(14, 18), colour_off=15),
@@ -37,7 +55,14 @@ RELEASED: dict[str, Recipe] = {
         epochs=20,
     ),
     "gpu": Recipe(
-        data=Data(name="tiny-imagenet-100", validation=2_500, size=64, crop=56, augment=True, colour=COLOUR),
+        data=Data(
+            name="tiny-imagenet-100",
+            validation=2_500,
+            size=64,
+            crop=56,
+            augment=True,
+            colour=COLOUR,
+        ),
         net=AlexNet(fidelity="source2012", side=56),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Timeline(kind="timeline"),
@@ -46,7 +71,15 @@ RELEASED: dict[str, Recipe] = {
         precision="bf16",
     ),
     "paper": Recipe(
-        data=Data(name="ilsvrc2010", validation=50_000, size=256, crop=224, augment=True, colour=COLOUR, files="encoded"),
+        data=Data(
+            name="ilsvrc2010",
+            validation=50_000,
+            size=256,
+            crop=224,
+            augment=True,
+            colour=COLOUR,
+            files="encoded",
+        ),
         net=AlexNet(fidelity="source2012"),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Timeline(kind="timeline"),
@@ -56,20 +89,35 @@ RELEASED: dict[str, Recipe] = {
 }
 
 CIFAR: dict[str, Recipe] = {
-    "quick": Recipe(data=Data(name="synthetic", size=32), net=CifarNet(), update=Update(rate=0.001, bias_rate_factor=2.0), epochs=3),
-    "laptop": Recipe(data=Data(name="cifar10", size=32), net=CifarNet(), update=Update(rate=0.001, bias_rate_factor=2.0), epochs=20),
+    "quick": Recipe(
+        data=Data(name="synthetic", size=32),
+        net=CifarNet(),
+        update=Update(rate=0.001, bias_rate_factor=2.0),
+        epochs=3,
+    ),
+    "laptop": Recipe(
+        data=Data(name="cifar10", size=32),
+        net=CifarNet(),
+        update=Update(rate=0.001, bias_rate_factor=2.0),
+        epochs=20,
+    ),
 }
-CIFAR["gpu"] = CIFAR["paper"] = CIFAR["laptop"].model_copy(update={"epochs": 120})  # layers-18pct.cfg: the rate drops after 120
+# layers-18pct.cfg: the rate drops after 120
+CIFAR["gpu"] = CIFAR["paper"] = CIFAR["laptop"].model_copy(update={"epochs": 120})
 
 NETS = (*NAMED, "19pct")
 PATIENCE = 5  # epochs without improvement; the paper's authors judged by eye
 
 
 def named(name: str, profile: str) -> Recipe:
-    """The recipe of a published net at a profile, seed 0. Raises InputError for a name or profile that there is not."""
+    """The recipe of a published net at a profile, seed 0. Raises InputError for a name or profile
+    that there is not.
+    """
     table = CIFAR if name == "19pct" else RELEASED
     if name not in NETS:
-        raise InputError(f"unknown recipe {name!r}; choose one of {', '.join(NETS)}, or name a YAML file")
+        raise InputError(
+            f"unknown recipe {name!r}; choose one of {', '.join(NETS)}, or name a YAML file"
+        )
     if profile not in table:
         raise InputError(f"unknown profile {profile!r}; choose one of {', '.join(table)}")
     recipe = table[profile]
@@ -77,14 +125,18 @@ def named(name: str, profile: str) -> Recipe:
         return recipe
     net = NAMED[name]
     changes = {"fidelity": net.fidelity, "towers": net.towers, "sixth_conv": net.sixth_conv}
-    literal = {"net": recipe.net.model_copy(update=changes), "update": recipe.update.model_copy(update={"bias_rate_factor": 1.0})}
+    literal = {
+        "net": recipe.net.model_copy(update=changes),
+        "update": recipe.update.model_copy(update={"bias_rate_factor": 1.0}),
+    }
     if profile == "paper":  # section 5's rule; the logged timeline belongs to the released net
         literal |= {"schedule": Plateau(kind="plateau", patience=PATIENCE), "epochs": 120}
     return recipe.model_copy(update=literal)
 
 
 def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
-    """A named recipe, or that of a YAML file, with changes ``field=value`` (``update.rate=0.02``; values as YAML).
+    """A named recipe, or that of a YAML file, with changes ``field=value`` (``update.rate=0.02``;
+    values as YAML).
 
     Raises InputError that names the file or the field at fault.
     """
@@ -93,7 +145,10 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"cannot read the recipe {name}: {' '.join(str(error).split())}; write it as `train --dry-run` does") from None
+            raise InputError(
+                f"cannot read the recipe {name}: {' '.join(str(error).split())}; write it as `train"
+                " --dry-run` does"
+            ) from None
         if not isinstance(values, dict):
             raise InputError(f"{name}: not a recipe; write it as `train --dry-run` does")
     else:
@@ -105,11 +160,16 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
         if not equals or not isinstance(place, dict):
-            raise InputError(f"--set {change!r}: write field=value with a field of the recipe, for instance update.rate=0.02")
+            raise InputError(
+                f"--set {change!r}: write field=value with a field of the recipe, for instance"
+                " update.rate=0.02"
+            )
         try:
             place[last] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise InputError(f"--set {change!r}: the value is not YAML; put it into quotes") from None
+            raise InputError(
+                f"--set {change!r}: the value is not YAML; put it into quotes"
+            ) from None
     return validated(Recipe, name, values)
 
 

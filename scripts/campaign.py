@@ -1,12 +1,12 @@
 """The campaign of runs behind the published verdicts, in the order in which they are worth having.
 
-    python scripts/campaign.py --dry-run      what there is to do, how long it takes, and what is done
-    python scripts/campaign.py --jobs 2       do it; stop it at any moment, the same command goes on
+    python scripts/campaign.py --dry-run   what there is to do, how long it takes, what is done
+    python scripts/campaign.py --jobs 2    do it; stop it at any moment, the same command goes on
 
-Run it from a clone of its own at a fixed commit, with REPLICATION_RESULTS and REPLICATION_RUNS outside it, so that work on the code
-does not change what is being measured. REPLICATION_SCHEDULER spreads it over a cluster. Hours are of one core that trains the
-quarter-width net at about 1,200 images/s and 19pct at about 2,000.
-"""
+Run it from a clone of its own at a fixed commit, with REPLICATION_RESULTS and REPLICATION_RUNS
+outside it, so that work on the code does not change what is being measured. REPLICATION_SCHEDULER
+spreads it over a cluster. Hours are of one core that trains the quarter-width net at about 1,200
+images/s and 19pct at about 2,000."""
 
 import argparse
 from collections.abc import Callable
@@ -14,9 +14,16 @@ from functools import partial
 from typing import NamedTuple
 
 from replication.experiments import figure1
-from replication.experiments.figure1 import CANDIDATE_SEEDS, CANDIDATES, RACE, SEEDS, Candidate, Kind
-from replication.results import Task
-from replication.workers import Workers
+from replication.experiments.figure1 import (
+    CANDIDATE_SEEDS,
+    CANDIDATES,
+    RACE,
+    SEEDS,
+    Candidate,
+    Kind,
+)
+from replication.runs.results import Task
+from replication.runs.workers import Workers
 
 
 class Stage(NamedTuple):
@@ -34,14 +41,19 @@ def _search(candidate: Candidate, hours: float) -> Stage:
         words = []
         for kind in candidate.kinds:
             found, ended = figure1.stored_search(candidate, kind)
-            words.append(f"{kind}: {len(found.tried)} runs, " + (f"rate {found.rate:g}" if ended else f"best so far {found.rate:g}"))
+            words.append(
+                f"{kind}: {len(found.tried)} runs, "
+                + (f"rate {found.rate:g}" if ended else f"best so far {found.rate:g}")
+            )
         return "; ".join(words)
 
     return Stage(
         f"rates {candidate.name}",
         hours,
         "the fastest rate of each activation, on the selection seed",
-        lambda workers: workers.chains(lambda kind: figure1.search(candidate, kind, workers), candidate.kinds),
+        lambda workers: workers.chains(
+            lambda kind: figure1.search(candidate, kind, workers), candidate.kinds
+        ),
         done,
     )
 
@@ -49,7 +61,11 @@ def _search(candidate: Candidate, hours: float) -> Stage:
 def _tasks(name: str, hours: float, why: str, tasks: Callable[[], list[Task]]) -> Stage:
     def done() -> str:
         wanted = tasks()
-        return f"{sum(task.is_stored() for task in wanted)} of {len(wanted)} runs" if wanted else "waits for its rates"
+        return (
+            f"{sum(task.is_stored() for task in wanted)} of {len(wanted)} runs"
+            if wanted
+            else "waits for its rates"
+        )
 
     return Stage(name, hours, why, lambda workers: workers.all(tasks()), done)
 
@@ -61,12 +77,22 @@ def _rate(candidate: Candidate, kind: Kind) -> float | None:
 
 def _race() -> list[Task]:
     rates = {kind: _rate(RACE, kind) for kind in RACE.kinds}
-    return [figure1.reporting(kind, rate, seed) for seed in SEEDS for kind, rate in rates.items() if rate]
+    return [
+        figure1.reporting(kind, rate, seed)
+        for seed in SEEDS
+        for kind, rate in rates.items()
+        if rate
+    ]
 
 
 def _candidate(candidate: Candidate) -> list[Task]:
     rates = {kind: _rate(candidate, kind) for kind in candidate.kinds}
-    return [figure1.identifying(candidate, kind, rate, seed) for seed in CANDIDATE_SEEDS for kind, rate in rates.items() if rate]
+    return [
+        figure1.identifying(candidate, kind, rate, seed)
+        for seed in CANDIDATE_SEEDS
+        for kind, rate in rates.items()
+        if rate
+    ]
 
 
 def _beside() -> list[Task]:
@@ -88,7 +114,12 @@ STAGES = (
         for candidate in CANDIDATES
         for stage in (
             _search(candidate, 1.3),
-            _tasks(f"candidate {candidate.name}", 1.4, "is it this that the figure shows", partial(_candidate, candidate)),
+            _tasks(
+                f"candidate {candidate.name}",
+                1.4,
+                "is it this that the figure shows",
+                partial(_candidate, candidate),
+            ),
         )
     ),
     _tasks("rates beside", 2.8, "can the figure tell the rate", _beside),
@@ -103,7 +134,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="training processes at a time")
     asked = parser.parse_args()
     if unknown := set(asked.stages) - {stage.name for stage in STAGES}:
-        parser.error(f"no stage {min(unknown)!r}; they are: {', '.join(stage.name for stage in STAGES)}")
+        parser.error(
+            f"no stage {min(unknown)!r}; they are: {', '.join(stage.name for stage in STAGES)}"
+        )
     stages = [stage for stage in STAGES if not asked.stages or stage.name in asked.stages]
     if asked.dry_run:
         for stage in stages:

@@ -12,8 +12,12 @@ CLASSES = ("a", "b", "c")
 def photo(height: int, width: int, seed: int) -> np.ndarray:
     """Smooth colours with some texture, uint8 (height, width, 3)."""
     draws = np.random.default_rng(seed)
-    coarse = Image.fromarray(draws.integers(0, 256, (6, 8, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(coarse) + draws.normal(0, 6, (height, width, 3)), 0, 255).astype(np.uint8)
+    coarse = Image.fromarray(draws.integers(0, 256, (6, 8, 3), np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    return np.clip(np.asarray(coarse) + draws.normal(0, 6, (height, width, 3)), 0, 255).astype(
+        np.uint8
+    )
 
 
 def write_tree(root: Path) -> Path:

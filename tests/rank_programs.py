@@ -1,4 +1,6 @@
-"""What the processes of ``test_ranks`` run. Each program gets its place among the ranks and writes what it found."""
+"""What the processes of ``test_ranks`` run. Each program gets its place among the ranks and writes
+what it found.
+"""
 
 import multiprocessing
 import os
@@ -8,11 +10,11 @@ import time
 import torch
 from torch.nn import functional as F
 
-from replication.errors import TrainingError
+from replication.base.errors import TrainingError
 from replication.nets.alexnet import alexnet, seed_masks
 from replication.nets.towers import load_towers
 from replication.recipe import AlexNet
-from replication.training import ranks as distributed
+from replication.training.distributed import ranks as distributed
 from replication.training.sgd import PaperSGD
 
 SPEC = AlexNet(side=24, width=1 / 8, classes=5)
@@ -20,13 +22,18 @@ BATCH, STEPS = 8, 5
 
 
 def make(dropout=True, seed=0):
-    return alexnet(SPEC.model_copy(update={"dropout": dropout}), torch.Generator().manual_seed(seed)).double()
+    return alexnet(
+        SPEC.model_copy(update={"dropout": dropout}), torch.Generator().manual_seed(seed)
+    ).double()
 
 
 def batches():
     generator = torch.Generator().manual_seed(7)
     for _ in range(STEPS):
-        yield 60 * torch.randn(BATCH, 3, 24, 24, generator=generator).double(), torch.randint(5, (BATCH,), generator=generator)
+        yield (
+            60 * torch.randn(BATCH, 3, 24, 24, generator=generator).double(),
+            torch.randint(5, (BATCH,), generator=generator),
+        )
 
 
 def train(net, part=slice(None), average=lambda: None):
@@ -45,12 +52,23 @@ def train(net, part=slice(None), average=lambda: None):
 
 
 def training(ranks, dropout):
-    """Train this rank's tower, and bring weights, gradients and velocities together as a checkpoint would."""
+    """Train this rank's tower, and bring weights, gradients and velocities together as a checkpoint
+    would.
+    """
     net = distributed.on_ranks(make(dropout), ranks)
-    logits, first, optimiser = train(net, ranks.share(BATCH), lambda: distributed.average_gradients(net, ranks))
+    logits, first, optimiser = train(
+        net, ranks.share(BATCH), lambda: distributed.average_gradients(net, ranks)
+    )
     velocities = {name: optimiser.state[p]["velocity"] for name, p in net.named_parameters()}
-    gathered = [distributed.gather(named, net, ranks) for named in (net.state_dict(), first, velocities)]
-    return {"logits": logits, "weights": gathered[0], "gradients": gathered[1], "velocities": gathered[2]}
+    gathered = [
+        distributed.gather(named, net, ranks) for named in (net.state_dict(), first, velocities)
+    ]
+    return {
+        "logits": logits,
+        "weights": gathered[0],
+        "gradients": gathered[1],
+        "velocities": gathered[2],
+    }
 
 
 def loading(ranks):
@@ -62,7 +80,9 @@ def loading(ranks):
 
 
 def losing(ranks, lost, how):
-    """Rank ``lost`` leaves or falls silent before the second step; the others report how they ended."""
+    """Rank ``lost`` leaves or falls silent before the second step; the others report how they
+    ended.
+    """
     net = distributed.on_ranks(make(), ranks)
     start = time.monotonic()
     try:

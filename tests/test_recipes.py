@@ -1,11 +1,13 @@
-"""Named recipes: every name at every profile fits together, and what ``train`` is told becomes the recipe that was meant."""
+"""Named recipes: every name at every profile fits together, and what ``train`` is told becomes the
+recipe that was meant.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from replication.errors import InputError
-from replication.measurement import PROFILES
+from replication.base.errors import InputError
+from replication.ledger.measurement import PROFILES
 from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.recipes import NETS, as_yaml, chosen, named
@@ -23,12 +25,23 @@ def test_the_paper_net_differs_from_the_released_one_in_what_the_paper_says() ->
     paper, released = named("alexnet", "paper"), named("alexnet-2012", "paper")
     assert (paper.net.fidelity, released.net.fidelity) == ("paper", "source2012")
     assert (paper.update.bias_rate_factor, released.update.bias_rate_factor) == (1, 2)
-    assert named("alexnet-one-gpu", "laptop").net.towers == 1 and named("alexnet-6conv", "gpu").net.sixth_conv
+    assert (
+        named("alexnet-one-gpu", "laptop").net.towers == 1
+        and named("alexnet-6conv", "gpu").net.sixth_conv
+    )
 
 
 def test_what_a_dry_run_prints_is_read_back(tmp_path: Path) -> None:
-    recipe = chosen("alexnet", "laptop", ["update.rate=1e-3", "net.width=0.125", "update.layer_rates={fc8: 10}", "seed=3"])
-    assert recipe.update.rate == 0.001 and recipe.update.layer_rates == {"fc8": 10} and recipe.seed == 3
+    recipe = chosen(
+        "alexnet",
+        "laptop",
+        ["update.rate=1e-3", "net.width=0.125", "update.layer_rates={fc8: 10}", "seed=3"],
+    )
+    assert (
+        recipe.update.rate == 0.001
+        and recipe.update.layer_rates == {"fc8": 10}
+        and recipe.seed == 3
+    )
     file = tmp_path / "mine.yaml"
     file.write_text(as_yaml(recipe))
     assert chosen(str(file), "quick") == recipe

@@ -1,7 +1,8 @@
-"""Small runs for the tests of training: images in memory, nets of a few thousand weights; and what their extra processes run.
+"""Small runs for the tests of training: images in memory, nets of a few thousand weights; and what
+their extra processes run.
 
-Called as a program it starts groups of processes, one group after the other. They are forked from it, so torch is imported once.
-"""
+Called as a program it starts groups of processes, one group after the other. They are forked from
+it, so torch is imported once."""
 
 import json
 import multiprocessing
@@ -15,19 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch._dynamo  # an optimiser imports it at its first step; here it is once for all processes that are forked
+
+# an optimiser imports it at its first step; here it is once for all processes that are forked
+import torch._dynamo
 from PIL import Image
 
-from replication import files
-from replication.data.index import Index, index_folder
+from replication.base import files
+from replication.data.files.index import Index, index_folder
 from replication.data.loader import Loader, Loaders
-from replication.data.raw import Transform
-from replication.data.statistics import Statistics, mean_image
-from replication.data.store import Store
+from replication.data.pipelines.stored import Transform
+from replication.data.prepared.statistics import Statistics, mean_image
+from replication.data.prepared.store import Store
 from replication.nets.build import build
 from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Update
-from replication.training import checkpoint, ranks
-from replication.training.team import Together
+from replication.training import checkpoint
+from replication.training.distributed import ranks
+from replication.training.distributed.team import Together
 from replication.training.trainer import Outcome, Trainer, train
 
 CLASSES, EACH, ASIDE = 3, 10, 6
@@ -38,7 +42,8 @@ CIFAR = Recipe(
     batch=8,
     epochs=2,
 )
-TOWERS = Recipe(  # crops, dropout, and a rule that decides: whatever could differ between placements
+# crops, dropout, and a rule that decides: whatever could differ between placements
+TOWERS = Recipe(
     data=Data(name="synthetic", size=32, crop=24, augment=True, validation=ASIDE),
     net=AlexNet(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
     update=Update(rate=0.002, bias_rate_factor=2.0),
@@ -54,17 +59,23 @@ def make_images(root: Path) -> Index:
     for key in "abc":
         (root / "train" / key).mkdir(parents=True)
         for number in range(EACH):
-            Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(root / "train" / key / f"{number}.png")
+            Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(
+                root / "train" / key / f"{number}.png"
+            )
     return index_folder(root, "train")
 
 
 def open_images(recipe: Recipe, root: Path, share: slice | None = None) -> Loaders:
-    """Loaders of the tree's images, the last few of each class put aside where the recipe asks for it."""
+    """Loaders of the tree's images, the last few of each class put aside where the recipe asks for
+    it.
+    """
     index = index_folder(root, "train")
     pixels = np.random.default_rng(1).integers(0, 256, (len(index), 32, 32, 3), np.uint8)
     store, rows = Store(index, pixels, 32), np.arange(len(index))
     aside = rows % EACH >= EACH - recipe.data.validation // CLASSES
-    found = Statistics(mean_image(pixels), np.zeros(3), np.eye(3), np.ones(3), np.eye(3), len(index), 32, "")
+    found = Statistics(
+        mean_image(pixels), np.zeros(3), np.eye(3), np.ones(3), np.eye(3), len(index), 32, ""
+    )
     transform = Transform(recipe, found)
     validation = Loader(recipe, store, rows[aside], transform) if aside.any() else None
     return Loaders(Loader(recipe, store, rows[~aside], transform, share=share), validation, found)
@@ -77,7 +88,9 @@ def train_alone(recipe: Recipe, root: Path, folder: Path, **options: object) -> 
 
 
 def be_killed(recipe: str, root: str, folder: str, events: int) -> None:
-    """Train with a checkpoint after every step, and die by SIGKILL at the ``events``-th step or touch of the disk; 0: live."""
+    """Train with a checkpoint after every step, and die by SIGKILL at the ``events``-th step or
+    touch of the disk; 0: live.
+    """
     torch.set_num_threads(1)
     left = [events]
 
@@ -100,11 +113,17 @@ def be_killed(recipe: str, root: str, folder: str, events: int) -> None:
     for name in ("fsync", "replace", "chmod", "link"):
         setattr(files.os, name, counted(getattr(os, name)))
     Path.unlink = counted(Path.unlink)
-    train_alone(Recipe.model_validate_json(recipe), Path(root), Path(folder), checkpoint_seconds=0.0)
+    train_alone(
+        Recipe.model_validate_json(recipe), Path(root), Path(folder), checkpoint_seconds=0.0
+    )
 
 
-def be_rank(rank: int, world: int, meet: str, recipe: str, root: str, folder: str, interrupted: bool) -> None:
-    """One rank of a run; ``interrupted``: the last rank gets a SIGTERM in the second epoch. Exit status 130 then, as a command's."""
+def be_rank(
+    rank: int, world: int, meet: str, recipe: str, root: str, folder: str, interrupted: bool
+) -> None:
+    """One rank of a run; ``interrupted``: the last rank gets a SIGTERM in the second epoch. Exit
+    status 130 then, as a command's.
+    """
     torch.set_num_threads(1)
     place = ranks.join("cpu", f"file://{meet}", 60.0, rank=rank, world_size=world)
     recipe = Recipe.model_validate_json(recipe)
@@ -128,8 +147,15 @@ def be_rank(rank: int, world: int, meet: str, recipe: str, root: str, folder: st
 
 
 def in_processes(groups: list[list[tuple]], limit: float = 240.0) -> list[list[int | None]]:
-    """Exit codes of groups of processes, each (name of a function here, its arguments); all are gone afterwards, whatever happens."""
-    program = subprocess.Popen([sys.executable, __file__, json.dumps(groups)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    """Exit codes of groups of processes, each (name of a function here, its arguments); all are
+    gone afterwards, whatever happens.
+    """
+    program = subprocess.Popen(
+        [sys.executable, __file__, json.dumps(groups)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
         return json.loads(program.communicate(timeout=limit)[0])
     finally:
@@ -141,7 +167,9 @@ def in_processes(groups: list[list[tuple]], limit: float = 240.0) -> list[list[i
 def _run(groups: list[list[list]], limit: float = 100.0) -> list[list[int | None]]:
     context, codes = multiprocessing.get_context("fork"), []
     for group in groups:
-        processes = [context.Process(target=globals()[name], args=arguments) for name, *arguments in group]
+        processes = [
+            context.Process(target=globals()[name], args=arguments) for name, *arguments in group
+        ]
         for process in processes:
             process.start()
         end = time.monotonic() + limit

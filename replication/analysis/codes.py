@@ -1,9 +1,12 @@
-"""Short binary codes for retrieval, the proposal of section 6.1 that the paper left undone: an autoencoder on the features, or on pixels.
+"""Short binary codes for retrieval, the proposal of section 6.1 that the paper left undone: an
+autoencoder on the features, or on pixels.
 
-The vectors are centred and projected on their leading principal components: the best linear layer an autoencoder can have (Bourlard
-and Kamp, 1988), shared by all code lengths. Above it are one hidden layer of ReLUs, the code layer of logistic units, and the same
-mirrored. While it learns, the code goes on as 0 or 1 and its gradient as if it were the logistic unit's own output (the straight-through
-estimator; Bengio, Leonard and Courville, 2013), so that learning sees the codes that retrieval will use.
+The vectors are centred and projected on their leading principal components: the best linear layer
+an autoencoder can have (Bourlard and Kamp, 1988), shared by all code lengths. Above it are one
+hidden layer of ReLUs, the code layer of logistic units, and the same mirrored. While it learns, the
+code goes on as 0 or 1 and its gradient as if it were the logistic unit's own output (the
+straight-through estimator; Bengio, Leonard and Courville, 2013), so that learning sees the codes
+that retrieval will use.
 
 Images are then ranked by the number of bits in which their codes differ.
 """
@@ -35,7 +38,9 @@ class Basis(NamedTuple):
 
 
 def basis(x: np.ndarray, components: int = COMPONENTS, seed: int = 0) -> Basis:
-    """The leading components of ``x`` float32 (N, D), by randomised subspace iteration (Halko, Martinsson and Tropp, 2011)."""
+    """The leading components of ``x`` float32 (N, D), by randomised subspace iteration (Halko,
+    Martinsson and Tropp, 2011).
+    """
     data = torch.from_numpy(x)
     mean = data.mean(0)
     data = data - mean
@@ -57,12 +62,17 @@ class Autoencoder(nn.Module):
 
     def __init__(self, components: int, bits: int) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(components, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, bits))
-        self.decoder = nn.Sequential(nn.Linear(bits, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, components))
+        self.encoder = nn.Sequential(
+            nn.Linear(components, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, bits)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(bits, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, components)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         smooth = self.encoder(x).sigmoid()
-        code = smooth + ((smooth > 0.5).float() - smooth).detach()  # the value is 0 or 1, the gradient that of ``smooth``
+        # the value is 0 or 1, the gradient that of ``smooth``
+        code = smooth + ((smooth > 0.5).float() - smooth).detach()
         return self.decoder(code)
 
     @torch.inference_mode()
@@ -72,7 +82,9 @@ class Autoencoder(nn.Module):
 
 
 def learn(x: Tensor, bits: int, epochs: int, seed: int = 0) -> Autoencoder:
-    """An autoencoder with a code of ``bits`` (a multiple of 8), trained on projected vectors (N, C). The seed decides it wholly."""
+    """An autoencoder with a code of ``bits`` (a multiple of 8), trained on projected vectors (N,
+    C). The seed decides it wholly.
+    """
     if bits % 8 or bits < 8:
         raise ValueError(f"codes of {bits} bits; they must fill bytes")
     with torch.random.fork_rng(devices=[]):
@@ -90,7 +102,9 @@ def learn(x: Tensor, bits: int, epochs: int, seed: int = 0) -> Autoencoder:
 
 
 def words(codes: np.ndarray) -> np.ndarray:
-    """Packed codes uint8 (N, B) in the widest words that B divides into, (N, W): fewer operations a comparison."""
+    """Packed codes uint8 (N, B) in the widest words that B divides into, (N, W): fewer operations a
+    comparison.
+    """
     width = next(size for size in (8, 4, 2, 1) if codes.shape[1] % size == 0)
     return np.ascontiguousarray(codes).view(f"u{width}")
 
@@ -105,19 +119,25 @@ def hamming(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
 
 
 def hamming_nearest(queries: np.ndarray, base: np.ndarray, k: int) -> np.ndarray:
-    """Rows of the ``k`` codes of ``base`` nearest to each query, nearest first, equal ones in the order of the rows: int64 (Q, k)."""
+    """Rows of the ``k`` codes of ``base`` nearest to each query, nearest first, equal ones in the
+    order of the rows: int64 (Q, k).
+    """
     step = max(1, BLOCK // len(base))
     found = np.empty((len(queries), k), np.int64)
     place = np.arange(len(base), dtype=np.int64)
     for start in range(0, len(queries), step):
-        keys = hamming(queries[start : start + step], base) * np.int64(len(base)) + place  # one number for distance, then row
+        # one number for distance, then row
+        keys = hamming(queries[start : start + step], base) * np.int64(len(base)) + place
         best = torch.from_numpy(keys).topk(k, largest=False, sorted=True).values.numpy()
         found[start : start + step] = best % len(base)
     return found
 
 
-def hamming_precision(queries: np.ndarray, labels: np.ndarray, base: np.ndarray, base_labels: np.ndarray, k: int) -> np.ndarray:
-    """For each query the share of the ``k`` nearest codes that are of its class, expected over a random order of equal distances: (Q,).
+def hamming_precision(
+    queries: np.ndarray, labels: np.ndarray, base: np.ndarray, base_labels: np.ndarray, k: int
+) -> np.ndarray:
+    """For each query the share of the ``k`` nearest codes that are of its class, expected over a
+    random order of equal distances: (Q,).
 
     Short codes have many ties, and any fixed order of them would favour some images.
     """
@@ -130,8 +150,12 @@ def hamming_precision(queries: np.ndarray, labels: np.ndarray, base: np.ndarray,
         part = slice(start, start + step)
         bins = hamming(queries[part], base) + levels * np.arange(len(labels[part]))[:, None]
         every = np.bincount(bins.ravel(), minlength=len(bins) * levels).reshape(-1, levels)
-        same = np.bincount(bins[base_labels == labels[part, None]], minlength=len(bins) * levels).reshape(-1, levels)
+        same = np.bincount(
+            bins[base_labels == labels[part, None]], minlength=len(bins) * levels
+        ).reshape(-1, levels)
         before = every.cumsum(1) - every  # nearer than this distance
         taken = np.clip(k - before, 0, every)  # how many of this distance are among the k
-        found[part] = (same * np.divide(taken, every, out=np.zeros(every.shape), where=every > 0)).sum(1) / k
+        found[part] = (
+            same * np.divide(taken, every, out=np.zeros(every.shape), where=every > 0)
+        ).sum(1) / k
     return found

@@ -1,15 +1,19 @@
-"""What conv1's kernels respond to, and whether the two towers have divided it among them (section 6.1, Figure 3).
+"""What conv1's kernels respond to, and whether the two towers have divided it among them (section
+6.1, Figure 3).
 
 Three numbers a kernel, none of which changes when the kernel is multiplied by a constant:
 
-- colourfulness: the share of its energy (sum of squares) off the grey axis R = G = B. 0: the kernel sees brightness only; 2/3 is
-  what independent weights give; 1: it sees nothing of brightness.
-- orientation selectivity: one minus the circular variance over orientation, |sum P exp(2 i theta)| / sum P over the power spectrum P
-  (Ringach, Shapley and Hawken, J. Neurosci. 22, 2002, there on a neuron's responses). 0: all orientations alike; 1: one grating.
-- bandwidth: the standard deviation of the power over spatial frequency |f|, cycles a pixel. Small: one band of frequencies.
+- colourfulness: the share of its energy (sum of squares) off the grey axis R = G = B. 0: the kernel
+  sees brightness only; 2/3 is what independent weights give; 1: it sees nothing of brightness.
+- orientation selectivity: one minus the circular variance over orientation, |sum P exp(2 i theta)|
+  / sum P over the power spectrum P (Ringach, Shapley and Hawken, J. Neurosci. 22, 2002, there on a
+  neuron's responses). 0: all orientations alike; 1: one grating.
+- bandwidth: the standard deviation of the power over spatial frequency |f|, cycles a pixel. Small:
+  one band of frequencies.
 
-The power spectrum is summed over the three channels, of the kernel under a Hann window, which a kernel of k pixels needs lest its
-edges look like oriented structure, and inside |f| <= 1/2, so that no direction has more room than another.
+The power spectrum is summed over the three channels, of the kernel under a Hann window, which a
+kernel of k pixels needs lest its edges look like oriented structure, and inside |f| <= 1/2, so that
+no direction has more room than another.
 
 "Selective" is read against chance: kernels of independent normal weights, as before training.
 """
@@ -21,9 +25,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-GRID = 32  # points a side of the spectrum: steps of 1/32 cycle a pixel, a third of what an 11 x 11 kernel resolves
+# points a side of the spectrum: steps of 1/32 cycle a pixel, a third of what an 11 x 11 kernel
+# resolves
+GRID = 32
 AT_ONCE = 512  # kernels transformed together: 12 MB of spectrum
-UNTRAINED = 4000  # kernels of independent weights that stand for chance: 200 of them lie above the mark of 5%
+# kernels of independent weights that stand for chance: 200 of them lie above the mark of 5%
+UNTRAINED = 4000
 MARK = 0.95  # "more selective than 95% of untrained ones"
 PERMUTATIONS = 10_000
 
@@ -31,33 +38,41 @@ KINDS = ("colour", "orientation", "frequency")
 
 
 def measure(kernels: np.ndarray) -> pd.DataFrame:
-    """One row for each of ``kernels`` (n, 3, k, k): colourfulness, orientation (selectivity), preferred (orientation of the bars,
-    degrees in [0, 180), anticlockwise from horizontal), peak and bandwidth (cycles a pixel). A kernel of zeros has NaN."""
+    """One row for each of ``kernels`` (n, 3, k, k): colourfulness, orientation (selectivity),
+    preferred (orientation of the bars, degrees in [0, 180), anticlockwise from horizontal), peak
+    and bandwidth (cycles a pixel). A kernel of zeros has NaN."""
     kernels = np.asarray(kernels, np.float64)
     if kernels.ndim != 4 or kernels.shape[1] != 3 or kernels.shape[2] != kernels.shape[3]:
         raise ValueError(f"kernels of shape {kernels.shape}; they must be (n, 3, k, k)")
     energy = np.square(kernels).sum((1, 2, 3))
     scaled = kernels / np.sqrt(np.where(energy > 0, energy, np.nan))[:, None, None, None]
-    grey = np.square(scaled.sum(1)).sum((1, 2)) / 3  # energy along the unit vector (1, 1, 1) / sqrt(3)
+    # energy along the unit vector (1, 1, 1) / sqrt(3)
+    grey = np.square(scaled.sum(1)).sum((1, 2)) / 3
     parts = [_spectral(part) for part in np.split(scaled, range(AT_ONCE, len(scaled), AT_ONCE))]
     columns = np.concatenate(parts, 1) if len(kernels) else np.empty((4, 0))
-    return pd.DataFrame({"colourfulness": 1 - grey} | dict(zip(("orientation", "preferred", "peak", "bandwidth"), columns, strict=True)))
+    return pd.DataFrame(
+        {"colourfulness": 1 - grey}
+        | dict(zip(("orientation", "preferred", "peak", "bandwidth"), columns, strict=True))
+    )
 
 
 def _spectral(kernels: np.ndarray) -> np.ndarray:
     """(n, 3, k, k) -> (4, n): orientation selectivity, preferred orientation, peak, bandwidth."""
     k = kernels.shape[-1]
     taper = np.hanning(k + 2)[1:-1]  # the window's zeros lie outside the kernel
-    power = np.square(np.abs(np.fft.fft2(kernels * taper[:, None] * taper, (GRID, GRID)))).sum(1)  # (n, GRID, GRID)
+    # (n, GRID, GRID)
+    power = np.square(np.abs(np.fft.fft2(kernels * taper[:, None] * taper, (GRID, GRID)))).sum(1)
     f = np.fft.fftfreq(GRID)
     down, right = np.meshgrid(f, f, indexing="ij")
     radius = np.hypot(down, right)
     inside = radius <= 0.5
-    power, radius, angle = power[:, inside], radius[inside], np.arctan2(-down, right)[inside]  # rows run downwards
+    # rows run downwards
+    power, radius, angle = power[:, inside], radius[inside], np.arctan2(-down, right)[inside]
     total = power.sum(1)
     around = power[:, radius > 0] @ np.exp(2j * angle[radius > 0])
     selectivity = np.abs(around) / power[:, radius > 0].sum(1)
-    preferred = (np.degrees(np.angle(around)) / 2 + 90) % 180  # bars lie across the direction in which the grating varies
+    # bars lie across the direction in which the grating varies
+    preferred = (np.degrees(np.angle(around)) / 2 + 90) % 180
     centre = power @ radius / total
     variance = power @ np.square(radius) / total - np.square(centre)
     peak = np.where(np.isnan(total), np.nan, radius[power.argmax(1)])
@@ -65,7 +80,9 @@ def _spectral(kernels: np.ndarray) -> np.ndarray:
 
 
 def untrained(k: int, seed: int = 0, count: int = UNTRAINED) -> np.ndarray:
-    """``count`` kernels (count, 3, k, k) of independent normal weights, as conv1 starts (section 5); no measure sees their scale."""
+    """``count`` kernels (count, 3, k, k) of independent normal weights, as conv1 starts (section
+    5); no measure sees their scale.
+    """
     return np.random.Generator(np.random.Philox(seed)).standard_normal((count, 3, k, k))
 
 
@@ -75,7 +92,9 @@ def _chance(k: int) -> pd.DataFrame:
 
 
 def marks(k: int) -> dict[str, float]:
-    """The value of each measure that 5% of untrained kernels of side ``k`` pass; bandwidth is passed downwards."""
+    """The value of each measure that 5% of untrained kernels of side ``k`` pass; bandwidth is
+    passed downwards.
+    """
     chance = _chance(k)
     bounds = {"colourfulness": MARK, "orientation": MARK, "bandwidth": 1 - MARK}
     return {name: float(chance[name].quantile(bound)) for name, bound in bounds.items()}
@@ -87,43 +106,57 @@ class Selectivity(NamedTuple):
     colour: np.ndarray
     orientation: np.ndarray
     frequency: np.ndarray
-    any: np.ndarray  # in one of the three, with the mark set so that chance gives 5% here too, not in each of three trials
+    # in one of the three, with the mark set so that chance gives 5% here too, not in each of three
+    # trials
+    any: np.ndarray
 
 
 def selective(kernels: np.ndarray) -> Selectivity:
     """Judge ``kernels`` (n, 3, k, k) against untrained ones of the same size.
 
-    Each measure becomes the share of untrained kernels that are less selective. ``any`` takes a kernel's highest share, and its mark is
-    the 95th percentile of the untrained kernels' own highest shares. A kernel of zeros is not selective.
-    """
+    Each measure becomes the share of untrained kernels that are less selective. ``any`` takes a
+    kernel's highest share, and its mark is the 95th percentile of the untrained kernels' own
+    highest shares. A kernel of zeros is not selective."""
     chance = _scores(_chance(kernels.shape[-1]))  # (3, UNTRAINED)
     order = np.sort(chance, 1)
-    shares, chance_shares = (_share_below(order, scores) for scores in (_scores(measure(kernels)), chance))
+    shares, chance_shares = (
+        _share_below(order, scores) for scores in (_scores(measure(kernels)), chance)
+    )
     mark = np.quantile(chance_shares.max(0), MARK)
     return Selectivity(*(shares > MARK), shares.max(0) > mark)
 
 
 def _scores(measures: pd.DataFrame) -> np.ndarray:
-    """(3, n), in the order of ``KINDS``; larger is more selective; a kernel of zeros is below all."""
+    """(3, n), in the order of ``KINDS``; larger is more selective; a kernel of zeros is below
+    all.
+    """
     scores = np.stack([measures["colourfulness"], measures["orientation"], -measures["bandwidth"]])
     return np.where(np.isnan(scores), -np.inf, scores)
 
 
 def _share_below(order: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    return np.stack([np.searchsorted(row, values) / len(row) for row, values in zip(order, scores, strict=True)])
+    return np.stack(
+        [np.searchsorted(row, values) / len(row) for row, values in zip(order, scores, strict=True)]
+    )
 
 
 class Specialisation(NamedTuple):
-    """How far apart the towers' mean colourfulness is, against the same kernels dealt to the towers at random."""
+    """How far apart the towers' mean colourfulness is, against the same kernels dealt to the towers
+    at random.
+    """
 
     difference: float  # of the towers' means, tower 0 minus tower 1
     chance: float  # mean size of the difference after dealing at random
     ratio: float  # size of the difference over chance; 1 is no specialisation
-    p: float  # share of random deals with a difference at least as large: the permutation test's probability
+    # share of random deals with a difference at least as large: the permutation test's probability
+    p: float
 
 
-def specialisation(colourfulness: np.ndarray, tower: np.ndarray, seed: int = 0, permutations: int = PERMUTATIONS) -> Specialisation:
-    """Permutation test of one net: ``colourfulness`` (n,) and ``tower`` (n,), 0 or 1, of its conv1 kernels.
+def specialisation(
+    colourfulness: np.ndarray, tower: np.ndarray, seed: int = 0, permutations: int = PERMUTATIONS
+) -> Specialisation:
+    """Permutation test of one net: ``colourfulness`` (n,) and ``tower`` (n,), 0 or 1, of its conv1
+    kernels.
 
     Kernels of zeros (NaN) are left out. ValueError if a tower is left with none.
     """
@@ -133,30 +166,46 @@ def specialisation(colourfulness: np.ndarray, tower: np.ndarray, seed: int = 0, 
     if count in (0, len(first)):
         raise ValueError("each tower needs a kernel that is not all zeros")
     total = colourfulness.sum()
-    deals = np.random.Generator(np.random.Philox(seed)).permuted(np.tile(colourfulness, (permutations, 1)), axis=1)
+    deals = np.random.Generator(np.random.Philox(seed)).permuted(
+        np.tile(colourfulness, (permutations, 1)), axis=1
+    )
     sums = deals[:, :count].sum(1)
     apart = np.abs(sums / count - (total - sums) / (len(first) - count))
     difference = float(colourfulness[first].mean() - colourfulness[~first].mean())
-    reached = int((apart >= abs(difference) * (1 - 1e-12)).sum())  # the same deal, summed in another order, is as large
+    # the same deal, summed in another order, is as large
+    reached = int((apart >= abs(difference) * (1 - 1e-12)).sum())
     chance = float(apart.mean())
-    return Specialisation(difference, chance, abs(difference) / chance if chance else 1.0, (reached + 1) / (permutations + 1))
+    return Specialisation(
+        difference,
+        chance,
+        abs(difference) / chance if chance else 1.0,
+        (reached + 1) / (permutations + 1),
+    )
 
 
 def combine(p: list[float]) -> float:
-    """Fisher's probability for independent tests: how rarely chance makes all of ``p`` together as small as they are.
+    """Fisher's probability for independent tests: how rarely chance makes all of ``p`` together as
+    small as they are.
 
-    -2 sum ln p is chi-squared with 2n degrees of freedom, whose upper tail at x is exp(-x/2) sum over j < n of (x/2)^j / j!.
-    """
+    -2 sum ln p is chi-squared with 2n degrees of freedom, whose upper tail at x is exp(-x/2) sum
+    over j < n of (x/2)^j / j!."""
     half = -sum(math.log(value) for value in p)
-    return min(1.0, sum(math.exp(j * math.log(half) - half - math.lgamma(j + 1)) if half else float(j == 0) for j in range(len(p))))
+    return min(
+        1.0,
+        sum(
+            math.exp(j * math.log(half) - half - math.lgamma(j + 1)) if half else float(j == 0)
+            for j in range(len(p))
+        ),
+    )
 
 
 def mosaic(kernels: np.ndarray, columns: int = 16, norm_filters: bool = False) -> np.ndarray:
-    """Figure 3's picture of ``kernels`` (n, 3, k, k), float64 (height, width, 3) in [0, 1]: ``columns`` a row with white gaps of one pixel.
+    """Figure 3's picture of ``kernels`` (n, 3, k, k), float64 (height, width, 3) in [0, 1]:
+    ``columns`` a row with white gaps of one pixel.
 
-    As the 2012 code draws it (facts-2012, section 6): one minimum and one maximum over all kernels given, so that their strengths can
-    be compared. ``norm_filters``, its other option: each kernel first to zero mean and unit variance, so that weak ones show as well.
-    """
+    As the 2012 code draws it (facts-2012, section 6): one minimum and one maximum over all kernels
+    given, so that their strengths can be compared. ``norm_filters``, its other option: each kernel
+    first to zero mean and unit variance, so that weak ones show as well."""
     kernels = np.asarray(kernels, np.float64)
     if norm_filters:
         kernels = kernels - kernels.mean((1, 2, 3), keepdims=True)
@@ -168,5 +217,9 @@ def mosaic(kernels: np.ndarray, columns: int = 16, norm_filters: bool = False) -
     rows = -(-n // columns)
     cells = np.ones((rows * columns, k + 1, k + 1, 3))
     cells[:n, :k, :k] = shade.transpose(0, 2, 3, 1)
-    grid = cells.reshape(rows, columns, k + 1, k + 1, 3).swapaxes(1, 2).reshape(rows * (k + 1), columns * (k + 1), 3)
+    grid = (
+        cells.reshape(rows, columns, k + 1, k + 1, 3)
+        .swapaxes(1, 2)
+        .reshape(rows * (k + 1), columns * (k + 1), 3)
+    )
     return grid[:-1, :-1]

@@ -1,15 +1,17 @@
-"""Nearest images by Euclidean distance, and what two distances have in common (section 6.1, Figure 4 right).
+"""Nearest images by Euclidean distance, and what two distances have in common (section 6.1, Figure
+4 right).
 
-The search is exact. Squared distances come in blocks from one matrix product, |q|^2 - 2 q b + |b|^2, in float32: fast, and off by a
-little. So it only proposes: every row that the rounding error could have kept out of the k nearest is measured again in float64.
-"""
+The search is exact. Squared distances come in blocks from one matrix product, |q|^2 - 2 q b +
+|b|^2, in float32: fast, and off by a little. So it only proposes: every row that the rounding error
+could have kept out of the k nearest is measured again in float64."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-K = 6  # Figure 4 shows six; the 2012 script showed sixteen, only one of each file (facts-2012, section 6)
+# Figure 4 shows six; the 2012 script showed sixteen, only one of each file (facts-2012, section 6)
+K = 6
 BLOCK = 1 << 24  # distances in memory at a time: 64 MB in float32
 GATHER = 1 << 18  # numbers that are measured again at a time: 2 MB in float64, likewise
 PART = 1 << 21  # numbers of the base as float32 at a time: 8 MB, in reach of the cache
@@ -25,11 +27,17 @@ class Nearest(NamedTuple):
 
 
 def nearest(queries: np.ndarray, base: np.ndarray, k: int = K) -> Nearest:
-    """The ``k`` rows of ``base`` (N, D) nearest to each of ``queries`` (Q, D); real numbers of any kind.
+    """The ``k`` rows of ``base`` (N, D) nearest to each of ``queries`` (Q, D); real numbers of any
+    kind.
 
-    Exact, up to float64. ValueError for a ``k`` that is not 1 to N, unequal D, or values that are not finite.
-    """
-    if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1] or not 1 <= k <= len(base):
+    Exact, up to float64. ValueError for a ``k`` that is not 1 to N, unequal D, or values that are
+    not finite."""
+    if (
+        queries.ndim != 2
+        or base.ndim != 2
+        or queries.shape[1] != base.shape[1]
+        or not 1 <= k <= len(base)
+    ):
         raise ValueError(f"{k} neighbours of queries {queries.shape} among {base.shape}")
     rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
     step = max(1, BLOCK // len(base))
@@ -38,21 +46,24 @@ def nearest(queries: np.ndarray, base: np.ndarray, k: int = K) -> Nearest:
         less, own, longest = _products(queries[part], base)
         if not np.isfinite([*own, longest]).all():
             raise ValueError("a distance to a value that is not finite")
-        # A float32 sum of D products is off by at most D roundings of |q| |b|, in any order of adding; 4 more for the centring.
+        # A float32 sum of D products is off by at most D roundings of |q| |b|, in any order of
+        # adding; 4 more for the centring.
         error = (queries.shape[1] + 4) * ROUNDING * (2 * np.sqrt(own * longest) + longest + own)
-        best = torch.from_numpy(less).topk(k, largest=False, sorted=False).values.amax(1).numpy()  # faster than a partition
+        # faster than a partition
+        best = torch.from_numpy(less).topk(k, largest=False, sorted=False).values.amax(1).numpy()
         candidates = np.argwhere(less <= (best + 2 * error)[:, None])
         rows[part], distances[part] = _measure(queries[part], base, candidates, k)
     return Nearest(rows, distances)
 
 
 def _products(queries: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Squared distances less |q|^2, which orders nothing: (Q, N) float32; |q|^2 (Q,); the largest |b|^2.
+    """Squared distances less |q|^2, which orders nothing: (Q, N) float32; |q|^2 (Q,); the largest
+    |b|^2.
 
-    Both sides are taken less a point near the middle of ``base``: distances stay, and rounding errors shrink with the norms. The base goes
-    through one buffer, part by part, so that it is never copied whole. The product is NumPy's, whose library is more than twice as fast
-    as torch's on some processors and as fast on the others.
-    """
+    Both sides are taken less a point near the middle of ``base``: distances stay, and rounding
+    errors shrink with the norms. The base goes through one buffer, part by part, so that it is
+    never copied whole. The product is NumPy's, whose library is more than twice as fast as torch's
+    on some processors and as fast on the others."""
     centre = base[:: -(-len(base) // ABOUT)].mean(0, dtype=np.float64).astype(np.float32)
     asked = _less(queries, centre, np.empty(queries.shape, np.float32))
     own = np.einsum("nd,nd->n", asked, asked)
@@ -73,8 +84,12 @@ def _less(x: np.ndarray, centre: np.ndarray, out: np.ndarray) -> np.ndarray:
     return np.subtract(x, centre, dtype=np.result_type(x, np.float32), out=out, casting="same_kind")
 
 
-def _measure(queries: np.ndarray, base: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best ``k`` of ``candidates`` (M, 2), pairs of query and row sorted by query, at least ``k`` for each: (Q, k) and (Q, k)."""
+def _measure(
+    queries: np.ndarray, base: np.ndarray, candidates: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best ``k`` of ``candidates`` (M, 2), pairs of query and row sorted by query, at least
+    ``k`` for each: (Q, k) and (Q, k).
+    """
     squared = np.empty(len(candidates))
     step = max(1, GATHER // base.shape[1])
     for start in range(0, len(candidates), step):
@@ -88,12 +103,16 @@ def _measure(queries: np.ndarray, base: np.ndarray, candidates: np.ndarray, k: i
 
 
 def same_class(labels: np.ndarray, base_labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """For each query the share of its neighbours ``rows`` (Q, k) that are of its class: float64 (Q,)."""
+    """For each query the share of its neighbours ``rows`` (Q, k) that are of its class: float64
+    (Q,).
+    """
     return (base_labels[rows] == labels[:, None]).mean(1)
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's coefficient of two rows of distances, (Q, N) each, row by row: float64 (Q,). NaN where a row is all one value."""
+    """Spearman's coefficient of two rows of distances, (Q, N) each, row by row: float64 (Q,). NaN
+    where a row is all one value.
+    """
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"rank correlation of {first.shape} and {second.shape}")
     a, b = (ranks(x) - (x.shape[1] - 1) / 2 for x in (first, second))  # ties keep the mean rank
@@ -102,7 +121,9 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0 along each row of ``values`` (Q, N), equal values sharing their mean rank: float64 (Q, N)."""
+    """Ranks from 0 along each row of ``values`` (Q, N), equal values sharing their mean rank:
+    float64 (Q, N).
+    """
     order = values.argsort(1)
     ordered = np.take_along_axis(values, order, 1)
     place = np.arange(values.shape[1])
@@ -118,7 +139,9 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def squared_distances(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Every squared distance, float32 (Q, N), within rounding errors: enough for rank correlations."""
+    """Every squared distance, float32 (Q, N), within rounding errors: enough for rank
+    correlations.
+    """
     less, own, _ = _products(queries, base)
     less += own[:, None]
     return np.maximum(less, 0, out=less)

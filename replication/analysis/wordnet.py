@@ -1,12 +1,14 @@
-"""How near two labels lie in WordNet, the hierarchy that ImageNet's classes come from (section 6.1: most wrong labels "reasonable").
+"""How near two labels lie in WordNet, the hierarchy that ImageNet's classes come from (section 6.1:
+most wrong labels "reasonable").
 
-Similarity is Wu and Palmer's (1994), 2 d / (2 d + a + b): d counts the nodes from the root to a common ancestor, both included, by
-the shortest way; a and b are the steps from the two labels up to it; the ancestor that gives the most counts. 1 is the same label,
-and near 0 they share only the root.
+Similarity is Wu and Palmer's (1994), 2 d / (2 d + a + b): d counts the nodes from the root to a
+common ancestor, both included, by the shortest way; a and b are the steps from the two labels up to
+it; the ancestor that gives the most counts. 1 is the same label, and near 0 they share only the
+root.
 
-The hierarchy is in the package: WordNet 3.0's nouns, whose numbers are the wnids. It has the form of ImageNet's ``wordnet.is_a.txt``,
-one "parent child" a line, so that a file of one's own will do as well.
-"""
+The hierarchy is in the package: WordNet 3.0's nouns, whose numbers are the wnids. It has the form
+of ImageNet's ``wordnet.is_a.txt``, one "parent child" a line, so that a file of one's own will do
+as well."""
 
 import gzip
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from replication.errors import InputError
+from replication.base.errors import InputError
 
 EMBEDDED = Path(__file__).with_name("wordnet.is_a.txt.gz")
 TOP = 5  # section 6.1 looks at the five most probable labels
@@ -25,15 +27,26 @@ Parents = dict[str, tuple[str, ...]]
 
 @cache
 def read(path: Path = EMBEDDED) -> Parents:
-    """The parents of each wnid, from lines "parent child", plain or gzipped. InputError names the line that is not so."""
+    """The parents of each wnid, from lines "parent child", plain or gzipped. InputError names the
+    line that is not so.
+    """
     try:
-        with gzip.open(path, "rt", encoding="ascii") if path.suffix == ".gz" else open(path, encoding="ascii") as file:
+        with (
+            gzip.open(path, "rt", encoding="ascii")
+            if path.suffix == ".gz"
+            else open(path, encoding="ascii")
+        ) as file:
             pairs = [line.split() for line in file]
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a hierarchy ({error}); it has a line `parent child` for each pair of wnids") from error
+        raise InputError(
+            f"{path}: cannot be read as a hierarchy ({error}); it has a line `parent child` for"
+            " each pair of wnids"
+        ) from error
     for number, pair in enumerate(pairs, 1):
         if len(pair) != 2:
-            raise InputError(f"{path}, line {number}: not `parent child`; use ImageNet's wordnet.is_a.txt")
+            raise InputError(
+                f"{path}, line {number}: not `parent child`; use ImageNet's wordnet.is_a.txt"
+            )
     parents: Parents = {}
     for parent, child in pairs:
         parents[child] = (*parents.get(child, ()), parent)
@@ -46,12 +59,16 @@ def missing(classes: Sequence[str], parents: Parents) -> list[str]:
 
 
 def similarity(classes: Sequence[str], parents: Parents) -> np.ndarray:
-    """Wu and Palmer's similarity of each pair of ``classes`` (wnids): float64 (K, K), 1 on the diagonal, 0 where nothing is shared.
+    """Wu and Palmer's similarity of each pair of ``classes`` (wnids): float64 (K, K), 1 on the
+    diagonal, 0 where nothing is shared.
 
     InputError names the classes that are not in the hierarchy.
     """
     if lost := missing(classes, parents):
-        raise InputError(f"not in the hierarchy: {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}; its labels are wnids")
+        raise InputError(
+            f"not in the hierarchy: {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}; its"
+            " labels are wnids"
+        )
     steps = [_steps_up(key, parents) for key in classes]
     ancestors = {node: column for column, node in enumerate(sorted(set().union(*steps)))}
     depth = np.array([_depth(node, parents) for node in ancestors], np.float64)
@@ -66,22 +83,33 @@ def _steps_up(key: str, parents: Parents) -> dict[str, int]:
     steps, level = {key: 0}, [key]
     while level:
         step = steps[level[0]] + 1
-        level = [parent for node in level for parent in parents.get(node, ()) if steps.setdefault(parent, step) == step]
+        level = [
+            parent
+            for node in level
+            for parent in parents.get(node, ())
+            if steps.setdefault(parent, step) == step
+        ]
         level = list(dict.fromkeys(level))
     return steps
 
 
 def _depth(node: str, parents: Parents) -> int:
     """Nodes on the shortest way from a root to ``node``, both included."""
-    return 1 + min((step for above, step in _steps_up(node, parents).items() if above not in parents), default=0)
+    return 1 + min(
+        (step for above, step in _steps_up(node, parents).items() if above not in parents),
+        default=0,
+    )
 
 
-def closeness(p: np.ndarray, labels: np.ndarray, similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How near the wrong ones of the ``TOP`` most probable labels are to the right one, and how near chance would be; float64 (N,) each.
+def closeness(
+    p: np.ndarray, labels: np.ndarray, similarity: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How near the wrong ones of the ``TOP`` most probable labels are to the right one, and how
+    near chance would be; float64 (N,) each.
 
-    ``p`` (N, K) probabilities, ``labels`` (N,), ``similarity`` (K, K). Chance: the mean over all wrong labels, which is what labels
-    drawn at random give. Needs K > TOP, else every label is among them and there is nothing to compare.
-    """
+    ``p`` (N, K) probabilities, ``labels`` (N,), ``similarity`` (K, K). Chance: the mean over all
+    wrong labels, which is what labels drawn at random give. Needs K > TOP, else every label is
+    among them and there is nothing to compare."""
     n, k = p.shape
     if k <= TOP:
         raise ValueError(f"{k} classes; there must be more than {TOP}")

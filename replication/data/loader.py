@@ -1,9 +1,10 @@
 """Batches for the net, whichever pipeline makes them. Trainer, evaluation and tests see only this.
 
-``open_loaders`` gives a recipe's training images and its validation slice, ``evaluation_loader`` any split of it. Order and draws are
-functions of (seed, epoch), so a loader has no state: it can start at any minibatch, and what it yields does not depend on threads,
-workers, ranks or interruption. Batches are prepared in a thread of their own, while the net is busy with the one before.
-"""
+``open_loaders`` gives a recipe's training images and its validation slice, ``evaluation_loader``
+any split of it. Order and draws are functions of (seed, epoch), so a loader has no state: it can
+start at any minibatch, and what it yields does not depend on threads, workers, ranks or
+interruption. Batches are prepared in a thread of their own, while the net is busy with the one
+before."""
 
 import contextlib
 import functools
@@ -18,21 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from replication.data import catalog
-from replication.data.draws import draws_for
-from replication.data.index import Index
-from replication.data.order import order
-from replication.data.pipeline import Job, Pipeline, view_places
-from replication.data.raw import RawPipeline, Transform
-from replication.data.reference import ReferencePipeline
-from replication.data.statistics import Statistics, statistics, streamed_statistics
-from replication.data.store import Store, prepare
-from replication.errors import InputError
+from replication.base.errors import InputError
+from replication.data.augment.draws import draws_for
+from replication.data.augment.order import order
+from replication.data.files.index import Index
+from replication.data.pipelines.pipeline import Job, Pipeline, view_places
+from replication.data.pipelines.reference import ReferencePipeline
+from replication.data.pipelines.stored import RawPipeline, Transform
+from replication.data.prepared.statistics import Statistics, statistics, streamed_statistics
+from replication.data.prepared.store import Store, prepare
+from replication.data.sources import catalog
 from replication.recipe import Data, Recipe
 
 AHEAD = 2  # batches prepared before they are asked for
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
-VALIDATION_SEED = 0  # which images are put aside is the same in every run, so that runs are compared on the same ones
+# which images are put aside is the same in every run, so that runs are compared on the same ones
+VALIDATION_SEED = 0
 Split = Literal["train", "validation", "test", "val"]
 Backend = Literal["auto", "raw", "reference", "dali"]
 
@@ -40,7 +42,9 @@ Backend = Literal["auto", "raw", "reference", "dali"]
 class Batch(NamedTuple):
     """N images, or N times V views of them."""
 
-    images: Tensor  # float32 (N, 3, H, W), channels last in memory, mean subtracted, times the recipe's scale; views: (N, V, 3, H, W)
+    # float32 (N, 3, H, W), channels last in memory, mean subtracted, times the recipe's scale;
+    # views: (N, V, 3, H, W)
+    images: Tensor
     labels: Tensor  # int64 (N,)
     ids: Tensor  # int64 (N,)
 
@@ -55,12 +59,19 @@ class Loader:
         rows: np.ndarray,  # of the source: this split's
         transform: Transform,
         device: torch.device | str = "cpu",  # where the batches are wanted
-        share: slice | None = None,  # the part of every training minibatch that this copy of the net takes
-        shard: tuple[int, int] = (0, 1),  # which, of how many, parts of the split ``once`` goes through
+        # the part of every training minibatch that this copy of the net takes
+        share: slice | None = None,
+        # which, of how many, parts of the split ``once`` goes through
+        shard: tuple[int, int] = (0, 1),
         backend: Backend = "auto",
         workers: int = 0,  # processes of the reference pipeline
     ) -> None:
-        self.recipe, self.rows, self.transform, self.device = recipe, rows, transform, torch.device(device)
+        self.recipe, self.rows, self.transform, self.device = (
+            recipe,
+            rows,
+            transform,
+            torch.device(device),
+        )
         self.share, self.shard = share or slice(None), shard
         whole = source.index if isinstance(source, Store) else source
         self.index = whole.take(rows) if len(rows) != len(whole) else whole
@@ -94,18 +105,33 @@ class Loader:
         return len(self) // self.batch
 
     def epoch(self, epoch: int, start: int = 0, colour: bool = True) -> Iterator[Batch]:
-        """Training minibatches ``start``, ``start`` + 1, ... of epoch ``epoch`` (from 0); without colour noise if not ``colour``."""
-        places = self._stored_order() if self.recipe.order == "stored" else order(self.recipe.seed, epoch, len(self))
-        steps = [np.arange(step * self.batch, (step + 1) * self.batch)[self.share] for step in range(start, self.steps)]
+        """Training minibatches ``start``, ``start`` + 1, ... of epoch ``epoch`` (from 0); without
+        colour noise if not ``colour``.
+        """
+        places = (
+            self._stored_order()
+            if self.recipe.order == "stored"
+            else order(self.recipe.seed, epoch, len(self))
+        )
+        steps = [
+            np.arange(step * self.batch, (step + 1) * self.batch)[self.share]
+            for step in range(start, self.steps)
+        ]
 
         def job(where: np.ndarray) -> Job:
             chosen = places[where]
-            return Job(self.rows[chosen], draws_for(self.recipe, epoch, self.index.ids[chosen], where), colour=colour)
+            return Job(
+                self.rows[chosen],
+                draws_for(self.recipe, epoch, self.index.ids[chosen], where),
+                colour=colour,
+            )
 
         return self._ahead([places[where] for where in steps], map(job, steps))
 
     def once(self, views_each: int = 1, batch: int | None = None) -> Iterator[Batch]:
-        """Every image of this shard exactly once, in the index's order: the central crop, or the paper's ten views of each."""
+        """Every image of this shard exactly once, in the index's order: the central crop, or the
+        paper's ten views of each.
+        """
         view_places(self.recipe.data, views_each)  # refuses other numbers
         mine = np.arange(len(self))[self.shard[0] :: self.shard[1]]
         size = batch or max(1, CROPS // views_each)
@@ -115,7 +141,10 @@ class Loader:
     def _stored_order(self) -> np.ndarray:
         labels = self.index.labels
         if len(labels) > 1 and (np.diff(labels) >= 0).all():
-            raise InputError(f"{self.index.name} is stored class by class: only a data set whose own order is mixed can be trained in it")
+            raise InputError(
+                f"{self.index.name} is stored class by class: only a data set whose own order is"
+                " mixed can be trained in it"
+            )
         return np.arange(len(self))
 
     def close(self) -> None:
@@ -124,7 +153,9 @@ class Loader:
         self.pipeline.close()
 
     def _ahead(self, chosen: list[np.ndarray], jobs: Iterable[Job]) -> Iterator[Batch]:
-        """The jobs' batches, made in a thread of its own that ends when the caller stops listening. ``chosen``: their images' numbers."""
+        """The jobs' batches, made in a thread of its own that ends when the caller stops listening.
+        ``chosen``: their images' numbers.
+        """
         ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
         leave = threading.Event()
 
@@ -160,7 +191,10 @@ class Loader:
                     return
                 self.skipped += len(numbers) - len(item.ids)
                 if not len(item.ids):
-                    raise InputError(f"not one of {len(numbers)} images of {self.index.name} that follow each other could be read")
+                    raise InputError(
+                        f"not one of {len(numbers)} images of {self.index.name} that follow each"
+                        " other could be read"
+                    )
                 yield item
         finally:
             leave.set()
@@ -177,18 +211,29 @@ class Loader:
                     raise ValueError("the loader is closed") from None
 
     def _batch(self, images: Tensor, numbers: np.ndarray) -> Batch:
-        parts = (images.movedim(-1, -3), torch.from_numpy(self.index.labels[numbers]), torch.from_numpy(self.index.ids[numbers]))
+        parts = (
+            images.movedim(-1, -3),
+            torch.from_numpy(self.index.labels[numbers]),
+            torch.from_numpy(self.index.ids[numbers]),
+        )
         if self.device.type == "cpu":
             return Batch(*parts)
-        return Batch(*(part if part.is_cuda else part.pin_memory().to(self.device, non_blocking=True) for part in parts))
+        return Batch(
+            *(
+                part if part.is_cuda else part.pin_memory().to(self.device, non_blocking=True)
+                for part in parts
+            )
+        )
 
 
 class Loaders(NamedTuple):
     """What a training run reads."""
 
     training: Loader
-    validation: Loader | None  # the images put aside for decisions; None: the recipe puts none aside
-    statistics: Statistics | None  # of the training images; None: the recipe subtracts and draws nothing
+    # the images put aside for decisions; None: the recipe puts none aside
+    validation: Loader | None
+    # of the training images; None: the recipe subtracts and draws nothing
+    statistics: Statistics | None
 
     def close(self) -> None:
         """End whatever is being prepared."""
@@ -204,16 +249,23 @@ def open_loaders(
     workers: int = 0,
     share: slice | None = None,
 ) -> Loaders:
-    """A recipe's training images and its validation slice. Raises InputError where the data set is not at hand.
+    """A recipe's training images and its validation slice. Raises InputError where the data set is
+    not at hand.
 
-    ``backend`` "auto": stored squares by "raw" on a CPU; files by "dali" where it is installed, else by "reference", with ``workers``
-    processes; on a GPU both by "dali". ``share``: the part of every minibatch that one of several data-parallel copies takes.
-    """
+    ``backend`` "auto": stored squares by "raw" on a CPU; files by "dali" where it is installed,
+    else by "reference", with ``workers`` processes; on a GPU both by "dali". ``share``: the part of
+    every minibatch that one of several data-parallel copies takes."""
     data = recipe.data
     source, training, validation = _training_rows(data)
     transform = Transform(recipe, found := _statistics(data, source, training))
-    loader = Loader(recipe, source, training, transform, device, share, backend=backend, workers=workers)
-    aside = Loader(recipe, source, validation, transform, device, backend=backend, workers=workers) if len(validation) else None
+    loader = Loader(
+        recipe, source, training, transform, device, share, backend=backend, workers=workers
+    )
+    aside = (
+        Loader(recipe, source, validation, transform, device, backend=backend, workers=workers)
+        if len(validation)
+        else None
+    )
     return Loaders(loader, aside, found)
 
 
@@ -225,10 +277,11 @@ def evaluation_loader(
     shard: tuple[int, int] = (0, 1),
     ids: np.ndarray | None = None,
 ) -> Loader:
-    """One split of a recipe's data, prepared with the statistics of its training images; "test" is what the data set holds out.
+    """One split of a recipe's data, prepared with the statistics of its training images; "test" is
+    what the data set holds out.
 
-    "val" is the validation set of a data set that has a test set besides; InputError for others. ``ids``: of these images alone.
-    """
+    "val" is the validation set of a data set that has a test set besides; InputError for others.
+    ``ids``: of these images alone."""
     data = recipe.data
     source, training, validation = _training_rows(data)
     transform = Transform(recipe, _statistics(data, source, training))
@@ -236,10 +289,16 @@ def evaluation_loader(
     if split == "validation":
         rows = validation
         if not len(rows):
-            raise InputError(f"the recipe {recipe.id} puts no validation images aside; set data.validation, or evaluate train or test")
+            raise InputError(
+                f"the recipe {recipe.id} puts no validation images aside; set data.validation, or"
+                " evaluate train or test"
+            )
     elif split in ("test", "val"):
         if split == "val" and not has_both(data.name):
-            raise InputError(f"{data.name} has no validation set beside a test set; evaluate test, which is what it holds out")
+            raise InputError(
+                f"{data.name} has no validation set beside a test set; evaluate test, which is what"
+                " it holds out"
+            )
         source = _source(data, held_out(data.name) if split == "test" else split)
         rows = np.arange(len(source.index if isinstance(source, Store) else source))
     if ids is not None:
@@ -255,7 +314,9 @@ def _source(data: Data, split: str) -> Store | Index:
 
 def _training_rows(data: Data) -> tuple[Store | Index, np.ndarray, np.ndarray]:
     source = _source(data, "train")
-    return source, *split_rows(source.index if isinstance(source, Store) else source, data.validation)
+    return source, *split_rows(
+        source.index if isinstance(source, Store) else source, data.validation
+    )
 
 
 def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Statistics | None:
@@ -263,7 +324,9 @@ def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Stat
         return None
     if isinstance(source, Store):
         return statistics(source, None if len(training) == len(source.index) else training)
-    return streamed_statistics(source if len(training) == len(source) else source.take(training), data.size)
+    return streamed_statistics(
+        source if len(training) == len(source) else source.take(training), data.size
+    )
 
 
 def _has_dali() -> bool:
@@ -273,7 +336,13 @@ def _has_dali() -> bool:
         return False
 
 
-def _pipeline(source: Store | Index, transform: Transform, device: torch.device, backend: Backend, workers: int) -> Pipeline:
+def _pipeline(
+    source: Store | Index,
+    transform: Transform,
+    device: torch.device,
+    backend: Backend,
+    workers: int,
+) -> Pipeline:
     if backend == "auto":
         if device.type == "cpu" and isinstance(source, Store):
             backend = "raw"
@@ -282,20 +351,30 @@ def _pipeline(source: Store | Index, transform: Transform, device: torch.device,
         else:
             backend = "raw" if isinstance(source, Store) else "reference"
     if backend == "dali":
-        from replication.data.dali import DaliPipeline  # needs DALI, which there is for Linux only
+        from replication.data.pipelines.dali import (
+            DaliPipeline,  # needs DALI, which there is for Linux only
+        )
 
         return DaliPipeline(source, transform, device)
     if backend == "raw" and not isinstance(source, Store):
-        raise InputError("the raw pipeline reads stored squares, and the recipe's data.files is 'encoded': use reference or dali")
+        raise InputError(
+            "the raw pipeline reads stored squares, and the recipe's data.files is 'encoded': use"
+            " reference or dali"
+        )
     if isinstance(source, Store):
         if backend == "reference":
-            raise InputError("the reference pipeline decodes files, and the recipe's data.files is 'raw': use raw or dali")
+            raise InputError(
+                "the reference pipeline decodes files, and the recipe's data.files is 'raw': use"
+                " raw or dali"
+            )
         return RawPipeline(source.images, transform)
     return ReferencePipeline(source, transform, workers)
 
 
 def held_out(name: str) -> str:
-    """The split of a data set that results are reported on: "test" where labels of one are public, else "val"."""
+    """The split of a data set that results are reported on: "test" where labels of one are public,
+    else "val".
+    """
     if name.startswith(catalog.FOLDER):
         return "val"
     return "test" if "test" in catalog.find(name).splits else "val"
@@ -308,12 +387,21 @@ def has_both(name: str) -> bool:
 
 @functools.cache
 def selected(data: Data, split: str) -> Index:
-    """The images of a split that a recipe names: its classes, and of "train" its count. Raises InputError where they are not at hand."""
+    """The images of a split that a recipe names: its classes, and of "train" its count. Raises
+    InputError where they are not at hand.
+    """
     index = catalog.open_index(data.name, split)
     if isinstance(data.classes, int):
         if not 2 <= data.classes <= len(index.classes):
-            raise InputError(f"data.classes is {data.classes}, and {data.name} has {len(index.classes)}; choose 2 to {len(index.classes)}")
-        index = index.subset(classes=[index.classes[i * len(index.classes) // data.classes] for i in range(data.classes)])
+            raise InputError(
+                f"data.classes is {data.classes}, and {data.name} has {len(index.classes)}; choose"
+                f" 2 to {len(index.classes)}"
+            )
+        index = index.subset(
+            classes=[
+                index.classes[i * len(index.classes) // data.classes] for i in range(data.classes)
+            ]
+        )
     elif data.classes is not None:
         index = index.subset(classes=data.classes)
     return index.subset(count=data.count) if split == "train" and data.count is not None else index
@@ -325,8 +413,12 @@ def split_rows(index: Index, validation: int) -> tuple[np.ndarray, np.ndarray]:
     if not validation:
         return everything, everything[:0]
     if validation >= len(index):
-        raise InputError(f"data.validation is {validation}, and there are only {len(index)} training images; put fewer aside")
-    aside = np.isin(index.ids, index.subset(count=validation, seed=VALIDATION_SEED + 1).ids)  # not the seed that chose data.count
+        raise InputError(
+            f"data.validation is {validation}, and there are only {len(index)} training images; put"
+            " fewer aside"
+        )
+    # not the seed that chose data.count
+    aside = np.isin(index.ids, index.subset(count=validation, seed=VALIDATION_SEED + 1).ids)
     return everything[~aside], everything[aside]
 
 

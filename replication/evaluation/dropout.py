@@ -1,13 +1,14 @@
 """Section 4.2: is halving every unit at test time close to averaging the nets that dropout samples?
 
-The paper holds it for a reasonable approximation to the geometric mean of the predictive distributions of all the masked nets. Here M
-masks are drawn for each image, and the halved net's softmax is compared with the renormalised geometric mean, and the arithmetic
-mean, of the M softmaxes. For one hidden layer under a softmax the geometric mean over *all* masks equals the halved net exactly; the
-second hidden layer is what makes it approximate.
+The paper holds it for a reasonable approximation to the geometric mean of the predictive
+distributions of all the masked nets. Here M masks are drawn for each image, and the halved net's
+softmax is compared with the renormalised geometric mean, and the arithmetic mean, of the M
+softmaxes. For one hidden layer under a softmax the geometric mean over *all* masks equals the
+halved net exactly; the second hidden layer is what makes it approximate.
 
-Two numbers give a distance its scale: the *floor*, between the means of two independent halves of the masks, which is twice the
-sampling error of the mean over all of them; and the distance of a *single* masked net from the halved net.
-"""
+Two numbers give a distance its scale: the *floor*, between the means of two independent halves of
+the masks, which is twice the sampling error of the mean over all of them; and the distance of a
+*single* masked net from the halved net."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from replication.errors import InputError
+from replication.base.errors import InputError
 from replication.nets.alexnet import Dropout, Parts, TowerNet, seed_masks
 
 MASKS = 1000
@@ -41,16 +42,23 @@ class DropoutAverage(NamedTuple):
 
 
 def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0) -> DropoutAverage:
-    """The distances for ``net`` on images (N, 3, side, side); ``masks`` even. InputError for a net without dropout."""
+    """The distances for ``net`` on images (N, 3, side, side); ``masks`` even. InputError for a net
+    without dropout.
+    """
     dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
     if not isinstance(net, TowerNet) or not dropouts:
         raise InputError("the net has no dropout: nothing to average")
-    was_training, before = net.training, [(module.seed, module.first, module.total) for module in dropouts]
+    was_training, before = (
+        net.training,
+        [(module.seed, module.first, module.total) for module in dropouts],
+    )
     try:
         with torch.inference_mode():
             halved, hidden = halved_logits(net, images)
             if not halved.isfinite().all():
-                raise InputError("the net's outputs are not finite, so its training diverged: choose another run")
+                raise InputError(
+                    "the net's outputs are not finite, so its training diverged: choose another run"
+                )
             return average_distances(halved, sampled_logits(net, hidden, masks, seed), masks)
     finally:
         net.train(was_training)
@@ -59,20 +67,26 @@ def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0)
 
 
 def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> DropoutAverage:
-    """Compare logits (N, K) of the halved net with those of ``masks`` masked nets, which ``sampled`` yields as (m, N, K) pieces.
+    """Compare logits (N, K) of the halved net with those of ``masks`` masked nets, which
+    ``sampled`` yields as (m, N, K) pieces.
 
-    The mean of log-softmax differs from the mean of the logits by a constant for each image, so the renormalised geometric mean of
-    the softmaxes is the softmax of the mean logits. Sums are float64.
-    """
+    The mean of log-softmax differs from the mean of the logits by a constant for each image, so the
+    renormalised geometric mean of the softmaxes is the softmax of the mean logits. Sums are
+    float64."""
     if masks < 2 or masks % 2:
         raise InputError(f"{masks} masks do not make two halves: use an even number")
     reference = halved.double().log_softmax(1)  # (N, K)
-    logits = torch.zeros(2, *halved.shape, dtype=torch.float64, device=halved.device)  # sums over each half of the masks
+    # sums over each half of the masks
+    logits = torch.zeros(2, *halved.shape, dtype=torch.float64, device=halved.device)
     softmaxes = torch.zeros_like(logits)
     single, done = torch.zeros(2, dtype=torch.float64), 0
     for piece in sampled:
-        single += torch.tensor(_distance(piece.double().log_softmax(2), reference), dtype=torch.float64) * len(piece)
-        for half, rows in enumerate((slice(0, max(0, masks // 2 - done)), slice(max(0, masks // 2 - done), None))):
+        single += torch.tensor(
+            _distance(piece.double().log_softmax(2), reference), dtype=torch.float64
+        ) * len(piece)
+        for half, rows in enumerate(
+            (slice(0, max(0, masks // 2 - done)), slice(max(0, masks // 2 - done), None))
+        ):
             logits[half] += piece[rows].sum(0, dtype=torch.float64)
             softmaxes[half] += piece[rows].double().softmax(2).sum(0)
         done += len(piece)
@@ -93,11 +107,15 @@ def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> 
 
 
 def halved_logits(net: TowerNet, images: Tensor) -> tuple[Tensor, Parts]:
-    """Logits (N, K) of the net as it is tested, and each tower's fc6 after its activation function, (N, units)."""
+    """Logits (N, K) of the net as it is tested, and each tower's fc6 after its activation function,
+    (N, units).
+    """
     net.eval()
     read: dict[int, list[Tensor]] = {int(index): [] for index in net.towers}
     handles = [
-        tower.get_submodule("drop6").register_forward_pre_hook(lambda module, given, index=int(index): read[index].append(given[0]))
+        tower.get_submodule("drop6").register_forward_pre_hook(
+            lambda module, given, index=int(index): read[index].append(given[0])
+        )
         for index, tower in net.towers.items()
     ]
     try:
@@ -109,11 +127,11 @@ def halved_logits(net: TowerNet, images: Tensor) -> tuple[Tensor, Parts]:
 
 
 def sampled_logits(net: TowerNet, hidden: Parts, masks: int, seed: int = 0) -> Iterator[Tensor]:
-    """Logits of ``masks`` masked nets, in pieces (m, N, K): masks of its own for every image, piece p seeded with (seed, p).
+    """Logits of ``masks`` masked nets, in pieces (m, N, K): masks of its own for every image, piece
+    p seeded with (seed, p).
 
-    ``hidden``: fc6 of each tower as ``halved_logits`` gives it; nothing below it depends on a mask, so fc7 and fc8 alone are computed.
-    The net's dropout is left in training mode and seeded.
-    """
+    ``hidden``: fc6 of each tower as ``halved_logits`` gives it; nothing below it depends on a mask,
+    so fc7 and fc8 alone are computed. The net's dropout is left in training mode and seeded."""
     towers = {int(index): tower for index, tower in net.towers.items()}
     last = next(iter(towers.values())).last_stage
     for module in net.modules():
@@ -124,9 +142,14 @@ def sampled_logits(net: TowerNet, hidden: Parts, masks: int, seed: int = 0) -> I
     for piece, start in enumerate(range(0, masks, each)):
         count = min(each, masks - start)
         seed_masks(net, seed, piece)
-        parts = {index: tower.get_submodule("drop6")(hidden[index].repeat(count, 1)) for index, tower in towers.items()}  # (m * N, units)
+        # (m * N, units)
+        parts = {
+            index: tower.get_submodule("drop6")(hidden[index].repeat(count, 1))
+            for index, tower in towers.items()
+        }
         read = net.exchange.cross(parts)
-        parts = {index: tower(read[index], last - 1) for index, tower in towers.items()}  # fc7, drop7
+        # fc7, drop7
+        parts = {index: tower(read[index], last - 1) for index, tower in towers.items()}
         yield net.exchange.output(parts, lambda x: towers[0](x, last)).unflatten(0, (count, images))
 
 

@@ -1,4 +1,6 @@
-"""Hidden activations of every image: the feature vectors of section 6.1 (Figure 4, right) and of its binary codes."""
+"""Hidden activations of every image: the feature vectors of section 6.1 (Figure 4, right) and of
+its binary codes.
+"""
 
 from typing import NamedTuple
 
@@ -6,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from replication.errors import InputError
+from replication.base.errors import InputError
 from replication.evaluation.trained import every_image
 from replication.recipe import Recipe
 
@@ -17,29 +19,50 @@ class Features(NamedTuple):
     x: np.ndarray  # float32 (N, D)
 
 
-def features(recipe: Recipe, split: str, layer: str = "fc7", device: str | None = None, ids: np.ndarray | None = None) -> Features:
-    """Activations of a fully-connected or other ``layer`` of the run of ``recipe``, flattened, for the central crop of every image.
+def features(
+    recipe: Recipe,
+    split: str,
+    layer: str = "fc7",
+    device: str | None = None,
+    ids: np.ndarray | None = None,
+) -> Features:
+    """Activations of a fully-connected or other ``layer`` of the run of ``recipe``, flattened, for
+    the central crop of every image.
 
-    After the activation function, in evaluation mode, before the halving of section 4.2; tower 0's units, then tower 1's. The last
-    layer ("fc8", "fc10") gives logits. ``ids``: of these images alone. Kept in ``runs/<id>/``. InputError as ``probabilities``, and for
-    a layer that is not there.
-    """
+    After the activation function, in evaluation mode, before the halving of section 4.2; tower 0's
+    units, then tower 1's. The last layer ("fc8", "fc10") gives logits. ``ids``: of these images
+    alone. Kept in ``runs/<id>/``. InputError as ``probabilities``, and for a layer that is not
+    there."""
     name = f"features-{split}-{layer}" + ("" if ids is None else f"-{len(ids)}")
-    _, found = every_image(recipe, split, name, lambda net, images: activations(net, images, layer), 1, device, ids)
+    _, found = every_image(
+        recipe, split, name, lambda net, images: activations(net, images, layer), 1, device, ids
+    )
     return Features(found["ids"], found["labels"], found["answers"])
 
 
 def activations(net: nn.Module, images: Tensor, layer: str) -> Tensor:
-    """What ``layer`` of ``net`` makes of images (N, 3, side, side), after its activation function: float32 (N, D)."""
+    """What ``layer`` of ``net`` makes of images (N, 3, side, side), after its activation function:
+    float32 (N, D).
+    """
     modules = {name: module for name, module in net.named_modules() if not list(module.children())}
     parts = [name for name in modules if name.rpartition(".")[2] == layer]
     if not parts:
-        weighted = sorted({name.rpartition(".")[2] for name, module in modules.items() if isinstance(module, nn.Conv2d | nn.Linear)})
+        weighted = sorted(
+            {
+                name.rpartition(".")[2]
+                for name, module in modules.items()
+                if isinstance(module, nn.Conv2d | nn.Linear)
+            }
+        )
         raise InputError(f"the net has no layer {layer!r}: use {', '.join(weighted)}")
-    rectified = [name for name in modules if name.rpartition(".")[2].startswith(f"{layer}_")]  # "towers.0.fc7_relu"
+    # "towers.0.fc7_relu"
+    rectified = [name for name in modules if name.rpartition(".")[2].startswith(f"{layer}_")]
     read: dict[str, Tensor] = {}
     handles = [
-        modules[name].register_forward_hook(lambda module, given, made, name=name: read.update({name: made})) for name in rectified or parts
+        modules[name].register_forward_hook(
+            lambda module, given, made, name=name: read.update({name: made})
+        )
+        for name in rectified or parts
     ]
     try:
         net(images)

@@ -1,7 +1,8 @@
-"""The error table of one or more runs: train, validation and test error with intervals, their average, and each pair compared.
+"""The error table of one or more runs: train, validation and test error with intervals, their
+average, and each pair compared.
 
-The answer of ``replication evaluate``. Section 6 reports top-1 and top-5 error in this way, for one net and for averages of several.
-"""
+The answer of ``replication evaluate``. Section 6 reports top-1 and top-5 error in this way, for one
+net and for averages of several."""
 
 import itertools
 import re
@@ -11,14 +12,14 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from replication import paths
-from replication.errors import InputError
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.intervals import Interval
 from replication.evaluation.compare import Comparison, compare
 from replication.evaluation.ensemble import average, tune
 from replication.evaluation.metrics import TOPS, error_interval
 from replication.evaluation.predictions import Predictions
 from replication.evaluation.probabilities import probabilities
-from replication.intervals import Interval
 from replication.recipe import Recipe
 from replication.training.weights import load_weights, weights_path
 
@@ -54,37 +55,59 @@ class Report(NamedTuple):
 
     def dump(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        rows = [row._asdict() | {"top1": row.top1._asdict(), "top5": row.top5._asdict()} for row in self.rows]
-        pairs = [{"first": p.first, "second": p.second, "split": p.split, "k": p.k} | p.comparison._asdict() for p in self.pairs]
-        return {"views": self.views, "rows": rows, "pairs": pairs, "weights": self.weights and list(self.weights)}
+        rows = [
+            row._asdict() | {"top1": row.top1._asdict(), "top5": row.top5._asdict()}
+            for row in self.rows
+        ]
+        pairs = [
+            {"first": p.first, "second": p.second, "split": p.split, "k": p.k}
+            | p.comparison._asdict()
+            for p in self.pairs
+        ]
+        return {
+            "views": self.views,
+            "rows": rows,
+            "pairs": pairs,
+            "weights": self.weights and list(self.weights),
+        }
 
     def table(self) -> str:
         """For a terminal: a line for each row, then one for each pair."""
         views = "one view" if self.views == 1 else f"{self.views} views"
-        cells = [(row.run, row.split, f"{row.images:,}", _percent(row.top1), _percent(row.top5)) for row in self.rows]
+        cells = [
+            (row.run, row.split, f"{row.images:,}", _percent(row.top1), _percent(row.top5))
+            for row in self.rows
+        ]
         texts = _columns([("run", "split", "images", "top-1 error, %", "top-5 error, %"), *cells])
         lines = [f"errors over {views}, with 95% Wilson intervals", *texts]
         if self.weights:
-            lines.append(f"weights in the {AVERAGE}: " + ", ".join(f"{weight:.3f}" for weight in self.weights))
+            lines.append(
+                f"weights in the {AVERAGE}: "
+                + ", ".join(f"{weight:.3f}" for weight in self.weights)
+            )
         for pair in self.pairs:
             c = pair.comparison
             lines.append(
-                f"{pair.split}, top-{pair.k}: {pair.first} minus {pair.second} {100 * c.difference:+.2f} points "
-                f"[{100 * c.low:+.2f}, {100 * c.high:+.2f}]; wrong alone {c.first_only:,} and {c.second_only:,}, "
-                f"McNemar p = {c.p_value:.2g}"
+                f"{pair.split}, top-{pair.k}: {pair.first} minus {pair.second}"
+                f" {100 * c.difference:+.2f} points [{100 * c.low:+.2f}, {100 * c.high:+.2f}];"
+                f" wrong alone {c.first_only:,} and {c.second_only:,}, McNemar p = {c.p_value:.2g}"
             )
         return "\n".join(lines)
 
 
 def find(run: str, profile: str = "quick") -> Recipe:
-    """The recipe that ``run`` names: a run's id, its folder under ``results/``, or a named recipe at ``profile``.
+    """The recipe that ``run`` names: a run's id, its folder under ``results/``, or a named recipe
+    at ``profile``.
 
     InputError says what would be accepted.
     """
     if RUN_ID.fullmatch(run):
         path = weights_path(run)
         if not path.is_file():
-            raise InputError(f"{path}: no such weights; train the run first, or name another folder in REPLICATION_RUNS")
+            raise InputError(
+                f"{path}: no such weights; train the run first, or name another folder in"
+                " REPLICATION_RUNS"
+            )
         return load_weights(path).recipe
     folder = Path(run).expanduser()
     if folder.is_dir():
@@ -94,11 +117,15 @@ def find(run: str, profile: str = "quick") -> Recipe:
     try:
         return named(run, profile)
     except InputError as error:
-        raise InputError(f"{run!r} is not a run's id (ten hex digits), nor a folder, nor a named recipe: {error}") from None
+        raise InputError(
+            f"{run!r} is not a run's id (ten hex digits), nor a folder, nor a named recipe: {error}"
+        ) from None
 
 
 def named_runs(runs: Sequence[str], profile: str = "quick") -> dict[str, Recipe]:
-    """The recipes of several ``runs`` by the names that the table gives them; InputError for a run that is named twice."""
+    """The recipes of several ``runs`` by the names that the table gives them; InputError for a run
+    that is named twice.
+    """
     found: dict[str, Recipe] = {}
     for run in runs:
         recipe = find(run, profile)
@@ -115,11 +142,12 @@ def evaluate(
     weights: str = "equal",
     device: str | None = None,
 ) -> Report:
-    """Errors of every run (by name) on every split, of their average where there are several, and each pair's difference.
+    """Errors of every run (by name) on every split, of their average where there are several, and
+    each pair's difference.
 
-    ``weights``: "equal", or "tuned": those that lower the top-5 error of the average on the runs' validation images. InputError then
-    where one of ``splits`` is that split: an error is never reported on the images that weights were chosen on.
-    """
+    ``weights``: "equal", or "tuned": those that lower the top-5 error of the average on the runs'
+    validation images. InputError then where one of ``splits`` is that split: an error is never
+    reported on the images that weights were chosen on."""
     if weights not in ("equal", "tuned"):
         raise InputError(f"no weights {weights!r}: use equal or tuned")
     chosen = None if len(runs) == 1 else (1 / len(runs),) * len(runs)
@@ -127,11 +155,20 @@ def evaluate(
         if len(runs) == 1:
             raise InputError("one run has no weights to tune: name two or more")
         if "validation" in splits:
-            raise InputError("weights tuned on the validation images cannot be judged on them: use --split test or train")
-        chosen = tuple(tune([probabilities(recipe, "validation", views, device) for recipe in runs.values()]).tolist())
+            raise InputError(
+                "weights tuned on the validation images cannot be judged on them: use --split test"
+                " or train"
+            )
+        chosen = tuple(
+            tune(
+                [probabilities(recipe, "validation", views, device) for recipe in runs.values()]
+            ).tolist()
+        )
     rows, pairs = [], []
     for split in splits:
-        answers = {name: probabilities(recipe, split, views, device) for name, recipe in runs.items()}
+        answers = {
+            name: probabilities(recipe, split, views, device) for name, recipe in runs.items()
+        }
         rows += [_row(name, one) for name, one in answers.items()]
         if chosen:
             rows.append(_row(AVERAGE, average(list(answers.values()), chosen)))
@@ -144,20 +181,34 @@ def splits_of(split: str, recipes: Sequence[Recipe]) -> list[str]:
     """``split``, or for "all" every split that all of ``recipes`` have."""
     if split != "all":
         return [split]
-    return ["train", *(["validation"] if all(recipe.data.validation for recipe in recipes) else []), "test"]
+    return [
+        "train",
+        *(["validation"] if all(recipe.data.validation for recipe in recipes) else []),
+        "test",
+    ]
 
 
 def _row(name: str, predictions: Predictions) -> Row:
-    return Row(name, predictions.split, len(predictions.ids), *(error_interval(predictions, k) for k in TOPS))
+    return Row(
+        name,
+        predictions.split,
+        len(predictions.ids),
+        *(error_interval(predictions, k) for k in TOPS),
+    )
 
 
 def _stored(path: Path) -> Recipe:
     if not path.is_file():
-        raise InputError(f"{path} is missing: name a run's folder, {paths.results()}/<profile>/<experiment>/<name>-<id>")
+        raise InputError(
+            f"{path} is missing: name a run's folder,"
+            f" {paths.results()}/<profile>/<experiment>/<name>-<id>"
+        )
     try:
         return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValueError, ValidationError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}): restore it or train the run again") from None
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}): restore it or train the run again"
+        ) from None
 
 
 def _percent(error: Interval) -> str:
@@ -166,4 +217,7 @@ def _percent(error: Interval) -> str:
 
 def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,8 +1,9 @@
-"""A trained net, and what it says of every image of a split: one pass, each image exactly once, kept beside the weights.
+"""A trained net, and what it says of every image of a split: one pass, each image exactly once,
+kept beside the weights.
 
-What is kept, ``runs/<id>/<name>.npz``, holds the fingerprint of the images and the hash of the weights that made it. It is read again
-only while both are those at hand; otherwise it is made again.
-"""
+What is kept, ``runs/<id>/<name>.npz``, holds the fingerprint of the images and the hash of the
+weights that made it. It is read again only while both are those at hand; otherwise it is made
+again."""
 
 import logging
 import zipfile
@@ -13,17 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from replication.base.devices import best_device
+from replication.base.errors import InputError
+from replication.base.files import digest, write_atomic
 from replication.data.loader import Loader, evaluation_loader, training_index
-from replication.devices import best_device
-from replication.errors import InputError
-from replication.files import digest, write_atomic
 from replication.nets.build import build
 from replication.recipe import Recipe
-from replication.training.numerics import exact, numerics
+from replication.training.process.numerics import exact, numerics
 from replication.training.weights import load_weights, weights_path
 
 SPLITS = ("train", "validation", "test", "val")
-AT_ONCE = 256  # crops a forward pass: enough for full speed, 2 GB of activations in the full-size net
+# crops a forward pass: enough for full speed, 2 GB of activations in the full-size net
+AT_ONCE = 256
 
 Arrays = dict[str, np.ndarray]
 log = logging.getLogger(__name__)
@@ -33,7 +35,9 @@ def weights_file(recipe: Recipe) -> Path:
     """The weights that the run of ``recipe`` left; InputError if it has not ended here."""
     path = weights_path(recipe.id)
     if not path.is_file():
-        raise InputError(f"{path}: no such weights, the run {recipe.id} has not ended here: train it first")
+        raise InputError(
+            f"{path}: no such weights, the run {recipe.id} has not ended here: train it first"
+        )
     return path
 
 
@@ -42,18 +46,26 @@ def check_device(device: str) -> None:
     kind, _, number = device.partition(":")
     there = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(kind, 0)
     if not there or number and not (number.isdigit() and int(number) < there):
-        raise InputError(f"no device {device!r} here: use cpu" + ("" if not torch.cuda.is_available() else ", cuda or cuda:<number>"))
+        raise InputError(
+            f"no device {device!r} here: use cpu"
+            + ("" if not torch.cuda.is_available() else ", cuda or cuda:<number>")
+        )
 
 
-def trained_net(recipe: Recipe, classes: tuple[str, ...] | None = None, device: str = "cpu") -> nn.Module:
+def trained_net(
+    recipe: Recipe, classes: tuple[str, ...] | None = None, device: str = "cpu"
+) -> nn.Module:
     """The net of a run that has ended, in evaluation mode, on ``device``.
 
-    ``classes``: those of the images that it will see; InputError if it was trained with others or in another order.
-    """
+    ``classes``: those of the images that it will see; InputError if it was trained with others or
+    in another order."""
     path = weights_file(recipe)
     weights = load_weights(path)
     if weights.recipe.id != recipe.id:
-        raise InputError(f"{path}: the weights of another run, {weights.recipe.id}: put it into that run's folder")
+        raise InputError(
+            f"{path}: the weights of another run, {weights.recipe.id}: put it into that run's"
+            " folder"
+        )
     if weights.fingerprint != training_index(recipe.data).fingerprint:
         raise InputError(
             f"{path}: trained on other images of {recipe.data.name} than those at hand: "
@@ -78,15 +90,19 @@ def every_image(
     device: str | None = None,
     ids: np.ndarray | None = None,
 ) -> tuple[Loader, Arrays]:
-    """``ask(net, images)`` for every image of ``split``: ids, labels and answers (N, ...) in the index's order, from ``name``.npz if sound.
+    """``ask(net, images)`` for every image of ``split``: ids, labels and answers (N, ...) in the
+    index's order, from ``name``.npz if sound.
 
     ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``, on ``device``
-    (None: ``devices.best_device``). ``ids``: of these images alone. The loader is returned closed, for its facts.
-    """
+    (None: ``devices.best_device``). ``ids``: of these images alone. The loader is returned closed,
+    for its facts."""
     if split not in SPLITS:
         raise InputError(f"no split {split!r}: use {', '.join(SPLITS)}")
     if split == "validation" and not recipe.data.validation:
-        raise InputError(f"the run {recipe.id} put no validation images aside (data.validation is 0): use train or test")
+        raise InputError(
+            f"the run {recipe.id} put no validation images aside (data.validation is 0): use train"
+            " or test"
+        )
     if views not in (1, 10):
         raise InputError(f"{views} views: section 4.1 has 10, and the central crop alone is 1")
     device = device or best_device()
@@ -108,22 +124,40 @@ def every_image(
 
 
 def check_whole(ids: np.ndarray, loader: Loader, split: str) -> None:
-    """InputError unless ``ids`` are those of all the loader's images, each once: an error is never of fewer images than the split has."""
+    """InputError unless ``ids`` are those of all the loader's images, each once: an error is never
+    of fewer images than the split has.
+    """
     expected = loader.index.ids
     if not np.array_equal(np.sort(ids), np.sort(expected)):
         lost = len(np.setdiff1d(expected, ids))
-        cure = f"run `replication data verify {loader.index.name}`" if lost else "the loader gave some of them twice"
-        raise InputError(f"{len(ids)} answers for {len(expected)} {split} images of {loader.index.name}, {lost} of them without: {cure}")
+        cure = (
+            f"run `replication data verify {loader.index.name}`"
+            if lost
+            else "the loader gave some of them twice"
+        )
+        raise InputError(
+            f"{len(ids)} answers for {len(expected)} {split} images of {loader.index.name}, {lost}"
+            f" of them without: {cure}"
+        )
 
 
 @torch.inference_mode()
-def _ask(net: nn.Module, loader: Loader, views: int, ask: Callable[[nn.Module, Tensor], Tensor]) -> Arrays:
+def _ask(
+    net: nn.Module, loader: Loader, views: int, ask: Callable[[nn.Module, Tensor], Tensor]
+) -> Arrays:
     ids, labels, answers = [], [], []
     for batch in loader.once(views):
-        answers += [ask(net, images).cpu().numpy() for images in batch.images.split(max(1, AT_ONCE // views))]
+        answers += [
+            ask(net, images).cpu().numpy()
+            for images in batch.images.split(max(1, AT_ONCE // views))
+        ]
         ids.append(batch.ids.cpu().numpy())
         labels.append(batch.labels.cpu().numpy())
-    return {"ids": np.concatenate(ids), "labels": np.concatenate(labels), "answers": np.concatenate(answers)}
+    return {
+        "ids": np.concatenate(ids),
+        "labels": np.concatenate(labels),
+        "answers": np.concatenate(answers),
+    }
 
 
 def _read(path: Path, stamp: str) -> Arrays | None:

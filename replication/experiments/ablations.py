@@ -1,9 +1,10 @@
-"""Sections 3.2 to 3.4, 4.1, 4.2, 5 and 7: the net with one thing changed at a time, beside the whole net.
+"""Sections 3.2 to 3.4, 4.1, 4.2, 5 and 7: the net with one thing changed at a time, beside the
+whole net.
 
-Every variant is trained on the same seeds as the baseline, so on the same order of images and the same draws: a difference is taken
-seed by seed, and its interval is over seeds. Errors are on the held-out images, over ten views; the gap is the test error over one view
-minus the error of the same net on its training images.
-"""
+Every variant is trained on the same seeds as the baseline, so on the same order of images and the
+same draws: a difference is taken seed by seed, and its interval is over seeds. Errors are on the
+held-out images, over ten views; the gap is the test error over one view minus the error of the same
+net on its training images."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,10 +12,12 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 from pydantic import Field, field_validator
 
-from replication import paths
-from replication.experiments import dropout_average, step_time
-from replication.experiments.baselines import EXPERIMENT, VARIANTS, task
-from replication.experiments.comparison import (
+from replication.base import paths
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
+from replication.experiments.common import dropout_average, step_time
+from replication.experiments.common.baselines import EXPERIMENT, VARIANTS, task
+from replication.experiments.common.comparison import (
     Seeds,
     differences,
     diverged,
@@ -26,17 +29,17 @@ from replication.experiments.comparison import (
     scale,
     speed,
 )
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
 from replication.paper import claim as find_claim
-from replication.results import Run
-from replication.workers import Workers
+from replication.runs.results import Run
+from replication.runs.workers import Workers
 
 BASELINE, NO_DROPOUT = "baseline", "no-dropout"
-MIDDLE = tuple(name for name in VARIANTS if name.startswith("without-"))  # section 7: "any of the middle layers"
+# section 7: "any of the middle layers"
+MIDDLE = tuple(name for name in VARIANTS if name.startswith("without-"))
 
-# claim, its variant in claims.toml, our variant, the column whose difference (variant minus baseline) is measured
+# claim, its variant in claims.toml, our variant, the column whose difference (variant minus
+# baseline) is measured
 CLAIMS = (
     ("two-gpu-gain", "top-1", "one-gpu", "test_top1"),
     ("two-gpu-gain", "top-5", "one-gpu", "test_top5"),
@@ -52,17 +55,25 @@ CLAIMS = (
 )
 ALL_MIDDLE = "mean of the middle layers"  # the depth claim's variant in claims.toml
 OVER_TEN = ("test_top1", "test_top5")
-MASKED = "with dropout the loss is that of masked nets, which lies above the whole net's, so a part of the ratio is not slower learning"
+MASKED = (
+    "with dropout the loss is that of masked nets, which lies above the whole net's, so a part of"
+    " the ratio is not slower learning"
+)
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+    """What the notebook's parameters say; the runs themselves are described in
+    ``experiments.common.baselines``.
+    """
 
     profile: Profile
     variants: tuple[str, ...] = Field(min_length=1)
     seeds: Seeds
-    mark: float = Field(gt=0)  # training loss, nats: where dropout's iterations are compared, beside the validation error half way
-    early_mark: float = Field(gt=0)  # training loss, nats: where the biases' effect on the early stages is compared
+    # training loss, nats: where dropout's iterations are compared, beside the validation error half
+    # way
+    mark: float = Field(gt=0)
+    # training loss, nats: where the biases' effect on the early stages is compared
+    early_mark: float = Field(gt=0)
     images: int = Field(ge=1)  # of the held-out split, for the average over dropped-out nets
     masks: int = Field(ge=2)  # dropped-out nets in that average
     jobs: int = Field(1, ge=1)  # training processes at a time
@@ -80,16 +91,21 @@ class Settings(Frozen):
 class Outcome(NamedTuple):
     """All that the notebook shows."""
 
-    table: pd.DataFrame  # one row for each run: errors in per cent, gap, iterations to both marks, images/s
-    differences: pd.DataFrame  # one row for each variant and quantity: variant minus baseline over paired seeds
+    # one row for each run: errors in per cent, gap, iterations to both marks, images/s
+    table: pd.DataFrame
+    # one row for each variant and quantity: variant minus baseline over paired seeds
+    differences: pd.DataFrame
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
-    dropout: pd.DataFrame  # one row for each baseline run: distances to the average of its dropped-out nets
+    # one row for each baseline run: distances to the average of its dropped-out nets
+    dropout: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
@@ -97,31 +113,46 @@ def plan(settings: Settings) -> str:
     """What will be run, in words."""
     runs = len(settings.variants) * len(settings.seeds)
     return (
-        f"{len(settings.variants)} variants, the baseline among them, each on seeds {', '.join(map(str, settings.seeds))}: {runs} runs\n"
-        f"variants: {', '.join(settings.variants)}\n"
-        f"iterations are compared at a training loss of {settings.mark:g}, and early at {settings.early_mark:g}"
+        f"{len(settings.variants)} variants, the baseline among them, each on seeds"
+        f" {', '.join(map(str, settings.seeds))}: {runs} runs\nvariants:"
+        f" {', '.join(settings.variants)}\niterations are compared at a training loss of"
+        f" {settings.mark:g}, and early at {settings.early_mark:g}"
     )
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every variant on every seed; write the experiment's tables."""
+    """Train, or read where it was trained before, every variant on every seed; write the
+    experiment's tables.
+    """
     wanted = [(variant, seed) for seed in settings.seeds for variant in settings.variants]
     with Workers(settings.jobs) as workers:
         runs = workers.all([task(settings.profile, variant, seed) for variant, seed in wanted])
     names = [variant for variant, _ in wanted]
     dropout = dropout_average.distances(
-        settings.profile, [run for run, name in zip(runs, names, strict=True) if name == BASELINE], settings.images, settings.masks
+        settings.profile,
+        [run for run, name in zip(runs, names, strict=True) if name == BASELINE],
+        settings.images,
+        settings.masks,
     )
     table = error_rows(runs, names)
     table["iterations_to_mark"] = [iterations_to_loss(run, settings.mark) for run in runs]
-    table["iterations_to_early_mark"] = [iterations_to_loss(run, settings.early_mark) for run in runs]
-    half = halfway([run for run, name in zip(runs, names, strict=True) if name in (BASELINE, NO_DROPOUT)])
+    table["iterations_to_early_mark"] = [
+        iterations_to_loss(run, settings.early_mark) for run in runs
+    ]
+    half = halfway(
+        [run for run, name in zip(runs, names, strict=True) if name in (BASELINE, NO_DROPOUT)]
+    )
     table["iterations_to_halfway"] = [iterations_to_validation(run, half) for run in runs]
     table["images_per_second"] = [speed(run)[0] for run in runs]
     outcome = Outcome(
         table,
         differences(table, BASELINE),
-        pd.concat([run.history.assign(variant=name, seed=run.task.recipe.seed) for run, name in zip(runs, names, strict=True)]),
+        pd.concat(
+            [
+                run.history.assign(variant=name, seed=run.task.recipe.seed)
+                for run, name in zip(runs, names, strict=True)
+            ]
+        ),
         dropout,
         measure(settings, table, dropout, runs),
         tuple(runs),
@@ -134,9 +165,14 @@ def run(settings: Settings) -> Outcome:
     return outcome
 
 
-def measure(settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
+def measure(
+    settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs: Sequence[Run]
+) -> list[Measurement]:
     """Every claim that the variants at hand can answer."""
-    by_variant = {variant: [run for run in runs if run.task.name.startswith(f"{variant}-seed")] for variant in settings.variants}
+    by_variant = {
+        variant: [run for run in runs if run.task.name.startswith(f"{variant}-seed")]
+        for variant in settings.variants
+    }
     one, ten = (scale(by_variant[BASELINE][0], views) for views in ("one view", "ten views"))
     found = []
 
@@ -153,50 +189,103 @@ def measure(settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs
             remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
             cut = "a run that ended before the mark stands with its last iteration" if bound else ""
             reason = "; ".join(text for text in (note, cut, remark) if text)
-            found.append(measured(claim, list(values), variant=variant, bound=bound, reason=reason, profile=settings.profile, scale=scale))
+            found.append(
+                measured(
+                    claim,
+                    list(values),
+                    variant=variant,
+                    bound=bound,
+                    reason=reason,
+                    profile=settings.profile,
+                    scale=scale,
+                )
+            )
 
     for claim, variant, ours, column in CLAIMS:
-        add(claim, variant, paired(table, column, ours, BASELINE), [ours], ten if column in OVER_TEN else one)
-    depth = {name: paired(table, "test_top1", name, BASELINE) for name in MIDDLE if name in settings.variants}
+        add(
+            claim,
+            variant,
+            paired(table, column, ours, BASELINE),
+            [ours],
+            ten if column in OVER_TEN else one,
+        )
+    depth = {
+        name: paired(table, "test_top1", name, BASELINE)
+        for name in MIDDLE
+        if name in settings.variants
+    }
     if len(depth) == len(MIDDLE):
         add("depth", ALL_MIDDLE, pd.DataFrame(depth).mean(axis=1), MIDDLE, ten)
     for name, values in depth.items():
         add("depth", name, values, [name], ten)
     for claim, variant, slow, fast, column, note in (
-        ("dropout-iterations", "validation error", BASELINE, NO_DROPOUT, "iterations_to_halfway", ""),
+        (
+            "dropout-iterations",
+            "validation error",
+            BASELINE,
+            NO_DROPOUT,
+            "iterations_to_halfway",
+            "",
+        ),
         ("dropout-iterations", "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark", MASKED),
         ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark", ""),
     ):
         values, bound = ratios(table, column, slow, fast)
-        add(claim, variant, values, [name for name in (slow, fast) if name != BASELINE], bound=bound, note=note)
+        add(
+            claim,
+            variant,
+            values,
+            [name for name in (slow, fast) if name != BASELINE],
+            bound=bound,
+            note=note,
+        )
     if len(dropout):
         add("dropout-average", "", dropout["halved"] / dropout["single"], [])
     recipe = by_variant[BASELINE][0].task.recipe
     if faster := step_time.on_two_gpus(recipe):
         shown = step_time.scale(recipe)
-        found.append(measured("two-gpu-time", faster, profile=settings.profile, scale=shown, reason="n counts timings, not seeds"))
+        found.append(
+            measured(
+                "two-gpu-time",
+                faster,
+                profile=settings.profile,
+                scale=shown,
+                reason="n counts timings, not seeds",
+            )
+        )
     return found
 
 
 def paper_differences() -> dict[str, dict[str, float]]:
-    """The paper's differences in percentage points, by quantity and variant, where it gives a number."""
+    """The paper's differences in percentage points, by quantity and variant, where it gives a
+    number.
+    """
     found: dict[str, dict[str, float]] = {}
-    for claim, variant, ours, column in (*CLAIMS, *(("depth", ALL_MIDDLE, name, "test_top1") for name in MIDDLE)):
+    for claim, variant, ours, column in (
+        *CLAIMS,
+        *(("depth", ALL_MIDDLE, name, "test_top1") for name in MIDDLE),
+    ):
         if (target := find_claim(claim).target(variant)) is not None and target.value is not None:
             found.setdefault(column, {})[ours] = target.value
     return found
 
 
-def ratios(table: pd.DataFrame, column: str, above: str, below: str) -> tuple[list[float], Literal["lower", "upper"] | None]:
-    """``column`` of ``above`` over that of ``below``, seed by seed, and of what the ratios are a bound.
+def ratios(
+    table: pd.DataFrame, column: str, above: str, below: str
+) -> tuple[list[float], Literal["lower", "upper"] | None]:
+    """``column`` of ``above`` over that of ``below``, seed by seed, and of what the ratios are a
+    bound.
 
-    A run that ended before the mark stands with its last iteration, so the ratio is a lower bound where the upper run was cut, an
-    upper one where the lower was. Where both kinds occur, or a seed has neither crossing, there is no ratio: an empty list.
-    """
+    A run that ended before the mark stands with its last iteration, so the ratio is a lower bound
+    where the upper run was cut, an upper one where the lower was. Where both kinds occur, or a seed
+    has neither crossing, there is no ratio: an empty list."""
     rows = table.set_index(["variant", "seed"])
     if not {above, below} <= set(table["variant"]):
         return [], None
-    (a, a_cut), (b, b_cut) = ((rows[column][name].fillna(rows["iterations"][name]), rows[column][name].isna()) for name in (above, below))
+    (a, a_cut), (b, b_cut) = (
+        (rows[column][name].fillna(rows["iterations"][name]), rows[column][name].isna())
+        for name in (above, below)
+    )
     if (a_cut.any() and b_cut.any()) or (b == 0).any():
         return [], None
     return (a / b).dropna().tolist(), "lower" if a_cut.any() else "upper" if b_cut.any() else None

@@ -1,8 +1,9 @@
-"""Section 6.1's last proposal, which the paper left undone: short binary codes for retrieval, from the features and from raw pixels.
+"""Section 6.1's last proposal, which the paper left undone: short binary codes for retrieval, from
+the features and from raw pixels.
 
-Codes are learned on training images and judged by what held-out queries find among the training images: the share of the k nearest
-that are of the query's class, beside the same for the Euclidean distance between the vectors that the codes are made from.
-"""
+Codes are learned on training images and judged by what held-out queries find among the training
+images: the share of the k nearest that are of the query's class, beside the same for the Euclidean
+distance between the vectors that the codes are made from."""
 
 import statistics
 import time
@@ -13,17 +14,17 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
-from replication import paths
 from replication.analysis import codes, neighbours
-from replication.errors import InputError
-from replication.experiments import baselines
-from replication.experiments.comparison import Seeds, diverged, scale
-from replication.experiments.images import Images, feature_vectors, some_images
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Measurement, Profile, measured, write_measurements
-from replication.results import Run
-from replication.workers import Workers
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
+from replication.experiments.common import baselines
+from replication.experiments.common.comparison import Seeds, diverged, scale
+from replication.experiments.common.images import Images, feature_vectors, some_images
+from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
+from replication.runs.results import Run
+from replication.runs.workers import Workers
 
 EXPERIMENT = "binary_codes"
 ROUNDS = 3  # of timing each search
@@ -32,7 +33,9 @@ SOURCES = ("features", "pixels")
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+    """What the notebook's parameters say; the runs themselves are described in
+    ``experiments.common.baselines``.
+    """
 
     profile: Profile
     seeds: Seeds
@@ -40,14 +43,18 @@ class Settings(Frozen):
     k: int = Field(ge=1)  # nearest training images that are looked at
     code_epochs: int = Field(ge=1)  # of the autoencoders
     queries: int = Field(ge=0)  # held-out images, evenly spaced; 0: all
-    searched: int = Field(ge=0)  # training images, evenly spaced, that codes are learned on and looked for among; 0: all
+    # training images, evenly spaced, that codes are learned on and looked for among; 0: all
+    searched: int = Field(ge=0)
     jobs: int = Field(1, ge=1)  # training processes at a time
 
     @field_validator("bits")
     @classmethod
     def _whole_bytes(cls, bits: tuple[int, ...]) -> tuple[int, ...]:
         if wrong := [n for n in bits if n % 8 or not 8 <= n <= codes.COMPONENTS]:
-            raise ValueError(f"codes of {wrong[0]} bits; they must fill bytes and have at most {codes.COMPONENTS} bits")
+            raise ValueError(
+                f"codes of {wrong[0]} bits; they must fill bytes and have at most"
+                f" {codes.COMPONENTS} bits"
+            )
         return tuple(sorted(set(bits)))
 
 
@@ -55,55 +62,86 @@ class Outcome(NamedTuple):
     """All that the notebook shows."""
 
     table: pd.DataFrame  # source, bits (0: the vectors themselves), seed, precision
-    costs: pd.DataFrame  # source, bits: bytes an image and search time, as ratios to the Euclidean search
+    # source, bits: bytes an image and search time, as ratios to the Euclidean search
+    costs: pd.DataFrame
     chance: float  # precision of a random order
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:
     """What will be run, in words."""
     return (
-        f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other experiments\n"
-        f"codes of {', '.join(map(str, settings.bits))} bits from features and from pixels, {settings.code_epochs} epochs each\n"
-        f"precision of the {settings.k} nearest of {settings.searched or 'all'} training images, {settings.queries or 'all'} queries"
+        f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other"
+        f" experiments\ncodes of {', '.join(map(str, settings.bits))} bits from features and from"
+        f" pixels, {settings.code_epochs} epochs each\nprecision of the {settings.k} nearest of"
+        f" {settings.searched or 'all'} training images, {settings.queries or 'all'} queries"
     )
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net; learn and judge the codes; write the experiment's tables."""
+    """Train, or read where it was trained before, every net; learn and judge the codes; write the
+    experiment's tables.
+    """
     with Workers(settings.jobs) as workers:
-        runs = workers.all([baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds])
+        runs = workers.all(
+            [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+        )
     recipe = runs[0].task.recipe  # all seeds have the same images
-    asked, known = some_images(recipe, "test", settings.queries), some_images(recipe, "train", settings.searched)
+    asked, known = (
+        some_images(recipe, "test", settings.queries),
+        some_images(recipe, "train", settings.searched),
+    )
     if settings.k > len(known.index):
-        raise InputError(f"{EXPERIMENT}: k is {settings.k}, and there are {len(known.index)} training images; lower k")
+        raise InputError(
+            f"{EXPERIMENT}: k is {settings.k}, and there are {len(known.index)} training images;"
+            " lower k"
+        )
     pixels = tuple(images.vectors.astype(np.float32) for images in (asked, known))
-    basis = codes.basis(pixels[1])  # of the pixels, and so is their Euclidean ranking: the same for every seed
+    # of the pixels, and so is their Euclidean ranking: the same for every seed
+    basis = codes.basis(pixels[1])
     by_pixels = _euclidean(settings, asked, known, pixels)
     rows, costs = [], []
     for trained in runs:
         seed = trained.task.recipe.seed
-        features = tuple(feature_vectors(trained.task.recipe, split, images) for split, images in (("test", asked), ("train", known)))
+        features = tuple(
+            feature_vectors(trained.task.recipe, split, images)
+            for split, images in (("test", asked), ("train", known))
+        )
         euclidean = {"features": _euclidean(settings, asked, known, features), "pixels": by_pixels}
         packed = {
             "features": _learn(settings, features, codes.basis(features[1]), seed),
             "pixels": _learn(settings, pixels, basis, seed),
         }
         for source in SOURCES:
-            found = {0: euclidean[source]} | {bits: _hamming(settings, asked, known, *pair) for bits, pair in packed[source].items()}
-            rows += [{"source": source, "bits": bits, "seed": seed, "precision": own} for bits, own in found.items()]
+            found = {0: euclidean[source]} | {
+                bits: _hamming(settings, asked, known, *pair)
+                for bits, pair in packed[source].items()
+            }
+            rows += [
+                {"source": source, "bits": bits, "seed": seed, "precision": own}
+                for bits, own in found.items()
+            ]
         if not costs:  # the sizes are those of every seed
-            costs = [_costs(settings, source, own, packed[source]) for source, own in (("features", features), ("pixels", pixels))]
+            costs = [
+                _costs(settings, source, own, packed[source])
+                for source, own in (("features", features), ("pixels", pixels))
+            ]
     table = pd.DataFrame(rows)
     counts = np.bincount(known.index.labels, minlength=len(known.index.classes)) / len(known.index)
     outcome = Outcome(
-        table, pd.concat(costs, ignore_index=True), float(counts[asked.index.labels].mean()), _measure(settings, table, runs), tuple(runs)
+        table,
+        pd.concat(costs, ignore_index=True),
+        float(counts[asked.index.labels].mean()),
+        _measure(settings, table, runs),
+        tuple(runs),
     )
     folder = paths.results() / settings.profile / EXPERIMENT
     write_text(folder / "table.csv", table.to_csv(index=False, float_format="%.6g"))
@@ -112,30 +150,50 @@ def run(settings: Settings) -> Outcome:
     return outcome
 
 
-Packed = dict[int, tuple[np.ndarray, np.ndarray]]  # bits -> packed codes of the queries and of the training images
+# bits -> packed codes of the queries and of the training images
+Packed = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
-def _learn(settings: Settings, vectors: tuple[np.ndarray, np.ndarray], basis: codes.Basis, seed: int) -> Packed:
+def _learn(
+    settings: Settings, vectors: tuple[np.ndarray, np.ndarray], basis: codes.Basis, seed: int
+) -> Packed:
     asked, known = (basis.project(x) for x in vectors)
     nets = {bits: codes.learn(known, bits, settings.code_epochs, seed) for bits in settings.bits}
     return {bits: (net.codes(asked), net.codes(known)) for bits, net in nets.items()}
 
 
-def _euclidean(settings: Settings, asked: Images, known: Images, vectors: tuple[np.ndarray, np.ndarray]) -> float:
+def _euclidean(
+    settings: Settings, asked: Images, known: Images, vectors: tuple[np.ndarray, np.ndarray]
+) -> float:
     """Precision of the ranking by the vectors' own distance."""
     rows = neighbours.nearest(*vectors, settings.k).rows
     return float(neighbours.same_class(asked.index.labels, known.index.labels, rows).mean())
 
 
-def _hamming(settings: Settings, asked: Images, known: Images, queries: np.ndarray, base: np.ndarray) -> float:
+def _hamming(
+    settings: Settings, asked: Images, known: Images, queries: np.ndarray, base: np.ndarray
+) -> float:
     """Precision of the ranking by bits that differ."""
-    return float(codes.hamming_precision(queries, asked.index.labels, base, known.index.labels, settings.k).mean())
+    return float(
+        codes.hamming_precision(
+            queries, asked.index.labels, base, known.index.labels, settings.k
+        ).mean()
+    )
 
 
-def _costs(settings: Settings, source: str, vectors: tuple[np.ndarray, np.ndarray], packed: Packed) -> pd.DataFrame:
-    """Bytes an image and time of one search of all queries, Euclidean over codes, in turn round after round."""
-    searches: dict[int, Callable[[], object]] = {0: lambda: neighbours.nearest(*vectors, settings.k)}
-    searches |= {bits: lambda pair=pair: codes.hamming_nearest(*pair, settings.k) for bits, pair in packed.items()}
+def _costs(
+    settings: Settings, source: str, vectors: tuple[np.ndarray, np.ndarray], packed: Packed
+) -> pd.DataFrame:
+    """Bytes an image and time of one search of all queries, Euclidean over codes, in turn round
+    after round.
+    """
+    searches: dict[int, Callable[[], object]] = {
+        0: lambda: neighbours.nearest(*vectors, settings.k)
+    }
+    searches |= {
+        bits: lambda pair=pair: codes.hamming_nearest(*pair, settings.k)
+        for bits, pair in packed.items()
+    }
     seconds: dict[int, list[float]] = {bits: [] for bits in searches}
     for _ in range(ROUNDS):
         for bits, search in searches.items():
@@ -156,10 +214,19 @@ def _costs(settings: Settings, source: str, vectors: tuple[np.ndarray, np.ndarra
 
 
 def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[Measurement]:
-    """For each length: precision of codes from features minus that of codes from pixels, by seed."""
+    """For each length: precision of codes from features minus that of codes from pixels, by
+    seed.
+    """
     common = {"profile": settings.profile, "scale": scale(runs[0]), "reason": diverged(runs)}
     found = []
     for bits, rows in table[table["bits"] > 0].groupby("bits"):
         of = rows.set_index(["source", "seed"])["precision"]
-        found.append(measured("binary-codes", (of["features"] - of["pixels"]).tolist(), variant=f"{bits} bits", **common))
+        found.append(
+            measured(
+                "binary-codes",
+                (of["features"] - of["pixels"]).tolist(),
+                variant=f"{bits} bits",
+                **common,
+            )
+        )
     return found

@@ -1,8 +1,8 @@
 """The data path of sections 2 and 4.1 shown on images.
 
-Every picture goes through the modules that training uses: the stored squares, the statistics, the draws and the transform. What
-augmentation costs beside the training step is timed in ``augmentation_time``.
-"""
+Every picture goes through the modules that training uses: the stored squares, the statistics, the
+draws and the transform. What augmentation costs beside the training step is timed in
+``augmentation_time``."""
 
 import contextlib
 import math
@@ -13,20 +13,20 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from replication import paths
-from replication.data.data_card import card
-from replication.data.draws import Draws, central, draws_for, positions
-from replication.data.index import read_image
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
+from replication.data.augment.draws import Draws, central, draws_for, positions
+from replication.data.files.index import read_image
 from replication.data.loader import open_loaders, selected
-from replication.data.raw import Transform
-from replication.data.statistics import Statistics, image_divisor, shifts, statistics
-from replication.data.store import Store, prepare
-from replication.data.verify import verify
-from replication.errors import InputError
-from replication.experiments.baselines import baseline
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Measurement, Profile, write_measurements
+from replication.data.pipelines.stored import Transform
+from replication.data.prepared.card import card
+from replication.data.prepared.statistics import Statistics, image_divisor, shifts, statistics
+from replication.data.prepared.store import Store, prepare
+from replication.data.prepared.verify import verify
+from replication.experiments.common.baselines import baseline
+from replication.ledger.measurement import Measurement, Profile, write_measurements
 from replication.recipe import AlexNet, Data, Recipe
 
 EXPERIMENT = "data_pipeline"
@@ -59,7 +59,9 @@ class Material(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
@@ -67,17 +69,28 @@ def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> R
     """A recipe with full augmentation on the images that are shown."""
     made = baseline(settings.profile).model_dump()
     made["data"] = Data(
-        name=settings.data, count=settings.count, size=settings.size, crop=settings.crop, augment=True, colour=COLOUR, files=files
+        name=settings.data,
+        count=settings.count,
+        size=settings.size,
+        crop=settings.crop,
+        augment=True,
+        colour=COLOUR,
+        files=files,
     ).model_dump()
     made["net"] = AlexNet(fidelity=fidelity).model_dump()
     return Recipe.model_validate(made | {"batch": min(made["batch"], settings.count)})
 
 
 def open_material(settings: Settings) -> Material:
-    """The stored images and their statistics. Raises InputError where the data set is not at hand."""
+    """The stored images and their statistics. Raises InputError where the data set is not at
+    hand.
+    """
     store = prepare(selected(recipe(settings).data, "train"), settings.size)
     if settings.image >= len(store.index):
-        raise InputError(f"{EXPERIMENT}: image is {settings.image}, and there are {len(store.index)} training images")
+        raise InputError(
+            f"{EXPERIMENT}: image is {settings.image}, and there are {len(store.index)} training"
+            " images"
+        )
     return Material(settings, store, statistics(store))
 
 
@@ -105,18 +118,27 @@ def walk(material: Material) -> dict[str, np.ndarray]:
 def draws_of(material: Material, fidelity: str, epoch: int) -> Draws:
     """The draws of the image that is followed, in one epoch."""
     index = material.store.index
-    return draws_for(recipe(material.settings, fidelity), epoch, index.ids[[material.settings.image]], np.zeros(1, np.int64))
+    return draws_for(
+        recipe(material.settings, fidelity),
+        epoch,
+        index.ids[[material.settings.image]],
+        np.zeros(1, np.int64),
+    )
 
 
 def gallery(material: Material, fidelity: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Versions of one image in successive epochs, the mean added back: uint8 (V, side, side, 3), and their draws."""
+    """Versions of one image in successive epochs, the mean added back: uint8 (V, side, side, 3),
+    and their draws.
+    """
     chosen = recipe(material.settings, fidelity)
     each = [draws_of(material, fidelity, epoch) for epoch in range(material.settings.versions)]
     draws = Draws(*(np.concatenate(parts) for parts in zip(*each, strict=True)))
     rows = np.full(len(draws.top), material.settings.image)
     images = Transform(chosen, material.statistics).training(material.store.images, rows, draws)
     grey = shifts(material.statistics, draws.normals, COLOUR, fidelity)
-    table = pd.DataFrame({"epoch": range(len(rows)), "top": draws.top, "left": draws.left, "reflected": draws.flip})
+    table = pd.DataFrame(
+        {"epoch": range(len(rows)), "top": draws.top, "left": draws.left, "reflected": draws.flip}
+    )
     for channel, name in enumerate("RGB"):
         table[f"shift of {name}"] = grey[:, channel]
     divisor = image_divisor(COLOUR, fidelity)
@@ -129,22 +151,33 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 
 def directions(found: Statistics) -> pd.DataFrame:
-    """The principal directions of the RGB values, and one standard deviation of the colour shift along each, in grey levels."""
+    """The principal directions of the RGB values, and one standard deviation of the colour shift
+    along each, in grey levels.
+    """
     rows = []
     for i in range(3):
         one = np.zeros((1, 3))
         one[0, i] = 1
         rows.append({"direction": i + 1, "eigenvalue": found.eigenvalues[i]})
-        rows[-1] |= {f"{name}": found.eigenvectors[channel, i] for channel, name in enumerate("RGB")}
-        rows[-1] |= {f"shift, {side}": float(np.linalg.norm(shifts(found, one, COLOUR, side))) for side in FIDELITIES}
+        rows[-1] |= {
+            f"{name}": found.eigenvectors[channel, i] for channel, name in enumerate("RGB")
+        }
+        rows[-1] |= {
+            f"shift, {side}": float(np.linalg.norm(shifts(found, one, COLOUR, side)))
+            for side in FIDELITIES
+        }
     return pd.DataFrame(rows)
 
 
 def colours(material: Material, fidelity: str, multipliers: tuple[float, ...]) -> np.ndarray:
-    """The central crop shifted along each direction by multiples of 0.1: uint8 (3, M, side, side, 3)."""
+    """The central crop shifted along each direction by multiples of 0.1: uint8 (3, M, side, side,
+    3).
+    """
     chosen = recipe(material.settings, fidelity)
     middle = central(1, chosen.data.size, chosen.data.side)
-    plain = Transform(chosen, None).crops(material.store.images, np.array([material.settings.image]), middle)[0]
+    plain = Transform(chosen, None).crops(
+        material.store.images, np.array([material.settings.image]), middle
+    )[0]
     grid = [np.eye(3)[[i]] * m for i in range(3) for m in multipliers]
     grey = shifts(material.statistics, np.concatenate(grid), COLOUR, fidelity)
     images = shown(plain + grey[:, None, None, :])
@@ -152,22 +185,37 @@ def colours(material: Material, fidelity: str, multipliers: tuple[float, ...]) -
 
 
 def effects(material: Material) -> pd.DataFrame:
-    """What the differences between paper and source do to the data, for the chapter of the deviations."""
+    """What the differences between paper and source do to the data, for the chapter of the
+    deviations.
+    """
     one = np.array([[1.0, 0.0, 0.0]])
     rows = [
-        {"effect": f"colour-spread {side}", "value": float(np.linalg.norm(shifts(material.statistics, one, COLOUR, side)))}
+        {
+            "effect": f"colour-spread {side}",
+            "value": float(np.linalg.norm(shifts(material.statistics, one, COLOUR, side))),
+        }
         for side in FIDELITIES
     ]
-    rows.append({"effect": "mean-alignment", "value": mean_misalignment(material.statistics.mean, material.settings.crop)})
+    rows.append(
+        {
+            "effect": "mean-alignment",
+            "value": mean_misalignment(material.statistics.mean, material.settings.crop),
+        }
+    )
     return pd.DataFrame(rows)
 
 
 def mean_misalignment(mean: np.ndarray, crop: int) -> float:
-    """Root mean square, over all places of the crop, of the mean image under it minus its central part; grey levels."""
+    """Root mean square, over all places of the crop, of the mean image under it minus its central
+    part; grey levels.
+    """
     middle = (len(mean) - crop) // 2
     fixed = mean[middle : middle + crop, middle : middle + crop]
-    windows = np.lib.stride_tricks.sliding_window_view(mean, (crop, crop), axis=(0, 1))  # (P, P, 3, crop, crop), a view
-    squares = sum(float(np.square(row - fixed.transpose(2, 0, 1), dtype=np.float64).sum()) for row in windows)
+    # (P, P, 3, crop, crop), a view
+    windows = np.lib.stride_tricks.sliding_window_view(mean, (crop, crop), axis=(0, 1))
+    squares = sum(
+        float(np.square(row - fixed.transpose(2, 0, 1), dtype=np.float64).sum()) for row in windows
+    )
     return math.sqrt(squares / windows.size)
 
 
@@ -175,12 +223,15 @@ class Parity(NamedTuple):
     """The same minibatch by two pipelines, from the data set's own files."""
 
     names: tuple[str, str]
-    images: tuple[np.ndarray, np.ndarray]  # float32 (N, side, side, 3), mean subtracted, grey levels
+    # float32 (N, side, side, 3), mean subtracted, grey levels
+    images: tuple[np.ndarray, np.ndarray]
     table: pd.DataFrame  # difference, share of the values
 
 
 def parity(settings: Settings) -> Parity | None:
-    """The first minibatch of epoch 0 by the reference and by DALI; None where DALI is not installed."""
+    """The first minibatch of epoch 0 by the reference and by DALI; None where DALI is not
+    installed.
+    """
     if find_spec("nvidia") is None or find_spec("nvidia.dali") is None:
         return None
     names, images = [], []
@@ -197,7 +248,9 @@ def _distances(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     """How much of the values differ by how much, and by how much at most."""
     away = np.abs(first - second)
     largest = float(away.max())
-    limits = {f"up to {limit:g}": limit for limit in LIMITS if limit < largest} | {f"up to {largest:.3g}, the largest": largest}
+    limits = {f"up to {limit:g}": limit for limit in LIMITS if limit < largest} | {
+        f"up to {largest:.3g}, the largest": largest
+    }
     shares = [float((away <= limit + 1e-3).mean()) for limit in limits.values()]
     return pd.DataFrame({"difference, grey levels": list(limits), "share of the values": shares})
 
@@ -215,10 +268,15 @@ def data_card(name: str, crop: int) -> str:
 def positions_text(settings: Settings) -> str:
     """How many places the crop has, by fidelity."""
     counts = {side: positions(recipe(settings, side)) for side in FIDELITIES}
-    return "\n".join(f"{side}: {n} x {n} places and 2 reflections, {2 * n * n} versions of an image" for side, n in counts.items())
+    return "\n".join(
+        f"{side}: {n} x {n} places and 2 reflections, {2 * n * n} versions of an image"
+        for side, n in counts.items()
+    )
 
 
-def write(settings: Settings, effects: pd.DataFrame, timings: pd.DataFrame, measurement: Measurement) -> None:
+def write(
+    settings: Settings, effects: pd.DataFrame, timings: pd.DataFrame, measurement: Measurement
+) -> None:
     """Keep what was measured, where the ledger and the chapter of the deviations look for it."""
     folder = paths.results() / settings.profile / EXPERIMENT
     write_text(folder / "effects.csv", effects.to_csv(index=False))
@@ -228,6 +286,16 @@ def write(settings: Settings, effects: pd.DataFrame, timings: pd.DataFrame, meas
 
 def html(table: pd.DataFrame) -> str:
     """A table for the page, three digits of what was measured."""
-    formats = {column: "{:,.3g}".format for column, kind in table.dtypes.items() if kind.kind == "f"}
-    formats |= {column: (lambda value: "yes" if value else "no") for column, kind in table.dtypes.items() if kind.kind == "b"}
-    return f'<div class="wide">{table.to_html(index=False, border=0, justify="left", formatters=formats)}</div>'
+    formats = {
+        column: "{:,.3g}".format for column, kind in table.dtypes.items() if kind.kind == "f"
+    }
+    formats |= {
+        column: lambda value: "yes" if value else "no"
+        for column, kind in table.dtypes.items()
+        if kind.kind == "b"
+    }
+    return (
+        "<div"
+        ' class="wide">'
+        f"{table.to_html(index=False, border=0, justify='left', formatters=formats)}</div>"
+    )

@@ -1,13 +1,16 @@
-"""Figure 1 at the paper's own scale, on all 50,000 original images of CIFAR-10: the race, and the candidates for what it shows.
+"""Figure 1 at the paper's own scale, on all 50,000 original images of CIFAR-10: the race, and the
+candidates for what it shows.
 
 The protocol, fixed on 25 November 2026 before the first of these runs:
 
-- The race. Net 19pct in the regime of the 2012 source, no weight decay, no crops. ReLU and tanh each get the rate of their own that
-  takes selection seed 100 to 25% training error in the fewest epochs, on a grid in steps of sqrt 2 that is walked from its middle; the
-  error is the exact one, measured over all images after each epoch. Reporting seeds 0 to 4 then go on to 22% or to 48 epochs.
-- The identification, a second question that never chooses a rate of the race. Each candidate below, at the rate that the same rule
-  gives it, on seeds 0 to 2 over the epochs that the paper's curves cover; and the race's own net at the rates beside the chosen one.
-"""
+- The race. Net 19pct in the regime of the 2012 source, no weight decay, no crops. ReLU and tanh
+  each get the rate of their own that takes selection seed 100 to 25% training error in the fewest
+  epochs, on a grid in steps of sqrt 2 that is walked from its middle; the error is the exact one,
+  measured over all images after each epoch. Reporting seeds 0 to 4 then go on to 22% or to 48
+  epochs.
+- The identification, a second question that never chooses a rate of the race. Each candidate below,
+  at the rate that the same rule gives it, on seeds 0 to 2 over the epochs that the paper's curves
+  cover; and the race's own net at the rates beside the chosen one."""
 
 import math
 from collections.abc import Iterator
@@ -15,8 +18,8 @@ from typing import Literal, NamedTuple
 
 from replication.experiments.relu_vs_tanh import EXPERIMENT, MODERN_SCALE, epochs_to, next_rate
 from replication.recipe import CifarNet, Data, Recipe, Update
-from replication.results import Run, Task, load
-from replication.workers import Workers
+from replication.runs.results import Run, Task, load
+from replication.runs.workers import Workers
 
 PROFILE = "paper"
 MARK, STOP, CAP = 0.25, 0.22, 48
@@ -55,8 +58,12 @@ CANDIDATES = (  # 18pct without its norms is no other net than 19pct
 )
 
 
-def recipe(candidate: Candidate, kind: Kind, rate: float, seed: int, epochs: int, stop: float | None) -> Recipe:
-    """One run: the exact error is measured after every epoch, and ends it where it is at most ``stop``."""
+def recipe(
+    candidate: Candidate, kind: Kind, rate: float, seed: int, epochs: int, stop: float | None
+) -> Recipe:
+    """One run: the exact error is measured after every epoch, and ends it where it is at most
+    ``stop``.
+    """
     return Recipe(
         data=Data(name="cifar10", size=32, scale=MODERN_SCALE if candidate.modern else 1.0),
         net=CifarNet(
@@ -74,7 +81,15 @@ def recipe(candidate: Candidate, kind: Kind, rate: float, seed: int, epochs: int
     )
 
 
-def task(candidate: Candidate, kind: Kind, rate: float, seed: int, epochs: int, stop: float | None, what: str = "") -> Task:
+def task(
+    candidate: Candidate,
+    kind: Kind,
+    rate: float,
+    seed: int,
+    epochs: int,
+    stop: float | None,
+    what: str = "",
+) -> Task:
     """The run and its place; ``what`` is for readers of the folder."""
     name = "-".join(filter(None, (what, candidate.name, kind, f"rate{rate:g}", f"seed{seed}")))
     return Task(PROFILE, EXPERIMENT, name, recipe(candidate, kind, rate, seed, epochs, stop))
@@ -97,7 +112,9 @@ def reached(run: Run) -> float:
 
 
 class Search:
-    """The choice of a rate: which run is wanted next, given those that have ended. It needs no other memory than their results."""
+    """The choice of a rate: which run is wanted next, given those that have ended. It needs no
+    other memory than their results.
+    """
 
     def __init__(self, candidate: Candidate, kind: Kind) -> None:
         self.candidate, self.kind, self.grid = candidate, kind, candidate.grid(kind)
@@ -110,7 +127,8 @@ class Search:
         if rate is None:
             return None
         best = min(self.scores.values(), default=math.inf)
-        cap = CAP if math.isinf(best) else math.ceil(best)  # slower than the best so far: no need to know how much
+        # slower than the best so far: no need to know how much
+        cap = CAP if math.isinf(best) else math.ceil(best)
         return task(self.candidate, self.kind, rate, SELECTION_SEED, cap, MARK, "select")
 
     def add(self, run: Run) -> None:

@@ -1,9 +1,10 @@
-"""Figure 3 and section 6.1: what conv1 has learned in the two towers, and whether they have divided it in every run.
+"""Figure 3 and section 6.1: what conv1 has learned in the two towers, and whether they have divided
+it in every run.
 
-The nets are the baselines of the other experiments. As a control, nets with as many kernels of conv1 in one tower are trained, and their
-kernels dealt to two towers at random: there specialisation can only be chance. A profile may name the recipe of one large net, too long
-in training to have several seeds, whose kernels are then the ones that are shown.
-"""
+The nets are the baselines of the other experiments. As a control, nets with as many kernels of
+conv1 in one tower are trained, and their kernels dealt to two towers at random: there
+specialisation can only be chance. A profile may name the recipe of one large net, too long in
+training to have several seeds, whose kernels are then the ones that are shown."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -11,63 +12,81 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from replication import paths
 from replication.analysis import kernels as analysis
-from replication.errors import InputError
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
 from replication.evaluation.trained import trained_net
-from replication.experiments import baselines
-from replication.experiments.comparison import Seeds, distinct, diverged, scale
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.experiments.common import baselines
+from replication.experiments.common.comparison import Seeds, distinct, diverged, scale
+from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
 from replication.recipe import Recipe
 from replication.recipes import chosen
-from replication.results import Run, Task
-from replication.workers import Workers
+from replication.runs.results import Run, Task
+from replication.runs.workers import Workers
 
 EXPERIMENT = "kernels"
 TOWERS, CONTROL, LARGE = "two towers", "one tower, dealt at random", "large net, two towers"
-MIN_KERNELS = 20  # in a net: of fewer, chance makes less than one selective, and the share of a run says nothing
+# in a net: of fewer, chance makes less than one selective, and the share of a run says nothing
+MIN_KERNELS = 20
 SURE = 0.05  # a run's towers differ where chance gives as much more rarely than this
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+    """What the notebook's parameters say; the runs themselves are described in
+    ``experiments.common.baselines``.
+    """
 
     profile: Profile
     seeds: Seeds
-    control_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)]  # of the nets with one tower; none: no control
-    large: str = ""  # the file of a recipe, from the project's root: one net more, whose kernels are shown; "": none
+    # of the nets with one tower; none: no control
+    control_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)]
+    # the file of a recipe, from the project's root: one net more, whose kernels are shown; "": none
+    large: str = ""
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
 class Outcome(NamedTuple):
     """All that the notebook shows."""
 
-    kernels: pd.DataFrame  # one row a kernel: net, seed, tower, kernel, its measures, and where it is more selective than chance
+    # one row a kernel: net, seed, tower, kernel, its measures, and where it is more selective than
+    # chance
+    kernels: pd.DataFrame
     table: pd.DataFrame  # one row for each net, seed and tower: means and shares
     tests: pd.DataFrame  # one row for each net and seed: the test of specialisation
     marks: dict[str, float]  # the value of each measure that 5% of untrained kernels pass
-    shown: list[np.ndarray]  # conv1's kernels (n, 3, k, k) of each tower: of the large net, or of the first seed's
+    # conv1's kernels (n, 3, k, k) of each tower: of the large net, or of the first seed's
+    shown: list[np.ndarray]
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def control(profile: Profile, seed: int) -> Task:
-    """The net with one tower and as many kernels in conv1 to conv4; conv5 and the hidden layers, not halved there, have twice as many."""
+    """The net with one tower and as many kernels in conv1 to conv4; conv5 and the hidden layers,
+    not halved there, have twice as many.
+    """
     width = baselines.baseline(profile).net.width
     recipe = baselines.baseline(profile, seed, net={"towers": 1, "width": 2 * width})
     return Task(profile, EXPERIMENT, f"one-tower-seed{seed}", recipe)
 
 
 def large_net(profile: Profile, file: str) -> list[Task]:
-    """The run of the recipe in ``file``, a path from the project's root, trained once for all experiments; none for ""."""
-    return [Task(profile, EXPERIMENT, "large", chosen(str(paths.ROOT / file), profile))] if file else []
+    """The run of the recipe in ``file``, a path from the project's root, trained once for all
+    experiments; none for "".
+    """
+    return (
+        [Task(profile, EXPERIMENT, "large", chosen(str(paths.ROOT / file), profile))]
+        if file
+        else []
+    )
 
 
 def plan(settings: Settings) -> str:
@@ -84,15 +103,24 @@ def _list(seeds: tuple[int, ...]) -> str:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net; measure its kernels; write the experiment's tables."""
-    wanted = {TOWERS: [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]}
+    """Train, or read where it was trained before, every net; measure its kernels; write the
+    experiment's tables.
+    """
+    wanted = {
+        TOWERS: [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+    }
     wanted[CONTROL] = [control(settings.profile, seed) for seed in settings.control_seeds]
     wanted[LARGE] = large_net(settings.profile, settings.large)
     with Workers(settings.jobs) as workers:
         runs = workers.all([task for tasks in wanted.values() for task in tasks])
     nets = [net for net, tasks in wanted.items() for _ in tasks]
     learned = [conv1(run.task.recipe) for run in runs]
-    kernels = pd.concat([measure(net, run.task.recipe.seed, towers) for net, run, towers in zip(nets, runs, learned, strict=True)])
+    kernels = pd.concat(
+        [
+            measure(net, run.task.recipe.seed, towers)
+            for net, run, towers in zip(nets, runs, learned, strict=True)
+        ]
+    )
     tests = specialisation(kernels)
     outcome = Outcome(
         kernels,
@@ -106,55 +134,94 @@ def run(settings: Settings) -> Outcome:
     folder = paths.results() / settings.profile / EXPERIMENT
     write_text(folder / "kernels.csv", outcome.kernels.to_csv(index=False, float_format="%.6g"))
     write_text(folder / "table.csv", outcome.table.to_csv(index=False, float_format="%.6g"))
-    write_text(folder / "specialisation.csv", outcome.tests.to_csv(index=False, float_format="%.6g"))
+    write_text(
+        folder / "specialisation.csv", outcome.tests.to_csv(index=False, float_format="%.6g")
+    )
     write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
     return outcome
 
 
 def conv1(recipe: Recipe) -> list[np.ndarray]:
-    """conv1's trained kernels, float32 (n, 3, k, k), of each tower. InputError where the run is not at hand or its training diverged."""
+    """conv1's trained kernels, float32 (n, 3, k, k), of each tower. InputError where the run is not
+    at hand or its training diverged.
+    """
     weights = dict(trained_net(recipe).named_parameters())
-    towers = [weights[f"towers.{tower}.conv1.weight"].detach().numpy() for tower in range(recipe.net.towers)]
+    towers = [
+        weights[f"towers.{tower}.conv1.weight"].detach().numpy()
+        for tower in range(recipe.net.towers)
+    ]
     if not all(np.isfinite(kernels).all() for kernels in towers):
-        raise InputError(f"the weights of the run {recipe.id} are not finite: its training has diverged, lower its rate")
+        raise InputError(
+            f"the weights of the run {recipe.id} are not finite: its training has diverged, lower"
+            " its rate"
+        )
     return towers
 
 
 def measure(net: str, seed: int, towers: list[np.ndarray]) -> pd.DataFrame:
-    """One row a kernel. The kernels of a net with one tower are dealt to two at random, by its seed."""
+    """One row a kernel. The kernels of a net with one tower are dealt to two at random, by its
+    seed.
+    """
     every = np.concatenate(towers)
     if len(towers) == 2:
         tower = np.repeat([0, 1], [len(kernels) for kernels in towers])
     else:
         tower = np.random.Generator(np.random.Philox(seed)).permutation(np.arange(len(every)) % 2)
-    frame = pd.DataFrame({"net": net, "seed": seed, "tower": tower, "kernel": np.arange(len(every))})
+    frame = pd.DataFrame(
+        {"net": net, "seed": seed, "tower": tower, "kernel": np.arange(len(every))}
+    )
     chosen = analysis.selective(every)
-    return pd.concat([frame, analysis.measure(every)], axis=1).assign(**{f"selective_{name}": v for name, v in chosen._asdict().items()})
+    return pd.concat([frame, analysis.measure(every)], axis=1).assign(
+        **{f"selective_{name}": v for name, v in chosen._asdict().items()}
+    )
 
 
 def specialisation(kernels: pd.DataFrame) -> pd.DataFrame:
     """The permutation test of each net: net, seed, difference, chance, ratio, p."""
     rows = [
-        {"net": net, "seed": seed, **analysis.specialisation(of["colourfulness"].to_numpy(), of["tower"].to_numpy(), seed)._asdict()}
+        {
+            "net": net,
+            "seed": seed,
+            **analysis.specialisation(
+                of["colourfulness"].to_numpy(), of["tower"].to_numpy(), seed
+            )._asdict(),
+        }
         for (net, seed), of in kernels.groupby(["net", "seed"], sort=False)
     ]
     return pd.DataFrame(rows)
 
 
 def summary(kernels: pd.DataFrame) -> pd.DataFrame:
-    """One row for each net, seed and tower: mean colourfulness, share of kernels that see more colour than brightness, shares selective."""
-    grouped = kernels.assign(coloured=kernels["colourfulness"] > 0.5).groupby(["net", "seed", "tower"], sort=False)
-    columns = {"kernels": ("kernel", "size"), "colourfulness": ("colourfulness", "mean"), "coloured": ("coloured", "mean")}
+    """One row for each net, seed and tower: mean colourfulness, share of kernels that see more
+    colour than brightness, shares selective.
+    """
+    grouped = kernels.assign(coloured=kernels["colourfulness"] > 0.5).groupby(
+        ["net", "seed", "tower"], sort=False
+    )
+    columns = {
+        "kernels": ("kernel", "size"),
+        "colourfulness": ("colourfulness", "mean"),
+        "coloured": ("coloured", "mean"),
+    }
     columns |= {name: (f"selective_{name}", "mean") for name in (*analysis.KINDS, "any")}
     return grouped.agg(**columns).reset_index()
 
 
-def _measurements(settings: Settings, kernels: pd.DataFrame, tests: pd.DataFrame, runs: list[Run]) -> list[Measurement]:
+def _measurements(
+    settings: Settings, kernels: pd.DataFrame, tests: pd.DataFrame, runs: list[Run]
+) -> list[Measurement]:
     common = {"profile": settings.profile, "scale": scale(runs[0])}
     remark = diverged(runs)
     ours, tested = kernels[kernels["net"] == TOWERS], tests[tests["net"] == TOWERS]
     shares = ours.groupby("seed", sort=False)["selective_any"].agg(["mean", "size"])
-    found = [measured("specialise", tested["ratio"].tolist(), reason="; ".join(filter(None, [in_words(tests), remark])), **common)]
+    found = [
+        measured(
+            "specialise",
+            tested["ratio"].tolist(),
+            reason="; ".join(filter(None, [in_words(tests), remark])),
+            **common,
+        )
+    ]
     if shares["size"].min() >= MIN_KERNELS:
         found.insert(0, measured("kernels", shares["mean"].tolist(), reason=remark, **common))
     return found
@@ -163,6 +230,7 @@ def _measurements(settings: Settings, kernels: pd.DataFrame, tests: pd.DataFrame
 def in_words(tests: pd.DataFrame) -> str:
     """In how many runs of each net the towers differ, and all runs together."""
     return "; ".join(
-        f"{net}: p below {SURE:g} in {(of['p'] < SURE).sum()} of {len(of)} runs, p {analysis.combine(of['p'].tolist()):.2g} together"
+        f"{net}: p below {SURE:g} in {(of['p'] < SURE).sum()} of {len(of)} runs, p"
+        f" {analysis.combine(of['p'].tolist()):.2g} together"
         for net, of in tests.groupby("net", sort=False)
     )

@@ -1,8 +1,9 @@
-"""How fast images can be had: decoding alone, DALI, the reference and torch's DataLoader with Pillow, by batch size (section 4.1).
+"""How fast images can be had: decoding alone, DALI, the reference and torch's DataLoader with
+Pillow, by batch size (section 4.1).
 
-The paper's augmentation is free only while the loader keeps up with the net. What is timed is in ``benchmarks/loader.py``, which is
-beside the package in the repository: all cases in turn within a round, so that what slows the machine slows all of them alike.
-"""
+The paper's augmentation is free only while the loader keeps up with the net. What is timed is in
+``benchmarks/loader.py``, which is beside the package in the repository: all cases in turn within a
+round, so that what slows the machine slows all of them alike."""
 
 import importlib
 import sys
@@ -13,12 +14,12 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from replication import paths
-from replication.data import catalog
-from replication.errors import InputError
-from replication.files import write_json, write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Profile
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_json, write_text
+from replication.base.models import Frozen, validated
+from replication.data.sources import catalog
+from replication.ledger.measurement import Profile
 
 EXPERIMENT = "loading_speed"
 RATES = "images per second"
@@ -45,7 +46,9 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
@@ -55,14 +58,23 @@ def folder(name: str) -> Path:
         return catalog.open_index(name, "train").path(0).parent
     place = paths.data() / name
     if not place.is_dir():
-        raise InputError(f"{EXPERIMENT}: {name!r} is neither a data set of `replication data list` nor a folder in {paths.data()}")
+        raise InputError(
+            f"{EXPERIMENT}: {name!r} is neither a data set of `replication data list` nor a folder"
+            f" in {paths.data()}"
+        )
     return place
 
 
 def run(settings: Settings) -> Outcome:
     """Time every case at every batch size, and write the tables."""
-    measure, place, device = _benchmark().measure, folder(settings.photographs), torch.device(settings.device)
-    found = {batch: measure(device, batch, 1.0, settings.rounds, place) for batch in settings.batches}
+    measure, place, device = (
+        _benchmark().measure,
+        folder(settings.photographs),
+        torch.device(settings.device),
+    )
+    found = {
+        batch: measure(device, batch, 1.0, settings.rounds, place) for batch in settings.batches
+    }
     first = next(iter(found.values()))
     outcome = Outcome(
         first["machine"],
@@ -75,20 +87,30 @@ def run(settings: Settings) -> Outcome:
     kept = paths.results() / settings.profile / EXPERIMENT
     write_text(kept / "rates.csv", outcome.rates.to_csv(index=False))
     write_text(kept / "ratios.csv", outcome.ratios.to_csv(index=False))
-    write_json(kept / "machine.json", outcome.machine | {"photographs": outcome.photographs, "rounds": settings.rounds})
+    write_json(
+        kept / "machine.json",
+        outcome.machine | {"photographs": outcome.photographs, "rounds": settings.rounds},
+    )
     return outcome
 
 
 def _benchmark() -> Any:
     if not (paths.ROOT / "benchmarks" / "loader.py").is_file():
-        raise InputError(f"{paths.ROOT / 'benchmarks'} is not there; run {EXPERIMENT} from a clone of the repository (make setup)")
+        raise InputError(
+            f"{paths.ROOT / 'benchmarks'} is not there; run {EXPERIMENT} from a clone of the"
+            " repository (make setup)"
+        )
     if str(paths.ROOT) not in sys.path:
         sys.path.insert(0, str(paths.ROOT))  # benchmarks import one another as benchmarks.NAME
     return importlib.import_module("benchmarks.loader")
 
 
 def _table(found: dict[int, dict[str, Any]], part: str) -> pd.DataFrame:
-    rows = [{"batch": batch, "name": name} | spread for batch, one in found.items() for name, spread in one[part].items()]
+    rows = [
+        {"batch": batch, "name": name} | spread
+        for batch, one in found.items()
+        for name, spread in one[part].items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -100,5 +122,11 @@ def machine_text(outcome: Outcome) -> str:
 
 def html(table: pd.DataFrame, digits: str = ",.0f") -> str:
     """A table for the page, its numbers formatted by ``digits``."""
-    formats = {column: f"{{:{digits}}}".format for column, kind in table.dtypes.items() if kind.kind == "f"}
-    return f'<div class="wide">{table.to_html(index=False, border=0, justify="left", formatters=formats)}</div>'
+    formats = {
+        column: f"{{:{digits}}}".format for column, kind in table.dtypes.items() if kind.kind == "f"
+    }
+    return (
+        "<div"
+        ' class="wide">'
+        f"{table.to_html(index=False, border=0, justify='left', formatters=formats)}</div>"
+    )

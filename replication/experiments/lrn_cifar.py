@@ -1,9 +1,10 @@
-"""Section 3.3: "a four-layer CNN achieved a 13% test error rate without normalization and 11% with normalization" on CIFAR-10.
+"""Section 3.3: "a four-layer CNN achieved a 13% test error rate without normalization and 11% with
+normalization" on CIFAR-10.
 
-Two released nets match by number, conv-local-13pct and conv-local-11pct, and they differ in more than the normalisations. So three
-nets are trained: the 11% net, the same with its two normalisations left out (the clean comparison), and the 13% net as released. All
-of them on 24 x 24 crops and reflections, tested on ten views.
-"""
+Two released nets match by number, conv-local-13pct and conv-local-11pct, and they differ in more
+than the normalisations. So three nets are trained: the 11% net, the same with its two
+normalisations left out (the clean comparison), and the 13% net as released. All of them on 24 x 24
+crops and reflections, tested on ten views."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,18 +12,27 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import Field
 
-from replication import paths
-from replication.experiments.comparison import VIEWS, Seeds, differences, diverged, error_rows, paired, scale
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.base import paths
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
+from replication.experiments.common.comparison import (
+    VIEWS,
+    Seeds,
+    differences,
+    diverged,
+    error_rows,
+    paired,
+    scale,
+)
+from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
 from replication.recipe import CifarNet, Data, Recipe, Steps, Update
-from replication.results import Run, Task
-from replication.workers import Workers
+from replication.runs.results import Run, Task
+from replication.runs.workers import Workers
 
 EXPERIMENT = "lrn_cifar"
 SIZE, CROP = 32, 24  # cuda-convnet's border of 4
-STAGES = (500, 510, 520)  # epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
+# epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
+STAGES = (500, 510, 520)
 WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
 NETS = {  # what is trained -> the net
     WITH: CifarNet(name="conv-local-11pct"),
@@ -30,7 +40,8 @@ NETS = {  # what is trained -> the net
     RELEASED: CifarNet(name="conv-local-13pct"),
 }
 LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
-DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}  # layer-params-conv-local-*.cfg
+# layer-params-conv-local-*.cfg
+DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}
 ASKED = (("train", 1), ("test", 1), ("test", VIEWS))
 
 
@@ -58,16 +69,24 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def recipe(settings: Settings, variant: str, seed: int) -> Recipe:
-    """The released recipe with its three stages scaled to ``epochs``; biases at twice the rate, as in the released files."""
+    """The released recipe with its three stages scaled to ``epochs``; biases at twice the rate, as
+    in the released files.
+    """
     return Recipe(
-        data=Data(name=settings.data, count=settings.count or None, size=SIZE, crop=CROP, augment=True),
+        data=Data(
+            name=settings.data, count=settings.count or None, size=SIZE, crop=CROP, augment=True
+        ),
         net=NETS[variant],
-        update=Update(rate=settings.rate, bias_rate_factor=2.0, layer_decays=DECAYS[NETS[variant].name]),
+        update=Update(
+            rate=settings.rate, bias_rate_factor=2.0, layer_decays=DECAYS[NETS[variant].name]
+        ),
         schedule=Steps(kind="steps", after=stages(settings.epochs)),
         batch=settings.batch,
         epochs=settings.epochs,
@@ -76,7 +95,9 @@ def recipe(settings: Settings, variant: str, seed: int) -> Recipe:
 
 
 def stages(epochs: int) -> tuple[int, int]:
-    """Epochs after which the rate drops: the released recipe's, scaled to ``epochs`` in all, each stage one epoch long at least."""
+    """Epochs after which the rate drops: the released recipe's, scaled to ``epochs`` in all, each
+    stage one epoch long at least.
+    """
     second = min(epochs - 1, round(epochs * STAGES[1] / STAGES[2]))
     return min(second - 1, round(epochs * STAGES[0] / STAGES[2])), second
 
@@ -85,18 +106,26 @@ def plan(settings: Settings) -> str:
     """What will be run, in words."""
     first, second = stages(settings.epochs)
     return (
-        f"{len(NETS)} nets on seeds {', '.join(map(str, settings.seeds))}: {len(NETS) * len(settings.seeds)} runs, "
-        f"{settings.epochs} epochs each\n"
-        f"rate {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
+        f"{len(NETS)} nets on seeds {', '.join(map(str, settings.seeds))}:"
+        f" {len(NETS) * len(settings.seeds)} runs, {settings.epochs} epochs each\nrate"
+        f" {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
     )
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net on every seed; write the experiment's tables."""
+    """Train, or read where it was trained before, every net on every seed; write the experiment's
+    tables.
+    """
     wanted = [(variant, seed) for seed in settings.seeds for variant in NETS]
     names = [variant for variant, _ in wanted]
     tasks = [
-        Task(settings.profile, EXPERIMENT, f"{variant.replace(' ', '-')}-seed{seed}", recipe(settings, variant, seed), ASKED)
+        Task(
+            settings.profile,
+            EXPERIMENT,
+            f"{variant.replace(' ', '-')}-seed{seed}",
+            recipe(settings, variant, seed),
+            ASKED,
+        )
         for variant, seed in wanted
     ]
     with Workers(settings.jobs) as workers:
@@ -105,7 +134,12 @@ def run(settings: Settings) -> Outcome:
     outcome = Outcome(
         table,
         differences(table, WITH, ("test_top1", "test_top1_one", "train_top1", "gap")),
-        pd.concat([run.history.assign(variant=name, seed=run.task.recipe.seed) for run, name in zip(runs, names, strict=True)]),
+        pd.concat(
+            [
+                run.history.assign(variant=name, seed=run.task.recipe.seed)
+                for run, name in zip(runs, names, strict=True)
+            ]
+        ),
         measure(settings, table, runs),
         tuple(runs),
     )
@@ -117,9 +151,17 @@ def run(settings: Settings) -> Outcome:
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
-    """Test error over ten views without the normalisations, and of the 13% net, minus that with them, seed by seed."""
-    said = {"profile": settings.profile, "scale": scale(runs[0], "ten views"), "reason": diverged(runs)}
+    """Test error over ten views without the normalisations, and of the 13% net, minus that with
+    them, seed by seed.
+    """
+    said = {
+        "profile": settings.profile,
+        "scale": scale(runs[0], "ten views"),
+        "reason": diverged(runs),
+    }
     return [
-        measured("lrn-cifar", paired(table, "test_top1", variant, WITH).tolist(), variant=variant, **said)
+        measured(
+            "lrn-cifar", paired(table, "test_top1", variant, WITH).tolist(), variant=variant, **said
+        )
         for variant in (WITHOUT, RELEASED)
     ]

@@ -1,9 +1,11 @@
-"""Figure 4: what the net says of test images, and which training images it takes to be most alike (section 6.1).
+"""Figure 4: what the net says of test images, and which training images it takes to be most alike
+(section 6.1).
 
-The paper shows pictures. Beside them stand numbers over all test images: how near the wrong ones of the five most probable labels are
-to the right one in WordNet, what share of the six nearest training images is of the query's class by features and by pixels, and how
-far the two distances agree at all. A profile may name the recipe of one large net, whose pictures are then the ones that are shown.
-"""
+The paper shows pictures. Beside them stand numbers over all test images: how near the wrong ones of
+the five most probable labels are to the right one in WordNet, what share of the six nearest
+training images is of the query's class by features and by pixels, and how far the two distances
+agree at all. A profile may name the recipe of one large net, whose pictures are then the ones that
+are shown."""
 
 from typing import Any, NamedTuple
 
@@ -11,21 +13,21 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from replication import paths
 from replication.analysis import neighbours, wordnet
-from replication.data.titles import titles
-from replication.errors import InputError
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_text
+from replication.base.intervals import mean_interval
+from replication.base.models import Frozen, validated
+from replication.data.files.titles import titles
 from replication.evaluation.probabilities import probabilities
-from replication.experiments import baselines
-from replication.experiments.comparison import Seeds, diverged, scale
-from replication.experiments.images import Images, feature_vectors, rows_of, some_images
+from replication.experiments.common import baselines
+from replication.experiments.common.comparison import Seeds, diverged, scale
+from replication.experiments.common.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.intervals import mean_interval
-from replication.measurement import Measurement, Profile, measured, write_measurements
-from replication.results import Run
-from replication.workers import Workers
+from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
+from replication.runs.results import Run
+from replication.runs.workers import Workers
 
 EXPERIMENT = "predictions_and_neighbours"
 BASELINE, LARGE = "baseline", "large net"
@@ -34,15 +36,20 @@ AT_ONCE = 64  # queries ranked against all training images together
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+    """What the notebook's parameters say; the runs themselves are described in
+    ``experiments.common.baselines``.
+    """
 
     profile: Profile
     seeds: Seeds
-    queries: int = Field(ge=0)  # held-out images whose neighbours are looked for, evenly spaced; 0: all
+    # held-out images whose neighbours are looked for, evenly spaced; 0: all
+    queries: int = Field(ge=0)
     searched: int = Field(ge=0)  # training images they are looked for among, evenly spaced; 0: all
     ranked: int = Field(ge=1)  # queries whose distances to all of them are compared
     picture_seed: int = Field(ge=0)  # which images are shown is drawn from it, not chosen
-    large: str = ""  # the file of a recipe, from the project's root: one net more, whose pictures are shown; "": none
+    # the file of a recipe, from the project's root: one net more, whose pictures are shown; "":
+    # none
+    large: str = ""
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
@@ -57,7 +64,8 @@ class Pictures(NamedTuple):
     query_titles: tuple[str, ...]
     by_features: np.ndarray  # uint8 (QUERIES, 6, S, S, 3)
     by_pixels: np.ndarray
-    same: tuple[np.ndarray, np.ndarray]  # boolean (QUERIES, 6): of the query's class, by features and by pixels
+    # boolean (QUERIES, 6): of the query's class, by features and by pixels
+    same: tuple[np.ndarray, np.ndarray]
 
 
 class Outcome(NamedTuple):
@@ -71,22 +79,27 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:
     """What will be run, in words."""
     return (
-        f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other experiments\n"
-        f"neighbours of {settings.queries or 'all'} held-out images among {settings.searched or 'all'} training images, "
-        f"{neighbours.K} of each\nrank correlation of the two distances: {settings.ranked} queries"
+        f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other"
+        f" experiments\nneighbours of {settings.queries or 'all'} held-out images among"
+        f" {settings.searched or 'all'} training images, {neighbours.K} of each\nrank correlation"
+        f" of the two distances: {settings.ranked} queries"
         + (f"\none large net: {settings.large}" if settings.large else "")
     )
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net; ask it; write the experiment's table."""
+    """Train, or read where it was trained before, every net; ask it; write the experiment's
+    table.
+    """
     tasks = [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
     with Workers(settings.jobs) as workers:
         runs = workers.all([*tasks, *large_net(settings.profile, settings.large)])
@@ -104,26 +117,45 @@ def run(settings: Settings) -> Outcome:
 
 
 def _study(settings: Settings, net: str, runs: list[Run]) -> tuple[pd.DataFrame, str, Pictures]:
-    """Ask ``runs``, which share their images: one row each, why labels are not compared, and the pictures of the first."""
+    """Ask ``runs``, which share their images: one row each, why labels are not compared, and the
+    pictures of the first.
+    """
     recipe = runs[0].task.recipe
-    asked, known = some_images(recipe, "test", settings.queries), some_images(recipe, "train", settings.searched)
+    asked, known = (
+        some_images(recipe, "test", settings.queries),
+        some_images(recipe, "train", settings.searched),
+    )
     if len(known.index) <= neighbours.K:
-        raise InputError(f"{EXPERIMENT}: {len(known.index)} training images are too few for {neighbours.K} neighbours; raise searched")
+        raise InputError(
+            f"{EXPERIMENT}: {len(known.index)} training images are too few for {neighbours.K}"
+            " neighbours; raise searched"
+        )
     by_pixels = neighbours.nearest(asked.vectors, known.vectors).rows
     without = _without(asked.index.classes)
     near = None if without else wordnet.similarity(asked.index.classes, wordnet.read())
     rows, by_features = [], []
     for trained in runs:
-        vectors = [feature_vectors(trained.task.recipe, split, images) for split, images in (("test", asked), ("train", known))]
+        vectors = [
+            feature_vectors(trained.task.recipe, split, images)
+            for split, images in (("test", asked), ("train", known))
+        ]
         by_features.append(neighbours.nearest(*vectors).rows)
         rows.append(
             {"net": net, "seed": trained.task.recipe.seed}
             | _classes(asked, known, by_features[-1], by_pixels)
-            | {"rank_correlation": _agreement(vectors, (asked.vectors, known.vectors), settings.ranked)}
+            | {
+                "rank_correlation": _agreement(
+                    vectors, (asked.vectors, known.vectors), settings.ranked
+                )
+            }
             | _labels(trained, near)
             | {"run": trained.task.folder.name}
         )
-    return pd.DataFrame(rows), without, _pictures(settings, runs[0], asked, known, by_features[0], by_pixels)
+    return (
+        pd.DataFrame(rows),
+        without,
+        _pictures(settings, runs[0], asked, known, by_features[0], by_pixels),
+    )
 
 
 def _without(classes: tuple[str, ...]) -> str:
@@ -133,9 +165,16 @@ def _without(classes: tuple[str, ...]) -> str:
     return f"there are only {len(classes)} classes" if len(classes) <= wordnet.TOP else ""
 
 
-def _classes(asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray) -> dict[str, float]:
-    """Shares of neighbours of the query's class, their difference with its interval over the queries, and how many both ways find."""
-    features, pixels = (neighbours.same_class(asked.index.labels, known.index.labels, rows) for rows in (by_features, by_pixels))
+def _classes(
+    asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray
+) -> dict[str, float]:
+    """Shares of neighbours of the query's class, their difference with its interval over the
+    queries, and how many both ways find.
+    """
+    features, pixels = (
+        neighbours.same_class(asked.index.labels, known.index.labels, rows)
+        for rows in (by_features, by_pixels)
+    )
     interval = mean_interval(features - pixels)
     both = (by_features[:, :, None] == by_pixels[:, None, :]).any(2).mean()
     counts = np.bincount(known.index.labels, minlength=len(known.index.classes)) / len(known.index)
@@ -151,20 +190,28 @@ def _classes(asked: Images, known: Images, by_features: np.ndarray, by_pixels: n
     }
 
 
-def _agreement(features: list[np.ndarray], pixels: tuple[np.ndarray, np.ndarray], count: int) -> float:
-    """Mean over ``count`` evenly spaced queries of Spearman's correlation of the two distances to all training images."""
+def _agreement(
+    features: list[np.ndarray], pixels: tuple[np.ndarray, np.ndarray], count: int
+) -> float:
+    """Mean over ``count`` evenly spaced queries of Spearman's correlation of the two distances to
+    all training images.
+    """
     total = len(features[0])
     count = min(count, total)
     rows = np.arange(count) * total // count
     parts = [
-        neighbours.rank_correlation(*(neighbours.squared_distances(q[part], base) for q, base in (features, pixels)))
+        neighbours.rank_correlation(
+            *(neighbours.squared_distances(q[part], base) for q, base in (features, pixels))
+        )
         for part in np.split(rows, range(AT_ONCE, count, AT_ONCE))
     ]
     return float(np.mean(np.concatenate(parts)))
 
 
 def _labels(trained: Run, near: np.ndarray | None) -> dict[str, float]:
-    """How near the wrong ones of the five most probable labels are to the right one, over all held-out images."""
+    """How near the wrong ones of the five most probable labels are to the right one, over all
+    held-out images.
+    """
     if near is None:
         return {}
     said = probabilities(trained.task.recipe, "test")
@@ -172,9 +219,18 @@ def _labels(trained: Run, near: np.ndarray | None) -> dict[str, float]:
     return {"closeness": found.mean(), "closeness_chance": chance.mean()}
 
 
-def _pictures(settings: Settings, first: Run, asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray) -> Pictures:
+def _pictures(
+    settings: Settings,
+    first: Run,
+    asked: Images,
+    known: Images,
+    by_features: np.ndarray,
+    by_pixels: np.ndarray,
+) -> Pictures:
     said = probabilities(first.task.recipe, "test")
-    order = np.random.Generator(np.random.Philox(settings.picture_seed)).permutation(len(asked.index))
+    order = np.random.Generator(np.random.Philox(settings.picture_seed)).permutation(
+        len(asked.index)
+    )
     shown, queries = order[:SHOWN], order[SHOWN : SHOWN + QUERIES]
     own = asked.index.labels[queries, None]
     names = titles(asked.index)
@@ -187,7 +243,10 @@ def _pictures(settings: Settings, first: Run, asked: Images, known: Images, by_f
         tuple(names[label] for label in asked.index.labels[queries]),
         known.pixels[by_features[queries]],
         known.pixels[by_pixels[queries]],
-        (known.index.labels[by_features[queries]] == own, known.index.labels[by_pixels[queries]] == own),
+        (
+            known.index.labels[by_features[queries]] == own,
+            known.index.labels[by_pixels[queries]] == own,
+        ),
     )
 
 
@@ -195,6 +254,10 @@ def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[M
     common = {"profile": settings.profile, "scale": scale(runs[0]), "reason": diverged(runs)}
     found = []
     if "closeness" in table:
-        found.append(measured("top5-sense", (table["closeness"] - table["closeness_chance"]).tolist(), **common))
+        found.append(
+            measured(
+                "top5-sense", (table["closeness"] - table["closeness_chance"]).tolist(), **common
+            )
+        )
     found.append(measured("neighbours", table["difference"].tolist(), **common))
     return found

@@ -1,10 +1,11 @@
-"""Figure 1 and section 3.1: a four-layer net with ReLUs reaches 25% training error on CIFAR-10 six times sooner than with tanh.
+"""Figure 1 and section 3.1: a four-layer net with ReLUs reaches 25% training error on CIFAR-10 six
+times sooner than with tanh.
 
-Two regimes are measured apart, because the size of the effect depends on them: ``source2012`` (the released initialisation, images
-0-255 minus the mean, biases at twice the weights' rate) and ``modern`` (images divided by 64, close to unit variance, fan-in
-initialisation, one rate). In each, every activation gets the rate of its own that is fastest to the mark, chosen on selection seeds
-that are not reported; then the reporting seeds are run at that rate.
-"""
+Two regimes are measured apart, because the size of the effect depends on them: ``source2012`` (the
+released initialisation, images 0-255 minus the mean, biases at twice the weights' rate) and
+``modern`` (images divided by 64, close to unit variance, fan-in initialisation, one rate). In each,
+every activation gets the rate of its own that is fastest to the mark, chosen on selection seeds
+that are not reported; then the reporting seeds are run at that rate."""
 
 import math
 from typing import Any, Literal, NamedTuple
@@ -12,17 +13,18 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
-from replication import paths
-from replication.errors import InputError
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Measurement, Profile, measured, write_measurements
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
+from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
 from replication.recipe import CifarNet, Data, Recipe, Update
-from replication.results import Run, Task
-from replication.workers import Workers
+from replication.runs.results import Run, Task
+from replication.runs.workers import Workers
 
 EXPERIMENT = "relu_vs_tanh"
-NET = "19pct"  # the only released net with four weight layers and no normalisation (facts-2012, section 5)
+# the only released net with four weight layers and no normalisation (facts-2012, section 5)
+NET = "19pct"
 MODERN_SCALE = 1 / 64  # CIFAR-10's pixels have a standard deviation of about 64 grey levels
 Regime = Literal["source2012", "modern"]
 Activation = Literal["relu", "tanh", "logistic"]
@@ -52,7 +54,9 @@ class Settings(Frozen):
     @classmethod
     def _a_grid(cls, rates: tuple[float, ...]) -> tuple[float, ...]:
         if len(rates) < 3 or list(rates) != sorted(set(rates)) or rates[0] <= 0:
-            raise ValueError("a grid of rates needs at least three different positive values in rising order")
+            raise ValueError(
+                "a grid of rates needs at least three different positive values in rising order"
+            )
         return rates
 
     @field_validator("seeds")
@@ -64,7 +68,9 @@ class Settings(Frozen):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
@@ -72,12 +78,13 @@ def plan(settings: Settings) -> str:
     """What will be run, in words."""
     pairs = len(settings.regimes) * len(settings.activations)
     return (
-        f"{pairs} combinations of {len(settings.regimes)} regimes and {len(settings.activations)} activations\n"
-        f"rate of each chosen on seeds {_list(settings.selection_seeds)}, by epochs to {settings.mark:.0%} training error\n"
-        f"rates of regime source2012: {_list(settings.rates_source2012)}\n"
-        f"rates of regime modern:     {_list(settings.rates_modern)}\n"
-        f"then {pairs * len(settings.seeds)} reporting runs, seeds {_list(settings.seeds)}, "
-        f"to {settings.stop_error:.0%} training error or {settings.epochs} epochs"
+        f"{pairs} combinations of {len(settings.regimes)} regimes and {len(settings.activations)}"
+        f" activations\nrate of each chosen on seeds {_list(settings.selection_seeds)}, by epochs"
+        f" to {settings.mark:.0%} training error\nrates of regime source2012:"
+        f" {_list(settings.rates_source2012)}\nrates of regime modern:    "
+        f" {_list(settings.rates_modern)}\nthen {pairs * len(settings.seeds)} reporting runs, seeds"
+        f" {_list(settings.seeds)}, to {settings.stop_error:.0%} training error or"
+        f" {settings.epochs} epochs"
     )
 
 
@@ -106,11 +113,27 @@ class Outcome(NamedTuple):
     runs: tuple[Run, ...]  # every run, for the list of provenance
 
 
-def recipe(settings: Settings, regime: str, activation: str, rate: float, seed: int, *, reporting: bool, cap: int) -> Recipe:
-    """The recipe of one run. Selection runs stop at the mark; reporting runs go on to ``stop_error`` and measure the exact error too."""
+def recipe(
+    settings: Settings,
+    regime: str,
+    activation: str,
+    rate: float,
+    seed: int,
+    *,
+    reporting: bool,
+    cap: int,
+) -> Recipe:
+    """The recipe of one run. Selection runs stop at the mark; reporting runs go on to
+    ``stop_error`` and measure the exact error too.
+    """
     modern = regime == "modern"
     return Recipe(
-        data=Data(name=settings.data, count=settings.count or None, size=settings.size, scale=MODERN_SCALE if modern else 1.0),
+        data=Data(
+            name=settings.data,
+            count=settings.count or None,
+            size=settings.size,
+            scale=MODERN_SCALE if modern else 1.0,
+        ),
         net=CifarNet(name=NET, activation=activation, init="fan_in" if modern else "source2012"),
         update=Update(rate=rate, bias_rate_factor=1.0 if modern else 2.0, weight_decay=0.0),
         batch=settings.batch,
@@ -122,7 +145,9 @@ def recipe(settings: Settings, regime: str, activation: str, rate: float, seed: 
 
 
 def epochs_to(errors: pd.Series | list[float], mark: float) -> float:
-    """Epochs until the running training error first meets ``mark``: linear between epochs' ends, from chance at 0; NaN if never."""
+    """Epochs until the running training error first meets ``mark``: linear between epochs' ends,
+    from chance at 0; NaN if never.
+    """
     before = CHANCE
     for epoch, error in enumerate(errors):
         if error <= mark:
@@ -132,11 +157,12 @@ def epochs_to(errors: pd.Series | list[float], mark: float) -> float:
 
 
 def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | None:
-    """The rate to try next: the grid's middle first, then the untried neighbours of the best, larger first; None when it has none.
+    """The rate to try next: the grid's middle first, then the untried neighbours of the best,
+    larger first; None when it has none.
 
-    ``scores`` are epochs to the mark (infinity: not reached). The walk ends at a rate that beats both its neighbours, or at an edge.
-    While nothing has reached the mark, every rate of the grid is tried.
-    """
+    ``scores`` are epochs to the mark (infinity: not reached). The walk ends at a rate that beats
+    both its neighbours, or at an edge. While nothing has reached the mark, every rate of the grid
+    is tried."""
     if not scores:
         return grid[len(grid) // 2]
     best = min(scores, key=scores.get)
@@ -148,10 +174,15 @@ def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | No
 
 
 def run(settings: Settings) -> Outcome:
-    """Run, or read where it was run before, every training of Figure 1, and write the experiment's tables."""
-    pairs = [(regime, activation) for regime in settings.regimes for activation in settings.activations]
+    """Run, or read where it was run before, every training of Figure 1, and write the experiment's
+    tables.
+    """
+    pairs = [
+        (regime, activation) for regime in settings.regimes for activation in settings.activations
+    ]
     with Workers(settings.jobs) as workers:
-        races = workers.chains(lambda pair: _race(settings, *pair, workers), pairs[::-1])[::-1]  # tanh takes longest: first
+        # tanh takes longest: first
+        races = workers.chains(lambda pair: _race(settings, *pair, workers), pairs[::-1])[::-1]
     return _publish(settings, races)
 
 
@@ -161,7 +192,8 @@ def _race(settings: Settings, regime: str, activation: str, workers: Workers) ->
     tried = []
     while (rate := next_rate(scores, grid)) is not None:
         best = min(scores.values(), default=math.inf)
-        cap = settings.epochs if math.isinf(best) else math.ceil(best)  # slower than the best so far: no need to know how much
+        # slower than the best so far: no need to know how much
+        cap = settings.epochs if math.isinf(best) else math.ceil(best)
         reached = []
         for seed in settings.selection_seeds:
             name = f"select-{regime}-{activation}-rate{rate:g}-seed{seed}"
@@ -169,24 +201,38 @@ def _race(settings: Settings, regime: str, activation: str, workers: Workers) ->
             result = workers.run(Task(settings.profile, EXPERIMENT, name, wanted))
             epochs = _reached(result, settings.mark)
             reached.append(epochs)
-            tried.append({"rate": rate, "seed": seed, "epochs": epochs, "cap": cap, "ended": result.summary["ended"], "run": result})
+            tried.append(
+                {
+                    "rate": rate,
+                    "seed": seed,
+                    "epochs": epochs,
+                    "cap": cap,
+                    "ended": result.summary["ended"],
+                    "run": result,
+                }
+            )
             if math.isnan(epochs):
                 break
         scores[rate] = math.inf if math.isnan(sum(reached)) else sum(reached) / len(reached)
     rate = min(scores, key=scores.get)
     if math.isinf(scores[rate]):
         raise InputError(
-            f"{EXPERIMENT}: no rate of {list(grid)} takes {activation} ({regime}) to {settings.mark:.0%} training error within "
-            f"{settings.epochs} epochs; raise epochs, or widen rates_{regime}"
+            f"{EXPERIMENT}: no rate of {list(grid)} takes {activation} ({regime}) to"
+            f" {settings.mark:.0%} training error within {settings.epochs} epochs; raise epochs, or"
+            f" widen rates_{regime}"
         )
 
     def report(seed: int) -> Run:
         name = f"{regime}-{activation}-rate{rate:g}-seed{seed}"
-        wanted = recipe(settings, regime, activation, rate, seed, reporting=True, cap=settings.epochs)
+        wanted = recipe(
+            settings, regime, activation, rate, seed, reporting=True, cap=settings.epochs
+        )
         return workers.run(Task(settings.profile, EXPERIMENT, name, wanted))
 
     runs = workers.chains(report, settings.seeds)
-    return Race(regime, activation, rate, rate in (grid[0], grid[-1]), pd.DataFrame(tried), tuple(runs))
+    return Race(
+        regime, activation, rate, rate in (grid[0], grid[-1]), pd.DataFrame(tried), tuple(runs)
+    )
 
 
 def _reached(result: Run, mark: float) -> float:
@@ -216,7 +262,9 @@ def _publish(settings: Settings, races: list[Race]) -> Outcome:
                     "run": result.task.folder.name,
                 }
             )
-        selection.append(race.tried.drop(columns="run").assign(**pair, chosen=race.tried["rate"] == race.rate))
+        selection.append(
+            race.tried.drop(columns="run").assign(**pair, chosen=race.tried["rate"] == race.rate)
+        )
         runs += [*race.tried["run"], *race.runs]
     outcome = Outcome(
         pd.concat(curves, ignore_index=True),
@@ -244,11 +292,16 @@ def _measure(settings: Settings, races: list[Race]) -> list[Measurement]:
         if relu_cut and tanh_cut:
             continue  # two bounds bound no ratio
         remarks = [
-            f"{race.activation}: {settings.mark:.0%} was not reached within {settings.epochs} epochs on some seeds"
+            f"{race.activation}: {settings.mark:.0%} was not reached within {settings.epochs}"
+            " epochs on some seeds"
             for race, cut in zip(pair, (tanh_cut, relu_cut), strict=True)
             if cut
         ]
-        remarks += [f"{race.activation}: the best rate {race.rate:g} lies at the edge of the grid" for race in pair if race.at_edge]
+        remarks += [
+            f"{race.activation}: the best rate {race.rate:g} lies at the edge of the grid"
+            for race in pair
+            if race.at_edge
+        ]
         measurements.append(
             measured(
                 "relu-tanh",
@@ -268,12 +321,20 @@ def scale(settings: Settings, result: Run) -> str:
     """The scale of the experiment in words, for the ledger and under every table and figure."""
     data = result.provenance["data"]
     note = f" ({data['note']})" if data["note"] and data["note"] != data["name"] else ""
-    return f"{data['images']:,} images of {data['name']}{note}, net {NET}, at most {settings.epochs} epochs"
+    return (
+        f"{data['images']:,} images of {data['name']}{note}, net {NET}, at most {settings.epochs}"
+        " epochs"
+    )
 
 
 def _iterations(race: Race, settings: Settings) -> tuple[list[float], bool]:
-    """Iterations to the mark for each reporting seed, and whether some stand at the cap because they never got there."""
+    """Iterations to the mark for each reporting seed, and whether some stand at the cap because
+    they never got there.
+    """
     epochs = [_reached(result, settings.mark) for result in race.runs]
     steps = [result.summary["iterations_per_epoch"] for result in race.runs]
-    values = [(settings.epochs if math.isnan(e) else e) * step for e, step in zip(epochs, steps, strict=True)]
+    values = [
+        (settings.epochs if math.isnan(e) else e) * step
+        for e, step in zip(epochs, steps, strict=True)
+    ]
     return values, any(map(math.isnan, epochs))

@@ -1,9 +1,10 @@
-"""Section 5: how the net learns. Learning curves, the rule that lowers the rate, speed, and the first epochs of two variants.
+"""Section 5: how the net learns. Learning curves, the rule that lowers the rate, speed, and the
+first epochs of two variants.
 
-The runs are those of the ablations (the baseline, biases at 0, no weight decay) and one more under section 5's own rule: divide the
-rate by 10 when the validation error stops improving, three times, then stop. The claims about biases and weight decay are measured
-in ``ablations``; here stands the claim about the rule, which is checked on the code.
-"""
+The runs are those of the ablations (the baseline, biases at 0, no weight decay) and one more under
+section 5's own rule: divide the rate by 10 when the validation error stops improving, three times,
+then stop. The claims about biases and weight decay are measured in ``ablations``; here stands the
+claim about the rule, which is checked on the code."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +13,19 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import Field
 
-from replication import paths
-from replication.experiments.baselines import baseline, task
-from replication.experiments.comparison import PER_CENT, Seeds, speed
-from replication.experiments.report import rate_text
-from replication.files import write_text
-from replication.frozen import Frozen, validated
-from replication.measurement import Measurement, Profile, checked, write_measurements
+from replication.base import paths
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
+from replication.book.pages.tables import rate_text
+from replication.experiments.common.baselines import baseline, task
+from replication.experiments.common.comparison import PER_CENT, Seeds, speed
+from replication.ledger.measurement import Measurement, Profile, checked, write_measurements
 from replication.paper import claim as find_claim
 from replication.recipe import Plateau, Recipe
 from replication.recipes import named
-from replication.results import Run, Task
+from replication.runs.results import Run, Task
+from replication.runs.workers import Workers
 from replication.training.schedule import Memory, decide, now
-from replication.workers import Workers
 
 EXPERIMENT = "training"
 BASELINE, ZERO, NO_DECAY, RULE = "baseline", "biases-zero", "no-weight-decay", "plateau"
@@ -33,7 +34,9 @@ DROPPED, STOPPED = "drop", "stop"
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in ``experiments.baselines``."""
+    """What the notebook's parameters say; the runs themselves are described in
+    ``experiments.common.baselines``.
+    """
 
     profile: Profile
     seeds: Seeds
@@ -46,22 +49,31 @@ class Outcome(NamedTuple):
     """All that the notebook shows."""
 
     recipe: Recipe  # the baseline's
-    curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error, rate, decision; one row an epoch
+    # variant, seed, epoch, loss, running_error, validation_error, rate, decision; one row an epoch
+    curves: pd.DataFrame
     speed: pd.DataFrame  # variant, seed, images/s, share of the time spent waiting for a batch
-    decay: pd.DataFrame  # variant, seed, training and test error in per cent, with and without weight decay
-    rule: pd.DataFrame  # what the rule does on a made-up validation curve: epoch, error, rate, decision
+    # variant, seed, training and test error in per cent, with and without weight decay
+    decay: pd.DataFrame
+    # what the rule does on a made-up validation curve: epoch, error, rate, decision
+    rule: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not do."""
+    """The notebook's parameters, checked. Raises InputError that names the first one that will not
+    do.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def tasks(settings: Settings) -> list[tuple[str, Task]]:
     """The runs, by the name of their variant."""
-    shared = [(variant, task(settings.profile, variant, seed)) for seed in settings.seeds for variant in (BASELINE, ZERO, NO_DECAY)]
+    shared = [
+        (variant, task(settings.profile, variant, seed))
+        for seed in settings.seeds
+        for variant in (BASELINE, ZERO, NO_DECAY)
+    ]
     schedule = Plateau(kind="plateau", patience=settings.patience)
     seed = settings.seeds[0]
     rule = baseline(settings.profile, seed, schedule=schedule, epochs=settings.most_epochs)
@@ -73,7 +85,12 @@ def run(settings: Settings) -> Outcome:
     names, wanted = zip(*tasks(settings), strict=True)
     with Workers(settings.jobs) as workers:
         runs = workers.all(wanted)
-    curves = pd.concat([run.history.assign(variant=name, seed=run.task.recipe.seed) for run, name in zip(runs, names, strict=True)])
+    curves = pd.concat(
+        [
+            run.history.assign(variant=name, seed=run.task.recipe.seed)
+            for run, name in zip(runs, names, strict=True)
+        ]
+    )
     recipe = named("alexnet", "paper")
     rule = walk(recipe, made_up_errors(recipe.schedule))
     outcome = Outcome(
@@ -94,7 +111,9 @@ def run(settings: Settings) -> Outcome:
 
 
 def made_up_errors(schedule: Plateau) -> list[float]:
-    """A validation curve that falls for a while at every rate and then stays: long enough for every drop and the stop."""
+    """A validation curve that falls for a while at every rate and then stays: long enough for every
+    drop and the stop.
+    """
     errors, level = [], 0.9
     for _ in range(schedule.drops + 1):
         errors += [level - 0.02 * step for step in range(4)]
@@ -105,22 +124,36 @@ def made_up_errors(schedule: Plateau) -> list[float]:
 
 
 def walk(recipe: Recipe, errors: Sequence[float]) -> pd.DataFrame:
-    """What the plateau rule of ``recipe`` does on a curve of validation errors: epoch, error, rate in it, decision after it."""
+    """What the plateau rule of ``recipe`` does on a curve of validation errors: epoch, error, rate
+    in it, decision after it.
+    """
     memory, rows = Memory(), []
     for epoch, error in enumerate(errors):
         rate = recipe.update.rate * now(recipe, epoch, memory).weights
-        rows.append({"epoch": epoch + 1, "validation_error": error, "rate": rate, "decision": decide(recipe, error, memory)})
+        rows.append(
+            {
+                "epoch": epoch + 1,
+                "validation_error": error,
+                "rate": rate,
+                "decision": decide(recipe, error, memory),
+            }
+        )
         if rows[-1]["decision"] == STOPPED:
             break
     return pd.DataFrame(rows)
 
 
 def measure(profile: Profile, rule: pd.DataFrame) -> Measurement:
-    """Whether the code's rule is section 5's: from 0.01 down by 10 three times, each after the error stopped improving, then the end."""
+    """Whether the code's rule is section 5's: from 0.01 down by 10 three times, each after the
+    error stopped improving, then the end.
+    """
     rates = list(dict.fromkeys(rule["rate"]))
     drops = int((rule["decision"] == DROPPED).sum())
     ratios = [first / second for first, second in zip(rates, rates[1:], strict=False)]
-    stalled = all(rule["validation_error"][:place].min() <= rule["validation_error"][place] for place in rule.index[rule["decision"] != ""])
+    stalled = all(
+        rule["validation_error"][:place].min() <= rule["validation_error"][place]
+        for place in rule.index[rule["decision"] != ""]
+    )
     holds = (
         math.isclose(rates[0], PAPER_RATE)
         and drops == PAPER_DROPS
@@ -134,19 +167,30 @@ def measure(profile: Profile, rule: pd.DataFrame) -> Measurement:
         expected=f"{find_claim('three-drops').paper} from {PAPER_RATE:g}, each by {PAPER_FACTOR:g}",
         holds=holds,
         profile=profile,
-        scale="the schedule of the recipe alexnet at the paper profile, on a made-up validation curve",
-        reason="the authors judged by eye when the error had stopped improving; here a number of epochs decides",
+        scale=(
+            "the schedule of the recipe alexnet at the paper profile, on a made-up validation curve"
+        ),
+        reason=(
+            "the authors judged by eye when the error had stopped improving; here a number of"
+            " epochs decides"
+        ),
     )
 
 
 def speed_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """Training images a second of every run, and the share of its time spent waiting for a batch."""
-    rows = [(name, run.task.recipe.seed, *speed(run)) for run, name in zip(runs, names, strict=True)]
+    """Training images a second of every run, and the share of its time spent waiting for a
+    batch.
+    """
+    rows = [
+        (name, run.task.recipe.seed, *speed(run)) for run, name in zip(runs, names, strict=True)
+    ]
     return pd.DataFrame(rows, columns=["variant", "seed", "images_per_second", "waiting"])
 
 
 def decay_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """Training and test error, top-1 in per cent, one view, of the runs with and without weight decay."""
+    """Training and test error, top-1 in per cent, one view, of the runs with and without weight
+    decay.
+    """
     return pd.DataFrame(
         {"variant": name, "seed": run.task.recipe.seed}
         | {split: PER_CENT * run.evaluation[f"{split}/1"]["top1"] for split in ("train", "test")}

@@ -1,4 +1,6 @@
-"""Every plot of the book: one style, colour-blind safe, from tables and arrays to a matplotlib Figure. Nothing here computes a result."""
+"""Every plot of the book: one style, colour-blind safe, from tables and arrays to a matplotlib
+Figure. Nothing here computes a result.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +25,9 @@ STYLE = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The book's style, for the figures made inside; each is closed at the end, so that a notebook shows it once."""
+    """The book's style, for the figures made inside; each is closed at the end, so that a notebook
+    shows it once.
+    """
     before = set(plt.get_fignums())
     with sns.axes_style("white"), plt.rc_context(STYLE):
         yield

@@ -1,4 +1,6 @@
-"""Figures of the ablations: what each change costs, the gap between training and test error, and losses up to a mark."""
+"""Figures of the ablations: what each change costs, the gap between training and test error, and
+losses up to a mark.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,19 +17,35 @@ TRAIN, TEST = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
 
 
-def effects(differences: pd.DataFrame, titles: Mapping[str, str], paper: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Variant minus baseline in percentage points, one panel for each quantity of ``titles``: dot and bar are mean and 95% interval.
+def effects(
+    differences: pd.DataFrame, titles: Mapping[str, str], paper: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """Variant minus baseline in percentage points, one panel for each quantity of ``titles``: dot
+    and bar are mean and 95% interval.
 
-    ``differences``: columns variant, quantity, mean, low, high, values (one for each seed, drawn as small rings). ``paper``: by
-    quantity and variant, the paper's difference, drawn as a grey bar; the panels share their variants.
-    """
+    ``differences``: columns variant, quantity, mean, low, high, values (one for each seed, drawn as
+    small rings). ``paper``: by quantity and variant, the paper's difference, drawn as a grey bar;
+    the panels share their variants."""
     variants = list(dict.fromkeys(differences["variant"]))[::-1]
     height = 1.4 + 0.32 * len(variants)
     with style():
-        figure, axes = plt.subplots(1, len(titles), figsize=(4.4 * len(titles), height), sharey=True, squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            1,
+            len(titles),
+            figsize=(4.4 * len(titles), height),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
+        )
         for axis, (quantity, title) in zip(axes[0], titles.items(), strict=True):
             rows = differences[differences["quantity"] == quantity].set_index("variant")
-            _effects(axis, [variant for variant in variants if variant in rows.index], rows, variants, paper.get(quantity, {}))
+            _effects(
+                axis,
+                [variant for variant in variants if variant in rows.index],
+                rows,
+                variants,
+                paper.get(quantity, {}),
+            )
             axis.set(xlabel=f"{title},\nchange in percentage points")
         axes[0, 0].set_yticks(range(len(variants)), variants)
         if any(paper.values()):
@@ -35,28 +53,52 @@ def effects(differences: pd.DataFrame, titles: Mapping[str, str], paper: Mapping
     return figure
 
 
-def _effects(axis: Axes, found: Sequence[str], rows: pd.DataFrame, variants: list[str], paper: Mapping[str, float]) -> None:
+def _effects(
+    axis: Axes,
+    found: Sequence[str],
+    rows: pd.DataFrame,
+    variants: list[str],
+    paper: Mapping[str, float],
+) -> None:
     places = [variants.index(name) for name in found]
     axis.axvline(0, color="0.6", linewidth=1)
     for name, place in zip(found, places, strict=True):
         row = rows.loc[name]
-        axis.plot(row["values"], [place] * len(row["values"]), "o", markersize=3.5, markerfacecolor="white", color=TRAIN, alpha=0.6)
+        axis.plot(
+            row["values"],
+            [place] * len(row["values"]),
+            "o",
+            markersize=3.5,
+            markerfacecolor="white",
+            color=TRAIN,
+            alpha=0.6,
+        )
         if pd.notna(row["low"]):
             axis.plot([row["low"], row["high"]], [place, place], color=TRAIN, linewidth=1.6)
         axis.plot(row["mean"], place, "o", color=TRAIN, markersize=6)
         if name in paper:
             axis.plot(paper[name], place, "|", color=PAPER, markersize=15, markeredgewidth=2)
-    shown = np.concatenate([*rows.loc[found, "values"].map(np.asarray), [paper[name] for name in found if name in paper], [0.0]])
-    margin = max(0.2, 0.3 * float(np.ptp(shown)))  # an interval over two or three seeds may be far wider; it then runs out of the panel
+    shown = np.concatenate(
+        [
+            *rows.loc[found, "values"].map(np.asarray),
+            [paper[name] for name in found if name in paper],
+            [0.0],
+        ]
+    )
+    # an interval over two or three seeds may be far wider; it then runs out of the panel
+    margin = max(0.2, 0.3 * float(np.ptp(shown)))
     axis.set(xlim=(shown.min() - margin, shown.max() + margin), ylim=(-0.6, len(variants) - 0.4))
 
 
 def _mark(label: str) -> plt.Line2D:
-    return plt.Line2D([], [], color=PAPER, marker="|", linestyle="", markersize=12, markeredgewidth=2, label=label)
+    return plt.Line2D(
+        [], [], color=PAPER, marker="|", linestyle="", markersize=12, markeredgewidth=2, label=label
+    )
 
 
 def gaps(table: pd.DataFrame) -> Figure:
-    """Training and test error (top-1, per cent) of each variant, mean over seeds, joined by a line: its length is the overfitting.
+    """Training and test error (top-1, per cent) of each variant, mean over seeds, joined by a line:
+    its length is the overfitting.
 
     ``table``: columns variant, test_top1_one, train_top1, one row for each run; both over one view.
     """
@@ -74,20 +116,48 @@ def gaps(table: pd.DataFrame) -> Figure:
 
 
 def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], float]]) -> Figure:
-    """Training loss against epochs up to a mark, one panel (title, variants, mark) each: mean over seeds, band from lowest to highest.
+    """Training loss against epochs up to a mark, one panel (title, variants, mark) each: mean over
+    seeds, band from lowest to highest.
 
-    ``curves``: columns variant, seed, epoch, loss (nats, mean of the epoch's minibatches before their updates).
-    """
+    ``curves``: columns variant, seed, epoch, loss (nats, mean of the epoch's minibatches before
+    their updates)."""
     with style():
-        figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(4.6 * len(panels), 3.6), squeeze=False, layout="constrained"
+        )
         for axis, (title, variants, mark) in zip(axes[0], panels, strict=True):
             shown = [name for name in variants if name in set(curves["variant"])]
             for place, name in enumerate(shown):
-                loss = curves[curves["variant"] == name].groupby("epoch")["loss"].agg(["mean", "min", "max"])
-                axis.plot(loss.index, loss["mean"], DASHES[place % len(DASHES)], color=PALETTE[place], label=name)
-                axis.fill_between(loss.index, loss["min"], loss["max"], color=PALETTE[place], alpha=0.2, linewidth=0)
+                loss = (
+                    curves[curves["variant"] == name]
+                    .groupby("epoch")["loss"]
+                    .agg(["mean", "min", "max"])
+                )
+                axis.plot(
+                    loss.index,
+                    loss["mean"],
+                    DASHES[place % len(DASHES)],
+                    color=PALETTE[place],
+                    label=name,
+                )
+                axis.fill_between(
+                    loss.index,
+                    loss["min"],
+                    loss["max"],
+                    color=PALETTE[place],
+                    alpha=0.2,
+                    linewidth=0,
+                )
             axis.axhline(mark, color=PAPER, linewidth=1)
-            axis.annotate(f"{mark:g}", (1, mark), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=PAPER, fontsize=9)
+            axis.annotate(
+                f"{mark:g}",
+                (1, mark),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                color=PAPER,
+                fontsize=9,
+            )
             axis.set(title=title, xlabel="epochs", ylabel="training loss, nats")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.legend(fontsize=9)

@@ -1,4 +1,6 @@
-"""Section 6.1's proposal of binary codes: what their ranking finds, beside the Euclidean ranking of the vectors they are made from."""
+"""Section 6.1's proposal of binary codes: what their ranking finds, beside the Euclidean ranking of
+the vectors they are made from.
+"""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -11,25 +13,45 @@ STYLES = {"features": ("-", "o", PALETTE[0]), "pixels": ("--", "s", PALETTE[1])}
 
 
 def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
-    """Share of the k nearest training images that are of the query's class, against the length of the code; a band over the seeds.
+    """Share of the k nearest training images that are of the query's class, against the length of
+    the code; a band over the seeds.
 
-    ``table``: columns source ("features", "pixels"), bits (0: the vectors themselves, by Euclidean distance), seed, precision.
-    """
+    ``table``: columns source ("features", "pixels"), bits (0: the vectors themselves, by Euclidean
+    distance), seed, precision."""
     with style():
         figure, axis = plt.subplots(figsize=(8.5, 4.0), layout="constrained")
         for source, rows in table.groupby("source", sort=False):
             line, marker, colour = STYLES[source]
             found = rows[rows["bits"] > 0].groupby("bits")["precision"].agg(["mean", "min", "max"])
-            axis.plot(found.index, found["mean"], line, marker=marker, color=colour, label=f"codes from {source}")
-            axis.fill_between(found.index, found["min"], found["max"], color=colour, alpha=0.2, linewidth=0)
+            axis.plot(
+                found.index,
+                found["mean"],
+                line,
+                marker=marker,
+                color=colour,
+                label=f"codes from {source}",
+            )
+            axis.fill_between(
+                found.index, found["min"], found["max"], color=colour, alpha=0.2, linewidth=0
+            )
             whole = rows.loc[rows["bits"] == 0, "precision"].mean()
-            axis.axhline(whole, color=colour, linestyle=":", linewidth=1.2, label=f"{source}, Euclidean distance")
+            axis.axhline(
+                whole,
+                color=colour,
+                linestyle=":",
+                linewidth=1.2,
+                label=f"{source}, Euclidean distance",
+            )
         axis.axhline(chance, color=PAPER, linewidth=1, label="chance")
         bits = sorted(set(table.loc[table["bits"] > 0, "bits"]))
         axis.set_xscale("log", base=2)
         axis.set_xticks(bits, map(str, bits))
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axis.set(xlabel="bits in a code", ylabel=f"of the query's class among the nearest {k}", ylim=(0, None))
+        axis.set(
+            xlabel="bits in a code",
+            ylabel=f"of the query's class among the nearest {k}",
+            ylim=(0, None),
+        )
         axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -1,4 +1,6 @@
-"""Pictures of the data path (sections 2 and 4.1): what happens to an image, the colour directions, and the loader beside the steps."""
+"""Pictures of the data path (sections 2 and 4.1): what happens to an image, the colour directions,
+and the loader beside the steps.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +16,9 @@ STEP, PREPARE, WAIT = PALETTE[0], PALETTE[1], "0.75"
 def walk(images: dict[str, np.ndarray]) -> Figure:
     """The stations of one image in a row, each in its own proportions: name -> uint8 (H, W, 3)."""
     with style():
-        figure, axes = plt.subplots(2, -(-len(images) // 2), figsize=(8.4, 5.8), layout="constrained")
+        figure, axes = plt.subplots(
+            2, -(-len(images) // 2), figsize=(8.4, 5.8), layout="constrained"
+        )
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, (name, image) in zip(axes.flat, images.items(), strict=False):
@@ -24,7 +28,9 @@ def walk(images: dict[str, np.ndarray]) -> Figure:
 
 
 def mean_image(mean: np.ndarray) -> Figure:
-    """The mean image, float (S, S, 3) of 0 to 255, and how far each of its pixels lies from the mean of its channel."""
+    """The mean image, float (S, S, 3) of 0 to 255, and how far each of its pixels lies from the
+    mean of its channel.
+    """
     away = (mean - mean.mean((0, 1))).mean(2)
     limit = max(float(np.abs(away).max()), 1e-6)
     with style():
@@ -39,9 +45,13 @@ def mean_image(mean: np.ndarray) -> Figure:
 
 
 def colour_grid(images: np.ndarray, multipliers: tuple[float, ...], title: str) -> Figure:
-    """The image moved along each principal direction (rows) by multiples of the standard deviation (columns): uint8 (3, M, H, W, 3)."""
+    """The image moved along each principal direction (rows) by multiples of the standard deviation
+    (columns): uint8 (3, M, H, W, 3).
+    """
     with style():
-        figure, axes = plt.subplots(3, len(multipliers), figsize=(1.3 * len(multipliers), 4.3), layout="constrained")
+        figure, axes = plt.subplots(
+            3, len(multipliers), figsize=(1.3 * len(multipliers), 4.3), layout="constrained"
+        )
         for i, row in enumerate(axes):
             for axis, image, multiplier in zip(row, images[i], multipliers, strict=True):
                 _picture(axis, image)
@@ -59,7 +69,9 @@ def gallery(images: np.ndarray) -> Figure:
     columns = min(8, len(images))
     rows = -(-len(images) // columns)
     with style():
-        figure, axes = plt.subplots(rows, columns, figsize=(1.1 * columns, 1.2 * rows), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(1.1 * columns, 1.2 * rows), squeeze=False, layout="constrained"
+        )
         for axis in axes.flat:
             axis.set_axis_off()
         for epoch, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
@@ -69,7 +81,9 @@ def gallery(images: np.ndarray) -> Figure:
 
 
 def difference(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> Figure:
-    """The same image by two pipelines, and what they differ by: float (H, W, 3), grey levels around 0."""
+    """The same image by two pipelines, and what they differ by: float (H, W, 3), grey levels around
+    0.
+    """
     away = np.abs(first - second).max(2)
     with style():
         figure, axes = plt.subplots(1, 3, figsize=(8.4, 3), layout="constrained")
@@ -84,7 +98,9 @@ def difference(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) ->
 
 
 def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Figure:
-    """The first ``count`` steps and the preparation of batches beside them. ``steps``: asked, got, done; ``prepared``: begin, end."""
+    """The first ``count`` steps and the preparation of batches beside them. ``steps``: asked, got,
+    done; ``prepared``: begin, end.
+    """
     steps = steps.head(count)
     end = float(steps["done"].iloc[-1])
     made = prepared[prepared["begin"] < end]
@@ -94,7 +110,10 @@ def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Fi
         _bars(axis, 1, steps["got"], steps["done"], STEP, "training step")
         _bars(axis, 0, made["begin"], made["end"], PREPARE, "preparing a batch")
         axis.set(
-            yticks=[0, 1], yticklabels=["loader", "net"], xlabel="time, ms", xlim=(min(0, 1e3 * float(made["begin"].min())), 1e3 * end)
+            yticks=[0, 1],
+            yticklabels=["loader", "net"],
+            xlabel="time, ms",
+            xlim=(min(0, 1e3 * float(made["begin"].min())), 1e3 * end),
         )
         axis.set_ylim(-0.6, 1.6)
         axis.grid(visible=False)
@@ -115,9 +134,13 @@ def rates(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _bars(axis: Axes, place: int, begin: pd.Series, end: pd.Series, colour: object, label: str) -> None:
+def _bars(
+    axis: Axes, place: int, begin: pd.Series, end: pd.Series, colour: object, label: str
+) -> None:
     spans = [(1e3 * a, 1e3 * (b - a)) for a, b in zip(begin, end, strict=True)]
-    axis.broken_barh(spans, (place - 0.35, 0.7), facecolor=colour, edgecolor="white", linewidth=0.5, label=label)
+    axis.broken_barh(
+        spans, (place - 0.35, 0.7), facecolor=colour, edgecolor="white", linewidth=0.5, label=label
+    )
 
 
 def _picture(axis: Axes, image: np.ndarray) -> None:

@@ -1,4 +1,6 @@
-"""Figure 3: conv1's kernels by tower, in both scalings of the 2012 code; and how selective they are, tower by tower."""
+"""Figure 3: conv1's kernels by tower, in both scalings of the 2012 code; and how selective they
+are, tower by tower.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,13 +22,17 @@ MEASURES = {
 
 
 def figure3(towers: list[np.ndarray]) -> Figure:
-    """Kernels (n, 3, k, k) of each tower, tower 0 above, in the two scalings beside each other; each tower is scaled by itself."""
+    """Kernels (n, 3, k, k) of each tower, tower 0 above, in the two scalings beside each other;
+    each tower is scaled by itself.
+    """
     n = max(map(len, towers))
     columns = max(-(-n // ROWS), min(n, FEWEST))
     height = 5.4 * -(-n // columns) / columns + 0.35
     with style():
         size = (11, height * len(towers) + 0.2)
-        figure, axes = plt.subplots(len(towers), len(SCALINGS), figsize=size, squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            len(towers), len(SCALINGS), figsize=size, squeeze=False, layout="constrained"
+        )
         for tower, (row, kernels) in enumerate(zip(axes, towers, strict=True)):
             for axis, (norm_filters, words) in zip(row, SCALINGS.items(), strict=True):
                 axis.imshow(mosaic(kernels, columns, norm_filters), interpolation="nearest")
@@ -37,10 +43,11 @@ def figure3(towers: list[np.ndarray]) -> Figure:
 
 
 def by_tower(kernels: pd.DataFrame, marks: dict[str, float]) -> Figure:
-    """One panel a measure; a dot is a kernel, a group of dots a tower of one seed, a bar its mean, grey the mark of untrained kernels.
+    """One panel a measure; a dot is a kernel, a group of dots a tower of one seed, a bar its mean,
+    grey the mark of untrained kernels.
 
-    ``kernels``: columns seed, tower and the keys of ``MEASURES``. ``marks``: the value of each measure that 5% of untrained kernels pass.
-    """
+    ``kernels``: columns seed, tower and the keys of ``MEASURES``. ``marks``: the value of each
+    measure that 5% of untrained kernels pass."""
     with style():
         figure, axes = plt.subplots(1, len(MEASURES), figsize=(11, 3.4), layout="constrained")
         for axis, (measure, words) in zip(axes, MEASURES.items(), strict=True):
@@ -57,24 +64,55 @@ def _dots(axis: Axes, kernels: pd.DataFrame, measure: str) -> None:
     for (seed, tower), group in kernels.groupby(["seed", "tower"]):
         middle = seeds.index(seed) + (tower - 0.5) * 0.4
         values = group[measure].dropna().sort_values().to_numpy()
-        spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.28  # the golden ratio: neighbours in value lie apart
+        # the golden ratio: neighbours in value lie apart
+        spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.28
         label = f"tower {tower}" if seed == seeds[0] else None
-        axis.plot(middle + spread, values, ".", color=PALETTE[tower], alpha=0.6, markersize=5, markeredgewidth=0, label=label)
-        axis.plot([middle - 0.16, middle + 0.16], [values.mean()] * 2, color=PALETTE[tower], linewidth=2)
+        axis.plot(
+            middle + spread,
+            values,
+            ".",
+            color=PALETTE[tower],
+            alpha=0.6,
+            markersize=5,
+            markeredgewidth=0,
+            label=label,
+        )
+        axis.plot(
+            [middle - 0.16, middle + 0.16], [values.mean()] * 2, color=PALETTE[tower], linewidth=2
+        )
     axis.set_xticks(range(len(seeds)), map(str, seeds))
 
 
 def specialisation(tests: pd.DataFrame) -> Figure:
-    """The towers' difference in colourfulness over chance: a dot for each net; ``tests`` has columns net, seed, ratio and p."""
+    """The towers' difference in colourfulness over chance: a dot for each net; ``tests`` has
+    columns net, seed, ratio and p.
+    """
     nets = list(dict.fromkeys(tests["net"]))
     with style():
         figure, axis = plt.subplots(figsize=(6.5, 0.7 * len(nets) + 1.0), layout="constrained")
         for place, net in enumerate(nets):
             rows = tests[tests["net"] == net]
             sure = rows["p"] < 0.05
-            axis.plot(rows.loc[sure, "ratio"], [place] * sure.sum(), "o", color=PALETTE[place], clip_on=False)
-            axis.plot(rows.loc[~sure, "ratio"], [place] * (~sure).sum(), "o", color=PALETTE[place], markerfacecolor="white", clip_on=False)
+            axis.plot(
+                rows.loc[sure, "ratio"],
+                [place] * sure.sum(),
+                "o",
+                color=PALETTE[place],
+                clip_on=False,
+            )
+            axis.plot(
+                rows.loc[~sure, "ratio"],
+                [place] * (~sure).sum(),
+                "o",
+                color=PALETTE[place],
+                markerfacecolor="white",
+                clip_on=False,
+            )
         axis.axvline(1, color=PAPER, linewidth=1)
         axis.set_yticks(range(len(nets)), nets)
-        axis.set(xlabel="difference of the towers' mean colourfulness, over chance", xlim=(0, None), ylim=(len(nets) - 0.5, -0.5))
+        axis.set(
+            xlabel="difference of the towers' mean colourfulness, over chance",
+            xlim=(0, None),
+            ylim=(len(nets) - 0.5, -0.5),
+        )
     return figure

@@ -1,4 +1,6 @@
-"""Figure 4: test images with their five most probable labels, and queries with their nearest training images."""
+"""Figure 4: test images with their five most probable labels, and queries with their nearest
+training images.
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,21 +12,30 @@ from matplotlib.figure import Figure
 
 from replication.figures import PALETTE, style
 
-RIGHT, WRONG = PALETTE[1], PALETTE[0]  # the paper's pink and blue, told apart by the colour-blind too
+# the paper's pink and blue, told apart by the colour-blind too
+RIGHT, WRONG = PALETTE[1], PALETTE[0]
 LABELS = 5
 ACROSS = 4  # images a row, as in the paper
 CHARACTERS = 22  # of a label that are shown
 
 
-def predictions(images: np.ndarray, labels: np.ndarray, p: np.ndarray, titles: Sequence[str]) -> Figure:
-    """Images uint8 (n, S, S, 3) in rows of four, the right label above each, and bars of the five most probable beneath it.
+def predictions(
+    images: np.ndarray, labels: np.ndarray, p: np.ndarray, titles: Sequence[str]
+) -> Figure:
+    """Images uint8 (n, S, S, 3) in rows of four, the right label above each, and bars of the five
+    most probable beneath it.
 
-    ``labels`` (n,), ``p`` (n, K) probabilities, ``titles`` the K names. The bar of the right label, if it is among them, has its own tint.
-    """
+    ``labels`` (n,), ``p`` (n, K) probabilities, ``titles`` the K names. The bar of the right label,
+    if it is among them, has its own tint."""
     rows = -(-len(images) // ACROSS)
     with style():
         figure, axes = plt.subplots(
-            2 * rows, ACROSS, figsize=(11, 4.3 * rows), squeeze=False, height_ratios=[1.6, 1] * rows, layout="constrained"
+            2 * rows,
+            ACROSS,
+            figsize=(11, 4.3 * rows),
+            squeeze=False,
+            height_ratios=[1.6, 1] * rows,
+            layout="constrained",
         )
         for axis in axes.flat:
             axis.axis("off")
@@ -40,7 +51,13 @@ def predictions(images: np.ndarray, labels: np.ndarray, p: np.ndarray, titles: S
 def _bars(axis: Axes, p: np.ndarray, label: int, titles: Sequence[str]) -> None:
     best = np.argsort(-p, kind="stable")[:LABELS]
     axis.axis("on")
-    axis.barh(range(len(best)), p[best], color=[RIGHT if k == label else WRONG for k in best], alpha=0.65, height=0.85)
+    axis.barh(
+        range(len(best)),
+        p[best],
+        color=[RIGHT if k == label else WRONG for k in best],
+        alpha=0.65,
+        height=0.85,
+    )
     for height, k in enumerate(best):
         axis.text(0.01, height, _short(titles[k]), va="center", fontsize=9)
     axis.set(xlim=(0, 1), ylim=(LABELS - 0.5, -0.5), yticks=[])
@@ -50,29 +67,59 @@ def _bars(axis: Axes, p: np.ndarray, label: int, titles: Sequence[str]) -> None:
 
 
 def neighbours(
-    queries: np.ndarray, titles: Sequence[str], by_features: np.ndarray, by_pixels: np.ndarray, same: tuple[np.ndarray, np.ndarray]
+    queries: np.ndarray,
+    titles: Sequence[str],
+    by_features: np.ndarray,
+    by_pixels: np.ndarray,
+    same: tuple[np.ndarray, np.ndarray],
 ) -> Figure:
-    """Each query with its nearest training images by features and, beneath, by pixels; those of its class have a frame.
+    """Each query with its nearest training images by features and, beneath, by pixels; those of its
+    class have a frame.
 
-    ``queries`` uint8 (n, S, S, 3) and their n ``titles``, the others uint8 (n, k, S, S, 3); ``same`` two boolean (n, k): is of the query's
-    class.
-    """
+    ``queries`` uint8 (n, S, S, 3) and their n ``titles``, the others uint8 (n, k, S, S, 3);
+    ``same`` two boolean (n, k): is of the query's class."""
     n, k = by_features.shape[:2]
     with style():
         ratios = [1, 0.25] + [1] * k
         figure, axes = plt.subplots(
-            2 * n, k + 2, figsize=(1.15 * (k + 1.25), 2.35 * n + 0.3), squeeze=False, width_ratios=ratios, layout="constrained"
+            2 * n,
+            k + 2,
+            figsize=(1.15 * (k + 1.25), 2.35 * n + 0.3),
+            squeeze=False,
+            width_ratios=ratios,
+            layout="constrained",
         )
         for axis in axes.flat:
             axis.axis("off")
         for query in range(n):
             axes[2 * query, 0].imshow(queries[query])
             below = axes[2 * query + 1, 0]
-            below.text(0.5, 1, textwrap.fill(titles[query], 14), ha="center", va="top", fontsize=9, transform=below.transAxes)
-            for way, (words, found) in enumerate((("features", by_features), ("pixels", by_pixels))):
+            below.text(
+                0.5,
+                1,
+                textwrap.fill(titles[query], 14),
+                ha="center",
+                va="top",
+                fontsize=9,
+                transform=below.transAxes,
+            )
+            for way, (words, found) in enumerate(
+                (("features", by_features), ("pixels", by_pixels))
+            ):
                 row = axes[2 * query + way]
-                row[1].text(0.5, 0.5, words, rotation=90, ha="center", va="center", fontsize=9, transform=row[1].transAxes)
-                for axis, image, is_same in zip(row[2:], found[query], same[way][query], strict=True):
+                row[1].text(
+                    0.5,
+                    0.5,
+                    words,
+                    rotation=90,
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    transform=row[1].transAxes,
+                )
+                for axis, image, is_same in zip(
+                    row[2:], found[query], same[way][query], strict=True
+                ):
                     axis.imshow(image)
                     if is_same:
                         _frame(axis)

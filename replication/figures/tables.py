@@ -1,4 +1,6 @@
-"""Figures of section 6: the errors of single and averaged nets, and what each step gains beside the paper's gain."""
+"""Figures of section 6: the errors of single and averaged nets, and what each step gains beside the
+paper's gain.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +17,8 @@ NAMES = {"top1": "top-1", "top5": "top-5"}
 
 
 def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
-    """Top-1 and top-5 error of each model, one small mark for each net or average, a large one for their mean.
+    """Top-1 and top-5 error of each model, one small mark for each net or average, a large one for
+    their mean.
 
     ``table``: columns model, top1, top5 (per cent), one row for each net or average.
     """
@@ -25,8 +28,23 @@ def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
         for k, colour in COLOURS.items():
             for place, model in enumerate(shown):
                 values = table.loc[table["model"] == model, k]
-                axis.plot(values, [place] * len(values), MARKERS[k], color=colour, markersize=4, markerfacecolor="white", alpha=0.6)
-                axis.plot(values.mean(), place, MARKERS[k], color=colour, markersize=8, label=NAMES[k] if place == 0 else None)
+                axis.plot(
+                    values,
+                    [place] * len(values),
+                    MARKERS[k],
+                    color=colour,
+                    markersize=4,
+                    markerfacecolor="white",
+                    alpha=0.6,
+                )
+                axis.plot(
+                    values.mean(),
+                    place,
+                    MARKERS[k],
+                    color=colour,
+                    markersize=8,
+                    label=NAMES[k] if place == 0 else None,
+                )
         axis.set_yticks(range(len(shown)), shown)
         axis.set_ylim(-0.5, len(shown) - 0.5)
         axis.set(xlabel="error on the held-out images, per cent")
@@ -35,7 +53,8 @@ def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
 
 
 def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure:
-    """What each step gains, percentage points: one small mark a seed or group, a large one for the mean, a grey bar for the paper.
+    """What each step gains, percentage points: one small mark a seed or group, a large one for the
+    mean, a grey bar for the paper.
 
     ``frame``: columns gain, k ("top1", "top5"), value. ``paper``: by (gain, k).
     """
@@ -47,10 +66,27 @@ def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure
             places = np.arange(len(steps)) + shift
             for place, step in zip(places, steps, strict=True):
                 values = frame.loc[(frame["gain"] == step) & (frame["k"] == k), "value"]
-                axis.plot(values, [place] * len(values), MARKERS[k], color=colour, markersize=4, markerfacecolor="white", alpha=0.6)
-                axis.plot(values.mean(), place, MARKERS[k], color=colour, markersize=8, label=NAMES[k] if step == steps[0] else None)
+                axis.plot(
+                    values,
+                    [place] * len(values),
+                    MARKERS[k],
+                    color=colour,
+                    markersize=4,
+                    markerfacecolor="white",
+                    alpha=0.6,
+                )
+                axis.plot(
+                    values.mean(),
+                    place,
+                    MARKERS[k],
+                    color=colour,
+                    markersize=8,
+                    label=NAMES[k] if step == steps[0] else None,
+                )
                 if (step, k) in paper:
-                    axis.plot(paper[step, k], place, "|", color=PAPER, markersize=14, markeredgewidth=2)
+                    axis.plot(
+                        paper[step, k], place, "|", color=PAPER, markersize=14, markeredgewidth=2
+                    )
         axis.plot([], [], "|", color=PAPER, markersize=12, markeredgewidth=2, label="the paper")
         axis.set_yticks(range(len(steps)), steps)
         axis.set(xlabel="gain, percentage points")

@@ -1,4 +1,6 @@
-"""Learning curves: training and validation error with the drops of the rate, and the first epochs of two variants."""
+"""Learning curves: training and validation error with the drops of the rate, and the first epochs
+of two variants.
+"""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -13,14 +15,21 @@ DASHES = ("-", "--", ":", "-.")
 
 
 def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
-    """Error against epochs, one panel for each variant of ``titles``: training (running) and validation, mean and range over seeds.
+    """Error against epochs, one panel for each variant of ``titles``: training (running) and
+    validation, mean and range over seeds.
 
-    ``runs``: columns variant, seed, epoch, running_error, validation_error (fractions), rate. A dotted line stands where the rate of
-    a run drops.
-    """
+    ``runs``: columns variant, seed, epoch, running_error, validation_error (fractions), rate. A
+    dotted line stands where the rate of a run drops."""
     shown = [name for name in titles if name in set(runs["variant"])]
     with style():
-        figure, axes = plt.subplots(1, len(shown), figsize=(4.6 * len(shown), 3.8), sharey=True, squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            1,
+            len(shown),
+            figsize=(4.6 * len(shown), 3.8),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
+        )
         for axis, name in zip(axes[0], shown, strict=True):
             here = runs[runs["variant"] == name]
             _errors(axis, here)
@@ -42,11 +51,15 @@ def _errors(axis: Axes, here: pd.DataFrame) -> None:
         if column in here and here[column].notna().any():
             errors = here.groupby("epoch")[column].agg(["mean", "min", "max"])
             axis.plot(errors.index, errors["mean"], line, color=colour, label=label)
-            axis.fill_between(errors.index, errors["min"], errors["max"], color=colour, alpha=0.2, linewidth=0)
+            axis.fill_between(
+                errors.index, errors["min"], errors["max"], color=colour, alpha=0.2, linewidth=0
+            )
 
 
 def drops(runs: pd.DataFrame) -> list[float]:
-    """Epochs that were complete when the rate of some run of ``runs`` (columns seed, epoch, rate) dropped, ascending."""
+    """Epochs that were complete when the rate of some run of ``runs`` (columns seed, epoch, rate)
+    dropped, ascending.
+    """
     found = set()
     for _, run in runs.sort_values("epoch").groupby("seed"):
         found |= set(run["epoch"][run["rate"] < run["rate"].shift()] - 1)
@@ -54,7 +67,8 @@ def drops(runs: pd.DataFrame) -> list[float]:
 
 
 def early(runs: pd.DataFrame, labels: dict[str, str], epochs: int) -> Figure:
-    """Training loss of the first ``epochs`` epochs of each variant of ``labels``; thin lines are single seeds.
+    """Training loss of the first ``epochs`` epochs of each variant of ``labels``; thin lines are
+    single seeds.
 
     ``runs``: columns variant, seed, epoch, loss (nats).
     """

@@ -1,12 +1,15 @@
-"""The net of section 3: five convolutional and three fully-connected layers, spread over two towers (Figure 2).
+"""The net of section 3: five convolutional and three fully-connected layers, spread over two towers
+(Figure 2).
 
-Each of the paper's GPUs is a ``Tower`` module with half of the maps and units of every layer. Towers read each other's activations
-only into conv3, fc6, fc7 and fc8 (and conv6, where there is one); everything between two such crossings is a *stage* that a tower
-computes alone, its normalisation included. ``TowerNet`` runs the stages and leaves each crossing to an exchange, so the same towers
-run on one device, on two, or on two ranks (``nets.towers``), under the same parameter names: ``towers.0.conv1.weight``.
+Each of the paper's GPUs is a ``Tower`` module with half of the maps and units of every layer.
+Towers read each other's activations only into conv3, fc6, fc7 and fc8 (and conv6, where there is
+one); everything between two such crossings is a *stage* that a tower computes alone, its
+normalisation included. ``TowerNet`` runs the stages and leaves each crossing to an exchange, so the
+same towers run on one device, on two, or on two ranks (``nets.towers``), under the same parameter
+names: ``towers.0.conv1.weight``.
 
-Where the paper and the released source of 2012 differ, ``fidelity`` says which of them is built (facts-2012, sections 1 and 8).
-"""
+Where the paper and the released source of 2012 differ, ``fidelity`` says which of them is built
+(facts-2012, sections 1 and 8)."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from replication.errors import InputError
+from replication.base.errors import InputError
 from replication.nets.cifar import ACTIVATIONS
 from replication.nets.layers import CrossMapNorm, SameMapNorm
 from replication.recipe import AlexNet
@@ -28,12 +31,25 @@ KEEP = 0.5  # section 4.2
 STD = 0.01  # section 5, of all initial weights
 SOURCE_STD = 0.03  # layer-params-145-2010.cfg, in conv3, conv4, conv5 (and conv6 of net 146)
 
-# Inputs of one unit of each layer in the paper's two-tower net, for ``init: same_variance`` (conv6 as in net 146)
-FAN_IN = {"conv1": 363, "conv2": 1200, "conv3": 2304, "conv4": 1728, "conv5": 1728, "conv6": 2304, "fc6": 9216, "fc7": 4096, "fc8": 4096}
+# Inputs of one unit of each layer in the paper's two-tower net, for ``init: same_variance`` (conv6
+# as in net 146)
+FAN_IN = {
+    "conv1": 363,
+    "conv2": 1200,
+    "conv3": 2304,
+    "conv4": 1728,
+    "conv5": 1728,
+    "conv6": 2304,
+    "fc6": 9216,
+    "fc7": 4096,
+    "fc8": 4096,
+}
 
 
 class Stem(NamedTuple):
-    """What the first layer does to the image, and the paddings that keep the sizes when pooling does not overlap (net 147)."""
+    """What the first layer does to the image, and the paddings that keep the sizes when pooling
+    does not overlap (net 147).
+    """
 
     kernel: int
     stride: int
@@ -57,41 +73,51 @@ NAMED = {
 
 
 def ceil_size(side: int, kernel: int, stride: int, padding: int = 0) -> int:
-    """Outputs along one side: the 2012 code rounds up, and windows that pass the edge see zeros (or, in a pool, nothing) there."""
+    """Outputs along one side: the 2012 code rounds up, and windows that pass the edge see zeros
+    (or, in a pool, nothing) there.
+    """
     return 1 + -(-(side + 2 * padding - kernel) // stride)
 
 
 def conv1_margin(spec: AlexNet) -> int:
-    """Zero rows and columns that ceil sizing adds at the bottom and the right of the image: 3 for 224."""
+    """Zero rows and columns that ceil sizing adds at the bottom and the right of the image: 3 for
+    224.
+    """
     stem = STEMS[spec.side]
     outputs = ceil_size(spec.side, stem.kernel, stem.stride, stem.padding)
     return (outputs - 1) * stem.stride + stem.kernel - spec.side - 2 * stem.padding
 
 
 class Dropout(nn.Module):
-    """Section 4.2: while training, zero each unit with probability 1/2; when testing, multiply every unit by 1/2.
+    """Section 4.2: while training, zero each unit with probability 1/2; when testing, multiply
+    every unit by 1/2.
 
-    ``seed`` None: masks come from torch's generator. A number: they are a function of it alone, so that a mask does not depend on
-    where its tower runs or on what was drawn before (see ``seed_masks``).
-    """
+    ``seed`` None: masks come from torch's generator. A number: they are a function of it alone, so
+    that a mask does not depend on where its tower runs or on what was drawn before (see
+    ``seed_masks``)."""
 
     seed: int | None = None
-    first, total = 0, 0  # of a minibatch of ``total`` images, the next forward pass sees those from ``first`` on; 0: it sees all
+    # of a minibatch of ``total`` images, the next forward pass sees those from ``first`` on; 0: it
+    # sees all
+    first, total = 0, 0
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x * KEEP
         generator = None if self.seed is None else torch.Generator(x.device).manual_seed(self.seed)
-        uniform = torch.rand((self.total or len(x), *x.shape[1:]), generator=generator, device=x.device)
+        uniform = torch.rand(
+            (self.total or len(x), *x.shape[1:]), generator=generator, device=x.device
+        )
         return x * (uniform[self.first : self.first + len(x)] < KEEP)
 
 
 def seed_masks(net: nn.Module, seed: int, step: int, first: int = 0, total: int = 0) -> None:
-    """Make every dropout mask of the next forward pass a function of (seed, step), of the layer and of the image's place in the minibatch.
+    """Make every dropout mask of the next forward pass a function of (seed, step), of the layer and
+    of the image's place in the minibatch.
 
-    A pass that sees only part of the minibatch, one of several parts or a data-parallel copy's share, says where its part begins
-    (``first``) in how many images (``total``): the masks are then those of one pass over all of them.
-    """
+    A pass that sees only part of the minibatch, one of several parts or a data-parallel copy's
+    share, says where its part begins (``first``) in how many images (``total``): the masks are then
+    those of one pass over all of them."""
     for name, module in net.named_modules():
         if isinstance(module, Dropout):
             module.seed = _mix([seed, step, *name.encode()])
@@ -110,17 +136,23 @@ def _mix(words: list[int]) -> int:
 class Tower(nn.Module):
     """One GPU's share of the net. ``forward(x, stage)`` computes the layers between two crossings.
 
-    ``stages`` lists the layers' names. In a two-tower net fc8 is one undivided layer, on tower 0 as in the released source.
-    """
+    ``stages`` lists the layers' names. In a two-tower net fc8 is one undivided layer, on tower 0 as
+    in the released source."""
 
     def __init__(self, spec: AlexNet, index: int) -> None:
         super().__init__()
         self.spec, self.index = spec, index
         self.stages: list[list[str]] = [[]]
         self._maps, self._side = 3, spec.side
-        stem, source, loose = STEMS[spec.side], spec.fidelity == "source2012", spec.pooling == "non_overlapping"
+        stem, source, loose = (
+            STEMS[spec.side],
+            spec.fidelity == "source2012",
+            spec.pooling == "non_overlapping",
+        )
 
-        self._conv("conv1", 48, stem.kernel, stem.padding, stride=stem.stride, activation=not source)
+        self._conv(
+            "conv1", 48, stem.kernel, stem.padding, stride=stem.stride, activation=not source
+        )
         self._norm("rnorm1")
         self._pool("pool1")
         if source:  # no ReLU before the normalisation, which therefore sees signed values
@@ -135,7 +167,9 @@ class Tower(nn.Module):
         std = SOURCE_STD if source else STD
         self._conv("conv3", 192, 3, 1, std=std)
         self._conv("conv4", 192, 3, 1, std=std, bias=1)
-        self._conv("conv5", 256 // spec.towers, 3, stem.loose_conv5 if loose else 1, std=std, bias=1)
+        self._conv(
+            "conv5", 256 // spec.towers, 3, stem.loose_conv5 if loose else 1, std=std, bias=1
+        )
         self._pool("pool3")
         if spec.sixth_conv:
             self._cross()
@@ -187,7 +221,15 @@ class Tower(nn.Module):
         self._maps *= self.spec.towers
 
     def _conv(
-        self, name: str, maps: int, kernel: int, padding: int, stride: int = 1, std: float = STD, bias: float = 0, activation: bool = True
+        self,
+        name: str,
+        maps: int,
+        kernel: int,
+        padding: int,
+        stride: int = 1,
+        std: float = STD,
+        bias: float = 0,
+        activation: bool = True,
     ) -> None:
         if name == self.spec.removed:
             return
@@ -224,11 +266,14 @@ class Initial(NamedTuple):
     bias: float
 
 
-Parts = dict[int, Tensor]  # the activations of the towers that this process holds, by the tower's number
+# the activations of the towers that this process holds, by the tower's number
+Parts = dict[int, Tensor]
 
 
 class OneDevice:
-    """The crossings where all towers share a device. What a tower reads is tower 0's maps, then tower 1's."""
+    """The crossings where all towers share a device. What a tower reads is tower 0's maps, then
+    tower 1's.
+    """
 
     def cross(self, parts: Parts) -> Parts:
         """What each tower has -> what each reads."""
@@ -245,8 +290,8 @@ class OneDevice:
 class TowerNet(nn.Module):
     """Images (N, 3, side, side), 0-255 minus the mean -> logits (N, classes).
 
-    ``towers`` holds the towers of this process by number, and ``exchange`` brings their activations together at a crossing.
-    """
+    ``towers`` holds the towers of this process by number, and ``exchange`` brings their activations
+    together at a crossing."""
 
     def __init__(self, spec: AlexNet, towers: dict[int, Tower], exchange: Any = None) -> None:
         super().__init__()
@@ -259,7 +304,10 @@ class TowerNet(nn.Module):
         margin = conv1_margin(self.spec)
         images = F.pad(images.contiguous(memory_format=torch.channels_last), (0, margin, 0, margin))
         towers = {int(index): tower for index, tower in self.towers.items()}
-        parts = {index: tower(images.to(tower.device, non_blocking=True), 0) for index, tower in towers.items()}
+        parts = {
+            index: tower(images.to(tower.device, non_blocking=True), 0)
+            for index, tower in towers.items()
+        }
         last = next(iter(towers.values())).last_stage
         for stage in range(1, last):
             read = self.exchange.cross(parts)
@@ -272,13 +320,21 @@ class TowerNet(nn.Module):
             return
         reason = ""
         if side == 224 and images.ndim == 4:
-            reason = " (conv1 adds 3 rows and columns of zeros to 224 and gives 55 x 55, as in the paper)"
+            reason = (
+                " (conv1 adds 3 rows and columns of zeros to 224 and gives 55 x 55, as in the"
+                " paper)"
+            )
         given = tuple(images.shape)
-        raise InputError(f"the net was given images of shape {given} and takes (N, 3, {side}, {side}){reason}; crop to {side} x {side}")
+        raise InputError(
+            f"the net was given images of shape {given} and takes (N, 3, {side}, {side}){reason};"
+            f" crop to {side} x {side}"
+        )
 
 
 def alexnet(spec: AlexNet, generator: torch.Generator | None = None) -> TowerNet:
-    """The net ``spec`` describes, on the CPU, with fresh weights N(0, std^2) from ``generator`` and the constant biases of section 5."""
+    """The net ``spec`` describes, on the CPU, with fresh weights N(0, std^2) from ``generator`` and
+    the constant biases of section 5.
+    """
     net = TowerNet(spec, {index: Tower(spec, index) for index in range(spec.towers)})
     initialise(net, generator)
     return net

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from replication.errors import InputError
+from replication.base.errors import InputError
 from replication.nets.alexnet import alexnet
 from replication.nets.cifar import cifar_net
 from replication.recipe import Recipe
@@ -16,5 +16,8 @@ def build(recipe: Recipe, classes: int) -> nn.Module:
     if recipe.net.family == "cifar":
         return cifar_net(recipe.net, classes, side, generator)
     if recipe.net.side != side:
-        raise InputError(f"the net takes images of {recipe.net.side} and the data gives {side}: set data.crop to {recipe.net.side}")
+        raise InputError(
+            f"the net takes images of {recipe.net.side} and the data gives {side}: set data.crop to"
+            f" {recipe.net.side}"
+        )
     return alexnet(recipe.net.model_copy(update={"classes": classes}), generator)

@@ -1,10 +1,11 @@
-"""The nets for CIFAR-10 that were released with cuda-convnet (facts: `example-layers/` of its source).
+"""The nets for CIFAR-10 that were released with cuda-convnet (facts: `example-layers/` of its
+source).
 
-The paper's Figure 1 and its 13% to 11% (section 3.3) were measured with nets of this family. ``19pct`` is the only published one
-with four weight layers and no normalisation, so it stands for Figure 1's "four-layer convolutional network". Learned parameters,
-biases included: 80sec 145,578; 19pct and 18pct 89,578 (32 x 32 input); conv-local-13pct 1,116,490 and conv-local-11pct
-2,112,970 (24 x 24 crops).
-"""
+The paper's Figure 1 and its 13% to 11% (section 3.3) were measured with nets of this family.
+``19pct`` is the only published one with four weight layers and no normalisation, so it stands for
+Figure 1's "four-layer convolutional network". Learned parameters, biases included: 80sec 145,578;
+19pct and 18pct 89,578 (32 x 32 input); conv-local-13pct 1,116,490 and conv-local-11pct 2,112,970
+(24 x 24 crops)."""
 
 import math
 from collections import OrderedDict
@@ -45,36 +46,62 @@ class Full(NamedTuple):
 
 
 OUTPUT = Full("fc10", 10, 0.01)
-# Source: 80sec, 19pct, 18pct, conv-local-13pct and conv-local-11pct of cuda-convnet's example-layers (facts-2012, section 5).
+# Source: 80sec, 19pct, 18pct, conv-local-13pct and conv-local-11pct of cuda-convnet's
+# example-layers (facts-2012, section 5).
 NETS: dict[str, tuple[Conv | Pool | Norm | Full, ...]] = {
     "80sec": (
-        Conv("conv1", 32, 1e-4), Pool("pool1", "max"),
-        Conv("conv2", 32, 0.01), Pool("pool2", "average"),
-        Conv("conv3", 64, 0.01), Pool("pool3", "average"),
-        Full("fc64", 64, 0.1), Full("fc10", 10, 0.1),
+        Conv("conv1", 32, 1e-4),
+        Pool("pool1", "max"),
+        Conv("conv2", 32, 0.01),
+        Pool("pool2", "average"),
+        Conv("conv3", 64, 0.01),
+        Pool("pool3", "average"),
+        Full("fc64", 64, 0.1),
+        Full("fc10", 10, 0.1),
     ),
     "19pct": (
-        Conv("conv1", 32, 1e-4), Pool("pool1", "max"),
-        Conv("conv2", 32, 0.01), Pool("pool2", "average"),
-        Conv("conv3", 64, 0.01), Pool("pool3", "average"), OUTPUT,
+        Conv("conv1", 32, 1e-4),
+        Pool("pool1", "max"),
+        Conv("conv2", 32, 0.01),
+        Pool("pool2", "average"),
+        Conv("conv3", 64, 0.01),
+        Pool("pool3", "average"),
+        OUTPUT,
     ),
     "18pct": (
-        Conv("conv1", 32, 1e-4), Pool("pool1", "max"), Norm("rnorm1", "same_map", 3, 5e-5 / 9),
-        Conv("conv2", 32, 0.01), Pool("pool2", "average"), Norm("rnorm2", "same_map", 3, 5e-5 / 9),
-        Conv("conv3", 64, 0.01), Pool("pool3", "average"), OUTPUT,
+        Conv("conv1", 32, 1e-4),
+        Pool("pool1", "max"),
+        Norm("rnorm1", "same_map", 3, 5e-5 / 9),
+        Conv("conv2", 32, 0.01),
+        Pool("pool2", "average"),
+        Norm("rnorm2", "same_map", 3, 5e-5 / 9),
+        Conv("conv3", 64, 0.01),
+        Pool("pool3", "average"),
+        OUTPUT,
     ),
     "conv-local-13pct": (
-        Conv("conv1", 64, 1e-4), Pool("pool1", "max"),
-        Conv("conv2", 64, 0.01), Pool("pool2", "max"),
-        Conv("local3", 32, 0.04, 3, shared=False), Conv("local4", 32, 0.04, 3, shared=False), OUTPUT,
+        Conv("conv1", 64, 1e-4),
+        Pool("pool1", "max"),
+        Conv("conv2", 64, 0.01),
+        Pool("pool2", "max"),
+        Conv("local3", 32, 0.04, 3, shared=False),
+        Conv("local4", 32, 0.04, 3, shared=False),
+        OUTPUT,
     ),
     "conv-local-11pct": (
-        Conv("conv1", 64, 1e-4), Pool("pool1", "max"), Norm("rnorm1", "cross_map", 9, 1e-3 / 9),
-        Conv("conv2", 64, 0.01), Norm("rnorm2", "cross_map", 9, 1e-3 / 9), Pool("pool2", "max"),
-        Conv("local3", 64, 0.04, 3, shared=False), Conv("local4", 32, 0.04, 3, shared=False), OUTPUT,
+        Conv("conv1", 64, 1e-4),
+        Pool("pool1", "max"),
+        Norm("rnorm1", "cross_map", 9, 1e-3 / 9),
+        Conv("conv2", 64, 0.01),
+        Norm("rnorm2", "cross_map", 9, 1e-3 / 9),
+        Pool("pool2", "max"),
+        Conv("local3", 64, 0.04, 3, shared=False),
+        Conv("local4", 32, 0.04, 3, shared=False),
+        OUTPUT,
     ),
-}  # fmt: skip
-SIDE = {"80sec": 32, "19pct": 32, "18pct": 32, "conv-local-13pct": 24, "conv-local-11pct": 24}  # of the input that the files name
+}
+# of the input that the files name
+SIDE = {"80sec": 32, "19pct": 32, "18pct": 32, "conv-local-13pct": 24, "conv-local-11pct": 24}
 NORM_BETA, NORM_K = 0.75, 1.0  # the files' pow, and the constant 1 of cuda-convnet 1
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {}
@@ -88,20 +115,30 @@ class AbsTanh(nn.Module):
 
 
 class ScaledTanh(nn.Module):
-    """a tanh(b x), the form of cuda-convnet's ``tanh[a,b]``, with the constants that are usual for it (LeCun et al. 1998)."""
+    """a tanh(b x), the form of cuda-convnet's ``tanh[a,b]``, with the constants that are usual for
+    it (LeCun et al. 1998).
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return 1.7159 * torch.tanh(2 / 3 * x)
 
 
-ACTIVATIONS.update(relu=nn.ReLU, tanh=nn.Tanh, logistic=nn.Sigmoid, abs_tanh=AbsTanh, scaled_tanh=ScaledTanh)
+ACTIVATIONS.update(
+    relu=nn.ReLU, tanh=nn.Tanh, logistic=nn.Sigmoid, abs_tanh=AbsTanh, scaled_tanh=ScaledTanh
+)
 
 
-def cifar_net(spec: CifarNet, classes: int = 10, side: int | None = None, generator: torch.Generator | None = None) -> nn.Sequential:
-    """The net ``spec`` names, freshly initialised, for images (N, 3, side, side); it returns logits (N, classes).
+def cifar_net(
+    spec: CifarNet,
+    classes: int = 10,
+    side: int | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Sequential:
+    """The net ``spec`` names, freshly initialised, for images (N, 3, side, side); it returns logits
+    (N, classes).
 
-    ``side`` defaults to the released input side (32, or 24 for the conv-local nets). ``generator`` draws the weights.
-    """
+    ``side`` defaults to the released input side (32, or 24 for the conv-local nets). ``generator``
+    draws the weights."""
     layers = tuple(layer for layer in NETS[spec.name] if spec.norms or not isinstance(layer, Norm))
     side = SIDE[spec.name] if side is None else side
     modules: OrderedDict[str, nn.Module] = OrderedDict()
@@ -120,7 +157,8 @@ def cifar_net(spec: CifarNet, classes: int = 10, side: int | None = None, genera
                 if not _after_pool(spec.activation, following):
                     modules[f"{name}_{spec.activation}"] = ACTIVATIONS[spec.activation]()
             case Pool(name, kind):
-                # ceil: an edge window is clipped to the pixels that exist; the average divides by their number
+                # ceil: an edge window is clipped to the pixels that exist; the average divides by
+                # their number
                 pool = nn.MaxPool2d if kind == "max" else nn.AvgPool2d
                 modules[name] = pool(3, 2, ceil_mode=True)
                 side = 1 + math.ceil((side - 3) / 2)  # 32 -> 16 -> 8 -> 4
@@ -144,22 +182,31 @@ def cifar_net(spec: CifarNet, classes: int = 10, side: int | None = None, genera
 
 
 def _after_pool(activation: str, following: object) -> bool:
-    """Whether the activation may be applied to the pool's output: max commutes with a function that never falls.
+    """Whether the activation may be applied to the pool's output: max commutes with a function that
+    never falls.
 
     Same function, a quarter of the work; the released files write the first layer that way.
     """
     return isinstance(following, Pool) and following.kind == "max" and activation != "abs_tanh"
 
 
-def _initialise(net: nn.Sequential, spec: CifarNet, layers: tuple, generator: torch.Generator | None) -> None:
-    """Weights N(0, std^2), biases 0. ``fan_in``: std^2 = gain / fan-in, gain 2 for ReLU (He et al. 2015), else 1; 1 in the last layer."""
+def _initialise(
+    net: nn.Sequential, spec: CifarNet, layers: tuple, generator: torch.Generator | None
+) -> None:
+    """Weights N(0, std^2), biases 0. ``fan_in``: std^2 = gain / fan-in, gain 2 for ReLU (He et al.
+    2015), else 1; 1 in the last layer.
+    """
     weighted = [layer for layer in layers if isinstance(layer, Conv | Full)]
     for layer in weighted:
         module = net.get_submodule(layer.name)
         std = layer.std
         if spec.init == "fan_in":
             gain = 2.0 if spec.activation == "relu" and layer is not weighted[-1] else 1.0
-            fan_in = module.in_features if isinstance(module, nn.Linear) else module.in_channels * layer.kernel**2
+            fan_in = (
+                module.in_features
+                if isinstance(module, nn.Linear)
+                else module.in_channels * layer.kernel**2
+            )
             std = math.sqrt(gain / fan_in)
         with torch.no_grad():
             module.weight.normal_(0, std, generator=generator)

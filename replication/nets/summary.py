@@ -1,15 +1,16 @@
-"""Counting a net: shapes, parameters, neurons, multiply-adds, and the bytes that cross between towers (Figure 2, section 3.5).
+"""Counting a net: shapes, parameters, neurons, multiply-adds, and the bytes that cross between
+towers (Figure 2, section 3.5).
 
-Everything is read off the modules while one image passes through them on torch's "meta" device, which computes shapes and no
-values; so it holds for the net that is trained, not for a list kept beside it, and costs no memory.
-"""
+Everything is read off the modules while one image passes through them on torch's "meta" device,
+which computes shapes and no values; so it holds for the net that is trained, not for a list kept
+beside it, and costs no memory."""
 
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from replication.errors import InputError
+from replication.base.errors import InputError
 from replication.nets.alexnet import NAMED, OneDevice, Parts, Tower, TowerNet
 from replication.nets.cifar import NETS, SIDE, cifar_net
 from replication.nets.layers import LocallyConnected2d
@@ -19,7 +20,9 @@ FLOAT_BYTES = 4  # the paper's nets are float32
 
 
 class Row(NamedTuple):
-    """One layer of one tower, or (``Summary.layers``) of all towers together. All counts are for one image."""
+    """One layer of one tower, or (``Summary.layers``) of all towers together. All counts are for
+    one image.
+    """
 
     name: str
     kind: str  # the module's class
@@ -41,23 +44,42 @@ class Summary(NamedTuple):
 
     @property
     def layers(self) -> tuple[Row, ...]:
-        """One row for each layer, the towers added up: maps or units side by side, as the paper counts them."""
+        """One row for each layer, the towers added up: maps or units side by side, as the paper
+        counts them.
+        """
         merged: dict[str, Row] = {}
         for row in self.rows:
             merged[row.name] = _add(merged[row.name], row) if row.name in merged else row
         return tuple(merged.values())
 
     def dump(self) -> dict[str, Any]:
-        """Plain values for JSON: ``total``, ``layers`` (towers added up) and ``rows`` (each tower)."""
+        """Plain values for JSON: ``total``, ``layers`` (towers added up) and ``rows`` (each
+        tower).
+        """
         layers, rows = ([row._asdict() for row in some] for some in (self.layers, self.rows))
         return {"total": self.total._asdict(), "layers": layers, "rows": rows}
 
     def table(self) -> str:
         """The layers as text in aligned columns, one line each, towers added up."""
-        head = ("layer", "towers", "output", "parameters", "share", "neurons", "multiply-adds", "bytes in", "bytes back")
+        head = (
+            "layer",
+            "towers",
+            "output",
+            "parameters",
+            "share",
+            "neurons",
+            "multiply-adds",
+            "bytes in",
+            "bytes back",
+        )
         lines = [head, *(_cells(row) for row in self.layers), _cells(self.total)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        texts = ["  ".join([*map(str.ljust, line[:3], widths), *map(str.rjust, line[3:], widths[3:])]).rstrip() for line in lines]
+        texts = [
+            "  ".join(
+                [*map(str.ljust, line[:3], widths), *map(str.rjust, line[3:], widths[3:])]
+            ).rstrip()
+            for line in lines
+        ]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1]])
 
@@ -81,12 +103,23 @@ def summary(spec: AlexNet | CifarNet) -> Summary:
 
 
 def count(net: nn.Module, side: int) -> Summary:
-    """Count any net of (N, 3, side, side) images. It runs once, without gradients, on the device where its parameters are."""
+    """Count any net of (N, 3, side, side) images. It runs once, without gradients, on the device
+    where its parameters are.
+    """
     rows: list[Row] = []
-    layers = {m: name for name, m in net.named_modules() if not any(m.children()) and not isinstance(m, nn.Flatten)}
+    layers = {
+        m: name
+        for name, m in net.named_modules()
+        if not any(m.children()) and not isinstance(m, nn.Flatten)
+    }
     total = sum(p.numel() for p in net.parameters())
     meter = Meter()
-    handles = [module.register_forward_hook(lambda m, _, y: rows.append(_row(layers[m], m, y, total, meter))) for module in layers]
+    handles = [
+        module.register_forward_hook(
+            lambda m, _, y: rows.append(_row(layers[m], m, y, total, meter))
+        )
+        for module in layers
+    ]
     was_training, exchange = net.training, getattr(net, "exchange", None)
     if isinstance(net, TowerNet):
         net.exchange = meter
@@ -99,16 +132,24 @@ def count(net: nn.Module, side: int) -> Summary:
             net.exchange = exchange
         for handle in handles:
             handle.remove()
-    columns = {name: sum(getattr(row, name) for row in rows) for name in ("neurons", "multiply_adds", "received", "returned")}
+    columns = {
+        name: sum(getattr(row, name) for row in rows)
+        for name in ("neurons", "multiply_adds", "received", "returned")
+    }
     towers = tuple(sorted({tower for row in rows for tower in row.towers}))
-    return Summary(tuple(rows), Row("all", type(net).__name__, towers, rows[-1].shape, total, 1.0, **columns))
+    return Summary(
+        tuple(rows), Row("all", type(net).__name__, towers, rows[-1].shape, total, 1.0, **columns)
+    )
 
 
 class Meter(OneDevice):
-    """The crossings of one device, which also notes what each tower would have to be sent if it were on a device of its own."""
+    """The crossings of one device, which also notes what each tower would have to be sent if it
+    were on a device of its own.
+    """
 
     def __init__(self) -> None:
-        self.pending: dict[int, int] = {}  # bytes on their way to a tower, until its next layer takes them
+        # bytes on their way to a tower, until its next layer takes them
+        self.pending: dict[int, int] = {}
 
     def cross(self, parts: Parts) -> Parts:
         self._send(parts, readers=list(parts))
@@ -120,7 +161,9 @@ class Meter(OneDevice):
 
     def _send(self, parts: Parts, readers: list[int]) -> None:
         for reader in readers:
-            self.pending[reader] = sum(FLOAT_BYTES * part[0].numel() for index, part in parts.items() if index != reader)
+            self.pending[reader] = sum(
+                FLOAT_BYTES * part[0].numel() for index, part in parts.items() if index != reader
+            )
 
 
 def _row(path: str, module: nn.Module, output: Tensor, total: int, meter: Meter) -> Row:
@@ -132,11 +175,24 @@ def _row(path: str, module: nn.Module, output: Tensor, total: int, meter: Meter)
     received = meter.pending.pop(*towers, 0) if parameters and towers else 0
     # Whatever was read forward gets a gradient of the same size back.
     share = parameters / total if total else 0.0
-    return Row(words[-1], type(module).__name__, towers, shape, parameters, share, neurons, neurons * _reads(module), received, received)
+    return Row(
+        words[-1],
+        type(module).__name__,
+        towers,
+        shape,
+        parameters,
+        share,
+        neurons,
+        neurons * _reads(module),
+        received,
+        received,
+    )
 
 
 def _reads(module: nn.Module) -> int:
-    """Multiply-adds for one output value: the number of inputs that it is a weighted sum of. The bias is not one."""
+    """Multiply-adds for one output value: the number of inputs that it is a weighted sum of. The
+    bias is not one.
+    """
     match module:
         case nn.Conv2d():
             return module.weight[0].numel()
@@ -149,10 +205,25 @@ def _reads(module: nn.Module) -> int:
 
 def _add(a: Row, b: Row) -> Row:
     shape = (a.shape[0] + b.shape[0], *a.shape[1:])
-    return Row(a.name, a.kind, a.towers + b.towers, shape, *(x + y for x, y in zip(a[4:], b[4:], strict=True)))
+    return Row(
+        a.name,
+        a.kind,
+        a.towers + b.towers,
+        shape,
+        *(x + y for x, y in zip(a[4:], b[4:], strict=True)),
+    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    counts = (f"{n:,}" if n else "" for n in (row.neurons, row.multiply_adds, row.received, row.returned))
+    counts = (
+        f"{n:,}" if n else "" for n in (row.neurons, row.multiply_adds, row.received, row.returned)
+    )
     parameters, share = (f"{row.parameters:,}", f"{row.share:.3%}") if row.parameters else ("", "")
-    return (row.name, " ".join(map(str, row.towers)), " x ".join(map(str, row.shape)), parameters, share, *counts)
+    return (
+        row.name,
+        " ".join(map(str, row.towers)),
+        " x ".join(map(str, row.shape)),
+        parameters,
+        share,
+        *counts,
+    )

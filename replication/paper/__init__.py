@@ -1,9 +1,10 @@
-"""The paper as data: its claims (``claims.toml``), its tables and the numbers of its text (``tables.toml``), and their reader.
+"""The paper as data: its claims (``claims.toml``), its tables and the numbers of its text
+(``tables.toml``), and their reader.
 
-Kinds of claim: A arithmetic, S structural, E experiment, Q a picture with a number beside it, C context (quoted from others).
-An E or Q claim has targets: the numbers that can be measured for it, each with the side of ``null`` on which the paper says it
-lies, and the range that counts as ``reproduced`` at the paper's own scale, fixed before any run at that scale.
-"""
+Kinds of claim: A arithmetic, S structural, E experiment, Q a picture with a number beside it, C
+context (quoted from others). An E or Q claim has targets: the numbers that can be measured for it,
+each with the side of ``null`` on which the paper says it lies, and the range that counts as
+``reproduced`` at the paper's own scale, fixed before any run at that scale."""
 
 import tomllib
 from collections import Counter
@@ -13,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from replication.errors import InputError
-from replication.frozen import Frozen, Model, validated
+from replication.base.errors import InputError
+from replication.base.models import Frozen, Model, validated
 
 HERE = Path(__file__).resolve().parent
 
@@ -31,7 +32,13 @@ Experiment = Literal[
     "predictions_and_neighbours",
     "binary_codes",
 ]
-KINDS: dict[str, str] = {"A": "arithmetic", "S": "structural", "E": "experiment", "Q": "qualitative", "C": "context"}
+KINDS: dict[str, str] = {
+    "A": "arithmetic",
+    "S": "structural",
+    "E": "experiment",
+    "Q": "qualitative",
+    "C": "context",
+}
 
 
 class Target(Frozen):
@@ -42,9 +49,11 @@ class Target(Frozen):
     unit: str = ""  # "" for a pure ratio
     value: float | None = None  # the paper's number; None where the paper gives only a direction
     log2012: float | None = None  # the number that the 2012 code logged
-    null: float | None = None  # the value that means no effect; None where only the paper's own scale can answer
+    # the value that means no effect; None where only the paper's own scale can answer
+    null: float | None = None
     side: Literal["above", "below"] | None = None  # the side of ``null`` that the paper claims
-    low: float | None = None  # the range that counts as ``reproduced``, both ends included; None: open
+    # the range that counts as ``reproduced``, both ends included; None: open
+    low: float | None = None
     high: float | None = None
 
     @model_validator(mode="after")
@@ -54,12 +63,19 @@ class Target(Frozen):
         if self.low is None and self.high is None:
             raise ValueError("a target needs low, high, or both")
         if self.value is not None and not self.accepts(self.value):
-            raise ValueError(f"the paper's own value {self.value} lies outside the range that counts as reproduced")
+            raise ValueError(
+                f"the paper's own value {self.value} lies outside the range that counts as"
+                " reproduced"
+            )
         return self
 
     def accepts(self, number: float) -> bool:
-        """Whether ``number`` lies in the range that counts as ``reproduced`` at the paper's scale."""
-        return (self.low is None or number >= self.low) and (self.high is None or number <= self.high)
+        """Whether ``number`` lies in the range that counts as ``reproduced`` at the paper's
+        scale.
+        """
+        return (self.low is None or number >= self.low) and (
+            self.high is None or number <= self.high
+        )
 
 
 class Claim(Frozen):
@@ -76,14 +92,22 @@ class Claim(Frozen):
     primary: str = ""  # the variant whose verdict is the row's verdict
     analogue: str | None = None  # the variant that takes its place below the paper's scale
     targets: tuple[Target, ...] = ()
-    tolerance: str = ""  # why the targets' ranges are what they are; of A and S, how what was found is compared with the paper
+    # why the targets' ranges are what they are; of A and S, how what was found is compared with the
+    # paper
+    tolerance: str = ""
 
     @model_validator(mode="before")
     @classmethod
     def _fill_targets(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Hand ``quantity``, ``unit``, ``null`` and ``side`` of the claim down to the targets that do not state their own."""
+        """Hand ``quantity``, ``unit``, ``null`` and ``side`` of the claim down to the targets that
+        do not state their own.
+        """
         fields = dict(fields)
-        shared = {name: fields.pop(name) for name in ("quantity", "unit", "null", "side") if name in fields}
+        shared = {
+            name: fields.pop(name)
+            for name in ("quantity", "unit", "null", "side")
+            if name in fields
+        }
         if "targets" in fields:
             fields["targets"] = [{**shared, **target} for target in fields["targets"]]
         return fields
@@ -103,7 +127,9 @@ class Claim(Frozen):
         return self
 
     def target(self, variant: str) -> Target | None:
-        """The target that judges ``variant``: its own, or the one without a name; None when there is neither."""
+        """The target that judges ``variant``: its own, or the one without a name; None when there
+        is neither.
+        """
         named = {target.variant: target for target in self.targets}
         return named.get(variant, named.get(""))
 
@@ -119,7 +145,9 @@ class Claim(Frozen):
 
 
 class TableRow(Frozen):
-    """One row of table 1 or 2. Errors in per cent; None is a dash in the paper. ``log2012``: the same cells as logged."""
+    """One row of table 1 or 2. Errors in per cent; None is a dash in the paper. ``log2012``: the
+    same cells as logged.
+    """
 
     model: str
     cited: bool = False  # printed in italics in the paper: a result of others
@@ -133,7 +161,9 @@ class TableRow(Frozen):
 
 
 class Table(Frozen):
-    """A table of the paper: what its columns were measured on, and where our copy of the cells comes from."""
+    """A table of the paper: what its columns were measured on, and where our copy of the cells
+    comes from.
+    """
 
     title: str
     columns: str
@@ -173,7 +203,9 @@ def claim(id: str) -> Claim:
     """The claim with this id. Raises InputError that lists the ids."""
     named = {claim.id: claim for claim in claims()}
     if id not in named:
-        raise InputError(f"claim {id!r} is not in replication/paper/claims.toml; it has {', '.join(named)}")
+        raise InputError(
+            f"claim {id!r} is not in replication/paper/claims.toml; it has {', '.join(named)}"
+        )
     return named[id]
 
 
@@ -184,8 +216,13 @@ def tables() -> Tables:
 
 
 def read_entries(path: Path, word: str, kind: type[Model]) -> tuple[Model, ...]:
-    """Every ``[[word]]`` of a TOML file, in its order. Raises InputError that names the entry at fault and why."""
-    read = [validated(kind, f"{path.name}, {word} {entry.get('id', '?')}", entry) for entry in _parse(path).get(word, [])]
+    """Every ``[[word]]`` of a TOML file, in its order. Raises InputError that names the entry at
+    fault and why.
+    """
+    read = [
+        validated(kind, f"{path.name}, {word} {entry.get('id', '?')}", entry)
+        for entry in _parse(path).get(word, [])
+    ]
     twice = sorted(id for id, count in Counter(one.id for one in read).items() if count > 1)
     if twice:
         raise InputError(f"{path.name}: {word} {twice[0]} stands there twice; keep one")

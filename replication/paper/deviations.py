@@ -1,8 +1,9 @@
-"""The deviations as data: every difference between the paper, its released source of 2012 and this replication.
+"""The deviations as data: every difference between the paper, its released source of 2012 and this
+replication.
 
-Read from ``deviations.toml``. A deviation names where it was found, why it matters or why it was made, the recipe's option that
-chooses a side, the chapters that it touches, and the place in ``results/`` where its effect was measured.
-"""
+Read from ``deviations.toml``. A deviation names where it was found, why it matters or why it was
+made, the recipe's option that chooses a side, the chapters that it touches, and the place in
+``results/`` where its effect was measured."""
 
 from functools import cache
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from replication.errors import InputError
-from replication.frozen import Frozen
+from replication.base.errors import InputError
+from replication.base.models import Frozen
 from replication.paper import claim, read_entries
 
 FILE = Path(__file__).resolve().parent / "deviations.toml"
@@ -27,7 +28,9 @@ PARTS: dict[Part, str] = {
 
 
 class Effect(Frozen):
-    """Where the measured effect of a deviation stands: a cell of an experiment's table, or a claim of the ledger."""
+    """Where the measured effect of a deviation stands: a cell of an experiment's table, or a claim
+    of the ledger.
+    """
 
     quantity: str = ""  # what the number is, in words
     unit: str = ""
@@ -57,7 +60,8 @@ class Deviation(Frozen):
     """One difference."""
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-    kind: Literal["source", "ours"]  # the paper against its source, or the paper against this replication
+    # the paper against its source, or the paper against this replication
+    kind: Literal["source", "ours"]
     part: Part
     what: str
     paper: str  # what the paper says
@@ -78,13 +82,17 @@ class Deviation(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> "Deviation":
         if (self.kind == "source") != bool(self.source):
-            raise ValueError("a deviation of the source says what the source does, one of ours does not")
+            raise ValueError(
+                "a deviation of the source says what the source does, one of ours does not"
+            )
         return self
 
 
 @cache
 def deviations() -> tuple[Deviation, ...]:
-    """Every deviation, in the file's order. Raises InputError that names the entry and the field at fault."""
+    """Every deviation, in the file's order. Raises InputError that names the entry and the field at
+    fault.
+    """
     return read_entries(FILE, "deviation", Deviation)
 
 

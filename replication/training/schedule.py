@@ -1,9 +1,10 @@
-"""The learning rate over a run: section 5's rule, the logged runs of 2012, and drops that are written down beforehand.
+"""The learning rate over a run: section 5's rule, the logged runs of 2012, and drops that are
+written down beforehand.
 
-A schedule is asked before every epoch what holds in it (``now``), and told after every epoch what the validation error was
-(``decide``). Everything it remembers is in a ``Memory`` of plain values, which goes into the checkpoint: so a decision is taken
-once, in the same way, however often the run is interrupted.
-"""
+A schedule is asked before every epoch what holds in it (``now``), and told after every epoch what
+the validation error was (``decide``). Everything it remembers is in a ``Memory`` of plain values,
+which goes into the checkpoint: so a decision is taken once, in the same way, however often the run
+is interrupted."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,7 +15,9 @@ CONV1 = "conv1"
 
 
 class Log(NamedTuple):
-    """When the rates of a run of 2012 were changed, in epochs that were complete (facts-2012, section 3)."""
+    """When the rates of a run of 2012 were changed, in epochs that were complete (facts-2012,
+    section 3).
+    """
 
     first: int  # 0.01 -> 1e-3
     second: int  # -> 1e-4
@@ -51,7 +54,8 @@ class Memory:
     best: float | None = None  # lowest validation error so far
     since: int = 0  # epochs without a lower one at the present rate
     done: bool = False  # the last rate has stopped helping
-    by_hand: list[str] = field(default_factory=list)  # the requests for a drop that have been granted
+    # the requests for a drop that have been granted
+    by_hand: list[str] = field(default_factory=list)
 
 
 def now(recipe: Recipe, epoch: int, memory: Memory) -> Now:
@@ -64,13 +68,17 @@ def now(recipe: Recipe, epoch: int, memory: Memory) -> Now:
             return _by_hand(schedule.factor, memory.drops)
         case "steps":
             colour = schedule.colour_off is None or epoch < schedule.colour_off
-            return _by_hand(schedule.factor, memory.drops + sum(epoch >= after for after in schedule.after))._replace(colour=colour)
+            return _by_hand(
+                schedule.factor, memory.drops + sum(epoch >= after for after in schedule.after)
+            )._replace(colour=colour)
         case "timeline":
             return _timeline(LOGS[schedule.name], epoch, recipe.epochs, 10.0**-memory.drops)
 
 
 def decide(recipe: Recipe, error: float | None, memory: Memory) -> str:
-    """Section 5's rule, after an epoch with validation ``error``: "drop", "stop", or "" for going on. Other schedules always go on."""
+    """Section 5's rule, after an epoch with validation ``error``: "drop", "stop", or "" for going
+    on. Other schedules always go on.
+    """
     schedule = recipe.schedule
     if schedule.kind != "plateau" or error is None:
         return ""
@@ -98,7 +106,8 @@ def _by_hand(factor: float, drops: int) -> Now:
 
 
 def _timeline(log: Log, epoch: int, epochs: int, by_hand: float) -> Now:
-    """The log stretched to ``epochs``. Biases, at twice the weights' rate, were lowered once, with the weights' first drop.
+    """The log stretched to ``epochs``. Biases, at twice the weights' rate, were lowered once, with
+    the weights' first drop.
 
     ``by_hand``: a factor on all of it.
     """

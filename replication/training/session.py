@@ -1,7 +1,8 @@
-"""One run from a recipe alone: its images, its net, where it computes, and its folder held alone, all of it opened and closed here.
+"""One run from a recipe alone: its images, its net, where it computes, and its folder held alone,
+all of it opened and closed here.
 
-On one device, on two (a tower on each), or as one of the ranks that torchrun started; the recipe and its run are the same.
-"""
+On one device, on two (a tower on each), or as one of the ranks that torchrun started; the recipe
+and its run are the same."""
 
 import os
 from collections.abc import Sequence
@@ -12,16 +13,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from replication import paths
+from replication.base import paths
+from replication.base.errors import InputError
 from replication.data.loader import Loaders, open_loaders
-from replication.errors import InputError
 from replication.nets.alexnet import TowerNet
 from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
-from replication.training import ranks
-from replication.training.lock import locked
-from replication.training.team import Alone, Together
+from replication.training.distributed import ranks
+from replication.training.distributed.team import Alone, Together
+from replication.training.process.lock import locked
 from replication.training.trainer import Outcome, Report, train
 
 
@@ -40,13 +41,21 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), workers: int = 0, **options: Any) -> Outcome:
-    """Train ``recipe`` to its end in its folder. ``workers``: of the loaders; ``options`` are ``trainer.train``'s.
+def session(
+    recipe: Recipe,
+    report: Report,
+    devices: Sequence[str] = ("cpu",),
+    workers: int = 0,
+    **options: Any,
+) -> Outcome:
+    """Train ``recipe`` to its end in its folder. ``workers``: of the loaders; ``options`` are
+    ``trainer.train``'s.
 
-    Among ranks every one calls this; ``devices`` is then what ``ranks.join`` finds. Raises InputError if another process trains it.
-    """
+    Among ranks every one calls this; ``devices`` is then what ``ranks.join`` finds. Raises
+    InputError if another process trains it."""
     if is_rank():
-        open_loaders(recipe).close()  # what has to be prepared is, before the ranks wait for each other
+        # what has to be prepared is, before the ranks wait for each other
+        open_loaders(recipe).close()
         place = ranks.join()
         try:
             return _as_rank(recipe, report, place, workers, options)
@@ -59,15 +68,22 @@ def session(recipe: Recipe, report: Report, devices: Sequence[str] = ("cpu",), w
             _check_batch(recipe, loaders)
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
             named, threads = ",".join(map(str, chosen)), torch.get_num_threads()
-            report(f"run {recipe.id}, seed {recipe.seed}, {named}, {threads} threads, in {run_folder(recipe)}")
+            report(
+                f"run {recipe.id}, seed {recipe.seed}, {named}, {threads} threads, in"
+                f" {run_folder(recipe)}"
+            )
             return train(recipe, net, loaders, run_folder(recipe), report, team=Alone(), **options)
         finally:
             loaders.close()
 
 
-def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, options: dict[str, Any]) -> Outcome:
+def _as_rank(
+    recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, options: dict[str, Any]
+) -> Outcome:
     if recipe.net.family != "alexnet":
-        raise InputError("ranks are the towers of an AlexNet; train this net in one process, without torchrun")
+        raise InputError(
+            "ranks are the towers of an AlexNet; train this net in one process, without torchrun"
+        )
     team, folder = Together(place), run_folder(recipe)
     with ExitStack() as stack:
         if team.first:
@@ -75,7 +91,9 @@ def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, o
         else:
             report = _nothing
             options = options | {"watch": None}
-        loaders = open_loaders(recipe, place.device, workers=workers, share=place.share(recipe.batch))
+        loaders = open_loaders(
+            recipe, place.device, workers=workers, share=place.share(recipe.batch)
+        )
         stack.callback(loaders.close)
         _check_batch(recipe, loaders)
         for loader in (loaders.training, loaders.validation):
@@ -88,14 +106,19 @@ def _as_rank(recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, o
 def _check_batch(recipe: Recipe, loaders: Loaders) -> None:
     if not loaders.training.steps:
         count = len(loaders.training)
-        raise InputError(f"a minibatch of {recipe.batch}, and {recipe.data.name} has {count} images to train on: lower batch")
+        raise InputError(
+            f"a minibatch of {recipe.batch}, and {recipe.data.name} has {count} images to train on:"
+            " lower batch"
+        )
 
 
 def _placed(net: nn.Module, devices: Sequence[torch.device]) -> nn.Module:
     if len(devices) == 1:
         return net.to(devices[0])
     if not isinstance(net, TowerNet):
-        raise InputError(f"{len(devices)} devices: only a net of two towers can be spread; name one device")
+        raise InputError(
+            f"{len(devices)} devices: only a net of two towers can be spread; name one device"
+        )
     return on_devices(net, devices)
 
 
@@ -107,7 +130,9 @@ def _device(name: str) -> torch.device:
     if device is None or device.type not in ("cpu", "cuda"):
         raise InputError(f"no device {name!r}: use cpu or cuda, or two of them as in cuda:0,cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"no device {name!r} here: there are {torch.cuda.device_count()} CUDA devices; use cpu")
+        raise InputError(
+            f"no device {name!r} here: there are {torch.cuda.device_count()} CUDA devices; use cpu"
+        )
     return device
 
 

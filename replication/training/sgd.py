@@ -1,10 +1,11 @@
-"""The paper's update rule (section 5), which is not quite the one that frameworks call SGD with momentum.
+"""The paper's update rule (section 5), which is not quite the one that frameworks call SGD with
+momentum.
 
     v <- 0.9 v - 0.0005 eps w - eps g        w <- w + v
 
-The learning rate eps is inside the velocity v. ``torch.optim.SGD`` keeps it outside, so the two agree while eps is constant and
-differ for about ten steps after every drop of the rate: there, this rule still moves by the old, larger velocity.
-"""
+The learning rate eps is inside the velocity v. ``torch.optim.SGD`` keeps it outside, so the two
+agree while eps is constant and differ for about ten steps after every drop of the rate: there, this
+rule still moves by the old, larger velocity."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,11 +17,17 @@ from torch import Tensor
 class PaperSGD(torch.optim.Optimizer):
     """Minibatch gradient descent with momentum and weight decay, as section 5 writes it.
 
-    Each parameter group has its own ``rate``, ``momentum`` and ``weight_decay``. A group with rate 0 is frozen: no update, no
-    decay and no drift by momentum, as in the 2012 code. The update is batched over the tensors of a group.
-    """
+    Each parameter group has its own ``rate``, ``momentum`` and ``weight_decay``. A group with rate
+    0 is frozen: no update, no decay and no drift by momentum, as in the 2012 code. The update is
+    batched over the tensors of a group."""
 
-    def __init__(self, params: Iterable[Any], rate: float, momentum: float = 0.9, weight_decay: float = 0.0005) -> None:
+    def __init__(
+        self,
+        params: Iterable[Any],
+        rate: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0005,
+    ) -> None:
         super().__init__(params, {"rate": rate, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -1,16 +1,17 @@
-"""Where the weights of a fine-tuned net start: those of another run, or of a file (section 6, the nets pre-trained on Fall 2011).
+"""Where the weights of a fine-tuned net start: those of another run, or of a file (section 6, the
+nets pre-trained on Fall 2011).
 
-The output layer starts afresh where the classes are others, or in another order; every other layer must fit exactly.
-"""
+The output layer starts afresh where the classes are others, or in another order; every other layer
+must fit exactly."""
 
 import shutil
 from pathlib import Path
 
 from torch import nn
 
-from replication import paths
-from replication.errors import InputError
-from replication.files import digest, write_atomic
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import digest, write_atomic
 from replication.nets.alexnet import TowerNet
 from replication.training.weights import load_weights, weights_path
 
@@ -18,12 +19,16 @@ FILE = "file:"  # and the first 16 digits of the sha256 of a file kept in ``runs
 
 
 def adopt(source: str) -> str:
-    """What ``Recipe.init_from`` calls ``source``, a run's id or the path of a file of weights; a file is copied into ``runs/weights``."""
+    """What ``Recipe.init_from`` calls ``source``, a run's id or the path of a file of weights; a
+    file is copied into ``runs/weights``.
+    """
     if weights_path(source).is_file():
         return source
     path = Path(source).expanduser()
     if not path.is_file():
-        raise InputError(f"{source}: neither a run with weights in {paths.runs()} nor a file of weights")
+        raise InputError(
+            f"{source}: neither a run with weights in {paths.runs()} nor a file of weights"
+        )
     load_weights(path)
     name = FILE + digest(path)
     if not (kept := _place(name)).is_file():
@@ -33,14 +38,17 @@ def adopt(source: str) -> str:
 
 
 def start_from(source: str, net: nn.Module, classes: tuple[str, ...]) -> str:
-    """Load the weights that ``source`` (``Recipe.init_from``) names into ``net``, a whole net or one rank's tower; what was done, in words.
+    """Load the weights that ``source`` (``Recipe.init_from``) names into ``net``, a whole net or
+    one rank's tower; what was done, in words.
 
     Raises InputError where they are not at hand or belong to another net.
     """
     path = _place(source)
     weights = load_weights(path)
     if source.startswith(FILE) and FILE + digest(path) != source:
-        raise InputError(f"{path}: not the file that the recipe names; give it to --init-from again")
+        raise InputError(
+            f"{path}: not the file that the recipe names; give it to --init-from again"
+        )
     fresh = None if weights.classes == classes else _output(net)
     wanted = net.state_dict()
     state = {}
@@ -49,12 +57,24 @@ def start_from(source: str, net: nn.Module, classes: tuple[str, ...]) -> str:
             continue
         given = weights.state.get(name)
         if given is None or given.shape != value.shape:
-            raise InputError(f"{path}: {name} there does not fit this net; use the recipe's net of run {weights.recipe.id}")
+            raise InputError(
+                f"{path}: {name} there does not fit this net; use the recipe's net of run"
+                f" {weights.recipe.id}"
+            )
         state[name] = given
-    if left := [name for name in weights.state if name not in wanted and _held(net, name) and not name.startswith(f"{fresh}.")]:
-        raise InputError(f"{path}: it has {left[0]}, and this net has not; use the recipe's net of run {weights.recipe.id}")
+    if left := [
+        name
+        for name in weights.state
+        if name not in wanted and _held(net, name) and not name.startswith(f"{fresh}.")
+    ]:
+        raise InputError(
+            f"{path}: it has {left[0]}, and this net has not; use the recipe's net of run"
+            f" {weights.recipe.id}"
+        )
     net.load_state_dict(wanted | state)
-    return f"weights start from {source}" + (f", with a new {fresh.split('.')[-1]} for {len(classes)} classes" if fresh else "")
+    return f"weights start from {source}" + (
+        f", with a new {fresh.split('.')[-1]} for {len(classes)} classes" if fresh else ""
+    )
 
 
 def _place(source: str) -> Path:

@@ -1,8 +1,7 @@
 """Where a run stands, and how that goes into a checkpoint and comes out of it.
 
-A checkpoint holds the whole net and all velocities by the parameters' names, whatever number of devices or ranks wrote it, so any
-placement goes on from any other's.
-"""
+A checkpoint holds the whole net and all velocities by the parameters' names, whatever number of
+devices or ranks wrote it, so any placement goes on from any other's."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from replication.base.errors import InputError
 from replication.data.loader import Loader
-from replication.errors import InputError
 from replication.nets.alexnet import TowerNet
 from replication.nets.towers import load_towers
 from replication.recipe import Recipe
 from replication.training import schedule
+from replication.training.distributed.team import Alone
 from replication.training.sgd import PaperSGD
-from replication.training.team import Alone
 
 
 @dataclass
@@ -28,7 +27,9 @@ class Progress:
     epoch: int = 0  # epochs that are complete
     step: int = 0  # minibatches done of the epoch in hand
     mistakes: int = 0  # of the epoch's minibatches so far, each counted before its update
-    late: int | None = 0  # of them, in the epoch's last fifth; None: a checkpoint of before these were counted has no number
+    # of them, in the epoch's last fifth; None: a checkpoint of before these were counted has no
+    # number
+    late: int | None = 0
     loss: float = 0.0  # sum over the epoch's minibatches so far
     window: float = 0.0  # sum of the loss since the last look at whether it is stuck
     stuck: bool = False  # it was found stuck in this epoch, and the run goes on all the same
@@ -37,7 +38,8 @@ class Progress:
     seconds: float = 0.0  # of all sessions of this run
     ended: str = ""  # "", "epochs", "stop_error", "plateau" or "diverged"
     history: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch
-    timings: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch; kept apart, because they are never the same twice
+    # one row an epoch; kept apart, because they are never the same twice
+    timings: list[dict[str, Any]] = field(default_factory=list)
     memory: schedule.Memory = field(default_factory=schedule.Memory)
 
     def dump(self) -> str:
@@ -52,27 +54,39 @@ class Progress:
 
 
 def optimiser_for(recipe: Recipe, net: nn.Module) -> PaperSGD:
-    """Groups of parameters that share a rate: weights and biases, apart for each layer whose rate is set by itself.
+    """Groups of parameters that share a rate: weights and biases, apart for each layer whose rate
+    is set by itself.
 
     Raises InputError if the recipe gives a rate or a decay to a layer that there is not.
     """
     update = recipe.update
-    alone = {*update.layer_rates, *update.layer_decays, *([schedule.CONV1] if recipe.schedule.kind == "timeline" else [])}
+    alone = {
+        *update.layer_rates,
+        *update.layer_decays,
+        *([schedule.CONV1] if recipe.schedule.kind == "timeline" else []),
+    }
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {("", False): [], ("", True): []}
-    found = {"fc8"} if isinstance(net, TowerNet) else set()  # on tower 0, and this may be tower 1's process
+    # on tower 0, and this may be tower 1's process
+    found = {"fc8"} if isinstance(net, TowerNet) else set()
     for name, parameter in net.named_parameters():
         layer, kind = name.split(".")[-2:]
         found.add(layer)
         groups.setdefault((layer if layer in alone else "", kind == "bias"), []).append(parameter)
     if unknown := sorted(alone - found):
-        raise InputError(f"update names the layer {unknown[0]}, and the net has {', '.join(sorted(found))}")
+        raise InputError(
+            f"update names the layer {unknown[0]}, and the net has {', '.join(sorted(found))}"
+        )
     return PaperSGD(
         [
             {
                 "params": parameters,
                 "layer": layer,
                 "bias": bias,
-                "weight_decay": update.layer_decays.get(layer, update.weight_decay) if not bias or update.decay_biases else 0.0,
+                "weight_decay": (
+                    update.layer_decays.get(layer, update.weight_decay)
+                    if not bias or update.decay_biases
+                    else 0.0
+                ),
             }
             for (layer, bias), parameters in groups.items()
             if parameters
@@ -95,11 +109,24 @@ def set_rates(recipe: Recipe, optimiser: PaperSGD, holds: schedule.Now) -> None:
 
 def velocities(net: nn.Module, optimiser: PaperSGD) -> dict[str, Tensor]:
     """Every parameter's velocity by its name; zeros where it has not moved yet."""
-    found = {name: optimiser.state[p].get("velocity") if p in optimiser.state else None for name, p in net.named_parameters()}
-    return {name: torch.zeros_like(p) if found[name] is None else found[name] for name, p in net.named_parameters()}
+    found = {
+        name: optimiser.state[p].get("velocity") if p in optimiser.state else None
+        for name, p in net.named_parameters()
+    }
+    return {
+        name: torch.zeros_like(p) if found[name] is None else found[name]
+        for name, p in net.named_parameters()
+    }
 
 
-def dump(recipe: Recipe, net: nn.Module, optimiser: PaperSGD, loader: Loader, progress: Progress, team: Alone) -> dict[str, Any] | None:
+def dump(
+    recipe: Recipe,
+    net: nn.Module,
+    optimiser: PaperSGD,
+    loader: Loader,
+    progress: Progress,
+    team: Alone,
+) -> dict[str, Any] | None:
     """What a checkpoint holds; None on a rank that writes none. A joint act of all ranks."""
     weights, moving = team.whole(net.state_dict(), net), team.whole(velocities(net, optimiser), net)
     if not team.first:
@@ -114,17 +141,33 @@ def dump(recipe: Recipe, net: nn.Module, optimiser: PaperSGD, loader: Loader, pr
     }
 
 
-def restore(state: dict[str, Any], recipe: Recipe, net: nn.Module, optimiser: PaperSGD, loader: Loader, place: object) -> Progress:
+def restore(
+    state: dict[str, Any],
+    recipe: Recipe,
+    net: nn.Module,
+    optimiser: PaperSGD,
+    loader: Loader,
+    place: object,
+) -> Progress:
     """Put a checkpoint's state into ``net``, which may hold one tower only, and ``optimiser``.
 
-    Raises InputError where it was made with another recipe, on other images, or with the classes in another order.
-    """
+    Raises InputError where it was made with another recipe, on other images, or with the classes in
+    another order."""
     if Recipe.model_validate_json(state["recipe"]) != recipe:
-        raise InputError(f"{place}: the checkpoint there was made with another recipe; name another REPLICATION_RUNS folder")
+        raise InputError(
+            f"{place}: the checkpoint there was made with another recipe; name another"
+            " REPLICATION_RUNS folder"
+        )
     if state["classes"] != list(loader.classes):
-        raise InputError(f"{place}: the checkpoint there has other classes, or in another order; move it away to start afresh")
+        raise InputError(
+            f"{place}: the checkpoint there has other classes, or in another order; move it away to"
+            " start afresh"
+        )
     if state["data"] != loader.fingerprint:
-        raise InputError(f"{place}: the checkpoint there was made on other images of {loader.index.name}; move it away to start afresh")
+        raise InputError(
+            f"{place}: the checkpoint there was made on other images of {loader.index.name}; move"
+            " it away to start afresh"
+        )
     if isinstance(net, TowerNet):
         load_towers(net, state["net"])
     else:

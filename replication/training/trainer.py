@@ -1,9 +1,9 @@
 """The training loop: batch, loss, backward, the paper's update (section 5).
 
-A run is a function of its recipe, its data and the number of threads. It can be stopped at any step and goes on from its last
-checkpoint with bit-identical weights on a CPU: order, draws and dropout masks are functions of (seed, epoch, step), and the state
-holds the rest. The same loop trains any net on one device, on two, or as one rank of several (``team``).
-"""
+A run is a function of its recipe, its data and the number of threads. It can be stopped at any step
+and goes on from its last checkpoint with bit-identical weights on a CPU: order, draws and dropout
+masks are functions of (seed, epoch, step), and the state holds the rest. The same loop trains any
+net on one device, on two, or as one rank of several (``team``)."""
 
 import json
 import math
@@ -17,24 +17,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from replication.base.errors import InputError, TrainingError
+from replication.base.files import write_text
 from replication.data.loader import Batch, Loader, Loaders
-from replication.errors import InputError, TrainingError
-from replication.files import write_text
 from replication.nets.alexnet import seed_masks
 from replication.recipe import Recipe
 from replication.training import checkpoint, guard, schedule
-from replication.training.allocator import keep_freed_memory
 from replication.training.byhand import REQUEST
-from replication.training.interrupt import Interrupt
-from replication.training.numerics import numerics
-from replication.training.show import Moment
+from replication.training.distributed.team import Alone, Notes
+from replication.training.process.allocator import keep_freed_memory
+from replication.training.process.interrupt import Interrupt
+from replication.training.process.numerics import numerics
+from replication.training.process.show import Moment
 from replication.training.start import start_from
 from replication.training.state import Progress, dump, optimiser_for, restore, set_rates
-from replication.training.team import Alone, Notes
 from replication.training.weights import FILE, save_weights
 
 CHECKPOINT_SECONDS = 20.0  # between two checkpoints at least: what a kill can cost
-SAVING_SHARE = 0.03  # of the time may go into checkpoints: where writing one takes long, they come less often
+# of the time may go into checkpoints: where writing one takes long, they come less often
+SAVING_SHARE = 0.03
 WATCH_SECONDS = 0.5  # between two looks at a running epoch
 TOP = (1, 5)  # the errors that are measured, section 6
 
@@ -65,16 +66,20 @@ def train(
     team: Alone | None = None,
     watch: Watch | None = None,
 ) -> Outcome:
-    """Train ``net`` as ``recipe`` says, from the last checkpoint in ``folder`` if there is one, and leave its weights there.
+    """Train ``net`` as ``recipe`` says, from the last checkpoint in ``folder`` if there is one, and
+    leave its weights there.
 
-    ``net`` is where it is to be trained, and the loaders' batches go there. ``checkpoint_seconds``: between two checkpoints; None: 20, or
-    as many more as keep the writing within 3% of the time. ``divergence``: what a loss does that is not finite or
-    does not leave that of guessing. "record": the former ends the run as "diverged", the latter is noted in the epoch's row; "stop":
-    either raises TrainingError, and the last good checkpoint stays. Raises KeyboardInterrupt after a checkpoint when SIGINT or SIGTERM
-    came, and InputError when the checkpoint in ``folder`` belongs to another recipe or other data.
-    """
+    ``net`` is where it is to be trained, and the loaders' batches go there. ``checkpoint_seconds``:
+    between two checkpoints; None: 20, or as many more as keep the writing within 3% of the time.
+    ``divergence``: what a loss does that is not finite or does not leave that of guessing.
+    "record": the former ends the run as "diverged", the latter is noted in the epoch's row; "stop":
+    either raises TrainingError, and the last good checkpoint stays. Raises KeyboardInterrupt after
+    a checkpoint when SIGINT or SIGTERM came, and InputError when the checkpoint in ``folder``
+    belongs to another recipe or other data."""
     keep_freed_memory()
-    trainer = Trainer(recipe, net, loaders, folder, report, checkpoint_seconds, divergence, team or Alone(), watch)
+    trainer = Trainer(
+        recipe, net, loaders, folder, report, checkpoint_seconds, divergence, team or Alone(), watch
+    )
     with numerics(recipe):
         return trainer.run()
 
@@ -94,10 +99,24 @@ class Trainer:
         team: Alone,
         watch: Watch | None,
     ) -> None:
-        self.recipe, self.loaders, self.loader, self.folder = recipe, loaders, loaders.training, folder
-        self.report, self.checkpoint_seconds, self.divergence, self.team, self.watch = report, checkpoint_seconds, divergence, team, watch
+        self.recipe, self.loaders, self.loader, self.folder = (
+            recipe,
+            loaders,
+            loaders.training,
+            folder,
+        )
+        self.report, self.checkpoint_seconds, self.divergence, self.team, self.watch = (
+            report,
+            checkpoint_seconds,
+            divergence,
+            team,
+            watch,
+        )
         if recipe.batch % (recipe.parts * team.copies):
-            raise InputError(f"a minibatch of {recipe.batch} does not divide into {recipe.parts} parts of each of {team.copies} copies")
+            raise InputError(
+                f"a minibatch of {recipe.batch} does not divide into {recipe.parts} parts of each"
+                f" of {team.copies} copies"
+            )
         self.share = recipe.batch // team.copies  # images of a minibatch that this copy sees
         self.net = net.to(memory_format=torch.channels_last).train()
         self.optimiser = optimiser_for(recipe, self.net)
@@ -116,24 +135,45 @@ class Trainer:
                     if self._epoch(interrupt):
                         self._close_epoch()
             except InputError:  # a file that could be read before; what was learnt so far is kept
-                if type(self.team) is Alone:  # other ranks would not know that a checkpoint is being made
+                # other ranks would not know that a checkpoint is being made
+                if type(self.team) is Alone:
                     self._save()
                 raise
             self._save()
             weights = self.team.whole(self.net.state_dict(), self.net)
             if self.team.first:
                 save_weights(
-                    self.folder / FILE, weights, self.recipe, self.loader.classes, self.loader.fingerprint, progress.epoch
+                    self.folder / FILE,
+                    weights,
+                    self.recipe,
+                    self.loader.classes,
+                    self.loader.fingerprint,
+                    progress.epoch,
                 )
-        return Outcome(self.net, progress, self.loader.backend, self.loader.skipped, _device_name(self.loader.device))
+        return Outcome(
+            self.net,
+            progress,
+            self.loader.backend,
+            self.loader.skipped,
+            _device_name(self.loader.device),
+        )
 
     def _begin(self) -> Progress:
         """From the checkpoint, or from the start."""
         if self.team.first:
             checkpoint.clear(self.folder)
-        content = self.team.content(checkpoint.read(self.folder, self.report) if self.team.first else None)
+        content = self.team.content(
+            checkpoint.read(self.folder, self.report) if self.team.first else None
+        )
         if content is not None:
-            progress = restore(checkpoint.parse(content), self.recipe, self.net, self.optimiser, self.loader, self.folder)
+            progress = restore(
+                checkpoint.parse(content),
+                self.recipe,
+                self.net,
+                self.optimiser,
+                self.loader,
+                self.folder,
+            )
             self.report(f"resumed after epoch {progress.epoch}, step {progress.step}")
             return progress
         if self.recipe.init_from is not None:
@@ -151,7 +191,9 @@ class Trainer:
             if not math.isfinite(notes.loss):
                 self._diverged("the loss", holds)
                 return False
-            if progress.late is not None and progress.step >= self.loader.steps - _fifth(self.loader.steps):
+            if progress.late is not None and progress.step >= self.loader.steps - _fifth(
+                self.loader.steps
+            ):
                 progress.late += notes.mistakes
             progress.step += 1
             progress.loss += notes.loss
@@ -171,20 +213,29 @@ class Trainer:
         return True
 
     def _step(self, batch: Batch, interrupt: Interrupt) -> Notes:
-        """One update. Its loss and its mistakes, both before the update; a loss that is not finite updates nothing."""
+        """One update. Its loss and its mistakes, both before the update; a loss that is not finite
+        updates nothing.
+        """
         recipe, progress, team = self.recipe, self.progress, self.team
         number = progress.epoch * self.loader.steps + progress.step
         self.optimiser.zero_grad()
         total, wrong, size = 0.0, 0, self.share // recipe.parts
         for part in range(recipe.parts):
             here = slice(part * size, (part + 1) * size)
-            seed_masks(self.net, recipe.seed, number, team.copy * self.share + here.start, recipe.batch)
-            with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            seed_masks(
+                self.net, recipe.seed, number, team.copy * self.share + here.start, recipe.batch
+            )
+            with torch.autocast(
+                batch.images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
+            ):
                 logits = self.net(batch.images[here])
                 loss = F.cross_entropy(logits, batch.labels[here])
             (loss if recipe.parts == 1 else loss / recipe.parts).backward()
-            # read after the backward pass is on its way, in one go: a GPU waits for the host once a step
-            value, missed = torch.stack([loss.detach().double(), mistakes(logits.detach(), batch.labels[here]).double()]).tolist()
+            # read after the backward pass is on its way, in one go: a GPU waits for the host once a
+            # step
+            value, missed = torch.stack(
+                [loss.detach().double(), mistakes(logits.detach(), batch.labels[here]).double()]
+            ).tolist()
             wrong += int(missed)
             due = time.monotonic() - self.saved >= self._between_checkpoints()
             notes = team.agree(Notes(value, wrong, interrupt.requested, due))
@@ -203,14 +254,22 @@ class Trainer:
         mean, progress.window = progress.window / guard.STUCK_STEPS, 0.0
         if not guard.is_stuck(mean, len(self.loader.classes)):
             return
-        line = guard.stuck(mean, len(self.loader.classes), self._place(), self.recipe.update.rate * holds.weights, self.folder)
+        line = guard.stuck(
+            mean,
+            len(self.loader.classes),
+            self._place(),
+            self.recipe.update.rate * holds.weights,
+            self.folder,
+        )
         if self.divergence == "stop":
             raise TrainingError(line)
         progress.stuck = True
         self.report(line)
 
     def _diverged(self, what: str, holds: schedule.Now) -> None:
-        line = guard.not_finite(what, self._place(), self.recipe.update.rate * holds.weights, self.folder)
+        line = guard.not_finite(
+            what, self._place(), self.recipe.update.rate * holds.weights, self.folder
+        )
         if self.divergence == "stop":
             raise TrainingError(line)
         self.progress.ended = "diverged"
@@ -220,10 +279,20 @@ class Trainer:
 
     def _close_epoch(self) -> None:
         """Measure, write the epoch's row, decide about the rate, and whether the run is over."""
-        recipe, progress, loader, memory = self.recipe, self.progress, self.loader, self.progress.memory
+        recipe, progress, loader, memory = (
+            self.recipe,
+            self.progress,
+            self.loader,
+            self.progress.memory,
+        )
         self._mark()
         progress.timings.append(
-            {"epoch": progress.epoch + 1, "images": loader.steps * recipe.batch, "seconds": progress.busy, "waited": progress.waited}
+            {
+                "epoch": progress.epoch + 1,
+                "images": loader.steps * recipe.batch,
+                "seconds": progress.busy,
+                "waited": progress.waited,
+            }
         )
         running = progress.mistakes / (loader.steps * recipe.batch)
         row = {
@@ -231,14 +300,23 @@ class Trainer:
             "iterations": (progress.epoch + 1) * loader.steps,
             "loss": progress.loss / loader.steps,
             "running_error": running,
-            "last_fifth_error": None if progress.late is None else progress.late / (_fifth(loader.steps) * recipe.batch),
+            "last_fifth_error": (
+                None
+                if progress.late is None
+                else progress.late / (_fifth(loader.steps) * recipe.batch)
+            ),
             "exact_error": self._errors(loader)[0] if recipe.exact_error else None,
             "rate": recipe.update.rate * schedule.now(recipe, progress.epoch, memory).weights,
         }
         decision, best = "", False
         if self.loaders.validation is not None:
-            row["validation_error"], row["validation_error5"] = self._errors(self.loaders.validation)
-            best = all(row["validation_error"] < earlier["validation_error"] for earlier in progress.history)
+            row["validation_error"], row["validation_error5"] = self._errors(
+                self.loaders.validation
+            )
+            best = all(
+                row["validation_error"] < earlier["validation_error"]
+                for earlier in progress.history
+            )
             decision = row["decision"] = schedule.decide(recipe, row["validation_error"], memory)
         if self._drop_by_hand():
             decision = row["decision"] = "drop by hand"
@@ -246,7 +324,14 @@ class Trainer:
             row["stuck"] = True
         progress.history.append(row)
         progress.epoch += 1
-        progress.step, progress.mistakes, progress.loss, progress.stuck, progress.busy, progress.waited = 0, 0, 0.0, False, 0.0, 0.0
+        (
+            progress.step,
+            progress.mistakes,
+            progress.loss,
+            progress.stuck,
+            progress.busy,
+            progress.waited,
+        ) = (0, 0, 0.0, False, 0.0, 0.0)
         progress.late = 0
         if recipe.stop_error is not None and row[f"{recipe.stop_on}_error"] <= recipe.stop_error:
             progress.ended = "stop_error"
@@ -255,21 +340,34 @@ class Trainer:
         elif progress.epoch == recipe.epochs:
             progress.ended = "epochs"
         if self.team.first:
-            write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in progress.history))
-            write_text(self.folder / "timings.jsonl", "".join(json.dumps(row) + "\n" for row in progress.timings))
+            write_text(
+                self.folder / "metrics.jsonl",
+                "".join(json.dumps(row, allow_nan=False) + "\n" for row in progress.history),
+            )
+            write_text(
+                self.folder / "timings.jsonl",
+                "".join(json.dumps(row) + "\n" for row in progress.timings),
+            )
         self.report(_line(recipe, progress, self._seconds()))
         if best or decision:
             self._save(best)
         if self.team.first and decision == "drop by hand":
-            (self.folder / REQUEST).unlink(missing_ok=True)  # after it is in a checkpoint; granted once even if a kill comes between
+            # after it is in a checkpoint; granted once even if a kill comes between
+            (self.folder / REQUEST).unlink(missing_ok=True)
 
     def _errors(self, loader: Loader) -> list[float]:
-        return [wrong / len(loader) for wrong in self.team.sums(*count_mistakes(self.net, loader, TOP))]
+        return [
+            wrong / len(loader) for wrong in self.team.sums(*count_mistakes(self.net, loader, TOP))
+        ]
 
     def _drop_by_hand(self) -> bool:
         """Grant a request for a lower rate, once."""
         request = self.folder / REQUEST
-        word = request.read_text(encoding="utf-8").strip() if self.team.first and request.is_file() else ""
+        word = (
+            request.read_text(encoding="utf-8").strip()
+            if self.team.first and request.is_file()
+            else ""
+        )
         if not self.team.told(bool(word) and word not in self.progress.memory.by_hand):
             return False
         self.progress.memory.by_hand.append(word)
@@ -287,7 +385,11 @@ class Trainer:
         self.marked, self.waited = now, waited
 
     def _between_checkpoints(self) -> float:
-        return max(CHECKPOINT_SECONDS, self.saving / SAVING_SHARE) if self.checkpoint_seconds is None else self.checkpoint_seconds
+        return (
+            max(CHECKPOINT_SECONDS, self.saving / SAVING_SHARE)
+            if self.checkpoint_seconds is None
+            else self.checkpoint_seconds
+        )
 
     def _save(self, best: bool = False) -> None:
         progress, begun = self.progress, time.monotonic()
@@ -296,35 +398,54 @@ class Trainer:
         progress.seconds = self._seconds()
         state = dump(self.recipe, self.net, self.optimiser, self.loader, progress, self.team)
         if state is not None:
-            checkpoint.save(self.folder, progress.epoch * self.loader.steps + progress.step, state, best)
+            checkpoint.save(
+                self.folder, progress.epoch * self.loader.steps + progress.step, state, best
+            )
         self.saved = time.monotonic()
         self.saving = self.saved - begun
 
 
 def _fifth(steps: int) -> int:
-    """Minibatches in the last fifth of an epoch of ``steps``: cuda-convnet gives one number for each of CIFAR-10's five files."""
+    """Minibatches in the last fifth of an epoch of ``steps``: cuda-convnet gives one number for
+    each of CIFAR-10's five files.
+    """
     return max(1, steps // 5)
 
 
 def _device_name(device: torch.device) -> str:
-    return device.type if device.type == "cpu" else f"{device.type}, {torch.cuda.get_device_name(device)}"
+    return (
+        device.type
+        if device.type == "cpu"
+        else f"{device.type}, {torch.cuda.get_device_name(device)}"
+    )
 
 
 def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
-    """How many of N images do not have their label among the first k: logits (N, K), labels (N,). A row with a NaN is a mistake."""
-    hit = (logits.argmax(dim=1) == labels) if k == 1 else (logits.topk(min(k, logits.shape[1])).indices == labels[:, None]).any(1)
+    """How many of N images do not have their label among the first k: logits (N, K), labels (N,). A
+    row with a NaN is a mistake.
+    """
+    hit = (
+        (logits.argmax(dim=1) == labels)
+        if k == 1
+        else (logits.topk(min(k, logits.shape[1])).indices == labels[:, None]).any(1)
+    )
     return len(labels) - hit.logical_and(logits.isfinite().all(dim=1)).sum()
 
 
 @torch.inference_mode()
 def count_mistakes(net: nn.Module, loader: Loader, tops: tuple[int, ...]) -> list[int]:
-    """``mistakes`` for each k of ``tops`` over every image of ``loader``'s shard, in one pass in evaluation mode."""
+    """``mistakes`` for each k of ``tops`` over every image of ``loader``'s shard, in one pass in
+    evaluation mode.
+    """
     was_training = net.training
     net.eval()
     counts = [0] * len(tops)
     for batch in loader.once():
         logits = net(batch.images)
-        counts = [count + int(mistakes(logits, batch.labels, k)) for count, k in zip(counts, tops, strict=True)]
+        counts = [
+            count + int(mistakes(logits, batch.labels, k))
+            for count, k in zip(counts, tops, strict=True)
+        ]
     net.train(was_training)
     return counts
 
@@ -336,7 +457,8 @@ def _line(recipe: Recipe, progress: Progress, seconds: float) -> str:
         exact += f", validation error {100 * row['validation_error']:.2f}%"
     decision = f", {row['decision']}" if row.get("decision") else ""
     return (
-        f"epoch {row['epoch']} of at most {recipe.epochs}: training error {100 * row['running_error']:.2f}%{exact}, "
-        f"loss {row['loss']:.4f}, rate {row['rate']:g}{decision}, {timing['images'] / max(timing['seconds'], 1e-9):.0f} images/s, "
-        f"{seconds:.0f} s in all"
+        f"epoch {row['epoch']} of at most {recipe.epochs}: training error"
+        f" {100 * row['running_error']:.2f}%{exact}, loss {row['loss']:.4f}, rate"
+        f" {row['rate']:g}{decision}, {timing['images'] / max(timing['seconds'], 1e-9):.0f}"
+        f" images/s, {seconds:.0f} s in all"
     )

@@ -1,0 +1,1 @@
+"""The book: execute the notebooks, build the pages, and the directives that the chapters use."""

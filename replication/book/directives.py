@@ -1,0 +1,254 @@
+"""What the book's chapters can ask for, so that no code and no number of ours is typed into them: a
+Sphinx extension.
+
+``{source} replication.nets.alexnet Dropout``: the source of named objects, as it is in the package,
+with its lines. ``{claims} 3.3``: the ledger's rows of a section of the paper (or named by id, or by
+verdict, such as ``inconclusive``), as published in ``results/``. ``{deviations} 3.3``: the
+deviations that concern a section, or those of a part ("net") in which the source differs from the
+paper. The pages of ``experiments/`` get the deviations that touch them at their end."""
+
+import ast
+import html
+import os
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from replication.base import paths
+from replication.ledger import tables as ledger_tables
+from replication.ledger import verdicts as ledger
+from replication.ledger.measurement import FILE
+from replication.paper import HERE
+from replication.paper.deviations import PARTS, Deviation, deviations, of_section, touching
+
+PAGES = "experiments/"  # documents whose names begin so are executed notebooks
+LEDGER = "claims"
+CHAPTER = "deviations"  # the notebook that shows all of them
+
+
+class Source(SphinxDirective):
+    """``{source} MODULE NAME...``: functions, classes, methods (``Class.method``) or constants of
+    one module of the package.
+    """
+
+    required_arguments = 2
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        module, names = self.arguments[0], self.arguments[1].split()
+        place = paths.ROOT / Path(*module.split("."))
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if not file.is_file():
+            raise self.error(f"no module {module}")
+        self.env.note_dependency(str(file))
+        text = file.read_text(encoding="utf-8")
+        try:
+            spans = [lines_of(text, name) for name in names]
+        except LookupError as error:
+            raise self.error(f"{module} has no {error.args[0]}") from error
+        lines = text.splitlines()
+        code = "\n\n".join(
+            textwrap.dedent("\n".join(lines[first - 1 : last])) for first, last in spans
+        )
+        block = nodes.literal_block(code, code, language="python")
+        name = file.relative_to(paths.ROOT)
+        where = f"{name.as_posix()}, lines " + ", ".join(
+            f"{first}" if first == last else f"{first} to {last}" for first, last in spans
+        )
+        caption = nodes.caption("", "", *_place(name, spans[0], where))
+        wrapper = nodes.container(
+            "", caption, block, literal_block=True, classes=["literal-block-wrapper"]
+        )
+        self.set_source_info(block)
+        return [wrapper]
+
+
+def lines_of(text: str, name: str) -> tuple[int, int]:
+    """First and last line (from 1) of the definition of ``name`` ("function", "Class.method",
+    "CONSTANT"). Raises LookupError.
+    """
+    body, found = ast.parse(text).body, None
+    for part in name.split("."):
+        found = next((node for node in body if part in _names(node)), None)
+        if found is None:
+            raise LookupError(name)
+        body = getattr(found, "body", [])
+    decorators = getattr(found, "decorator_list", [])
+    return (
+        min([found.lineno, *(one.lineno for one in decorators)]),
+        found.end_lineno or found.lineno,
+    )
+
+
+def _names(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    for target in targets:
+        yield from (one.id for one in ast.walk(target) if isinstance(one, ast.Name))
+
+
+def _place(file: Path, span: tuple[int, int], text: str) -> list[nodes.Node]:
+    """Where the code stands; a link to it at this commit where the book is built by GitHub, which
+    says where the repository is.
+    """
+    server, repository, commit = (
+        os.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "SHA")
+    )
+    if not (server and repository and commit):
+        return [nodes.Text(text)]
+    address = f"{server}/{repository}/blob/{commit}/{file.as_posix()}#L{span[0]}-L{span[1]}"
+    return [nodes.reference("", text, refuri=address)]
+
+
+class Claims(SphinxDirective):
+    """``{claims} SECTION|ID|VERDICT ...``: rows of the ledger, each at its largest published
+    scale.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        rows = {row.id: row for row in ledger.ledger()}
+        chosen: list[ledger.Row] = []
+        for word in self.arguments[0].split():
+            found = (
+                [rows[word]]
+                if word in rows
+                else [row for row in rows.values() if word in (*sections(row.section), row.verdict)]
+            )
+            # which verdicts there are depends on the results
+            if not found and word not in ledger.VERDICTS:
+                raise self.error(f"no claim has the id or the section {word}")
+            chosen += [row for row in found if row not in chosen]
+        for file in (HERE / "claims.toml", *paths.results().glob(f"*/*/{FILE}")):
+            self.env.note_dependency(str(file))
+        up = up_to_root(self.env.docname)
+        table = (ledger_tables.rows_html(chosen) if chosen else "<p>None at present.</p>").replace(
+            '<a href="', f'<a href="{up}{PAGES}'
+        )
+        note = (
+            f'<p class="small">All claims: <a href="{up}{PAGES}{LEDGER}.html">the ledger</a>.</p>'
+        )
+        return [nodes.raw("", table + note, format="html")]
+
+
+def sections(text: str) -> list[str]:
+    """The sections that a claim's ``section`` names: "4.1, note 5" and "3.5" give ["4.1", "note 5"]
+    and ["3.5"].
+    """
+    return [part.strip() for part in text.split(",")]
+
+
+def up_to_root(docname: str) -> str:
+    """The relative path from a page to the book's first one: "" for "intro", "../" for
+    "paper/lrn".
+    """
+    return "../" * docname.count("/")
+
+
+class Deviations(SphinxDirective):
+    """``{deviations} SECTION|PART ...``: a list of deviations with links into their chapter.
+
+    Those that concern a section of the paper, or those of a part in which the source differs from
+    the paper."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        found: dict[str, Deviation] = {}
+        for word in self.arguments[0].split():
+            chosen = (
+                [one for one in deviations() if one.part == word and one.kind == "source"]
+                if word in PARTS
+                else of_section(word)
+            )
+            if not chosen:
+                raise self.error(f"no deviation concerns the section or the part {word}")
+            found |= {one.id: one for one in chosen}
+        self.env.note_dependency(str(HERE / "deviations.toml"))
+        return [
+            nodes.raw(
+                "",
+                deviations_html(list(found.values()), up_to_root(self.env.docname)),
+                format="html",
+            )
+        ]
+
+
+def deviations_html(chosen: list[Deviation], up: str) -> str:
+    """A list of deviations: what it is, on one line what the paper, its source and this project do,
+    and the link to its entry.
+    """
+    items = []
+    for one in chosen:
+        sides = [("paper", one.paper), ("source", one.source), ("here", one.here)]
+        text = "; ".join(f"<em>{name}</em> {html.escape(side)}" for name, side in sides if side)
+        items.append(
+            f'<li><a href="{up}{PAGES}{CHAPTER}.html#{anchor(one)}">{html.escape(one.what)}</a>:'
+            f" {text}.</li>"
+        )
+    return f'<ul class="deviations">{"".join(items)}</ul>'
+
+
+def anchor(one: Deviation) -> str:
+    """The name of a deviation's entry on the page that shows all of them."""
+    return f"deviation-{one.id}"
+
+
+def _add_deviations(app: Sphinx, doctree: nodes.document) -> None:
+    """Put the deviations that touch an experiment at the end of its page."""
+    docname = app.env.docname
+    chosen = touching(docname.removeprefix(PAGES)) if docname.startswith(PAGES) else ()
+    if not chosen:
+        return
+    app.env.note_dependency(str(HERE / "deviations.toml"))
+    title = "Deviations that touch this page"
+    content = nodes.raw("", deviations_html(list(chosen), up_to_root(docname)), format="html")
+    section = nodes.section(
+        "", nodes.title(title, title), content, ids=["deviations-here"], names=["deviations-here"]
+    )
+    parent = next(iter(doctree.findall(nodes.section)), doctree)
+    parent += section
+
+
+def _drop_thebe(
+    app: Sphinx,
+    _page: str,
+    _template: str,
+    context: dict[str, Any],
+    _doctree: nodes.document | None,
+) -> None:
+    """Leave out the script that would run cells on a server: it is not used, and Jupyter Book 1
+    loads it twice, which is an error.
+    """
+    scripts = context.get("script_files", [])
+    context["script_files"] = [
+        one
+        for one in scripts
+        if "thebe" not in f"{one.filename}{one.attributes.get('body', '')}".lower()
+    ]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.add_directive("source", Source)
+    app.add_directive("claims", Claims)
+    app.add_directive("deviations", Deviations)
+    # before Sphinx collects the page's headings
+    app.connect("doctree-read", _add_deviations, priority=100)
+    app.connect("html-page-context", _drop_thebe, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

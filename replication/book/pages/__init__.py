@@ -1,0 +1,1 @@
+"""Tables and text of one notebook each. Nothing is measured here."""

@@ -1,0 +1,150 @@
+"""The chapter of the deviations: each entry of ``paper/deviations.toml`` with its measured effect,
+where one was measured.
+
+Nothing is measured here. An effect is read from the tables of other experiments at the largest
+published scale that has it (at ``quick`` from the trial runs), or is a claim of the ledger; so it
+cannot be stale, and one that is not there is "not measured"."""
+
+import html
+from collections import Counter
+from functools import cache
+from typing import NamedTuple
+
+import pandas as pd
+
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.ledger import verdicts as ledger
+from replication.ledger.measurement import Profile
+from replication.ledger.tables import chapters, number, ours_text
+from replication.paper.deviations import PARTS, Deviation, Effect, Part, deviations
+
+NOT_MEASURED = "not measured"
+KINDS = {"source": "the paper against its own source", "ours": "the paper against this project"}
+
+
+class Found(NamedTuple):
+    """A measured effect in words, with the scale at which it was measured."""
+
+    text: str
+    profile: str
+
+
+def scales(profile: Profile) -> tuple[str, ...]:
+    """Where effects are looked for, in this order: the trial runs alone, or what is published from
+    the largest scale down.
+    """
+    return ("quick",) if profile == "quick" else ledger.PUBLISHED
+
+
+def effect(wanted: Effect, profile: Profile) -> Found | None:
+    """The effect as it was measured; None where nothing was. Raises InputError when a table lacks
+    the row or the column.
+    """
+    return _claim(wanted, profile) if wanted.claim else _cell(wanted, profile)
+
+
+def _claim(wanted: Effect, profile: Profile) -> Found | None:
+    row = next(row for row in ledger.chapter_rows(profile) if row.id == wanted.claim)
+    measured = [row.ours, *(other.ours for other in row.others)]
+    ours = next(
+        (one for one in measured if one is not None and one.variant == wanted.variant), None
+    )
+    return None if ours is None else Found(f"{ours.quantity}: {ours_text(ours)}", ours.profile)
+
+
+def _cell(wanted: Effect, profile: Profile) -> Found | None:
+    for scale in scales(profile):
+        path = paths.results() / scale / wanted.experiment / wanted.file
+        if not path.is_file():
+            continue
+        table = pd.read_csv(path)
+        if missing := {*wanted.row, wanted.column} - set(table.columns):
+            raise InputError(
+                f"{path} has no column {sorted(missing)[0]!r}, which deviations.toml names; make"
+                " one of them follow the other"
+            )
+        rows = table[(table[list(wanted.row)].astype(str) == pd.Series(wanted.row)).all(axis=1)]
+        if len(rows) != 1:
+            raise InputError(
+                f"{path} has {len(rows)} rows with {wanted.row}, which deviations.toml names,"
+                " instead of one"
+            )
+        unit = f" {wanted.unit}" if wanted.unit else ""
+        return Found(
+            f"{wanted.quantity}: {number(float(rows[wanted.column].iloc[0]))}{unit}", scale
+        )
+    return None
+
+
+def effects_text(one: Deviation, profile: Profile) -> str:
+    """All measured effects of a deviation with their scale, or "not measured"."""
+    found = [
+        f"{found.text} ({found.profile})"
+        for wanted in one.measured
+        if (found := effect(wanted, profile))
+    ]
+    return "; ".join(found) or NOT_MEASURED
+
+
+def counts_text() -> str:
+    """How many there are, by kind and by part."""
+    kinds, parts = (
+        Counter(getattr(one, name) for one in deviations()) for name in ("kind", "part")
+    )
+    lines = [f"{count:3} {KINDS[kind]}" for kind, count in kinds.items()]
+    lines += [f"{parts[part]:3} {title.lower()}" for part, title in PARTS.items()]
+    return "\n".join([f"{len(deviations())} deviations", *lines])
+
+
+def part_html(part: Part, profile: Profile) -> str:
+    """The deviations of one part as a list of entries with anchors; each a small table that reads
+    well on a phone.
+    """
+    return "\n".join(_entry(one, profile) for one in deviations() if one.part == part)
+
+
+def _entry(one: Deviation, profile: Profile) -> str:
+    lines = [
+        ("paper", html.escape(one.paper)),
+        ("its source", html.escape(one.source)),
+        ("here", html.escape(one.here)),
+        ("why", html.escape(one.why)),
+        ("section", html.escape(one.section)),
+        ("read in", f"<code>{html.escape(one.file)}</code>" if one.file else ""),
+        ("switch", f"<code>{html.escape(one.switch)}</code>" if one.switch else ""),
+        ("effect", html.escape(effects_text(one, profile))),
+        ("touches", ", ".join(_link(page) for page in one.pages)),
+    ]
+    body = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines if text)
+    label = KINDS[one.kind]
+    return (
+        '<div class="deviation"'
+        f' id="deviation-{one.id}"><p><strong>{html.escape(one.what)}</strong> <span'
+        f' class="small">{label}</span></p><dl>{body}</dl></div>'
+    )
+
+
+@cache
+def _published() -> set[str]:
+    return chapters()
+
+
+def _link(page: str) -> str:
+    return f'<a href="{page}.html">{page}</a>' if page in _published() else page
+
+
+def checks(profile: Profile) -> str:
+    """The chapter's checks, one line each; AssertionError where one fails."""
+    named = {
+        wanted.experiment for one in deviations() for wanted in one.measured if wanted.experiment
+    }
+    found = sum(effects_text(one, profile) != NOT_MEASURED for one in deviations())
+    assert all(one.why and one.here for one in deviations()), "a deviation without a reason"
+    return "\n".join(
+        [
+            f"effects are read from: {', '.join(sorted(named))}",
+            f"with a measured effect: {found} of {len(deviations())}",
+            f"chosen by an option of the recipe: {sum(bool(one.switch) for one in deviations())}",
+        ]
+    )

@@ -1,0 +1,188 @@
+"""Tables and checks of the chapters on what the net has learned: Figure 3, Figure 4 and the binary
+codes. Nothing is measured here.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from replication.analysis import kernels as analysis
+from replication.analysis import neighbours
+from replication.base.intervals import mean_interval
+from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.experiments import binary_codes, kernels, predictions_and_neighbours
+from replication.experiments.common.comparison import scale
+from replication.runs.results import Run
+
+KERNEL_MEANS = {"colourfulness": "mean colourfulness", "coloured": "more colour than brightness"}
+SELECTIVE = {name: f"selective: {name}" for name in (*analysis.KINDS, "any")}
+
+
+def pictured(large: str, runs: Sequence[Run]) -> str:
+    """Whose pictures the chapter shows: the large net's, which comes last, or the first seed's."""
+    run = runs[-1] if large else runs[0]
+    return f"pictures of seed {run.task.recipe.seed}: {scale(run)}"
+
+
+def kernels_html(outcome: kernels.Outcome) -> str:
+    """One row for each net, seed and tower: mean colourfulness, and shares of its kernels."""
+    table = outcome.table
+    shown = {name: table[name] for name in ("net", "seed", "tower", "kernels")}
+    shown["mean colourfulness"] = table["colourfulness"].map("{:.3f}".format)
+    shown |= {
+        title: table[name].map("{:.0%}".format)
+        for name, title in (KERNEL_MEANS | SELECTIVE).items()
+        if name != "colourfulness"
+    }
+    return html_table(pd.DataFrame(shown))
+
+
+def specialisation_html(outcome: kernels.Outcome) -> str:
+    """One row for each net and seed: the permutation test."""
+    tests = outcome.tests
+    shown = {
+        "net": tests["net"],
+        "seed": tests["seed"],
+        "tower 0 minus tower 1": tests["difference"].map("{:+.3f}".format),
+        "size by chance": tests["chance"].map("{:.3f}".format),
+        "over chance": tests["ratio"].map("{:.2f}".format),
+        "p": tests["p"].map("{:.2g}".format),
+    }
+    return html_table(pd.DataFrame(shown))
+
+
+def kernels_checks(outcome: kernels.Outcome) -> str:
+    """The chapter's checks, one line each; AssertionError where one fails."""
+    said = [stored_check(outcome.runs)]
+    again = kernels.specialisation(outcome.kernels)
+    assert np.allclose(again["p"], outcome.tests["p"]), (
+        "the permutation test depends on something but its seed"
+    )
+    said.append("permutation tests made again: equal")
+    side = outcome.shown[0].shape[-1]
+    share = analysis.selective(analysis.untrained(side, seed=1)).any.mean()
+    # standard error 0.005
+    assert abs(share - 0.05) < 0.02, "untrained kernels are not selective at the rate of chance"
+    said.append(f"other untrained kernels that count as selective: {share:.1%}, and chance is 5%")
+    return "\n".join(said)
+
+
+def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
+    """One row a net: shares of neighbours of the query's class, and how far the two distances
+    agree.
+    """
+    table = outcome.table
+    shown = {
+        "net": table["net"],
+        "seed": table["seed"],
+        "queries": table["queries"],
+        "by features": table["same_class_features"].map("{:.1%}".format),
+        "by pixels": table["same_class_pixels"].map("{:.1%}".format),
+        "by chance": table["same_class_chance"].map("{:.1%}".format),
+        "features minus pixels": [
+            interval_text(
+                100 * row.difference, 100 * row.difference_low, 100 * row.difference_high, "+.1f"
+            )
+            + " points"
+            for row in table.itertuples()
+        ],
+        "found both ways": table["found_both_ways"].map("{:.1%}".format),
+        "rank correlation": table["rank_correlation"].map("{:.2f}".format),
+    }
+    return html_table(pd.DataFrame(shown))
+
+
+def closeness_html(outcome: predictions_and_neighbours.Outcome) -> str:
+    """One row a net: similarity of the wrong ones of the five most probable labels to the right
+    one; or why there is none.
+    """
+    if outcome.without:
+        return f"<p>not measured here: {outcome.without}</p>"
+    table = outcome.table.dropna(subset="closeness")
+    shown = {
+        "net": table["net"],
+        "seed": table["seed"],
+        "wrong top-5 labels": table["closeness"].map("{:.3f}".format),
+        "labels drawn by chance": table["closeness_chance"].map("{:.3f}".format),
+        "difference": (table["closeness"] - table["closeness_chance"]).map("{:+.3f}".format),
+    }
+    return html_table(pd.DataFrame(shown))
+
+
+def neighbours_checks(outcome: predictions_and_neighbours.Outcome) -> str:
+    """The chapter's checks, one line each; AssertionError where one fails."""
+    pictures = outcome.pictures
+    flat = [
+        images.reshape(*images.shape[:-3], -1).astype(np.float64)
+        for images in (pictures.queries, pictures.by_pixels)
+    ]
+    apart = np.square(flat[0][:, None] - flat[1]).sum(2)
+    assert (np.diff(apart, axis=1) >= 0).all(), "the neighbours by pixels are not in order"
+    assert np.allclose(pictures.p.sum(1), 1, atol=1e-5), "probabilities do not add up to 1"
+    return "\n".join(
+        [
+            stored_check(outcome.runs),
+            (
+                "neighbours by pixels shown in order of their distance, measured again from the"
+                f" pictures: {len(apart)} of {len(apart)}"
+            ),
+            f"neighbours of each query: {neighbours.K}, found by exact search",
+        ]
+    )
+
+
+def precision_html(settings: binary_codes.Settings, outcome: binary_codes.Outcome) -> str:
+    """One row for each length of code: mean precision over the seeds with its interval, from
+    features and from pixels.
+    """
+    rows = []
+    for bits, group in outcome.table.groupby("bits"):
+        row = {"code": f"{bits} bits" if bits else "none: Euclidean distance"}
+        for source in binary_codes.SOURCES:
+            values = 100 * group.loc[group["source"] == source, "precision"]
+            row[f"from {source}"] = interval_text(*mean_interval(values.tolist()), ".1f") + " %"
+        rows.append(row)
+    rows = [
+        *rows[1:],
+        rows[0],
+        {"code": "none: any order", "from features": f"{100 * outcome.chance:.1f} %"},
+    ]
+    rows[-1]["from pixels"] = rows[-1]["from features"]
+    return html_table(
+        pd.DataFrame(rows).rename(columns={"code": f"precision of the {settings.k} nearest"})
+    )
+
+
+def costs_html(outcome: binary_codes.Outcome) -> str:
+    """Memory and time of the search, as ratios to the Euclidean one on the same vectors."""
+    costs = outcome.costs
+    shown = {
+        "source": costs["source"],
+        "code": [f"{bits} bits" if bits else "none: float32 vectors" for bits in costs["bits"]],
+        "bytes an image": costs["bytes"].map("{:,}".format),
+        "times smaller": costs["times_smaller"].map("{:,.0f}".format),
+        "times faster": costs["times_faster"].map("{:,.1f}".format),
+    }
+    return html_table(pd.DataFrame(shown))
+
+
+def codes_checks(settings: binary_codes.Settings, outcome: binary_codes.Outcome) -> str:
+    """The chapter's checks, one line each; AssertionError where one fails."""
+    table = outcome.table
+    counted = table.groupby(["source", "bits"])["seed"].nunique()
+    assert (counted == len(settings.seeds)).all() and len(counted) == 2 * (
+        len(settings.bits) + 1
+    ), "a length or a seed is missing"
+    pixels = table[(table["source"] == "pixels") & (table["bits"] == 0)]["precision"]
+    assert pixels.nunique() == 1, "the pixels' own ranking differs between seeds"
+    return "\n".join(
+        [
+            stored_check(outcome.runs),
+            (
+                f"codes judged: {len(settings.bits)} lengths from each of 2 sources on each of"
+                f" {len(settings.seeds)} seeds"
+            ),
+            "the pixels' Euclidean ranking is the same on every seed: yes",
+        ]
+    )

@@ -1,0 +1,232 @@
+"""The page that lists every stored run with its provenance: what made each number of the book.
+Nothing is computed here.
+
+It reads every run folder of ``results/``, whatever the experiment, and the times that papermill
+noted in the executed notebooks."""
+
+import html
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+import pandas as pd
+
+from replication.base import paths
+from replication.base.files import read_json
+from replication.ledger.measurement import Profile
+from replication.ledger.verdicts import PUBLISHED
+from replication.recipe import Recipe
+from replication.runs.results import check_files
+
+EXECUTED = paths.BOOK / "experiments"
+COLUMNS = (
+    "profile",
+    "experiment",
+    "run",
+    "id",
+    "commit",
+    "data",
+    "images",
+    "fingerprint",
+    "seed",
+    "device",
+    "threads",
+    "precision",
+    "python",
+    "torch",
+    "dali",
+    "platform",
+    "epochs",
+    "ended",
+    "seconds",
+    "memory",
+    "finished",
+)
+
+
+class Stored(NamedTuple):
+    """One run folder as it lies there."""
+
+    profile: str
+    experiment: str
+    folder: Path
+    recipe: dict[str, Any]
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+def stored_runs(profile: Profile) -> list[Stored]:
+    """Every run of the published scales, or of ``quick`` alone. Raises InputError for a folder
+    without provenance.
+    """
+    return list(_runs(("quick",) if profile == "quick" else PUBLISHED))
+
+
+def _runs(scales: tuple[str, ...]) -> Iterator[Stored]:
+    for scale in scales:
+        for recipe in sorted((paths.results() / scale).glob("*/*/recipe.json")):
+            folder = recipe.parent
+            if folder.name.startswith("."):
+                continue
+            check_files(folder)
+            yield Stored(
+                scale,
+                folder.parent.name,
+                folder,
+                *(
+                    read_json(folder / f"{name}.json")
+                    for name in ("recipe", "summary", "provenance")
+                ),
+            )
+
+
+def table(runs: list[Stored]) -> pd.DataFrame:
+    """One row a run, with ``COLUMNS``."""
+    return pd.DataFrame([_row(run) for run in runs], columns=COLUMNS)
+
+
+def _row(run: Stored) -> dict[str, Any]:
+    made, data = run.provenance, run.provenance["data"]
+    name, _, identity = run.folder.name.rpartition("-")
+    dali = [version for library, version in made["libraries"].items() if "dali" in library]
+    return {
+        "profile": run.profile,
+        "experiment": run.experiment,
+        "run": name,
+        "id": identity,
+        "commit": (
+            (made["commit"] or "unknown")[:10]
+            + {True: " (changed)", False: "", None: " (unknown)"}[made["dirty"]]
+        ),
+        "data": f"{data['name']} ({data['form']})" if data.get("form") else data["name"],
+        "images": data["images"],
+        "fingerprint": data["fingerprint"],
+        "seed": made["seed"],
+        "device": made["device"],
+        "threads": made["threads"],
+        "precision": run.recipe.get("precision", "float32"),
+        "python": made["python"],
+        "torch": made["libraries"].get("torch"),
+        "dali": dali[0] if dali else None,
+        "platform": made["platform"],
+        "epochs": run.summary["epochs"],
+        "ended": run.summary["ended"],
+        "seconds": made["seconds"],
+        "memory": made["peak_memory_mib"],
+        "finished": made["finished"],
+    }
+
+
+def experiments_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row for each scale and experiment: runs, epochs, hours, and the largest memory."""
+    if runs.empty:
+        return pd.DataFrame(
+            columns=[
+                "profile",
+                "experiment",
+                "runs",
+                "seeds",
+                "epochs",
+                "hours",
+                "peak memory, MiB",
+            ]
+        )
+    groups = runs.groupby(["profile", "experiment"], sort=False)
+    summed = groups.agg(
+        runs=("id", "size"),
+        seeds=("seed", "nunique"),
+        epochs=("epochs", "sum"),
+        seconds=("seconds", "sum"),
+        memory=("memory", "max"),
+    )
+    summed = (
+        summed.assign(hours=(summed["seconds"] / 3600).round(2))
+        .drop(columns="seconds")
+        .rename(columns={"memory": "peak memory, MiB"})
+    )
+    return summed.reset_index()
+
+
+def environments_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """The machines and versions that made the runs, with how many each."""
+    columns = ["device", "threads", "python", "torch", "dali", "platform"]
+    return runs[columns].fillna("none").value_counts(sort=True).rename("runs").reset_index()
+
+
+def pages_table() -> pd.DataFrame:
+    """How long each published notebook took to execute when it was made, from what papermill noted;
+    runs that were stored are not in it.
+    """
+    rows = []
+    for path in sorted(EXECUTED.glob("*.ipynb")):
+        metadata = nbformat.read(path, as_version=4).metadata
+        notes = metadata.get("papermill", {})
+        rows.append(
+            {
+                "page": path.stem,
+                "profile": metadata.get("replication", {}).get("profile", "not noted"),
+                "seconds": (
+                    round(notes["duration"], 1) if notes.get("duration") is not None else None
+                ),
+                "executed": (notes.get("end_time") or "not noted")[:19],
+            }
+        )
+    return pd.DataFrame(rows, columns=["page", "profile", "seconds", "executed"])
+
+
+def counts_text(runs: pd.DataFrame) -> str:
+    """How many runs there are, and what they cost."""
+    if runs.empty:
+        return "no stored runs"
+    dirty = runs["commit"].str.contains("(", regex=False).sum()
+    hours = runs["seconds"].sum() / 3600
+    return (
+        f"{len(runs)} runs of {runs['experiment'].nunique()} experiments, {runs['epochs'].sum():,}"
+        f" epochs, {hours:.1f} hours\n{dirty} of them were made from code that differed from its"
+        " commit, or whose commit is unknown"
+    )
+
+
+def runs_html(runs: pd.DataFrame) -> str:
+    """Every run, one table for each scale and experiment, folded."""
+    shown = [
+        column
+        for column in COLUMNS
+        if column not in ("profile", "experiment", "platform", "python", "precision")
+    ]
+    parts = []
+    for (profile, experiment), rows in runs.groupby(["profile", "experiment"], sort=False):
+        heading = html.escape(f"{experiment}, {profile}: {len(rows)} runs")
+        parts.append(f"<details><summary>{heading}</summary>{table_html(rows[shown])}</details>")
+    return "\n".join(parts) or "<p>No run is stored.</p>"
+
+
+def table_html(rows: pd.DataFrame) -> str:
+    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
+    formats = {
+        column: "{:,.0f}".format
+        for column in ("seconds", "memory", "peak memory, MiB")
+        if column in rows
+    }
+    return (
+        "<div"
+        ' class="wide">'
+        f"{rows.to_html(index=False, border=0, formatters=formats, na_rep='none', justify='left')}"
+        "</div>"
+    )
+
+
+def checks(runs: list[Stored]) -> str:
+    """The page's checks, one line each; AssertionError where one fails."""
+    for run in runs:
+        identity = Recipe.model_validate(run.recipe).id
+        assert run.folder.name.endswith(identity), (
+            f"{run.folder} is not under the hash of its recipe"
+        )
+    identities = [run.folder.name.rpartition("-")[2] for run in runs]
+    return (
+        f"each of {len(runs)} runs lies under the hash of its recipe\nrecipes that lie there more"
+        " than once, at several scales or for several experiments:"
+        f" {len(identities) - len(set(identities))}"
+    )

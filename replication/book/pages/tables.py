@@ -1,0 +1,117 @@
+"""The tables that the chapters of sections 3 to 6 show, as HTML. Nothing is measured here."""
+
+import html
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from replication.experiments.common.comparison import QUANTITIES
+from replication.ledger import tables as ledger_tables
+from replication.ledger.measurement import Measurement
+from replication.runs.results import Run, load
+
+
+def html_table(frame: pd.DataFrame) -> str:
+    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
+    return f'<div style="overflow-x: auto">{frame.to_html(index=False, border=0, na_rep="")}</div>'
+
+
+def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:
+    """A mean and its interval for a table's cell, each formatted by ``form``; with one seed the
+    mean alone, "" for none.
+    """
+    if math.isnan(mean):
+        return ""
+    if low is None or math.isnan(low):
+        return format(mean, form)
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def rate_text(rate: float) -> str:
+    """A learning rate in decimals, as the paper writes it: 0.00001, not 1e-05."""
+    return f"{rate:.8f}".rstrip("0").rstrip(".")
+
+
+def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], command: str) -> str:
+    """paper | 2012 log | ours | verdict for all that was measured of ``claims``; those that were
+    not, with the ``command`` that would.
+    """
+    found = [
+        measurement
+        for claim in claims
+        for measurement in measurements
+        if measurement.claim == claim
+    ]
+    missing = [
+        claim for claim in claims if claim not in {measurement.claim for measurement in found}
+    ]
+    table = ledger_tables.verdicts_html(found)
+    if not missing:
+        return table
+    names = ", ".join(f"<code>{html.escape(claim)}</code>" for claim in missing)
+    return f"{table}<p>Not run here: {names}. To measure: <code>{html.escape(command)}</code></p>"
+
+
+def errors_html(table: pd.DataFrame) -> str:
+    """Mean errors in per cent of each variant over its seeds; ``table`` as
+    ``comparison.error_rows`` gives it.
+    """
+    means = table.groupby("variant", sort=False)[list(QUANTITIES)].mean()
+    seeds = table.groupby("variant", sort=False)["seed"].nunique()
+    cells = {
+        title: [f"{value:.2f}" if not math.isnan(value) else "" for value in means[column]]
+        for column, title in QUANTITIES.items()
+    }
+    return html_table(pd.DataFrame({"variant": means.index, "n": seeds.to_numpy(), **cells}))
+
+
+def differences_html(differences: pd.DataFrame) -> str:
+    """Variant minus baseline in percentage points, with 95% intervals; ``differences`` as
+    ``comparison.differences`` gives them.
+    """
+    rows = []
+    for variant, group in differences.groupby("variant", sort=False):
+        found = {
+            row.quantity: interval_text(row.mean, row.low, row.high) for row in group.itertuples()
+        }
+        rows.append(
+            {
+                "variant": variant,
+                "n": group["n"].max(),
+                **{title: found.get(key, "") for key, title in QUANTITIES.items()},
+            }
+        )
+    return html_table(pd.DataFrame(rows))
+
+
+def stored_check(runs: Sequence[Run]) -> str:
+    """A line that says that every run is stored under the hash of its recipe with all its answers;
+    AssertionError where one is not.
+    """
+    for run in runs:
+        again = load(run.task)
+        assert again is not None and again.evaluation == run.evaluation, (
+            f"{run.task.name} is not stored as it was shown"
+        )
+    return f"stored runs: {len(runs)}, each under the hash of its recipe"
+
+
+def runs_html(runs: Sequence[Run]) -> str:
+    """Every run with its provenance."""
+    rows = [
+        {
+            "run": run.task.folder.name,
+            "commit": (
+                (run.provenance["commit"] or "unknown")[:10]
+                + (" (changed)" if run.provenance["dirty"] else "")
+            ),
+            "data": f"{run.provenance['data']['name']} {run.provenance['data']['fingerprint']}",
+            "device": f"{run.provenance['device']}, {run.provenance['threads']} threads",
+            "torch": run.provenance["libraries"]["torch"],
+            "seconds": f"{run.provenance['seconds']:,.0f}",
+            "finished": run.provenance["finished"],
+        }
+        for run in runs
+    ]
+    return html_table(pd.DataFrame(rows))

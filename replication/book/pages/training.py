@@ -1,0 +1,130 @@
+"""The training chapter's own tables and checks. Nothing is measured here."""
+
+import pandas as pd
+
+from replication.book.pages.tables import html_table, rate_text, stored_check
+from replication.experiments.training import BASELINE, NO_DECAY, RULE, Outcome, Settings
+from replication.recipe import Recipe
+
+
+def recipe_html(recipe: Recipe) -> str:
+    """The baseline in the words of section 5, and what is not as in the paper."""
+    data, net, update = recipe.data, recipe.net, recipe.update
+    rows = [
+        (
+            "images",
+            f"{data.name}, {data.size} x {data.size}, crops of {data.side}"
+            + (", reflections" if data.augment else ""),
+        ),
+        ("colour noise", f"standard deviation {data.colour:g}" if data.colour else "none"),
+        ("put aside for validation", f"{data.validation:,} training images"),
+        ("net", f"{net.towers} towers, fidelity {net.fidelity}"),
+        ("minibatch", f"{recipe.batch}"),
+        (
+            "learning rate",
+            f"{rate_text(update.rate)}, biases {rate_text(update.rate * update.bias_rate_factor)}",
+        ),
+        ("momentum", f"{update.momentum:g}"),
+        ("weight decay", f"{update.weight_decay:g}"),
+        ("epochs", f"at most {recipe.epochs}"),
+        ("schedule", schedule_text(recipe)),
+        *(("not as in the paper", text) for text in net.deviations),
+    ]
+    return html_table(pd.DataFrame(rows, columns=["", "value"]))
+
+
+def schedule_text(recipe: Recipe) -> str:
+    """When the rate drops, in words."""
+    schedule = recipe.schedule
+    match schedule.kind:
+        case "constant":
+            return "one rate throughout"
+        case "plateau":
+            waits = f"{schedule.patience} epochs without a lower validation error"
+            return f"divided by {schedule.factor:g} after {waits}, {schedule.drops} times"
+        case "steps":
+            colour = (
+                f"; colour noise ends after {schedule.colour_off}"
+                if schedule.colour_off is not None
+                else ""
+            )
+            return (
+                f"divided by {schedule.factor:g} after epochs"
+                f" {', '.join(map(str, schedule.after))}{colour}"
+            )
+        case "timeline":
+            return f"that of the logged run {schedule.name}, scaled to {recipe.epochs} epochs"
+
+
+def decisions_html(outcome: Outcome) -> str:
+    """Every decision of the run under the rule: after which epoch, at which rate and validation
+    error.
+    """
+    rows = outcome.curves[outcome.curves["variant"] == RULE]
+    rows = rows[rows["decision"].fillna("") != ""]
+    if rows.empty:
+        return "<p>The run ended before the rule decided anything.</p>"
+    shown = pd.DataFrame({"after epoch": rows["epoch"], "rate in it": rows["rate"].map(rate_text)})
+    return html_table(
+        shown.assign(
+            **{
+                "validation error": rows["validation_error"].map("{:.2%}".format),
+                "decision": rows["decision"],
+            }
+        )
+    )
+
+
+def speed_html(outcome: Outcome) -> str:
+    """Images a second and waiting share of every run; other runs may have shared the machine."""
+    shown = outcome.speed.dropna()
+    if shown.empty:
+        return "<p>no times were kept</p>"
+    cells = {
+        "images/s": shown["images_per_second"].map("{:,.0f}".format),
+        "waiting for data": shown["waiting"].map("{:.1%}".format),
+    }
+    return html_table(shown[["variant", "seed"]].assign(**cells))
+
+
+def decay_html(outcome: Outcome) -> str:
+    """Training and test error with and without weight decay, by seed."""
+    wide = outcome.decay.pivot(index="seed", columns="variant", values=["train", "test"])
+    shown = {"seed": wide.index}
+    for split, title in (("train", "training error"), ("test", "test error")):
+        for name, word in ((BASELINE, "with"), (NO_DECAY, "without")):
+            shown[f"{title}, {word}"] = wide[split, name].map("{:.2f}".format).to_numpy()
+    return html_table(pd.DataFrame(shown))
+
+
+def choices_html(recipe: Recipe) -> str:
+    """What was chosen, and on which images."""
+    aside = f"{recipe.data.validation:,} training images put aside"
+    rows = [
+        ("rate, number of epochs, width", aside, "short trials before the runs"),
+        (
+            "when the rate drops",
+            aside if recipe.schedule.kind == "plateau" else "nothing: fixed beforehand",
+            schedule_text(recipe),
+        ),
+        ("the marks of the losses", "training loss of a trial run", "fixed before the runs"),
+        ("weights of an average of nets", "nothing: they are equal", ""),
+        ("reported errors", "held-out images", "no decision was taken on them"),
+    ]
+    return html_table(pd.DataFrame(rows, columns=["what", "chosen on", "remark"]))
+
+
+def checks(settings: Settings, outcome: Outcome) -> str:
+    """The chapter's checks, one line each; AssertionError where one fails."""
+    said = [stored_check(outcome.runs)]
+    for run in outcome.runs:
+        rates = run.history["rate"] if len(run.history) else pd.Series(dtype=float)
+        assert rates.is_monotonic_decreasing, f"{run.task.name}: a rate rose"
+    said.append("no run's rate ever rises")
+    rule = outcome.runs[-1].history
+    drops = int((rule["decision"] == "drop").sum())
+    assert drops == rule["rate"].nunique() - 1 or rule["decision"].iloc[-1] == "drop", (
+        "a drop was decided and not taken"
+    )
+    said.append(f"drops decided by the rule in its run: {drops}, each taken")
+    return "\n".join(said)

@@ -1,0 +1,62 @@
+"""``replication bench``: ours beside each peer, timed in one run."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from replication.cli.output import Json
+
+
+def bench(
+    name: Annotated[
+        Literal["lrn", "step", "loader", "trainer"], typer.Argument(help="What is timed.")
+    ],
+    device: Annotated[
+        Literal["cpu", "cuda"] | None,
+        typer.Option(help="cpu or cuda; none: cuda where there is one."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images in a minibatch.")] = 64,
+    width: Annotated[
+        float, typer.Option(min=0.01, help="Of the net; below 1 only to try the benchmark.")
+    ] = 1.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Repetitions; ratios are given with their range over them.")
+    ] = 5,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; none: one a core.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Time one part beside its peers, and print ratios with their spread."""
+    import torch
+
+    from replication.base.devices import best_device
+
+    timing, measure = _benchmark("timing"), _benchmark(name).measure
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = device or best_device()
+    if where == "cuda" and not torch.cuda.is_available():
+        from replication.base.errors import InputError
+
+        raise InputError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    timing.show(measure(torch.device(where), batch, width, rounds), as_json)
+
+
+def _benchmark(name: str) -> Any:
+    """A module of benchmarks/, which is beside the package in the repository and not part of it."""
+    import importlib
+    import sys
+
+    from replication.base import paths
+    from replication.base.errors import InputError
+
+    file = paths.ROOT / "benchmarks" / f"{name}.py"
+    if not file.is_file():
+        raise InputError(
+            f"{file} is not there; benchmarks are in the repository, run the command from an"
+            " installation of it (make setup)"
+        )
+    if str(paths.ROOT) not in sys.path:
+        sys.path.insert(0, str(paths.ROOT))  # they import one another as benchmarks.NAME
+    return importlib.import_module(f"benchmarks.{name}")

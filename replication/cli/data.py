@@ -1,0 +1,149 @@
+"""``replication data``: what data sets there are, how to get them, what is in them, and their
+images at one size.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replication.cli.output import Json, print_json
+
+Name = Annotated[
+    str, typer.Argument(help="A name of the catalog, or folder:/path for a tree of your own.")
+]
+Split = Annotated[str | None, typer.Option(help="train, val or test; none: every one.")]
+
+
+def data_list(as_json: Json = False) -> None:
+    """The data sets of the catalog and where each was found."""
+    from replication.data.sources import catalog
+
+    rows = catalog.listing()
+    if as_json:
+        return print_json(rows)
+    for row in rows:
+        found = f"{row['form']} in {row['where']}" if row["form"] else f"not here; {row['how']}"
+        print(
+            f"{row['name']:20} {found}"
+            + (f" ({row['note']})" if row["form"] and row["note"] else "")
+        )
+
+
+def data_get(
+    name: Annotated[str, typer.Argument(help="A name of the catalog.")],
+    file: Annotated[
+        str | None,
+        typer.Option(help="Which file of the source, where there are several; none: the first."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder in which the files lie, instead of downloading them."),
+    ] = None,
+) -> None:
+    """Download a data set from its official source, or make it, and print its folder. Interrupted,
+    it goes on.
+    """
+    from replication.data.sources import catalog
+
+    print(catalog.get(name, file, source))
+
+
+def data_index(
+    name: Name,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    as_json: Json = False,
+) -> None:
+    """What one split of a data set holds."""
+    import numpy as np
+
+    from replication.data.sources import catalog
+
+    index = catalog.open_index(name, split)
+    counts = np.bincount(index.labels, minlength=len(index.classes)).tolist()
+    facts = {
+        "name": index.name,
+        "form": index.form,
+        "note": index.note,
+        "split": index.split,
+        "root": str(index.root),
+        "images": len(index),
+        "classes": dict(zip(index.classes, counts, strict=True)),
+        "skipped": index.skipped,
+        "fingerprint": index.fingerprint,
+    }
+    if as_json:
+        return print_json(facts)
+    sizes = (
+        f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+    )
+    print(
+        f"{index.name} {index.split}: {len(index):,} images, {len(index.classes)} classes of"
+        f" {sizes}, in {index.root}"
+    )
+    print(
+        f"form {index.form}"
+        + (f" ({index.note})" if index.note else "")
+        + f", fingerprint {index.fingerprint}"
+    )
+    if index.skipped:
+        print("skipped: " + ", ".join(f"{count} {kind}" for kind, count in index.skipped.items()))
+
+
+def data_verify(
+    path: Annotated[
+        str, typer.Argument(help="A folder of images in any layout, or a name of the catalog.")
+    ],
+    split: Split = None,
+    crop: Annotated[
+        int, typer.Option(min=1, help="Side of the crop; smaller images are counted.")
+    ] = 224,
+    card: Annotated[bool, typer.Option("--card", help="Print the data card, Markdown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decode every image and list what is broken, odd or there twice; exit status 1 when a file
+    cannot be decoded.
+    """
+    from replication.data.prepared import card as data_card
+    from replication.data.prepared.verify import verify
+
+    report = verify(path, split, crop).dump()
+    if as_json:
+        print_json(report)
+    else:
+        print(data_card.card(report) if card else data_card.summary(report))
+    if not report["healthy"]:
+        raise typer.Exit(1)
+
+
+def data_prepare(
+    name: Name,
+    size: Annotated[int, typer.Option(min=8, help="Side of the stored squares, pixels.")] = 256,
+    split: Split = None,
+    jpeg: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write JPEG files to this folder, instead of one array to the runs folder."
+        ),
+    ] = None,
+    skip: Annotated[
+        bool,
+        typer.Option(help="Leave out files that cannot be decoded, instead of stopping at them."),
+    ] = False,
+) -> None:
+    """Reduce every image to SIZE x SIZE once, as section 2 does. Interrupted, it goes on."""
+    from replication.data.prepared.store import prepare, prepare_jpeg
+    from replication.data.prepared.verify import open_indexes, readable
+
+    for index in open_indexes(name, split):
+        wanted = readable(index) if skip else index
+        place = (
+            prepare(wanted, size).images.filename
+            if jpeg is None
+            else prepare_jpeg(wanted, size, jpeg.expanduser().resolve())
+        )
+        left_out = len(index) - len(wanted)
+        print(
+            f"{wanted.name} {wanted.split}: {len(wanted):,} images in {place}"
+            + (f", {left_out:,} left out" if left_out else "")
+        )

@@ -1,0 +1,50 @@
+"""``replication evaluate``: the errors of trained nets, one by one and averaged."""
+
+from typing import Annotated
+
+import typer
+
+from replication.cli.output import Json, print_json
+
+
+def evaluate(
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs: an id, a folder under results/, or a named recipe.")
+    ],
+    views: Annotated[
+        int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
+    ] = 1,
+    split: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "train, validation, test, val (a set beside the test set, as in ilsvrc2010) or all."
+            )
+        ),
+    ] = "test",
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="Of several runs in their average: equal, or tuned on the validation images."
+        ),
+    ] = "equal",
+    profile: Annotated[
+        str, typer.Option(help="Of a named recipe: quick, laptop, gpu or paper.")
+    ] = "quick",
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; none: cuda where there is one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Top-1 and top-5 error of trained runs with intervals; of several also their average and each
+    pair's difference.
+    """
+    from replication.evaluation import report
+
+    recipes = report.named_runs(runs, profile)
+    found = report.evaluate(
+        recipes, report.splits_of(split, list(recipes.values())), views, weights, device
+    )
+    if as_json:
+        return print_json(found.dump())
+    print(found.table())

@@ -1,0 +1,22 @@
+"""``replication net``: the counts of a net, layer by layer."""
+
+from typing import Annotated
+
+import typer
+
+from replication.cli.output import Json, print_json
+
+
+def net(
+    name: Annotated[str, typer.Argument(help="alexnet, alexnet-2012, alexnet-one-gpu, 19pct, ...")],
+    as_json: Json = False,
+) -> None:
+    """Count a net, layer by layer: shapes, parameters, neurons, multiply-adds, bytes between the
+    towers.
+    """
+    from replication.nets.summary import named, summary
+
+    counted = summary(named(name))
+    if as_json:
+        return print_json({"name": name} | counted.dump())
+    print(counted.table())

@@ -1,0 +1,87 @@
+"""``replication train``: one run of a named recipe or of a file's, begun or gone on with."""
+
+from typing import Annotated
+
+import typer
+
+
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="alexnet, alexnet-2012, alexnet-one-gpu, alexnet-6conv, 19pct; or a YAML file."
+        ),
+    ],
+    profile: Annotated[
+        str, typer.Option(help="Scale of a named recipe: quick, laptop, gpu or paper.")
+    ] = "quick",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="field=value, for instance update.rate=0.02.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the whole recipe as YAML, and train nothing.")
+    ] = False,
+    devices: Annotated[
+        str,
+        typer.Option(
+            help="cpu, cuda, or one for each tower: cuda:0,cuda:1. Under torchrun: found."
+        ),
+    ] = "",
+    drop_now: Annotated[
+        bool,
+        typer.Option(
+            "--drop-now", help="Ask the run under way to lower its rate at the end of the epoch."
+        ),
+    ] = False,
+    init_from: Annotated[
+        str | None, typer.Option(help="Start from the weights of this run, or of this file.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that decode, where DALI is missing.")
+    ] = 0,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads; default: all cores. They can change the last bits."),
+    ] = None,
+) -> None:
+    """Train a net in runs/<id>. Interrupted, by Ctrl-C or by a kill, the same command goes on from
+    the last checkpoint.
+    """
+    import torch
+
+    from replication.base.devices import best_device
+    from replication.recipes import as_yaml, chosen
+    from replication.training.byhand import ask_for_drop
+    from replication.training.process.show import Terminal
+    from replication.training.session import is_first, run_folder, session
+    from replication.training.start import adopt
+
+    recipe = chosen(
+        name,
+        profile,
+        [*(changes or ()), *([f"init_from='{adopt(init_from)}'"] if init_from else [])],
+    )
+    folder = run_folder(recipe)
+    if dry_run:
+        print(f"# run {recipe.id}, in {folder}\n{as_yaml(recipe)}", end="")
+        return
+    if drop_now:
+        ask_for_drop(folder)
+        print(f"asked for: the rate of {recipe.id} drops at the end of the epoch")
+        return
+    if threads is not None:
+        torch.set_num_threads(threads)
+    terminal = Terminal()
+    outcome = session(
+        recipe,
+        terminal.report,
+        (devices or best_device()).split(","),
+        workers,
+        divergence="stop",
+        watch=terminal.watch,
+    )
+    if is_first():
+        terminal.report(
+            f"run {recipe.id} ended after {outcome.progress.epoch} epochs"
+            f" ({outcome.progress.ended}), weights in {folder}"
+        )

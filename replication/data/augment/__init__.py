@@ -1,0 +1,1 @@
+"""Augmentation: random draws, views, and the order of the images."""

@@ -1,0 +1,130 @@
+"""Every random number of augmentation as a pure function of (seed, epoch, image): crops, flips and
+colour (section 4.1).
+
+A counter-based generator, Philox4x32-10, turns each counter into four words that look random, for a
+whole batch at once. So draws do not depend on batch size, order, workers, ranks or interruption, no
+generator state has to be stored, and two pipelines can be compared pixel by pixel on the same
+draws."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from replication.recipe import Recipe
+
+# consecutive images that share crop and flip in the released source (convdata_jpeg.py:77)
+CHUNK = 32
+GEOMETRY, COLOUR = 1, 2  # streams of random numbers, kept apart by the last word of the counter
+ROUNDS = 10  # Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3 (SC 2011)
+MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+WEYL = (0x9E3779B9, 0xBB67AE85)
+LOW, WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+class Draws(NamedTuple):
+    """The random numbers of N images."""
+
+    top: np.ndarray  # int64 (N,): first row of the crop in the stored image
+    left: np.ndarray  # int64 (N,)
+    flip: np.ndarray  # bool (N,): mirrored left to right
+    # float64 (N, 3): standard normal multipliers of the three colour directions
+    normals: np.ndarray
+
+
+def draw(
+    seed: int, epoch: int, ids: np.ndarray, places: np.ndarray, positions: int, chunk: int = 1
+) -> Draws:
+    """The draws of images ``ids`` in epoch ``epoch``.
+
+    ``positions``: offsets of the crop along an axis, 0 to positions - 1. ``chunk`` above 1: that
+    many images which follow each other in the epoch's order share crop and flip; ``places`` (N,)
+    are their places in it. Colour is always drawn for each image."""
+    ids = np.asarray(ids, np.uint64)
+    who = ids if chunk == 1 else np.asarray(places, np.uint64) // np.uint64(chunk)
+    top, left, flip, _ = philox(seed, who, epoch, GEOMETRY)
+    return Draws(
+        _below(top, positions),
+        _below(left, positions),
+        flip >= np.uint64(2**31),
+        _normals(philox(seed, ids, epoch, COLOUR)),
+    )
+
+
+def draws_for(recipe: Recipe, epoch: int, ids: np.ndarray, places: np.ndarray) -> Draws:
+    """What training by ``recipe`` draws for images ``ids`` at ``places`` of epoch ``epoch``;
+    without augmentation the central crop.
+    """
+    if recipe.data.augment:
+        return draw(recipe.seed, epoch, ids, places, positions(recipe), chunk(recipe))
+    draws = central(len(ids), recipe.data.size, recipe.data.side)
+    if not recipe.data.colour:
+        return draws
+    return draws._replace(
+        normals=_normals(philox(recipe.seed, np.asarray(ids, np.uint64), epoch, COLOUR))
+    )
+
+
+def central(n: int, size: int, crop: int) -> Draws:
+    """The central crop of ``n`` images, as they are: no flip, no colour shift."""
+    middle = np.full(n, (size - crop) // 2, np.int64)
+    return Draws(middle, middle, np.zeros(n, bool), np.zeros((n, 3)))
+
+
+def positions(recipe: Recipe) -> int:
+    """Offsets of the crop along an axis: the paper counts 32 for 224 in 256 (section 4.1), its
+    source has 33 (convdata_jpeg.py:239).
+    """
+    room = recipe.data.size - recipe.data.side
+    literal = recipe.net.family == "alexnet" and recipe.fidelity == "paper"
+    return max(1, room) if literal else room + 1
+
+
+def chunk(recipe: Recipe) -> int:
+    """How many consecutive images share crop and flip."""
+    return CHUNK if recipe.fidelity == "source2012" else 1
+
+
+def philox(
+    seed: int, who: np.ndarray, epoch: int, stream: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Four uint64 (N,) that hold 32 random bits each: Philox4x32-10 of counters (who, epoch,
+    stream) under the key ``seed``.
+    """
+    c0, c1 = who & LOW, who >> WORD
+    c2, c3 = np.full_like(c0, epoch & 0xFFFFFFFF), np.full_like(c0, stream)
+    return philox_words(c0, c1, c2, c3, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
+
+
+def philox_words(
+    c0: np.ndarray, c1: np.ndarray, c2: np.ndarray, c3: np.ndarray, k0: int, k1: int
+) -> tuple[np.ndarray, ...]:
+    """The generator itself: counter words and key words of 32 bits, counters held in uint64
+    (N,).
+    """
+    for _ in range(ROUNDS):
+        product0, product1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2  # 32 x 32 bits fit into 64
+        c0, c1, c2, c3 = (
+            (product1 >> WORD) ^ c1 ^ np.uint64(k0),
+            product1 & LOW,
+            (product0 >> WORD) ^ c3 ^ np.uint64(k1),
+            product0 & LOW,
+        )
+        k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def _below(words: np.ndarray, n: int) -> np.ndarray:
+    """0 to n - 1, evenly but for 1 part in 2^32 / n."""
+    return ((words * np.uint64(n)) >> WORD).astype(np.int64)
+
+
+def _normals(words: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Three standard normals of four words each (Box and Muller's transform gives four): float64
+    (N, 3).
+    """
+    uniform = (np.stack(words).astype(np.float64) + 0.5) / 2**32
+    radius, angle = np.sqrt(-2 * np.log(uniform[:2])), 2 * np.pi * uniform[2:]
+    return np.stack(
+        [radius[0] * np.cos(angle[0]), radius[0] * np.sin(angle[0]), radius[1] * np.cos(angle[1])],
+        1,
+    )

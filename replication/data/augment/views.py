@@ -1,0 +1,23 @@
+"""Where the ten views of a test image lie: four corners and the centre, then the same five flipped
+(section 4.1).
+
+The order is the released code's (``convdata_jpeg.py``, lines 224 to 233). View 2 is the central
+crop, the one view of the single-crop test in the paper's footnote 5."""
+
+import numpy as np
+
+VIEWS = 10  # section 4.1: "five 224 x 224 patches ... as well as their horizontal reflections"
+CENTRE = 2  # the place of the central crop among them
+
+
+def offsets(size: int, crop: int) -> np.ndarray:
+    """Top and left of the five crops of side ``crop`` in an image of side ``size``, pixels, int64
+    (5, 2).
+
+    Top-left, top-right, centre, bottom-left, bottom-right. An odd margin is rounded down in the
+    centre, as in the 2012 code."""
+    margin = size - crop
+    if crop < 1 or margin < 0:
+        raise ValueError(f"no crops of {crop} in images of {size}")
+    half = margin // 2
+    return np.array([(0, 0), (0, margin), (half, half), (margin, 0), (margin, margin)])

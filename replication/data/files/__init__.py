@@ -1,0 +1,1 @@
+"""Image files on disk: folder layouts, the index, decoding."""

@@ -1,0 +1,1 @@
+"""Pipelines from images to batches: stored squares, the reference pipeline, DALI."""

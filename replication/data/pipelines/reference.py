@@ -1,0 +1,123 @@
+"""The paper's own pipeline: Python on the CPU decodes and cuts the next batch while the net works
+on this one (section 4.1).
+
+"The transformed images are generated in Python code on the CPU while the GPU is training on the
+previous batch of images." Pillow decodes and reduces each file as the raw store does, then the
+arithmetic is the raw pipeline's: so both give the same bits. It serves where DALI is missing
+(macOS), and is what DALI is compared with."""
+
+import multiprocessing
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+import torch
+from PIL import __version__ as pillow_version
+
+from replication.base.errors import InputError, TrainingError
+from replication.data.augment.draws import Draws
+from replication.data.files.index import Index
+from replication.data.pipelines.pipeline import Job, Made
+from replication.data.pipelines.stored import Transform
+from replication.data.prepared.store import read_reduced
+
+PREFETCH = 2  # batches ahead for each worker process
+
+Result = tuple[torch.Tensor | None, np.ndarray, str]  # images, places kept, what went wrong
+
+
+class ReferencePipeline:
+    """Batches decoded from the data set's own files; ``workers`` processes, or none: in the thread
+    that asks.
+    """
+
+    def __init__(self, index: Index, transform: Transform, workers: int = 0) -> None:
+        self.backend = f"reference, pillow {pillow_version}"
+        self.index, self.transform, self.workers = index, transform, workers
+        self._processes: ProcessPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
+        """Every job's batch, in order. A file that cannot be read ends it, or is left out, as the
+        recipe says.
+        """
+        if not self.workers:
+            for job in jobs:
+                yield _made(make(self.index, self.transform, job))
+            return
+        processes = self._started()
+        ahead: deque[Future[Result]] = deque()
+        try:
+            for job in jobs:
+                ahead.append(processes.submit(_make, job))
+                if len(ahead) > PREFETCH * self.workers:
+                    yield _made(ahead.popleft().result())
+            while ahead:
+                yield _made(ahead.popleft().result())
+        except BrokenProcessPool:
+            self.close()
+            raise TrainingError(
+                "a worker process of the loader was ended from outside; run again to go on"
+            ) from None
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        with self._lock:
+            if self._processes is not None:
+                self._processes.shutdown(cancel_futures=True)
+                self._processes = None
+
+    def _started(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._processes is None:
+                # a fork would copy the locks of running threads
+                spawn = multiprocessing.get_context("spawn")
+                self._processes = ProcessPoolExecutor(
+                    self.workers, spawn, _begin, (self.index, self.transform)
+                )
+            return self._processes
+
+
+def make(index: Index, transform: Transform, job: Job) -> Result:
+    """One batch: files decoded and reduced, then the raw pipeline's arithmetic."""
+    size = transform.size
+    squares, kept = np.empty((len(job.rows), size, size, 3), np.uint8), []
+    for place, row in enumerate(job.rows.tolist()):
+        try:
+            squares[len(kept)] = read_reduced(index, row, size)
+        except InputError as error:
+            if transform.data.unreadable == "stop":
+                return None, np.empty(0, np.int64), str(error)
+        else:
+            kept.append(place)
+    places = np.array(kept, np.int64)
+    if job.draws is not None:
+        job = job._replace(draws=Draws(*(part[places] for part in job.draws)))
+    return torch.from_numpy(transform.batch(squares, np.arange(len(kept)), job)), places, ""
+
+
+# in a worker process: what every job there has in common, sent once
+_given: list[tuple[Index, Transform]] = []
+
+
+def _begin(index: Index, transform: Transform) -> None:
+    torch.set_num_threads(1)
+    _given.append((index, transform))
+
+
+def _make(job: Job) -> Result:
+    # the images come back in shared memory, as torch sends tensors between processes
+    return make(*_given[0], job)
+
+
+def _made(result: Result) -> Made:
+    images, places, wrong = result
+    if images is None:
+        raise InputError(wrong)
+    return Made(images, places)

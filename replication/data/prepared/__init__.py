@@ -1,0 +1,1 @@
+"""What is prepared from a data set once: stored images, statistics, verification, the data card."""

@@ -1,0 +1,229 @@
+"""Images decoded and reduced to one size once, then read as one memory-mapped array, or written as
+JPEG files.
+
+Section 2: the shorter side is resized to S, then the central S x S part is kept. Stated rules for
+odd sizes: the longer side is rounded to the nearest integer (half to even), the crop starts at
+floor((n - S) / 2), as in the source's preparation script. An image whose shorter side is S already
+is not resampled."""
+
+import io
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import read_json, sync_folder, write_json
+from replication.data.files import cifar10 as packed
+from replication.data.files.decode import picture
+from replication.data.files.index import Index
+from replication.data.sources.disk import locked, writing
+
+# of images that are decoded before they are written, and lost at most when the process is killed
+BLOCK_BYTES = 2**25
+# an image whose sides differ by more than this factor is cut to twice its shorter side first
+NARROW = 64
+QUALITY = 95  # of prepared JPEG files: make-data/pyext/src/pyext.h:26 of cuda-convnet2
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The images of one index at one size."""
+
+    index: Index
+    images: np.ndarray  # uint8 (N, S, S, 3), memory-mapped
+    size: int  # S, pixels
+
+
+def prepare(index: Index, size: int) -> Store:
+    """Decode and reduce every image of ``index`` to ``size`` x ``size``, or open the array that an
+    earlier call left.
+
+    Interrupted, it goes on from the last block of images that reached the disk. A second process
+    that wants the same array waits for the first. InputError names a file that cannot be decoded;
+    what was done before it is kept."""
+    path = paths.runs() / "store" / f"{index.name}-{index.split}-{size}-{index.fingerprint}.npy"
+    if not path.is_file():
+        with writing(path, index.name), locked(path):
+            if not path.is_file():  # nobody else has made it meanwhile
+                _write(path, index, size)
+    return Store(index, np.load(path, mmap_mode="r", allow_pickle=False), size)
+
+
+def prepare_jpeg(index: Index, size: int, folder: Path) -> Path:
+    """Write the images as ``size`` x ``size`` JPEG files (quality 95) to
+    ``folder/<split>/<class>/<id>.JPEG``; the split's folder.
+
+    Files sort as the index does, so that the index of the new tree has the ids of a full old one,
+    and both get the same draws. Files that are there already, from a call that was interrupted, are
+    not made again."""
+    root = folder / index.split
+    what = {
+        "fingerprint": index.fingerprint,
+        "size": size,
+        "quality": QUALITY,
+        "images": len(index),
+    }
+    note = folder / f".prepared-{index.split}.json"
+    with writing(root, index.name), locked(note):
+        if root.is_dir() and not (note.is_file() and read_json(note) == what):
+            raise InputError(
+                f"{root} holds other images than {index.name} at {size}: name another folder, or"
+                " remove that one"
+            )
+        write_json(note, what)
+        for key in index.classes:
+            (root / key).mkdir(parents=True, exist_ok=True)
+
+        def write(i: int) -> None:
+            place = root / index.classes[index.labels[i]] / f"{index.ids[i]:08d}.JPEG"
+            if not place.is_file():
+                content = io.BytesIO()
+                Image.fromarray(read_reduced(index, i, size)).save(content, "JPEG", quality=QUALITY)
+                unfinished = place.with_name(f".{place.name}")
+                unfinished.write_bytes(content.getbuffer())
+                unfinished.replace(place)
+
+        for _ in each(write, range(len(index)), f"{index.name} {index.split}"):
+            pass
+    return root
+
+
+def blocks(index: Index, size: int, start: int = 0) -> Iterator[np.ndarray]:
+    """The images from row ``start`` on, reduced: uint8 (n, size, size, 3) for successive blocks of
+    rows, decoded in parallel.
+    """
+    rows = block_rows(size)
+    block, filled = np.empty((rows, size, size, 3), np.uint8), 0
+    work = each(
+        lambda i: read_reduced(index, i, size),
+        range(start, len(index)),
+        f"{index.name} {index.split}",
+        len(index),
+    )
+    for image in work:
+        block[filled] = image
+        filled += 1
+        if filled == rows:
+            yield block
+            filled = 0
+    if filled:
+        yield block[:filled]
+
+
+def block_rows(size: int) -> int:
+    """Images in a block."""
+    return max(1, BLOCK_BYTES // (3 * size * size))
+
+
+def read_reduced(index: Index, i: int, size: int) -> np.ndarray:
+    """Row ``i`` decoded and reduced: uint8 (size, size, 3)."""
+    path = index.path(i)
+    if index.records is not None:
+        return reduce(packed.read(path, int(index.records[i])), size)
+    return np.asarray(_reduce(picture(path, str(path)).image, size))
+
+
+def reduce(image: np.ndarray, size: int) -> np.ndarray:
+    """Shorter side to ``size`` (bilinear, widened when it reduces), central square: uint8 (H, W, 3)
+    to (size, size, 3).
+    """
+    return np.asarray(_reduce(Image.fromarray(image), size))
+
+
+def _reduce(image: Image.Image, size: int) -> Image.Image:
+    width, height = image.size
+    shorter = min(width, height)
+    # resized whole it could need gigabytes, and only the middle is kept
+    if max(width, height) > NARROW * shorter:
+        left, top = max(0, width // 2 - shorter), max(0, height // 2 - shorter)
+        image = image.crop(
+            (left, top, min(width, left + 2 * shorter), min(height, top + 2 * shorter))
+        )
+        width, height = image.size
+    if shorter != size:
+        width, height = round(width * size / shorter), round(height * size / shorter)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (width - size) // 2, (height - size) // 2
+    return image if image.size == (size, size) else image.crop((left, top, left + size, top + size))
+
+
+def each(
+    work: Callable[[int], Result], rows: range, name: str, total: int | None = None
+) -> Iterator[Result]:
+    """``work(row)`` in the order of the rows, by threads (Pillow decodes outside the interpreter
+    lock), with a bar on a terminal.
+
+    Only so much is done ahead of what was taken that the cores stay busy; so memory is bounded and
+    an error ends it soon."""
+    workers = os.cpu_count() or 1
+    total = len(rows) if total is None else total
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(
+            total=total,
+            initial=total - len(rows),
+            unit="image",
+            desc=name,
+            disable=not sys.stderr.isatty(),
+        ) as bar,
+    ):
+        ahead: deque[Future[Result]] = deque()
+        try:
+            for row in rows:
+                ahead.append(pool.submit(work, row))
+                if len(ahead) > 16 * workers:
+                    yield ahead.popleft().result()
+                    bar.update()
+            while ahead:
+                yield ahead.popleft().result()
+                bar.update()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _write(path: Path, index: Index, size: int) -> None:
+    """Append block after block to ``<path>.partial``, whose length tells how far it is, and rename
+    it at the end.
+
+    A block is on the disk before the next one is begun. So after a power cut, too, all but the last
+    block of the file can be trusted."""
+    unfinished = path.with_name(f"{path.name}.partial")
+    head = _head((len(index), size, size, 3))
+    row = 3 * size * size
+    with open(unfinished, "a+b") as file:
+        whole = max(0, (file.tell() - len(head)) // row)
+        done = max(0, (whole - 1) // block_rows(size) * block_rows(size))
+        file.truncate(len(head) + done * row if done else 0)
+        if not done:
+            file.write(head)
+        for block in blocks(index, size, done):
+            file.write(block)
+            _flush(file)
+    unfinished.replace(path)
+    sync_folder(path.parent)
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _head(shape: tuple[int, ...]) -> bytes:
+    """What NumPy's file format puts before the numbers."""
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        content, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return content.getvalue()

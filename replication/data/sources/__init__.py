@@ -1,0 +1,1 @@
+"""Where data sets come from: the catalog, downloads, ILSVRC's archives, the synthetic set."""

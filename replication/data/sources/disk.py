@@ -1,0 +1,36 @@
+"""Writing large things: by one process at a time, and a full disk is one clear line."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from replication.base.errors import InputError
+from replication.base.locks import held
+
+USERS_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process makes ``path``."""
+    with held(path.with_name(f".{path.name}.lock")):
+        yield
+
+
+@contextmanager
+def writing(path: Path, name: str) -> Iterator[None]:
+    """A full disk, or a folder that must not be written, in one line that names ``name`` and the
+    folder of ``path``.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in USERS_FAULT:
+            raise
+        why = os.strerror(error.errno)
+        raise InputError(
+            f"cannot write {name} to {path.parent}: {why}; free some space or choose another"
+            " folder, and go on"
+        ) from None

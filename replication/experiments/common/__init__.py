@@ -1,0 +1,1 @@
+"""What several experiments share: baselines, comparisons, images."""

@@ -1,0 +1,187 @@
+"""What augmentation costs beside the training step (section 4.1, claim aug-free): the same steps
+with the loader beside them and without.
+
+Nothing is trained to a result: the steps start from fresh weights, and their rate is so small that
+every step costs the same."""
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from replication.data.loader import Batch, Loader, open_loaders
+from replication.data.pipelines.pipeline import Job, Made, Pipeline
+from replication.experiments.common.baselines import baseline
+from replication.experiments.data_pipeline import Settings
+from replication.ledger.measurement import Measurement, measured
+from replication.nets.build import build
+from replication.recipe import Recipe
+from replication.training.process.allocator import keep_freed_memory
+from replication.training.process.numerics import numerics
+from replication.training.sgd import PaperSGD
+
+MEMORY = 8  # batches held in memory for the steps that wait for nothing
+WARM = 3  # steps before the clock starts
+SHARED = (
+    "here the step and the loader share the same cores; the paper's step ran on GPUs, and its"
+    " loader had the CPU to itself"
+)
+
+
+class Timing(NamedTuple):
+    """One seed's steps."""
+
+    seed: int
+    memory: float  # seconds of the steps on batches in memory
+    loader: float  # seconds of as many steps with the loader beside them
+    waited: float  # seconds of those in which a step waited for its batch
+    steps: pd.DataFrame  # step, asked, got, done: seconds since the first was asked for
+    prepared: pd.DataFrame  # begin, end of each batch's preparation, on the same clock
+
+
+class _Clocked:
+    """A pipeline that notes when it works on a batch that it was asked for."""
+
+    def __init__(self, inner: Pipeline) -> None:
+        self.inner, self.backend = inner, inner.backend
+        self.log: list[tuple[float, float]] = []
+
+    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
+        with contextlib.closing(self.inner.stream(jobs)) as stream:
+            begin = time.perf_counter()
+            for made in stream:
+                self.log.append((begin, time.perf_counter()))
+                yield made
+                begin = time.perf_counter()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def time_steps(settings: Settings, seed: int) -> Timing:
+    """Steps of the profile's baseline on batches in memory, and as many with the loader between the
+    halves of the former.
+    """
+    keep_freed_memory()
+    chosen = baseline(settings.profile, seed)
+    loaders = open_loaders(chosen, settings.device)
+    try:
+        with numerics(chosen):  # as the trainer computes
+            return _time_steps(settings, seed, chosen, loaders.training)
+    finally:
+        loaders.close()
+
+
+def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -> Timing:
+    torch.manual_seed(seed)
+    net = (
+        build(chosen, len(loader.classes))
+        .to(settings.device, memory_format=torch.channels_last)
+        .train()
+    )
+    # the weights stay where they are, so that every step costs the same
+    optimiser = PaperSGD(net.parameters(), 1e-6)
+    kept = [batch for batch, _ in zip(loader.epoch(0), range(MEMORY), strict=False)]
+    for batch in kept[:WARM]:
+        _step(chosen, net, optimiser, batch)
+    half = settings.steps // 2
+
+    def in_memory() -> float:
+        begin = time.perf_counter()
+        for number in range(half):
+            _step(chosen, net, optimiser, kept[number % len(kept)])
+        return time.perf_counter() - begin
+
+    memory = in_memory()
+    loader.pipeline = clock = _Clocked(loader.pipeline)
+    waited, rows = loader.waited, []
+    begin = asked = time.perf_counter()
+    for number, batch in enumerate(_endless(loader, 2 * half)):
+        got = time.perf_counter()
+        _step(chosen, net, optimiser, batch)
+        done = time.perf_counter()
+        rows.append(
+            {"step": number, "asked": asked - begin, "got": got - begin, "done": done - begin}
+        )
+        asked = done
+    with_loader, waited = rows[-1]["done"], loader.waited - waited
+    memory += in_memory()
+    prepared = pd.DataFrame(
+        [(a - begin, b - begin) for a, b in clock.log], columns=["begin", "end"]
+    )
+    return Timing(seed, memory, with_loader, waited, pd.DataFrame(rows), prepared)
+
+
+def _endless(loader: Loader, steps: int) -> Iterator[Batch]:
+    """``steps`` batches, through as many epochs as it takes."""
+    epoch = 0
+    while steps > 0:
+        for batch in loader.epoch(epoch):
+            yield batch
+            steps -= 1
+            if steps == 0:
+                return
+        epoch += 1
+
+
+def _step(chosen: Recipe, net: nn.Module, optimiser: PaperSGD, batch: Batch) -> None:
+    with torch.autocast(
+        batch.images.device.type, torch.bfloat16, enabled=chosen.precision == "bf16"
+    ):
+        loss = F.cross_entropy(net(batch.images), batch.labels)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    loss.item()  # waits for the device
+
+
+def measure(settings: Settings) -> tuple[list[Timing], Measurement]:
+    """Claim aug-free: for each seed, the share by which the loader beside the steps lengthens
+    them.
+    """
+    timings = [time_steps(settings, seed) for seed in settings.seeds]
+    chosen = baseline(settings.profile)
+    steps = 2 * (settings.steps // 2)
+    threads = torch.get_num_threads()
+    where = (
+        settings.device
+        if settings.device != "cpu"
+        else f"CPU, {threads} thread{'s' * (threads > 1)}, shared with the loader"
+    )
+    scale = (
+        f"{chosen.data.name}, crops of {chosen.data.side} from stored {chosen.data.size}, batch"
+        f" {chosen.batch}, {steps} steps, {where}"
+    )
+    added = [t.loader / t.memory - 1 for t in timings]
+    reason = SHARED if settings.device == "cpu" else ""
+    return timings, measured(
+        "aug-free", added, profile=settings.profile, scale=scale, reason=reason
+    )
+
+
+def timings_table(timings: list[Timing]) -> pd.DataFrame:
+    """One row a seed: milliseconds a step, the share that the loader adds, and the share of
+    waiting.
+    """
+    rows = []
+    for one in timings:
+        count = len(one.steps)
+        rows.append(
+            {
+                "seed": one.seed,
+                "step in memory, ms": 1e3 * one.memory / count,
+                "step with loader, ms": 1e3 * one.loader / count,
+            }
+        )
+        prepared = (one.prepared["end"] - one.prepared["begin"]).mean()
+        rows[-1] |= {
+            "preparing a batch, ms": 1e3 * prepared,
+            "added": one.loader / one.memory - 1,
+            "waited": one.waited / one.loader,
+        }
+    return pd.DataFrame(rows)

@@ -1,0 +1,261 @@
+"""Runs beside one another: their errors as a table, a variant's differences over paired seeds, and
+where a loss meets a mark.
+
+Serves the ablations of sections 3 to 5, section 3.3's nets for CIFAR-10, and Tables 1 and 2. Errors
+are fractions in the runs and in per cent here, differences of errors in percentage points, as in
+the paper."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import AfterValidator, Field
+
+from replication.base.files import read_json, write_json
+from replication.base.intervals import mean_interval
+from replication.runs.results import TIMINGS, Run
+
+PER_CENT = 100.0
+VIEWS = 10  # the paper's differences of errors are over ten views, and so are the logs'
+QUANTITIES = {  # column of the error table -> what a reader calls it
+    "test_top1": "test error, top-1, ten views",
+    "test_top5": "test error, top-5, ten views",
+    "train_top1": "training error, top-1, one view",
+    "gap": "test minus training error, top-1, one view",
+}
+
+
+def distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """``seeds``; ValueError where one stands there twice."""
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed stands there twice; the same run is no second one")
+    return seeds
+
+
+# of an experiment's settings
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(distinct)
+]
+
+
+def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
+    """One row for each run, in their order: variant (``names``), seed, errors in per cent, how it
+    ended, its folder.
+
+    Test errors are over ten views, ``test_top1_one`` over one. The training error is that of the
+    trained net on its training images, one view, no augmentation, no dropout, and the gap is
+    between errors over one view. A run that was not asked about its training images has no value
+    there."""
+    rows = []
+    for run, name in zip(runs, names, strict=True):
+        test, one, train = (
+            run.evaluation[f"test/{VIEWS}"],
+            run.evaluation["test/1"],
+            run.evaluation.get("train/1", {}),
+        )
+        top1, train_top1 = PER_CENT * one["top1"], PER_CENT * train.get("top1", math.nan)
+        rows.append(
+            {
+                "variant": name,
+                "seed": run.task.recipe.seed,
+                "test_top1": PER_CENT * test["top1"],
+                "test_top5": PER_CENT * test["top5"],
+                "test_top1_one": top1,
+                "train_top1": train_top1,
+                "gap": top1 - train_top1,
+                "epochs": run.summary["epochs"],
+                "iterations": run.summary["iterations"],
+                "ended": run.summary["ended"],
+                "run": run.task.folder.name,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def paired(table: pd.DataFrame, column: str, variant: str, baseline: str) -> pd.Series:
+    """``column`` of ``variant`` minus that of ``baseline``, indexed by the seeds that both have:
+    same seed, same order and draws.
+    """
+    of = table.set_index(["variant", "seed"])[column]
+    return (
+        (of[variant] - of[baseline]).dropna()
+        if {variant, baseline} <= set(table["variant"])
+        else pd.Series(dtype=float)
+    )
+
+
+def differences(
+    table: pd.DataFrame, baseline: str, columns: Sequence[str] = tuple(QUANTITIES)
+) -> pd.DataFrame:
+    """For every variant but the baseline and every column: mean paired difference, its 95%
+    interval, n, and the values by seed.
+    """
+    rows = []
+    for variant in dict.fromkeys(table["variant"]):
+        if variant == baseline:
+            continue
+        for column in columns:
+            values = paired(table, column, variant, baseline)
+            if len(values):
+                interval = mean_interval(values.tolist())
+                rows.append(
+                    {
+                        "variant": variant,
+                        "quantity": column,
+                        **interval._asdict(),
+                        "n": len(values),
+                        "values": values.tolist(),
+                    }
+                )
+    return pd.DataFrame(rows, columns=["variant", "quantity", "mean", "low", "high", "n", "values"])
+
+
+def crossing(values: Sequence[float], mark: float, start: float, first: float) -> float:
+    """Epochs until ``values``, one an epoch, first meet ``mark`` from above: linear between them,
+    ``start`` at 0; NaN: never.
+
+    The first value stands at epoch ``first``, each other one epoch after the one before it. A mark
+    above ``start`` is met at 0."""
+    if start <= mark:
+        return 0.0
+    before, then = start, 0.0
+    for epoch, value in enumerate(values):
+        here = epoch + first
+        if value <= mark:
+            return then + (here - then) * (before - mark) / (before - value)
+        before, then = value, here
+    return math.nan
+
+
+def iterations_to_loss(run: Run, mark: float) -> float:
+    """Iterations until ``run``'s training loss meets ``mark``; NaN if it ended before.
+
+    An epoch's loss is the mean over its minibatches, each before its update, so it stands at the
+    middle of the epoch. At the start it is ln K, the loss of a net that knows nothing of K classes.
+    """
+    if run.history.empty:
+        return math.nan
+    start = math.log(run.provenance["data"]["classes"])
+    return (
+        crossing(run.history["loss"].tolist(), mark, start, 0.5)
+        * run.summary["iterations_per_epoch"]
+    )
+
+
+def iterations_to_validation(run: Run, mark: float) -> float:
+    """Iterations until ``run``'s top-1 validation error, a fraction measured after each epoch,
+    meets ``mark``; NaN if it ended before.
+    """
+    if "validation_error" not in run.history:
+        return math.nan
+    return (
+        crossing(run.history["validation_error"].tolist(), mark, guessing(run), 1.0)
+        * run.summary["iterations_per_epoch"]
+    )
+
+
+def guessing(run: Run) -> float:
+    """The top-1 error, a fraction, of a net that guesses."""
+    return 1 - 1 / run.provenance["data"]["classes"]
+
+
+def halfway(runs: Sequence[Run]) -> float:
+    """The validation error half way from guessing to the lowest that every one of ``runs`` reaches:
+    a mark that nobody has to choose.
+
+    NaN where no images were put aside.
+    """
+    if any("validation_error" not in run.history for run in runs):
+        return math.nan
+    return (guessing(runs[0]) + max(run.history["validation_error"].min() for run in runs)) / 2
+
+
+def scale(run: Run, views: str = "one view") -> str:
+    """The scale of an experiment in words, from one of its runs: images, classes, net, length,
+    views; for ledger, tables and figures.
+    """
+    data, recipe = run.provenance["data"], run.task.recipe
+    note = f" ({data['note']})" if data["note"] and data["note"] != data["name"] else ""
+    side = f"{recipe.data.size} x {recipe.data.size}" + (
+        f", crops of {recipe.data.crop}" if recipe.data.crop else ""
+    )
+    if recipe.net.family == "alexnet":
+        net = f"two-tower net ({recipe.net.fidelity})" + (
+            f" at {recipe.net.width:g} of its width" if recipe.net.width != 1 else ""
+        )
+    else:
+        net = f"net {recipe.net.name}"
+    return (
+        f"{data['images']:,} images of {data['classes']} classes of {data['name']}{note}, {side},"
+        f" {net}, at most {recipe.epochs} epochs, {views}"
+    )
+
+
+def diverged(runs: Sequence[Run]) -> str:
+    """Which runs' loss was not finite, and which never learnt anything; "" without any. Their
+    errors count as they are.
+    """
+    broken = [run.task.name for run in runs if run.summary["ended"] == "diverged"]
+    idle = [run.task.name for run in runs if run.task.name not in broken and not learnt(run)]
+    said = (
+        ("the loss was not finite in", broken),
+        ("the training loss was never below that of chance in", idle),
+    )
+    return "; ".join(f"{text} {_few(names, len(runs))}" for text, names in said if names)
+
+
+def _few(names: list[str], of: int) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} of {of} runs"
+
+
+def learnt(run: Run) -> bool:
+    """Whether the training loss ever fell below ln K by a hundredth of it; dropout and augmentation
+    are on in it.
+    """
+    return run.history.empty or bool(
+        run.history["loss"].min() < 0.99 * math.log(run.provenance["data"]["classes"])
+    )
+
+
+def timings(run: Run) -> pd.DataFrame:
+    """How long each epoch took: epoch, images, seconds, waited (seconds without a batch at hand).
+    Empty where it was not kept.
+    """
+    path = run.task.folder / TIMINGS
+    if not path.is_file():
+        return pd.DataFrame(columns=["epoch", "images", "seconds", "waited"])
+    return pd.DataFrame(
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    )
+
+
+def speed(run: Run) -> tuple[float, float]:
+    """Training images a second, and the share of the time in which no batch was at hand; NaN where
+    no times were kept.
+
+    Without the first epoch, which also warms up, where there are more.
+    """
+    rows = timings(run)
+    rows = rows[1:] if len(rows) > 1 else rows
+    seconds = rows["seconds"].sum()
+    return (
+        (rows["images"].sum() / seconds, rows["waited"].sum() / seconds)
+        if seconds
+        else (math.nan, math.nan)
+    )
+
+
+def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make()`` gives under ``key``: read from ``path`` where it stands there, else made and
+    added to it.
+
+    For facts that need the weights of trained nets, which are not published, so that the published
+    numbers can be read without them."""
+    known = read_json(path) if path.is_file() else {}
+    if key not in known:
+        known[key] = make()
+        write_json(path, dict(sorted(known.items())))
+    return known[key]

@@ -1,0 +1,90 @@
+"""Section 4.2: how far the halved net is from the geometric mean of the nets that dropout samples,
+beside one such net.
+
+``evaluation.dropout`` does the sampling. The distances of a run need its weights, so they are kept
+with the results."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from replication.base import paths
+from replication.base.devices import best_device
+from replication.data.loader import evaluation_loader, held_out, selected
+from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
+from replication.evaluation.trained import trained_net
+from replication.experiments.common.baselines import EXPERIMENT
+from replication.experiments.common.comparison import kept
+from replication.ledger.measurement import Profile
+from replication.nets.alexnet import TowerNet
+from replication.recipe import Recipe
+from replication.runs.results import Run
+from replication.training.process.numerics import exact, numerics
+
+
+def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) -> pd.DataFrame:
+    """Total variation distances to the geometric mean of ``masks`` dropped-out nets, mean over
+    held-out images; one row a run.
+
+    Columns: seed, images, masks; halved, of the halved net; single, of one dropped-out net; floor,
+    between the means of two halves of the masks, below which nothing can be seen."""
+    path = paths.results() / profile / EXPERIMENT / "dropout.json"
+    rows = []
+    for run in runs:
+        recipe = run.task.recipe
+        if (
+            recipe.net.family == "alexnet"
+            and recipe.net.dropout
+            and run.summary["ended"] != "diverged"
+        ):
+            key = f"{recipe.id}-{images}-{masks}"
+            rows.append(
+                {
+                    "seed": recipe.seed,
+                    **kept(path, key, lambda recipe=recipe: _distances(recipe, images, masks)),
+                }
+            )
+    return pd.DataFrame(rows, columns=["seed", "images", "masks", "halved", "single", "floor"])
+
+
+def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
+    device = best_device()
+    net = trained_net(recipe, device=device)
+    assert isinstance(net, TowerNet)
+    with torch.inference_mode(), numerics(exact(recipe)):
+        halved, hidden = halved_logits(net, some_images(recipe, images, device))
+        found = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)
+        mean = (
+            sum(
+                piece.sum(0, dtype=torch.float64)
+                for piece in sampled_logits(net, hidden, masks, seed=0)
+            )
+            / masks
+        )
+        # masks that the mean has not seen
+        single = average_distances(mean, sampled_logits(net, hidden, masks, seed=1), masks).single
+    return {
+        "images": found.images,
+        "masks": masks,
+        "halved": found.geometric.total_variation,
+        "single": single.total_variation,
+        "floor": found.geometric_floor.total_variation,
+    }
+
+
+def some_images(recipe: Recipe, count: int, device: str) -> Tensor:
+    """``count`` held-out images, evenly spaced in the index, as the net sees them: (count, 3, side,
+    side) on ``device``; all, if fewer.
+    """
+    ids = selected(recipe.data, held_out(recipe.data.name)).ids
+    count = min(count, len(ids))
+    loader = evaluation_loader(
+        recipe, "test", device, ids=ids[np.arange(count) * len(ids) // count]
+    )
+    try:
+        return torch.cat([batch.images for batch in loader.once()])
+    finally:
+        loader.close()

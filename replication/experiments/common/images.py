@@ -1,0 +1,65 @@
+"""Images of a run's splits, or evenly spaced ones of them, as pixels and as features: what Figure 4
+and the binary codes look at.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from replication.data.files.index import Index
+from replication.data.loader import held_out, selected, split_rows
+from replication.data.prepared.store import prepare
+from replication.evaluation.features import features
+from replication.recipe import Recipe
+
+
+class Images(NamedTuple):
+    """N images of one split, in the index's order."""
+
+    index: Index
+    # uint8 (N, side, side, 3): the central crop that the net sees, before the mean is subtracted
+    pixels: np.ndarray
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """The pixels as uint8 (N, 3 * side**2). Distances between them are those of the net's
+        inputs: all have the same mean subtracted.
+        """
+        return self.pixels.reshape(len(self.pixels), -1)
+
+
+def some_images(recipe: Recipe, split: Literal["train", "test"], count: int = 0) -> Images:
+    """``count`` images of the training images or of what the data set holds out, evenly spaced in
+    the index; 0, or too many: all.
+    """
+    data = recipe.data
+    index = selected(data, "train" if split == "train" else held_out(data.name))
+    rows = split_rows(index, data.validation)[0] if split == "train" else np.arange(len(index))
+    if 0 < count < len(rows):
+        rows = rows[np.arange(count) * len(rows) // count]
+    chosen = index.take(rows)
+    # stored images lie on the disk already; of encoded ones only those that are wanted are decoded
+    stored = (
+        prepare(index, data.size).images[rows]
+        if data.files == "raw"
+        else prepare(chosen, data.size).images
+    )
+    margin = (data.size - data.side) // 2
+    inner = slice(margin, margin + data.side)
+    return Images(chosen, np.ascontiguousarray(stored[:, inner, inner]))
+
+
+def feature_vectors(recipe: Recipe, split: Literal["train", "test"], images: Images) -> np.ndarray:
+    """The last hidden layer's activations (fc7, section 6.1) of ``images``, in their order: float32
+    (N, D).
+    """
+    found = features(recipe, split, ids=images.index.ids)
+    return found.x[rows_of(found.ids, images.index.ids)]
+
+
+def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each of ``wanted`` stands in ``ids``, both int64, each id once."""
+    order = np.argsort(ids)
+    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    assert np.array_equal(ids[rows], wanted), "these are other images"
+    return rows

@@ -1,0 +1,1 @@
+"""Training on several processes: towers on ranks, data-parallel copies."""

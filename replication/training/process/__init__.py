@@ -1,0 +1,1 @@
+"""The training process: numerics, memory, interruption, progress, its folder's lock."""

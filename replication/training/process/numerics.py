@@ -1,0 +1,47 @@
+"""How exactly a run computes: float32, TF32 or bf16 products, and algorithms that give the same
+bits every time.
+
+torch keeps these as settings of the process; here they hold for the time of a run, and are put
+back."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from replication.recipe import Recipe
+
+
+def exact(recipe: Recipe) -> Recipe:
+    """``recipe`` as it is evaluated: products in float32, whatever it was trained in."""
+    return recipe.model_copy(update={"precision": "float32"})
+
+
+@contextmanager
+def numerics(recipe: Recipe) -> Iterator[None]:
+    """Within it, products are as ``recipe.precision`` says. bf16 is a matter of autocast, and what
+    stays float32 then is exact.
+
+    ``recipe.deterministic``: where a GPU has no such algorithm torch warns, and the run goes on.
+    """
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    repeatable, search = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.benchmark,
+    )
+    tf32 = recipe.precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32  # torch's own default is on
+    # one shape throughout: the search pays once
+    torch.backends.cudnn.benchmark = not recipe.deterministic
+    if recipe.deterministic:
+        # cuBLAS asks for it, before its first use in the process
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = convolutions, search
+        torch.use_deterministic_algorithms(repeatable)

@@ -1,0 +1,104 @@
+"""The confidence intervals that every verdict rests on."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.base.intervals import mean_interval, ratio_interval, student_t
+
+positive = st.lists(st.floats(1.0, 1e6), min_size=2, max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "printed"),  # any printed table of Student's t, two-sided 95%
+    [
+        (1, 12.706),
+        (2, 4.303),
+        (3, 3.182),
+        (4, 2.776),
+        (5, 2.571),
+        (9, 2.262),
+        (10, 2.228),
+        (29, 2.045),
+        (120, 1.980),
+        (1e6, 1.960),
+    ],
+)
+def test_student_t_agrees_with_the_printed_table(freedom, printed):
+    assert student_t(freedom) == pytest.approx(printed, abs=5.1e-4)
+
+
+def test_student_t_at_two_degrees_agrees_with_the_closed_form():
+    assert student_t(2) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2)), rel=1e-12)
+
+
+@given(st.floats(1.0, 200.0), st.floats(0.01, 50.0))
+def test_student_t_falls_as_degrees_grow(freedom, more):
+    assert student_t(freedom) > student_t(freedom + more)
+
+
+def test_mean_interval_of_known_values():
+    mean, low, high = mean_interval([1.0, 2.0, 3.0])
+    half = 4.302653 / math.sqrt(3)  # t at 2 degrees, standard deviation 1
+    assert (mean, low, high) == pytest.approx((2.0, 2 - half, 2 + half), rel=1e-6)
+
+
+def test_one_seed_gives_no_interval():
+    assert mean_interval([5.0]) == (5.0, None, None)
+    assert ratio_interval([6.0], [2.0, 3.0])[1:] == (None, None)
+
+
+@pytest.mark.parametrize("bad", [[], [1.0, math.nan], [1.0, math.inf]])
+def test_values_without_an_interval_are_refused(bad):
+    with pytest.raises(ValueError, match="finite"):
+        mean_interval(bad)
+
+
+def test_a_ratio_needs_positive_values():
+    with pytest.raises(ValueError, match="positive"):
+        ratio_interval([1.0, 2.0], [0.0, 1.0])
+
+
+def test_ratio_of_equal_counts_has_no_width():
+    assert ratio_interval([12.0, 12.0, 12.0], [2.0, 2.0]) == pytest.approx((6.0, 6.0, 6.0))
+
+
+def test_ratio_of_known_values_by_hand():
+    # logarithms 1 2 3 and 0 1 2
+    ratio, low, high = ratio_interval([math.e, math.e**2, math.e**3], [1.0, math.e, math.e**2])
+    half = 2.776445 * math.sqrt(2 / 3)  # equal variances: 4 degrees
+    assert (math.log(ratio), math.log(low), math.log(high)) == pytest.approx(
+        (1, 1 - half, 1 + half), rel=1e-6
+    )
+
+
+@given(positive, positive)
+def test_turning_the_ratio_over_turns_its_interval_over(above, below):
+    ratio, low, high = ratio_interval(above, below)
+    turned = ratio_interval(below, above)
+    assert 0 < low <= ratio * (1 + 1e-12) and ratio <= high * (1 + 1e-12)
+    assert [math.log(x) for x in turned] == pytest.approx(
+        [-math.log(x) for x in (ratio, high, low)], rel=1e-6, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(("spread_above", "spread_below"), [(0.1, 0.1), (0.3, 0.05), (0.02, 0.2)])
+def test_ratio_interval_covers_the_truth_95_times_in_100(spread_above, spread_below):
+    random = np.random.default_rng(2012)
+    trials, covered = 1500, 0
+    for _ in range(trials):
+        above = np.exp(math.log(6) + spread_above * random.standard_normal(3))
+        below = np.exp(spread_below * random.standard_normal(3))
+        _, low, high = ratio_interval(above, below)
+        covered += low <= 6 <= high
+    # Welch's interval with three a group errs a little to the safe side
+    assert 0.925 <= covered / trials <= 0.985
+
+
+def test_mean_interval_covers_the_truth_95_times_in_100():
+    random = np.random.default_rng(2012)
+    intervals = [mean_interval(random.normal(1.0, 2.0, 3)) for _ in range(3000)]
+    assert 0.935 <= np.mean([low <= 1 <= high for _, low, high in intervals]) <= 0.965

@@ -1,0 +1,185 @@
+"""Notebooks: parameters that fit, checks that can fail, failures that publish nothing; and the
+commands' one-line errors.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+import yaml
+
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.book import publish
+from replication.ledger.measurement import PROFILES
+from replication.paper import claims
+
+NAMES = publish.experiments()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parameter_files_fit_their_notebooks(name: str, profile: str) -> None:
+    assert publish.parameters(name, profile).get("profile") == profile
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_declares_its_parameters_and_defines_nothing(name: str) -> None:
+    notebook = nbformat.read(publish.source(name), as_version=4)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert 5 <= len(code) <= 15
+    assert not any(
+        line.lstrip().startswith(("def ", "class "))
+        for source in code
+        for line in source.splitlines()
+    )
+    declared = papermill.inspect_notebook(str(publish.source(name)))
+    assert all(
+        entry["help"] and entry["inferred_type_name"] != "None" for entry in declared.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "relu_vs_tanh", "--set", "epochz=3"], "epochz"),
+        (["run", "relu_vs_tanh", "--set", "epochs=abc"], "abc"),
+        (["run", "relu_vs_tanh", "--profile", "huge"], "huge"),
+        (["run", "nothing"], "nothing"),
+        (["data", "index", "folder:/nowhere"], "/nowhere"),
+        (["net", "lenet"], "lenet"),
+        (["claims", "--profle", "x"], "--profle"),
+        (["run", "kernels", "--set", "seeds=[0, 1"], "seeds=[0, 1"),
+        (["run", "kernels", "--profile", "gpu"], "tiny-imagenet-100"),  # its data are not there
+        (["train", "alexnet", "--set", "batch=100000"], "lower batch"),
+        (["train", "alexnet", "--set", "update.rat=1"], "update.rat"),
+        (["train", "alexnet", "--devices", "mps"], "mps"),
+        (["data", "get", "synthetic", "--file", "x"], "--file"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(
+    words: list[str], said: str, tmp_path: Path
+) -> None:
+    folders = {f"REPLICATION_{name}": str(tmp_path / name) for name in ("DATA", "RESULTS", "RUNS")}
+    done = subprocess.run(
+        [sys.executable, "-m", "replication", *words],
+        capture_output=True,
+        text=True,
+        cwd=paths.ROOT,
+        env=os.environ | folders,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and said in done.stderr and not done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "replication", "data", "get", "synthetic"]
+    env = os.environ | {"REPLICATION_RUNS": str(tmp_path / "file" / "runs")}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=paths.ROOT, env=env, timeout=120
+    )
+    assert (
+        done.returncode == 2 and done.stderr.count("\n") == 1 and "REPLICATION_RUNS" in done.stderr
+    )
+
+
+def test_the_ledger_command_lists_every_claim() -> None:
+    command = [sys.executable, "-m", "replication", "claims", "--json"]
+    document = json.loads(
+        subprocess.run(
+            command, capture_output=True, text=True, cwd=paths.ROOT, check=True, timeout=60
+        ).stdout
+    )
+    assert [row["id"] for row in document["rows"]] == [claim.id for claim in claims()]
+
+
+def _notebook(folder: Path, last: str) -> None:
+    parameters = nbformat.v4.new_code_cell(
+        'profile: str = "quick"  # scale', metadata={"tags": ["parameters"]}
+    )
+    cells = [parameters, nbformat.v4.new_code_cell(last)]
+    metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python"},
+    }
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata=metadata),
+        folder / "notebooks" / "tiny.ipynb",
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("notebooks", "params/quick", "results"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "params" / "quick" / "tiny.yaml").write_text(yaml.safe_dump({"profile": "quick"}))
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(paths, "PARAMS", tmp_path / "params")
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    return tmp_path
+
+
+def test_a_failed_notebook_publishes_nothing_and_is_kept(project: Path) -> None:
+    _notebook(project, "print(1 / 0)")
+    with pytest.raises(publish.NotebookError, match="ZeroDivisionError") as caught:
+        publish.execute("tiny", "quick")
+    assert "\n" not in str(caught.value)
+    assert [file.name for file in (project / "results" / "quick" / "tiny").iterdir()] == [
+        "tiny.failed.ipynb"
+    ]
+
+
+def test_what_is_up_to_date_is_not_executed_again_and_what_changed_is(project: Path) -> None:
+    _notebook(project, "print(profile)")
+    place = publish.execute("tiny", "quick")
+    assert publish.is_current("tiny", "quick")
+    _notebook(project, "print(profile, 2)")
+    assert not publish.is_current("tiny", "quick")
+    assert "2" not in place.read_text().split('"text"')[1][:20]
+
+
+def test_an_unknown_parameter_in_a_file_is_refused(project: Path) -> None:
+    _notebook(project, "print(profile)")
+    (project / "params" / "quick" / "tiny.yaml").write_text("profil: quick\n")
+    with pytest.raises(InputError, match="profil"):
+        publish.parameters("tiny", "quick")
+
+
+def test_nbval_fails_when_a_checked_number_is_changed(tmp_path: Path) -> None:
+    notebook = nbformat.read(publish.source("relu_vs_tanh"), as_version=4)
+    tagged = [
+        i
+        for i, cell in enumerate(notebook.cells)
+        if "nbval-check-output" in cell.metadata.get("tags", [])
+    ]
+    # up to the count of the net's parameters, before anything is trained
+    notebook.cells = notebook.cells[: tagged[1] + 1]
+    output = notebook.cells[-1].outputs[0]
+    assert "89,578" in output.text
+
+    def nbval(name: str) -> int:
+        nbformat.write(notebook, tmp_path / name)
+        quiet = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            *quiet,
+            "--nbval-lax",
+            "--nbval-current-env",
+            name,
+        ]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, timeout=120, check=False
+        ).returncode
+
+    assert nbval("same.ipynb") == 0
+    output.text = output.text.replace("89,578", "89,579")
+    assert nbval("changed.ipynb") == 1

@@ -1,0 +1,54 @@
+"""Section 5's rule as the training chapter checks it, and where the rate drops in its curves."""
+
+import pandas as pd
+import pytest
+
+from replication.experiments import training
+from replication.figures.training import drops
+from replication.recipe import Plateau
+from replication.recipes import named
+
+
+def rule(**changes: object) -> pd.DataFrame:
+    recipe = named("alexnet", "paper")
+    schedule = Plateau(kind="plateau", **{"patience": 3} | changes)
+    return training.walk(
+        recipe.model_copy(update={"schedule": schedule}), training.made_up_errors(schedule)
+    )
+
+
+def test_the_rule_of_the_paper_is_three_drops_and_the_end() -> None:
+    found = training.measure("quick", rule())
+    assert found.holds and "3 drops" in found.value
+
+
+@pytest.mark.parametrize("change", [{"drops": 2}, {"factor": 5.0}])
+def test_another_rule_does_not_hold(change: dict) -> None:
+    assert not training.measure("quick", rule(**change)).holds
+
+
+def test_a_curve_that_keeps_falling_drops_nothing() -> None:
+    recipe = named("alexnet", "paper")
+    errors = [0.9 - 0.01 * epoch for epoch in range(60)]
+    walked = training.walk(recipe, errors)
+    assert set(walked["decision"]) == {""} and set(walked["rate"]) == {training.PAPER_RATE}
+    assert not training.measure("quick", walked).holds
+
+
+def test_a_drop_stands_at_the_end_of_the_last_epoch_at_the_old_rate() -> None:
+    runs = pd.DataFrame(
+        {
+            "seed": [0] * 4 + [1] * 4,
+            "epoch": [1, 2, 3, 4] * 2,
+            "rate": [1, 1, 0.1, 0.1, 1, 1, 1, 0.1],
+        }
+    )
+    assert drops(runs) == [2, 3]
+
+
+def test_the_run_under_the_rule_is_the_baseline_but_for_its_schedule() -> None:
+    settings = training.settings(profile="quick", seeds=[3], patience=2, most_epochs=9)
+    named_tasks = dict(training.tasks(settings))
+    whole, under = named_tasks["baseline"].recipe, named_tasks["plateau"].recipe
+    assert under.schedule == Plateau(kind="plateau", patience=2)
+    assert under.model_copy(update={"schedule": whole.schedule, "epochs": whole.epochs}) == whole

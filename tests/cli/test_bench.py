@@ -1,0 +1,92 @@
+"""The benchmarks run, say what they must, and their way of timing treats all cases alike. What they
+measure is not tested.
+"""
+
+import json
+
+import pytest
+import torch
+
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.cli import bench
+from replication.cli.bench import _benchmark
+
+CPU = torch.device("cpu")
+
+
+def test_every_case_runs_as_often_and_each_turn_begins_with_another():
+    timing = _benchmark("timing")
+    ran, now = [], iter(range(1000))
+    cases = {name: lambda name=name: ran.append(name) for name in "abc"}
+    seconds = timing.rounds(cases, 2, CPU, clock=lambda: float(next(now)))
+    assert {name: ran.count(name) for name in cases} == dict.fromkeys("abc", 1 + 2 * timing.TURNS)
+    assert "".join(ran[3:12]) == "abcbcacab"
+    assert seconds == dict.fromkeys("abc", [1.0, 1.0])
+
+
+def test_a_round_takes_the_least_of_its_turns_and_ratios_are_within_rounds():
+    timing = _benchmark("timing")
+    # the first is not counted
+    ticks = iter([0, 9, *(t for turn in (5, 3, 4, 2, 8, 6) for t in (0, turn))])
+    assert timing.rounds({"a": lambda: None}, 2, CPU, clock=lambda: float(next(ticks))) == {
+        "a": [3.0, 2.0]
+    }
+    assert timing.ratio({"a": [3.0, 2.0, 8.0], "b": [1.0, 2.0, 2.0]}, "a", "b") == {
+        "median": 3.0,
+        "low": 1.0,
+        "high": 4.0,
+    }
+
+
+def test_with_one_thread_the_time_of_other_programs_is_left_out():
+    timing = _benchmark("timing")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert timing.machine(CPU, timing.clock(CPU))["time"] == "of the thread"
+        torch.set_num_threads(2)
+        assert timing.machine(CPU, timing.clock(CPU))["time"] == "on the wall"
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "ratios"),
+    [
+        (
+            "lrn",
+            {
+                "torch over ours, layer",
+                "copying over ours, layer",
+                "step with ours over without",
+                "step with torch's over without",
+            },
+        ),
+        ("step", {"rate of ours over the matrix product's", "without normalisation, over ours"}),
+    ],
+)
+def test_a_benchmark_prints_one_json_document_of_ratios_with_their_spread(
+    name, ratios, capsys, monkeypatch
+):
+    monkeypatch.setattr(_benchmark("timing"), "TURNS", 1)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # as every test leaves them
+    bench.bench(name, device="cpu", batch=1, width=1 / 16, rounds=1, threads=1, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["benchmark"] == name and ratios <= found["ratios"].keys()
+    assert all(
+        value["low"] <= value["median"] <= value["high"] for value in found["ratios"].values()
+    )
+    assert found["settings"]["batch"] == 1 and found["machine"]["device"] == "cpu"
+
+
+def test_outside_the_repository_the_benchmarks_are_missed_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    with pytest.raises(InputError, match=r"lrn.py is not there; benchmarks are in the repository"):
+        _benchmark("lrn")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="use --device cpu"):
+        bench.bench("lrn", device="cuda", batch=1, width=1 / 16, rounds=1, threads=None)

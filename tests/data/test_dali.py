@@ -1,0 +1,171 @@
+"""DALI makes what the reference makes: all bits from the raw store, within the resamplers'
+difference from files.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from photos import COUNT, photo, write_tree
+from PIL import Image
+
+from replication.base.errors import InputError
+from replication.data.augment.draws import Draws
+from replication.data.loader import Batch, Loader, open_loaders
+from replication.data.pipelines import dali
+from replication.recipe import AlexNet, Data, Recipe, Update
+
+pytest.importorskip("nvidia.dali")
+
+ASKED: dict[str, Callable[[Loader], Iterator[Batch]]] = {
+    "training": lambda loader: loader.epoch(1),
+    "training without colour": lambda loader: loader.epoch(1, colour=False),
+    "one view": lambda loader: loader.once(batch=16),
+    "ten views": lambda loader: loader.once(10, batch=16),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPLICATION_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield write_tree(tmp_path_factory.mktemp("photos"))
+
+
+def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
+    given = {
+        "name": f"folder:{tree}",
+        "size": 32,
+        "crop": 24,
+        "augment": True,
+        "colour": 0.1,
+    } | data
+    net = AlexNet(side=24, fidelity=fidelity, classes=3)
+    return Recipe(data=Data(**given), net=net, update=Update(rate=0.1), batch=9, epochs=1)
+
+
+def pairs(one: Loader, other: Loader, asked: str) -> Iterator[tuple[Batch, Batch]]:
+    for a, b in zip(ASKED[asked](one), ASKED[asked](other), strict=True):
+        assert (
+            torch.equal(a.ids, b.ids)
+            and torch.equal(a.labels, b.labels)
+            and a.images.stride() == b.images.stride()
+        )
+        yield a, b
+    one.close()
+    other.close()
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize(
+    ("fidelity", "data"),
+    [
+        ("paper", {}),
+        ("source2012", {"scale": 0.3}),
+        ("paper", {"mean": "none", "colour": 0.0}),
+        ("paper", {"augment": False}),
+    ],
+)
+def test_from_the_raw_store_all_bits_agree(
+    tree: Path, fidelity: str, data: dict, asked: str
+) -> None:
+    the = recipe(tree, fidelity, **data)
+    loaders = [open_loaders(the, backend=backend).training for backend in ("raw", "dali")]
+    assert all(torch.equal(a.images, b.images) for a, b in pairs(*loaders, asked))
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("fidelity", ["paper", "source2012"])
+def test_from_files_of_every_kind_values_agree_as_far_as_the_resamplers_do(
+    tree: Path, fidelity: str, asked: str
+) -> None:
+    the = recipe(tree, fidelity, files="encoded")
+    loaders = [open_loaders(the, backend=backend).training for backend in ("reference", "dali")]
+    differences = torch.cat(
+        [(a.images - b.images).abs().flatten() for a, b in pairs(*loaders, asked)]
+    )
+    # Decoded pixels are equal. Pillow rounds to whole grey levels between its passes, DALI only at
+    # the end: one level apart at most. On the outermost row and column of a photograph the filters
+    # differ: here a border is a much larger part of an image than at 256.
+    assert (differences > 1.001).float().mean() < 0.02
+    assert differences.mean() < 0.3 and differences.max() < 30
+
+
+def test_stored_size_files_are_not_resampled(tree: Path, tmp_path: Path) -> None:
+
+    for key in "ab":
+        (tmp_path / "train" / key).mkdir(parents=True)
+        for k in range(5):
+            Image.fromarray(photo(32, 32 + 8 * k, k)).save(
+                tmp_path / "train" / key / f"{k}.jpg", quality=90
+            )
+    the = recipe(tmp_path, files="encoded")
+    loaders = [open_loaders(the, backend=backend).training for backend in ("reference", "dali")]
+    assert all(torch.equal(a.images, b.images) for a, b in pairs(*loaders, "training"))
+
+
+def test_a_file_that_only_dali_cannot_decode_is_judged_by_the_reference_decoder(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_tree(tmp_path / "photos")
+    the = recipe(root, files="encoded")
+    reference, loader = (
+        open_loaders(the, backend=backend).training for backend in ("reference", "dali")
+    )
+    # DALI is given files that it does not know
+    monkeypatch.setattr(dali, "needs_reference", lambda content: False)
+    monkeypatch.setattr(dali, "jpeg_size", lambda content: (40, 40))
+    differences = [
+        (a.images - b.images).abs().mean()
+        for a, b in zip(reference.epoch(0), loader.epoch(0), strict=True)
+    ]
+    assert max(differences) < 40
+    monkeypatch.undo()
+    monkeypatch.setattr(dali, "END", b"")  # a truncated file gets through to DALI
+    path = root / "train" / "a" / "06.jpg"
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(InputError, match=r"a/06\.jpg.*truncated"):
+        list(loader.epoch(0))
+    path.write_bytes((tree / "train" / "a" / "06.jpg").read_bytes())
+    assert sum(len(batch.ids) for batch in loader.once()) == COUNT  # and it goes on afterwards
+    loader.close()
+
+
+def test_batches_that_are_kept_are_not_written_over(tree: Path) -> None:
+    loader = open_loaders(recipe(tree, files="encoded"), backend="dali").training
+    kept = list(loader.epoch(0))
+    assert all(torch.equal(a.images, b.images) for a, b in zip(kept, loader.epoch(0), strict=True))
+
+
+@given(
+    st.integers(8, 2000),
+    st.integers(8, 2000),
+    st.integers(0, 32),
+    st.integers(0, 32),
+    st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_decoded_part_holds_what_the_filter_reaches(
+    height: int, width: int, top: int, left: int, flip: bool
+) -> None:
+    draws = Draws(np.array([top]), np.array([left]), np.array([flip]), np.zeros((1, 3)))
+    made = dali.windows(np.array([height]), np.array([width]), 256, 224, draws)
+    found = {name: value[0].astype(np.float64) for name, value in made.items()}
+    whole = np.array([height, width])
+    shorter = min(height, width)
+    step = whole / [round(height * 256 / shorter), round(width * 256 / shorter)]
+    first, last = np.minimum(found["from"], found["to"]), np.maximum(found["from"], found["to"])
+    assert (
+        (found["start"] >= 0).all()
+        and (found["end"] <= whole).all()
+        and (found["start"] < found["end"]).all()
+    )
+    np.testing.assert_allclose(last - first, 224 * step, rtol=1e-5)  # float32
+    reach = np.maximum(step, 1)
+    assert ((found["start"] == 0) | (first >= reach)).all()
+    assert ((found["end"] == whole) | (found["end"] - found["start"] - last >= reach)).all()
+    assert (found["from"] > found["to"])[1] == flip and found["from"][0] < found["to"][0]

@@ -1,0 +1,253 @@
+"""A tree with every kind of bad file and stray entry: one report, the right counts, and an index
+that training can use.
+"""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer import Typer
+from typer.testing import CliRunner
+
+from replication.base.errors import InputError
+from replication.cli import data as commands
+from replication.data.files.decode import POLICY
+from replication.data.files.index import index_folder, read_image
+from replication.data.prepared import card as data_card
+from replication.data.prepared import verify as module
+from replication.data.prepared.store import prepare
+from replication.data.prepared.verify import examine, quarantined, readable, verify
+
+RNG = np.random.default_rng(0)
+BAD = {"missing": 1, "empty": 1, "not an image": 2, "truncated": 1, "unsupported": 1}
+ODD = {
+    "misnamed": 2,
+    "animated": 1,
+    "grey": 2,
+    "CMYK": 1,
+    "palette": 2,
+    "alpha": 1,
+    "16-bit": 1,
+    "rotated": 1,
+    "small": 1,
+}
+
+
+def picture(height: int = 40, width: int = 48) -> Image.Image:
+    return Image.fromarray(RNG.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def jpeg(image: Image.Image, **options) -> bytes:
+    content = io.BytesIO()
+    image.save(content, "JPEG", **options)
+    return content.getvalue()
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    root = tmp_path / "every kind"
+    first, second = root / "train" / "n01 größe", root / "train" / "n02"
+    for folder in (first, second, root / "val" / "n01 größe", root / "val" / "n02"):
+        folder.mkdir(parents=True)
+        for i in range(2):
+            picture().save(folder / f"sound {i}.JPEG", quality=90)
+    (first / "empty.JPEG").write_bytes(b"")
+    (first / "page.jpg").write_bytes(b"<html>404 Not Found</html>")
+    (first / "text.png").write_bytes(b"not a picture at all")
+    (first / "cut.JPEG").write_bytes(jpeg(picture())[:-400])
+    Image.fromarray(np.ones((40, 40), np.float32)).save(first / "float.tif")
+    (first / "gone.JPEG").write_bytes(b"soon removed")
+    picture().save(second / "a png.JPEG", "PNG")
+    frames = [picture().quantize(16) for _ in range(2)]
+    frames[0].save(second / "a gif.JPEG", "GIF", save_all=True, append_images=frames[1:])
+    picture().convert("L").save(second / "grey.JPEG")
+    picture().convert("CMYK").save(second / "cmyk.JPEG")
+    picture().quantize(32).save(second / "palette.png")
+    Image.fromarray(RNG.integers(0, 256, (40, 40, 4), dtype=np.uint8)).save(second / "alpha.png")
+    Image.fromarray(RNG.integers(0, 2**16, (40, 40), dtype=np.uint16)).save(second / "deep.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture().save(second / "turned.JPEG", exif=turned)
+    picture(20, 60).save(second / "small.JPEG")
+    (second / "twice.JPEG").write_bytes((second / "sound 0.JPEG").read_bytes())
+    (root / "val" / "n01 größe" / "leaked.JPEG").write_bytes((second / "sound 1.JPEG").read_bytes())
+    for name in (".DS_Store", "._sound 0.JPEG", "Thumbs.db", "notes.txt"):
+        (second / name).write_bytes(b"x")
+    for folder in (".ipynb_checkpoints", "__MACOSX"):
+        (root / "train" / folder).mkdir()
+    return root
+
+
+@pytest.fixture
+def index(tree):
+    index = index_folder(tree, "train")
+    (tree / "train" / "n01 größe" / "gone.JPEG").unlink()  # listed, and then it vanishes
+    return index
+
+
+def test_each_kind_is_found_and_counted(index):
+    found = examine(index, crop=32)
+    assert {kind: len(found.rows(kind)) for kind in BAD | ODD} == BAD | ODD
+    assert found.unreadable.sum() == sum(BAD.values()) == len(found.messages)
+    assert all(
+        index.paths[row] in message and "\n" not in message
+        for row, message in found.messages.items()
+    )
+    assert index.skipped == {"hidden": 3, "not an image": 1, "stray": 2} and len(index.classes) == 2
+
+
+def test_one_report_for_all_splits(tree):
+    (tree / "train" / "n01 größe" / "gone.JPEG").unlink()
+    report = verify(str(tree), crop=32).dump()
+    train, val = report["splits"]
+    assert not report["healthy"] and (
+        train["images"],
+        train["readable"],
+        val["images"],
+        val["readable"],
+    ) == (19, 14, 5, 5)
+    assert train["classes"] == val["classes"] == 2
+    assert report["repeated"]["duplicate"] == {
+        "count": 1,
+        "other_class": 0,
+        "files": [("train/n02/twice.JPEG", "train/n02/sound 0.JPEG")],
+    }
+    leaks = [("val/n01 größe/leaked.JPEG", "train/n02/sound 1.JPEG")]
+    assert report["repeated"]["leak"] == {"count": 1, "other_class": 1, "files": leaks}
+    assert train["sizes"]["shorter"] == [20, 40.0, 40]
+    json.dumps(report, allow_nan=False)
+
+
+def test_the_same_pixels_in_another_file_format_are_a_duplicate(tmp_path):
+    for key, kind in (("a", "png"), ("b", "bmp")):
+        (tmp_path / "train" / key).mkdir(parents=True)
+        Image.fromarray(np.full((9, 9, 3), 7, np.uint8)).save(
+            tmp_path / "train" / key / f"x.{kind}"
+        )
+    Image.fromarray(np.full((3, 27, 3), 7, np.uint8)).save(
+        tmp_path / "train" / "a" / "same bytes, other shape.png"
+    )
+    assert verify(str(tmp_path)).dump()["repeated"]["duplicate"]["files"] == [
+        ("train/b/x.bmp", "train/a/x.png")
+    ]
+
+
+def test_what_is_left_trains_and_keeps_its_ids(index):
+    found = examine(index)
+    kept = quarantined(found)
+    assert (
+        len(kept) == len(index) - sum(BAD.values())
+        and kept.ids.tolist() == index.ids[~found.unreadable].tolist()
+    )
+    # a text file, and two by their content
+    assert kept.skipped == index.skipped | BAD | {"not an image": 1 + BAD["not an image"]}
+    assert "empty" not in index.skipped  # the full index is as it was
+    assert kept.fingerprint != index.fingerprint
+    store = prepare(kept, 16)
+    assert store.images.shape == (len(kept), 16, 16, 3)
+    assert all(read_image(kept, i).shape[2] == 3 for i in range(len(kept)))
+
+
+def test_readable_looks_once(index, monkeypatch):
+    first = readable(index)
+    monkeypatch.setattr(module, "examine", None)
+    again = readable(index)
+    assert (
+        again.fingerprint == first.fingerprint == quarantined_fingerprint(index)
+        and again.skipped == first.skipped
+    )
+
+
+def quarantined_fingerprint(index) -> str:
+    return index.take([i for i in range(len(index)) if _sound(index, i)]).fingerprint
+
+
+def _sound(index, i: int) -> bool:
+    try:
+        read_image(index, i)
+    except InputError:
+        return False
+    return True
+
+
+def test_a_sound_data_set_is_left_alone(tmp_path):
+    (tmp_path / "train" / "k").mkdir(parents=True)
+    picture().save(tmp_path / "train" / "k" / "1.png")
+    index = index_folder(tmp_path, "train")
+    assert quarantined(examine(index)) is index
+
+
+def test_a_data_set_of_nothing_but_broken_files_is_refused(tmp_path):
+    (tmp_path / "train" / "k").mkdir(parents=True)
+    (tmp_path / "train" / "k" / "1.png").write_bytes(b"")
+    with pytest.raises(InputError, match="no image of"):
+        quarantined(examine(index_folder(tmp_path, "train")))
+
+
+def test_a_flat_folder_of_photographs(tmp_path):
+    picture().save(tmp_path / "b.png")
+    (tmp_path / "more").mkdir()
+    picture().save(tmp_path / "more" / "a.png")
+    (tmp_path / ".hidden").mkdir()
+    report = verify(str(tmp_path)).dump()
+    assert [(split["split"], split["images"], split["skipped"]) for split in report["splits"]] == [
+        ("all", 2, {"hidden": 1})
+    ]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="no images"):
+        verify(str(tmp_path / "none"))
+
+
+@pytest.fixture
+def command():
+    app = Typer()
+    app.command("verify")(commands.data_verify)
+    app.command("prepare")(commands.data_prepare)
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_the_command_reports_and_fails_on_what_is_broken(tree, command):
+    (tree / "train" / "n01 größe" / "gone.JPEG").unlink()
+    as_json = command("verify", tree, "--json", "--crop", 32)
+    assert (
+        as_json.exit_code == 1
+        and json.loads(as_json.stdout)["splits"][0]["readable"] == 14
+        and as_json.stderr == ""
+    )
+    text = command("verify", tree, "--crop", 32).stdout
+    for word in (
+        "14 of 19 images",
+        "cut.JPEG",
+        "quarantine",
+        "leaked.JPEG = train/n02/sound 1.JPEG",
+        "some files cannot be decoded",
+    ):
+        assert word in text
+    assert command("verify", tree, "--split", "val").exit_code == 0
+
+
+def test_the_data_card_shows_the_whole_policy(tree):
+    text = data_card.card(verify(str(tree), crop=32).dump())
+    rows = {
+        cells[0]: cells[1:]
+        for line in text.splitlines()
+        if (cells := [cell.strip() for cell in line.strip("|").split("|")])
+    }
+    assert set(rows) >= {rule.kind for rule in POLICY}
+    assert rows["leak"][:2] == ["1, 1 of them under two classes", "keep"] and rows["truncated"][
+        :2
+    ] == ["1", "quarantine"]
+
+
+def test_prepare_stops_or_skips(tree, tmp_path, command):
+    (tree / "train" / "n01 größe" / "gone.JPEG").unlink()
+    stopped = command("prepare", f"folder:{tree}", "--size", 16)
+    assert isinstance(stopped.exception, InputError) and "cut.JPEG" in str(stopped.exception)
+    done = command(
+        "prepare", f"folder:{tree}", "--size", 16, "--skip", "--jpeg", tmp_path / "small"
+    )
+    assert done.exit_code == 0 and "5 left out" in done.stdout
+    assert len(index_folder(tmp_path / "small", "train")) == 14

@@ -1,0 +1,52 @@
+"""The ten views of a test image: the paper's five places, in the released code's order, then their
+reflections.
+"""
+
+import numpy as np
+import pytest
+
+from replication.data.augment.views import CENTRE, offsets
+from replication.data.loader import view_places
+from replication.data.pipelines.stored import Transform
+from replication.recipe import AlexNet, Data, Recipe, Update
+
+
+def test_the_papers_five_crops_lie_at_0_16_and_32() -> None:
+    # convdata_jpeg.py, lines 224 to 233
+    assert offsets(256, 224).tolist() == [[0, 0], [0, 32], [16, 16], [32, 0], [32, 32]]
+
+
+def test_an_odd_margin_is_rounded_down_in_the_centre() -> None:
+    assert offsets(65, 56)[CENTRE].tolist() == [4, 4]
+
+
+def test_a_crop_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="no crops of 65"):
+        offsets(64, 65)
+
+
+@pytest.mark.parametrize(("size", "crop"), [(32, 24), (33, 24), (64, 56), (24, 24)])
+def test_views_are_the_windows_at_the_offsets_then_their_reflections_pixel_by_pixel(
+    size: int, crop: int
+) -> None:
+    images = np.random.default_rng(size).integers(0, 256, (3, size, size, 3), np.uint8)
+    recipe = Recipe(
+        data=Data(name="synthetic", size=size, crop=crop, mean="none"),
+        net=AlexNet(),
+        update=Update(rate=0.01),
+        epochs=1,
+    )
+    rows = np.array([2, 0])
+    # (N, V, crop, crop, 3)
+    views = Transform(recipe, None).testing(images, rows, *view_places(recipe.data, 10))
+    assert views.shape == (2, 10, crop, crop, 3)
+    for place, (top, left) in enumerate(offsets(size, crop)):
+        for row in range(crop):
+            for column in range(crop):
+                pixels = images[rows, top + row, left + column]
+                assert (views[:, place, row, column] == pixels).all()
+                assert (views[:, place + 5, row, crop - 1 - column] == pixels).all()
+    assert (
+        Transform(recipe, None).testing(images, rows, *view_places(recipe.data, 1))[:, 0]
+        == views[:, CENTRE]
+    ).all()

@@ -1,0 +1,46 @@
+"""What a net got right, image by image: stored with the errors, and the same images as they
+count.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from replication.base.errors import InputError
+from replication.evaluation.per_image import packed, right
+from replication.evaluation.predictions import Predictions
+from replication.recipe import CifarNet, Data, Recipe, Update
+from replication.runs import results
+
+
+def test_the_bits_come_back_in_the_order_of_the_ids() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
+    answer = Predictions(np.array([7, 3, 5]), np.array([0, 0, 0]), probabilities, ("a", "b"))
+    assert right(packed(answer), 1).tolist() == [False, True, True]  # images 3, 5, 7
+    assert right(packed(answer), 5).all()
+
+
+@pytest.mark.parametrize("change", [{"right1": "%"}, {"right1": ""}, {"images": None}])
+def test_a_damaged_entry_is_one_clear_line(change: dict) -> None:
+    entry = {"images": 3, "right1": "4A==", "right5": "4A=="}
+    with pytest.raises(InputError, match="damaged"):
+        right(entry | change, 1)
+
+
+def test_an_evaluated_run_keeps_them_beside_its_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    recipe = Recipe(
+        data=Data(name="synthetic", count=40, size=32),
+        net=CifarNet(),
+        update=Update(rate=0.001),
+        batch=20,
+        epochs=1,
+    )
+    run = results.run(results.Task("quick", "bits", "run", recipe, (("train", 1), ("test", 1))))
+    for key, errors in run.evaluation.items():
+        for k in (1, 5):
+            assert (~right(run.per_image[key], k)).sum() == errors[f"mistakes{k}"]

@@ -1,0 +1,103 @@
+"""Figure 2's experiment: the verdicts of the arithmetic, and what the drawing and the comparison
+are made of.
+"""
+
+import pytest
+import torch
+from matplotlib.patches import FancyArrowPatch, Polygon
+
+from replication.experiments import architecture
+from replication.figures.architecture import figure2
+from replication.nets.alexnet import NAMED
+from replication.nets.summary import summary
+
+
+def test_each_claim_gets_the_verdict_that_the_arithmetic_gives():
+    found = {
+        one.claim: (one.value, one.holds)
+        for one in architecture.measure(summary(NAMED["alexnet"]), "quick")
+    }
+    assert found == {
+        "params": (60_965_224, True),
+        "neurons": (659_272, False),
+        "layer-sizes": (
+            "150,528 - 290,400 - 186,624 - 64,896 - 64,896 - 43,264 - 4,096 - 4,096 - 1,000",
+            False,
+        ),
+        "conv-share": ("1.452% in conv3", False),
+        "input-size": (55, True),
+        "aug-factor": (2178, False),
+        "throughput": ("208 to 250 images/s", True),
+        "two-gpu-layout": ("conv3, fc6, fc7, fc8", True),
+    }
+
+
+def test_the_verdicts_follow_the_net_that_is_counted():
+    one_gpu = {
+        one.claim: one for one in architecture.measure(summary(NAMED["alexnet-one-gpu"]), "quick")
+    }
+    assert not one_gpu["two-gpu-layout"].holds and not one_gpu["neurons"].holds
+    assert one_gpu["conv-share"].holds  # there no convolution has more than 1%
+
+
+def test_the_other_tower_first_notices_at_conv3():
+    assert architecture.first_meeting() == "conv3"
+
+
+@pytest.mark.parametrize(
+    ("count", "printed", "rounded"),
+    [
+        (60_965_224, 60_000_000, 60_000_000),
+        (659_272, 650_000, 660_000),
+        (654_999, 650_000, 650_000),
+        (2178, 2048, 2178),
+        (55, 55, 55),
+    ],
+)
+def test_a_count_is_rounded_to_the_digits_that_the_paper_prints(count, printed, rounded):
+    assert architecture.as_printed(count, printed) == rounded
+
+
+def test_the_stand_ins_have_the_spectrum_and_the_contrast_of_photographs():
+    side = 64
+    fields = architecture.photograph_like(3, side, seed=1)
+    assert fields.shape == (3, 3, side, side)
+    assert fields.mean((2, 3)).abs().max() < 1e-3
+    # brightness and colour overlap by chance
+    assert fields.std().item() == pytest.approx(architecture.PIXEL_STD, rel=0.2)
+    spectrum = torch.fft.fft2(fields.double())
+    rows = torch.fft.fftfreq(side, dtype=torch.float64)
+    frequency = (rows[:, None] ** 2 + rows**2).sqrt()
+    inside = frequency > 0
+    x, y = frequency[inside].log(), spectrum.abs().square().mean((0, 1))[inside].log()
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+    # of power, so 1 / f in amplitude; the fit's standard error is about 0.03
+    assert slope.item() == pytest.approx(-2, abs=0.1)
+    white = (spectrum * frequency).flatten(2)
+    products = torch.einsum("ncf,ndf->cd", white, white.conj()).real
+    common = products[0, 1] / (products[0, 0] * products[1, 1]).sqrt()
+    # brightness; the fields' own contrast moves it by some per cent
+    assert common.item() == pytest.approx(0.75, abs=0.1)
+    assert torch.equal(fields, architecture.photograph_like(3, side, seed=1))
+
+
+def test_the_run_writes_its_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
+    outcome = architecture.run(architecture.Settings(profile="quick", images=1, seed=0))
+    names = sorted(path.name for path in (tmp_path / "quick" / "architecture").iterdir())
+    assert names == ["differences.csv", "measurements.json", "sizes.csv", "variants.csv"]
+    effects = outcome.differences.set_index(["weights", "difference"])["change, %"]
+    assert (effects > 0).all()
+    alpha = "alpha divided by the window's size"
+    assert effects["conv1 x 10", alpha] > effects["fresh weights", alpha]
+
+
+@pytest.mark.parametrize(
+    ("name", "boxes", "crossings"), [("alexnet", 16, 7), ("alexnet-6conv", 18, 9)]
+)
+def test_the_figure_draws_every_layer_of_every_tower_and_every_crossing(name, boxes, crossings):
+    axis = figure2(summary(NAMED[name])).axes[0]
+    # the image and the layers, three faces each
+    assert len([patch for patch in axis.patches if isinstance(patch, Polygon)]) == 3 * boxes
+    arrows = [patch for patch in axis.patches if isinstance(patch, FancyArrowPatch)]
+    assert len(arrows) == boxes - 1 + crossings

@@ -1,0 +1,245 @@
+"""Figures 3 and 4 and the binary codes, from training to table, on a few random images with
+ImageNet's own class keys.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from replication.base.errors import InputError
+from replication.book.pages import learned as learned_report
+from replication.data import loader as loading
+from replication.data.files.titles import titles
+from replication.evaluation.features import features
+from replication.experiments import binary_codes, kernels, predictions_and_neighbours
+from replication.experiments.common import baselines
+from replication.experiments.common.images import feature_vectors, some_images
+from replication.figures import codes as codes_figure
+from replication.figures import kernels as kernels_figure
+from replication.figures import predictions as predictions_figure
+from replication.ledger.measurement import all_measurements
+from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipes import as_yaml
+from replication.training.weights import load_weights, weights_path
+
+# tabby, Persian cat, car, ...
+WNIDS = ("n02123045", "n02123394", "n02958343", "n03417042", "n01440764", "n02102040", "n03445777")
+SEEDS = (0, 1)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    root, draws = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for split, count in (("train", 84), ("val", 35)):
+        for number in range(count):
+            folder = root / split / WNIDS[number % len(WNIDS)]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(
+                folder / f"{number:03}.png"
+            )
+    (root / "words.txt").write_text("n02123045\ttabby, tabby cat\n")
+    return Recipe(
+        data=Data(name=f"folder:{root}", validation=14, size=32, crop=24, augment=True),
+        net=AlexNet(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
+        update=Update(rate=0.001),
+        batch=10,
+        epochs=1,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All tests here share one folder of runs, so that the nets are trained once."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("RUNS", "RESULTS"):
+            patch.setenv(f"REPLICATION_{variable}", str(tmp_path_factory.mktemp(variable.lower())))
+        patch.setattr(baselines, "named", lambda name, profile: recipe)
+        loading.selected.cache_clear()
+        yield
+        loading.selected.cache_clear()
+
+
+def test_images_are_central_crops_evenly_spaced_and_features_follow_their_ids(
+    recipe: Recipe,
+) -> None:
+    every, some = some_images(recipe, "train"), some_images(recipe, "train", 10)
+    assert len(every.index) == 70 and len(set(every.index.ids) & set(some.index.ids)) == 10
+    row = int(np.flatnonzero(every.index.ids == some.index.ids[3])[0])
+    with Image.open(some.index.path(3)) as image:
+        assert np.array_equal(some.pixels[3], np.asarray(image)[4:28, 4:28])
+    assert np.array_equal(some.pixels[3], every.pixels[row])
+    assert np.bincount(some.index.labels, minlength=7).max() <= 2
+    asked = (
+        kernels.run(kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), jobs=1))
+        .runs[0]
+        .task.recipe
+    )
+    # float32: the matrix product's order of sums depends on the batch on some CPUs
+    np.testing.assert_allclose(
+        feature_vectors(asked, "train", some)[3],
+        features(asked, "train").x[row],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_titles_come_from_the_list_beside_the_images_or_are_the_keys(recipe: Recipe) -> None:
+    found = dict(zip(WNIDS, titles(some_images(recipe, "test").index, WNIDS), strict=True))
+    assert (
+        found["n02123045"] == "tabby"
+        and found["n03417042"] == "garbage truck"
+        and found["n02958343"] == "n02958343"
+    )
+
+
+def test_figure_3_shows_the_trained_kernels_and_is_trained_once() -> None:
+    settings = kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(0,), jobs=1)
+    first = kernels.run(settings)
+    state = load_weights(weights_path(first.runs[0].task.recipe.id)).state
+    assert np.array_equal(first.shown[1], state["towers.1.conv1.weight"].numpy())
+    assert first.kernels.groupby(["net", "seed", "tower"]).size().tolist() == [3] * 6
+    again = kernels.run(settings)
+    assert [run.provenance["finished"] for run in again.runs] == [
+        run.provenance["finished"] for run in first.runs
+    ]
+    measured = {measurement.claim for measurement in all_measurements("quick")["kernels"]}
+    assert measured == {"specialise"}  # six kernels say nothing of shares
+    assert "two towers" in learned_report.specialisation_html(
+        first
+    ) and "colour" in learned_report.kernels_html(first)
+    assert "equal" in learned_report.kernels_checks(first)
+    for figure in (
+        kernels_figure.figure3(first.shown),
+        kernels_figure.by_tower(first.kernels[first.kernels["net"] == kernels.TOWERS], first.marks),
+        kernels_figure.specialisation(first.tests),
+    ):
+        figure.canvas.draw()
+    assert not plt.get_fignums()
+
+
+def test_a_large_net_is_shown_beside_the_seeds_and_counts_in_no_claim(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text(
+        as_yaml(recipe.model_copy(update={"net": recipe.net.model_copy(update={"width": 0.25})}))
+    )
+    alone = kernels.run(kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), jobs=1))
+    outcome = kernels.run(
+        kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), large=str(file), jobs=1)
+    )
+    assert [len(tower) for tower in outcome.shown] == [12, 12] and len(outcome.runs) == 3
+    assert outcome.measurements[0].values == alone.measurements[0].values
+    common = {
+        "profile": "quick",
+        "queries": 20,
+        "searched": 0,
+        "ranked": 5,
+        "picture_seed": 0,
+        "jobs": 1,
+    }
+    both = predictions_and_neighbours.run(
+        predictions_and_neighbours.settings(seeds=(0,), large=str(file), **common)
+    )
+    assert both.table["net"].tolist() == ["baseline", "large net"] and both.measurements[0].n == 1
+    assert both.runs[1].task.folder == outcome.runs[2].task.folder
+
+
+def test_the_share_of_selective_kernels_is_judged_for_nets_that_have_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kernels, "MIN_KERNELS", 6)
+    outcome = kernels.run(kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), jobs=1))
+    share = outcome.kernels.groupby("seed")["selective_any"].mean().tolist()
+    assert next(m for m in outcome.measurements if m.claim == "kernels").values == pytest.approx(
+        share
+    )
+
+
+def test_figure_4_counts_the_neighbours_that_brute_force_finds(recipe: Recipe) -> None:
+    settings = predictions_and_neighbours.settings(
+        profile="quick", seeds=SEEDS, queries=0, searched=0, ranked=5, picture_seed=0, jobs=1
+    )
+    outcome = predictions_and_neighbours.run(settings)
+    asked, known = some_images(recipe, "test"), some_images(recipe, "train")
+    apart = np.square(asked.vectors[:, None].astype(float) - known.vectors[None]).sum(2)
+    rows = apart.argsort(1, kind="stable")[:, :6]
+    share = (known.index.labels[rows] == asked.index.labels[:, None]).mean()
+    assert outcome.table["same_class_pixels"].tolist() == pytest.approx([share] * 2)
+    assert outcome.table["rank_correlation"].between(-1, 1).all()
+    assert not outcome.without and {m.claim for m in outcome.measurements} == {
+        "top5-sense",
+        "neighbours",
+    }
+    pictures = outcome.pictures
+    place = [
+        int(np.flatnonzero((asked.pixels == image).all((1, 2, 3)))[0]) for image in pictures.queries
+    ]
+    assert np.array_equal(pictures.by_pixels, known.pixels[rows[place]])
+    assert np.array_equal(
+        pictures.same[1], known.index.labels[rows[place]] == asked.index.labels[place, None]
+    )
+    assert "5 of 5" in learned_report.neighbours_checks(outcome)
+    assert "points" in learned_report.neighbours_html(
+        outcome
+    ) and "chance" in learned_report.closeness_html(outcome)
+    predictions_figure.predictions(
+        pictures.images, pictures.labels, pictures.p, pictures.titles
+    ).canvas.draw()
+    shown = (
+        pictures.queries,
+        pictures.query_titles,
+        pictures.by_features,
+        pictures.by_pixels,
+        pictures.same,
+    )
+    predictions_figure.neighbours(*shown).canvas.draw()
+
+
+def test_codes_are_judged_beside_the_vectors_they_are_made_from(recipe: Recipe) -> None:
+    settings = binary_codes.settings(
+        profile="quick",
+        seeds=SEEDS,
+        bits=(64, 16),
+        k=70,
+        code_epochs=1,
+        queries=0,
+        searched=0,
+        jobs=1,
+    )
+    outcome = binary_codes.run(settings)
+    # all 70 are looked at, ten of each class
+    assert outcome.table["precision"].tolist() == pytest.approx([1 / 7] * 12)
+    assert outcome.chance == pytest.approx(1 / 7)
+    assert {m.variant for m in outcome.measurements} == {"16 bits", "64 bits"}
+    # 256 features and 1728 pixels of four bytes
+    assert outcome.costs["times_smaller"].tolist() == [1, 512, 128, 1, 3456, 864]
+    assert "6 of" not in learned_report.codes_checks(settings, outcome)
+    assert "64 bits" in learned_report.precision_html(
+        settings, outcome
+    ) and "64 bits" in learned_report.costs_html(outcome)
+    codes_figure.precision(outcome.table, settings.k, outcome.chance).canvas.draw()
+    with pytest.raises(InputError, match="lower k"):
+        binary_codes.run(settings.model_copy(update={"k": 71}))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"bits": (12,)}, "fill bytes"), ({"bits": (512,)}, "at most"), ({"seeds": ()}, "seeds")],
+)
+def test_a_bad_parameter_is_named_in_one_line(change: dict, said: str) -> None:
+    good = {
+        "profile": "quick",
+        "seeds": (0,),
+        "bits": (16,),
+        "k": 5,
+        "code_epochs": 1,
+        "queries": 0,
+        "searched": 0,
+    }
+    with pytest.raises(InputError, match=said) as caught:
+        binary_codes.settings(**good | change)
+    assert "\n" not in str(caught.value)

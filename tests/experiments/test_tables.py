@@ -1,0 +1,133 @@
+"""Tables 1 and 2: which nets an average is of, what a gain is, and what a fine-tuned net starts
+from.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.base.errors import InputError
+from replication.book.pages import results as tables_report
+from replication.evaluation.predictions import Predictions
+from replication.experiments import results as tables
+from replication.experiments.results import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
+
+GOOD = {
+    "profile": "quick",
+    "seeds": [0],
+    "target": "synthetic",
+    "target_classes": 8,
+    "target_count": 160,
+    "target_validation": 40,
+    "target_epochs": 1,
+    "target_drops": [],
+    "larger": "synthetic",
+    "fine_epochs": 1,
+    "fine_drops": [],
+    "fine_rate": 0.001,
+    "groups": 1,
+    "members": 2,
+    "pretrained": 1,
+    "jobs": 1,
+}
+
+
+def table() -> pd.DataFrame:
+    columns = ["data", "model", "group", "seed", "split", "views", "top1", "top5"]
+    rows = [
+        ("table 1", ONE, 0, 0, "test", 1, 39.0, 18.3),
+        ("table 1", ONE, 0, 0, "test", 10, 37.5, 17.0),
+        ("table 1", ONE, 0, 0, "validation", 1, 38.0, 18.0),
+        ("table 2", ONE, 0, 0, "test", 10, 41.0, 18.0),
+        ("table 2", ONE, 0, 1, "test", 10, 43.0, 20.0),
+        ("table 2", ONE, 1, 2, "test", 10, 42.0, 19.0),
+        ("table 2", ONE, 1, 3, "test", 10, 42.0, 19.0),
+        ("table 2", FIVE, 0, None, "test", 10, 38.0, 16.0),
+        ("table 2", FIVE, 1, None, "test", 10, 39.0, 16.5),
+        ("table 2", PRE, 0, 0, "test", 10, 39.0, 16.6),
+        ("larger", LARGER, 0, 0, "test", 10, 67.0, 40.0),
+        ("table 2", SEVEN, 0, None, "test", 10, 36.7, 15.0),
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def gains(name: str, k: str) -> list[float]:
+    found = gain_rows(table())
+    return found.loc[(found["gain"] == name) & (found["k"] == k), "value"].tolist()
+
+
+def test_an_average_gains_over_the_mean_of_its_own_nets() -> None:
+    assert gains("five", "top5") == pytest.approx([3.0, 2.5])
+    # the group without pre-trained nets has none
+    assert gains("seven", "top1") == pytest.approx([42 - 36.7])
+
+
+def test_pre_training_gains_over_the_net_of_the_same_seed() -> None:
+    assert gains("pre-training", "top5") == pytest.approx([18.0 - 16.6])
+
+
+def test_ten_views_gain_over_one_view_of_the_same_net() -> None:
+    assert gains("ten views", "top1") == pytest.approx([1.5])
+
+
+@given(groups=st.integers(1, 4), members=st.integers(2, 6))
+def test_no_two_averages_share_a_net(groups: int, members: int) -> None:
+    settings = tables.settings(**GOOD | {"groups": groups, "members": members})
+    seeds = [seed for group in range(groups) for seed in settings.seeds_of(group)]
+    assert sorted(seeds) == list(range(groups * members))
+
+
+def test_a_fine_tuned_net_starts_from_the_larger_set_and_sees_the_target() -> None:
+    settings = tables.settings(**GOOD)
+    larger, fine, alone = (tables.recipe(settings, model, 3) for model in (LARGER, PRE, ONE))
+    assert fine.init_from == larger.id and larger.init_from is None and alone.init_from is None
+    assert fine.data == alone.data != larger.data
+    assert (fine.net.sixth_conv, larger.net.sixth_conv, alone.net.sixth_conv) == (True, True, False)
+    assert fine.update.layer_rates == {"fc8": 10} and fine.update.rate == 0.001
+    # every pre-trained net has a larger net of its own
+    assert tables.recipe(settings, PRE, 4).init_from != fine.init_from
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"pretrained": 3}, "pretrained"), ({"members": 1}, "members"), ({"view": 1}, "view")],
+)
+def test_a_bad_parameter_is_named_in_one_line(change: dict, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        tables.settings(**GOOD | change)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_paper_s_gains_are_those_of_its_tables() -> None:
+    found = tables_report.paper_gains()
+    assert found["five", "top5"] == pytest.approx(18.2 - 16.4)  # table 2
+    assert found["seven", "top5"] == pytest.approx(18.2 - 15.4)
+    assert found["ten views", "top1"] == pytest.approx(39.0 - 37.5)  # note 5
+
+
+def test_the_chapter_runs_and_averages_probabilities(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RUNS", "RESULTS"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    settings = tables.settings(**GOOD)
+    asked = []
+
+    def answers(recipe: object, split: str, views: int) -> Predictions:
+        asked.append((recipe.id, split, views))  # type: ignore[attr-defined]
+        p = np.eye(8, dtype=np.float32)[[0, 1, 2, 3]]  # class 3 of an image of class 4: one mistake
+        return Predictions(np.arange(4), np.array([0, 1, 2, 4]), p, tuple("abcdefgh"), split, "")
+
+    monkeypatch.setattr(tables, "probabilities", answers)
+    outcome = tables.run(settings)
+    average = outcome.table[outcome.table["model"] == FIVE].iloc[0]
+    assert (average["images"], average["top1"]) == (4, 25.0)
+    # two nets; then they and the pre-trained one
+    assert {views for _, _, views in asked} == {10} and len(asked) == 2 + 3
+    tables.run(settings)
+    assert len(asked) == 5  # averages are kept with the results
+    assert {m.claim for m in outcome.measurements} == set(tables_report.CLAIMS)

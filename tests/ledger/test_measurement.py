@@ -1,0 +1,153 @@
+"""The contract between experiments and ledger: what is written is read back, and what was changed
+by hand is refused.
+"""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.base.errors import InputError
+from replication.ledger.measurement import (
+    Measurement,
+    all_measurements,
+    checked,
+    measured,
+    read_measurements,
+    write_measurements,
+)
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
+    return tmp_path
+
+
+def ratio(**changes):
+    given = {
+        "denominators": [100.0, 110.0, 105.0],
+        "profile": "laptop",
+        "scale": "synthetic",
+        "variant": "source2012",
+    }
+    return measured("relu-tanh", [600.0, 650.0, 640.0], **{**given, **changes})
+
+
+def difference(**changes):
+    return measured(
+        "lrn-gain",
+        [1.0, 1.5, 1.2],
+        **{"profile": "laptop", "scale": "synthetic", "variant": "top-1", **changes},
+    )
+
+
+def check(holds=True, **changes):
+    return checked("params", 60_965_224, 60_000_000, holds, **{"profile": "laptop", **changes})
+
+
+def test_what_is_written_is_read_back():
+    made = (ratio(), difference(), check())
+    path = write_measurements("laptop", "relu_vs_tanh", made)
+    assert read_measurements(path) == made
+    assert all_measurements("laptop") == {"relu_vs_tanh": made}
+    assert all_measurements("gpu") == {}
+
+
+def test_quantity_unit_and_null_come_from_the_claim():
+    assert (difference().unit, difference().null) == ("percentage points", 0.0)
+    assert difference().quantity == "error without normalisation minus error with it"
+
+
+def test_n_of_a_ratio_is_the_smaller_group():
+    assert ratio(denominators=[100.0, 110.0]).n == 2
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8))
+def test_any_values_survive_the_file(values):
+    made = difference_of(values)
+    assert Measurement.model_validate(json.loads(json.dumps(made.model_dump(mode="json")))) == made
+
+
+def difference_of(values):
+    return measured("lrn-gain", values, profile="laptop", scale="synthetic", variant="top-1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("mean", 7.0, "mean is 7.0, and the values give"),
+        ("low", 1.0, "low is 1.0"),
+        ("high", None, "high is None"),
+        ("n", 5, "n is 5"),
+        ("values", [600.0, 650.0, 641.0], "mean is"),
+        ("null", 0.0, "null is 0.0, and claims.toml says 1.0"),
+        ("claim", "relu_tanh", "not in replication/paper/claims.toml"),
+        ("claim", "table1-fv", "quoted from others"),
+        ("profile", "desktop", "profile"),
+        ("values", ["many"], "values.0"),
+        ("values", [], "takes values"),
+        ("holds", True, "no holds"),
+        ("verdict", "reproduced", "verdict"),
+        ("mean", float("nan"), "mean"),
+    ],
+)
+def test_a_changed_field_is_refused_by_file_and_field(field, value, complaint):
+    path = write_measurements("laptop", "relu_vs_tanh", [check(), ratio()])
+    entries = json.loads(path.read_text())
+    entries[1][field] = value
+    path.write_text(json.dumps(entries))
+    with pytest.raises(InputError) as caught:
+        read_measurements(path)
+    assert (
+        complaint in str(caught.value)
+        and f"{path}, entry 1" in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("", "is not JSON"), ("[{", "is not JSON"), ("{}", "should hold a list"), ("[1]", "entry 0")],
+)
+def test_a_broken_file_is_refused_in_one_line(results, text, complaint):
+    path = results / "laptop" / "relu_vs_tanh" / "measurements.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(InputError, match=complaint) as caught:
+        all_measurements("laptop")
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_measurement_in_another_profiles_folder_is_refused(results):
+    path = write_measurements("laptop", "relu_vs_tanh", [ratio()])
+    moved = results / "paper" / "relu_vs_tanh" / path.name
+    moved.parent.mkdir(parents=True)
+    path.rename(moved)
+    with pytest.raises(InputError, match="profile is laptop"):
+        all_measurements("paper")
+    with pytest.raises(InputError, match="profile is laptop"):
+        write_measurements("paper", "relu_vs_tanh", [ratio()])
+
+
+def test_two_answers_to_the_same_claim_are_refused():
+    write_measurements("laptop", "architecture", [check()])
+    write_measurements("laptop", "training", [check(holds=False)])
+    with pytest.raises(
+        InputError, match="params is measured twice at laptop, by architecture and by training"
+    ):
+        all_measurements("laptop")
+
+
+def test_a_variant_that_no_target_judges_is_refused_before_the_run():
+    with pytest.raises(InputError, match="add one to replication/paper/claims.toml"):
+        difference(variant="top-3")
+
+
+def test_a_bound_opens_the_interval_on_the_side_it_says_nothing_about():
+    assert ratio(bound="lower").reach == (ratio().low, float("inf"))
+    assert ratio(bound="upper").reach == (float("-inf"), ratio().high)
+    assert ratio().reach == (ratio().low, ratio().high)
+    assert (ratio(bound="lower").censored, ratio().censored) == (True, False)
+    assert difference_of([1.0]).reach is None

@@ -1,0 +1,88 @@
+"""Checkpoints: whole or passed over, the last two and the best kept, nothing but plain values
+read.
+"""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from replication.training import checkpoint
+
+
+def _save(folder: Path, step: int, best: bool = False) -> Path:
+    return checkpoint.save(folder, step, {"w": torch.full((100,), float(step))}, best)
+
+
+def _load(folder: Path) -> tuple[float | None, list[str]]:
+    said: list[str] = []
+    state = checkpoint.load(folder, said.append)
+    return (None if state is None else state["w"][0].item()), said
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _rename_foreign(path: Path) -> None:
+    """A sound file under its own hash that is none of ours: a pickle that would run code."""
+    path.unlink()
+    content = pickle.dumps(Path("/"), protocol=2)
+    path.with_name(f"step-{9:09d}.{checkpoint._digest(content)}.pt").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "harm", [_truncate, _flip, _rename_foreign, lambda path: path.write_bytes(b"")]
+)
+def test_an_unsound_file_is_reported_in_one_line_and_the_one_before_it_is_used(
+    harm, tmp_path: Path
+) -> None:
+    _save(tmp_path, 1)
+    harm(_save(tmp_path, 2))
+    value, said = _load(tmp_path)
+    assert value == 1.0
+    assert len(said) == 1 and "using the checkpoint before it" in said[0] and "\n" not in said[0]
+
+
+def test_the_last_two_and_the_best_are_kept_and_the_best_serves_when_they_are_damaged(
+    tmp_path: Path,
+) -> None:
+    for step in range(1, 6):
+        _save(tmp_path, step, best=step in (1, 3))
+    assert sorted(path.name.split(".")[0] for path in tmp_path.iterdir()) == [
+        "best-000000003",
+        "step-000000004",
+        "step-000000005",
+    ]
+    for path in tmp_path.glob("step-*"):
+        _flip(path)
+    value, said = _load(tmp_path)
+    assert value == 3.0 and len(said) == 2
+
+
+def test_a_second_checkpoint_of_a_step_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    _save(tmp_path, 1)
+    _save(tmp_path, 2)
+    checkpoint.save(tmp_path, 2, {"w": torch.full((100,), 2.5)})
+    assert _load(tmp_path)[0] == 2.5
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_one_of_another_version_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(tmp_path, 1)
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    value, said = _load(tmp_path)
+    assert value is None and "another version" in said[0]
+
+
+def test_an_empty_or_missing_folder_has_none(tmp_path: Path) -> None:
+    assert _load(tmp_path) == (None, []) == _load(tmp_path / "none")

@@ -1,0 +1,142 @@
+"""What may be asked of a run beside the plain loop: parts of a minibatch, weights to start from, a
+drop by hand, a guard.
+"""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from training_programs import CIFAR, CLASSES, TOWERS, make_images, train_alone
+
+from replication.base.errors import InputError, TrainingError
+from replication.nets.build import build
+from replication.recipe import Update
+from replication.training import guard
+from replication.training.byhand import REQUEST, ask_for_drop
+from replication.training.process.lock import locked
+from replication.training.start import adopt, start_from
+from replication.training.weights import FILE, load_weights, save_weights
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("images")
+    make_images(place)
+    return place
+
+
+def test_a_minibatch_in_parts_is_the_minibatch_as_a_whole(root: Path, tmp_path: Path) -> None:
+    whole = train_alone(TOWERS, root, tmp_path / "whole")
+    parts = train_alone(TOWERS.model_copy(update={"parts": 4}), root, tmp_path / "parts")
+    for a, b in zip(whole.net.parameters(), parts.net.parameters(), strict=True):
+        # float32, summed in another order, nine updates
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6)
+    assert [row["running_error"] for row in whole.progress.history] == [
+        row["running_error"] for row in parts.progress.history
+    ]
+
+
+def test_a_layer_with_rate_zero_stays_as_it_was(root: Path, tmp_path: Path) -> None:
+    recipe = TOWERS.model_copy(update={"update": Update(rate=0.002, layer_rates={"conv2": 0.0})})
+    trained, fresh = (
+        train_alone(recipe, root, tmp_path).net.state_dict(),
+        build(recipe, CLASSES).state_dict(),
+    )
+    assert {name for name in fresh if torch.equal(trained[name], fresh[name])} == {
+        f"towers.{tower}.conv2.{kind}" for tower in (0, 1) for kind in ("weight", "bias")
+    }
+    with pytest.raises(InputError, match="update names the layer conv9"):
+        train_alone(
+            TOWERS.model_copy(update={"update": Update(rate=0.002, layer_rates={"conv9": 0.0})}),
+            root,
+            tmp_path / "other",
+        )
+
+
+def test_a_drop_by_hand_is_granted_once_and_written_down(root: Path, tmp_path: Path) -> None:
+    (tmp_path / REQUEST).write_text("word\n")
+    rows = train_alone(TOWERS, root, tmp_path).progress.history
+    assert rows[0]["decision"] == "drop by hand" and rows[1]["rate"] == pytest.approx(
+        rows[0]["rate"] / 10
+    )
+    assert (
+        "drop by hand" not in [row["decision"] for row in rows[1:]]
+        and not (tmp_path / REQUEST).exists()
+    )
+
+
+def test_a_drop_is_asked_only_of_a_run_that_is_under_way(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run is under way"):
+        ask_for_drop(tmp_path)
+    with locked(tmp_path, "a run"):
+        ask_for_drop(tmp_path)
+    assert (tmp_path / REQUEST).read_text().strip()
+
+
+def test_fine_tuning_takes_every_layer_but_an_output_for_other_classes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path))
+    for recipe, output in ((TOWERS, "towers.0.fc8"), (CIFAR, "fc10")):
+        old, classes = build(recipe, 5), ("v", "w", "x", "y", "z")
+        save_weights(tmp_path / "old.safetensors", old.state_dict(), recipe, classes, "images", 1)
+        name = adopt(str(tmp_path / "old.safetensors"))
+        fresh = build(recipe.model_copy(update={"seed": 1}), CLASSES).state_dict()
+        tuned = build(recipe.model_copy(update={"seed": 1}), CLASSES)
+        assert "with a new" in start_from(name, tuned, ("a", "b", "c"))
+        for key, value in tuned.state_dict().items():
+            assert torch.equal(
+                value, (fresh if key.startswith(output) else old.state_dict())[key]
+            ), key
+        same = build(recipe.model_copy(update={"seed": 1}), 5)
+        start_from(name, same, classes)
+        assert all(
+            torch.equal(value, old.state_dict()[key]) for key, value in same.state_dict().items()
+        )
+        with pytest.raises(InputError, match="does not fit this net|this net has not"):
+            start_from(
+                name,
+                build(
+                    TOWERS.model_copy(
+                        update={"net": TOWERS.net.model_copy(update={"width": 0.25})}
+                    ),
+                    5,
+                ),
+                classes,
+            )
+    frozen = TOWERS.model_copy(
+        update={
+            "init_from": adopt(_run(root, tmp_path)),
+            "update": Update(rate=1e-30, weight_decay=0.0),
+        }
+    )
+    found = train_alone(frozen, root, tmp_path / frozen.id).net.state_dict()
+    for key, value in load_weights(tmp_path / TOWERS.id / FILE).state.items():
+        # a bias of 0 moves by the tiny rate
+        torch.testing.assert_close(found[key], value, rtol=0, atol=1e-20)
+
+
+def _run(root: Path, runs: Path) -> str:
+    train_alone(TOWERS, root, runs / TOWERS.id)
+    return TOWERS.id
+
+
+def test_weights_that_are_not_there_are_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path))
+    with pytest.raises(InputError, match="neither a run with weights"):
+        adopt("0123456789")
+
+
+def test_a_loss_that_stays_at_guessing_stops_the_run_or_is_noted(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "STUCK_STEPS", 4)
+    still = CIFAR.model_copy(update={"update": Update(rate=1e-30, weight_decay=0.0)})
+    with pytest.raises(TrainingError, match="stuck at .* up to epoch 2, step 1.*same_variance"):
+        train_alone(still, root, tmp_path / "stop", divergence="stop")
+    rows = train_alone(still, root, tmp_path / "record").progress.history
+    assert "stuck" not in rows[0] and rows[1]["stuck"] is True
+    assert not guard.is_stuck(0.98 * math.log(10), 10)
