@@ -36,7 +36,7 @@ done
 if [ "$gpus" -ge 2 ]; then # the paper's two GPUs: one tower each
     step two-ranks torchrun --nproc-per-node 2 -m replication train alexnet --profile quick
 fi
-for name in data_pipeline loading_speed ablations training results kernels predictions_and_neighbours binary_codes relu_vs_tanh lrn_cifar; do
+for name in data_pipeline loading_speed ablations training tables kernels predictions_and_neighbours binary_codes relu_vs_tanh lrn_cifar; do
     step "$name" replication run "$name" --profile gpu --jobs 4
 done
 step claims replication claims --profile gpu --json

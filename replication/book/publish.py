@@ -35,7 +35,7 @@ from replication.runs.seal import seal
 ON_BASELINE = (
     "ablations",
     "training",
-    "results",
+    "tables",
     "kernels",
     "predictions_and_neighbours",
     "binary_codes",

@@ -27,7 +27,7 @@ Experiment = Literal[
     "relu_vs_tanh",
     "lrn_cifar",
     "ablations",
-    "results",
+    "tables",
     "kernels",
     "predictions_and_neighbours",
     "binary_codes",

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.base.errors import InputError
-from replication.book.pages import results as tables_report
+from replication.book.pages import tables_1_and_2 as tables_report
 from replication.evaluation.predictions import Predictions
-from replication.experiments import results as tables
-from replication.experiments.results import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
+from replication.experiments import tables
+from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
 
 GOOD = {
     "profile": "quick",

@@ -238,10 +238,10 @@ def test_a_good_variant_does_not_stand_in_for_the_primary_one(results):
 
 def test_below_the_papers_scale_the_analogue_gives_the_verdict(results):
     write_measurements(
-        "gpu", "results", [gain([1.0, 1.1, 1.2], "gpu", "table2-5cnn", "gain of five")]
+        "gpu", "tables", [gain([1.0, 1.1, 1.2], "gpu", "table2-5cnn", "gain of five")]
     )
     assert row_of("table2-5cnn").verdict == "direction reproduced"
-    write_measurements("paper", "results", [gain([18.0], "paper", "table2-5cnn", "top-5")])
+    write_measurements("paper", "tables", [gain([18.0], "paper", "table2-5cnn", "top-5")])
     assert (row_of("table2-5cnn").verdict, row_of("table2-5cnn").ours.profile) == (
         "inconclusive",
         "paper",
@@ -252,21 +252,21 @@ def test_a_row_that_was_not_run_says_what_is_missing(results, tmp_path, monkeypa
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
     assert "not written yet" in row_of("lrn-gain").reason
     (tmp_path / "ablations.ipynb").touch()
-    (tmp_path / "results.ipynb").touch()
+    (tmp_path / "tables.ipynb").touch()
     assert row_of("lrn-gain").reason == "nothing measured at the laptop profile"
     assert row_of("lrn-gain", "quick").command == "replication run ablations --profile quick"
     assert (
         row_of("table1-cnn", "quick").reason
         == "only the paper's own scale can answer; it needs ILSVRC-2010 and a GPU"
     )
-    assert row_of("table1-cnn", "quick").command == "replication run results --profile paper"
+    assert row_of("table1-cnn", "quick").command == "replication run tables --profile paper"
     write_measurements(
-        "laptop", "results", [gain([70.0, 71.0, 72.0], "laptop", "table1-cnn", "top-5")]
+        "laptop", "tables", [gain([70.0, 71.0, 72.0], "laptop", "table1-cnn", "top-5")]
     )
     # what a smaller scale gave is shown, and the command is that of the scale that can answer
     shown = row_of("table1-cnn", "laptop")
     assert shown.ours is not None and shown.reason.endswith("it needs ILSVRC-2010 and a GPU")
-    assert shown.command == "replication run results --profile paper"
+    assert shown.command == "replication run tables --profile paper"
 
 
 def test_an_unknown_profile_is_refused(results):

@@ -1,5 +1,5 @@
 """Section 6: Tables 1 and 2 and the net for Fall 2009, and note 5's one view against ten. The
-notebook ``results``.
+notebook ``tables``.
 
 Table 1 is one net on the baseline's data. Table 2 is on a *target* data set: single nets, the
 average of five, nets with a sixth convolutional layer that are trained on a larger set of labels
@@ -33,7 +33,7 @@ from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
 from replication.training.schedule import LOGS
 
-EXPERIMENT = "results"
+EXPERIMENT = "tables"
 ASKED = (("test", 1), ("test", VIEWS))
 # times the rate in the new last layer of a fine-tuned net; net 146 had 0.01 there and 0.001
 # elsewhere at first
