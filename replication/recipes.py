@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from replication.base.errors import InputError
+from replication.base.errors import InputError, unknown
 from replication.base.models import validated
 from replication.nets.alexnet import NAMED
 from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Steps, Timeline, Update
@@ -115,11 +115,9 @@ def named(name: str, profile: str) -> Recipe:
     """
     table = CIFAR if name == "19pct" else RELEASED
     if name not in NETS:
-        raise InputError(
-            f"unknown recipe {name!r}; choose one of {', '.join(NETS)}, or name a YAML file"
-        )
+        raise InputError(f"{unknown('recipe', name, NETS)}, or name a YAML file")
     if profile not in table:
-        raise InputError(f"unknown profile {profile!r}; choose one of {', '.join(table)}")
+        raise InputError(unknown("profile", profile, table))
     recipe = table[profile]
     if name in ("19pct", "alexnet-2012"):
         return recipe

@@ -1,15 +1,35 @@
-"""The two ways in which a command ends badly on purpose; everything else is a defect and keeps its
+"""The errors that a command reports in one line; everything else is a defect and keeps its
 traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(Exception):
-    """The user's input is at fault. The message is one line: what, where, what to do. Exit status
-    2.
+    """Bad input from the user.
+
+    The message is one line: what, where, what to do. Exit status 2.
     """
 
 
 class TrainingError(Exception):
-    """Training cannot go on (for instance a loss that is not finite). The last good checkpoint is
-    kept. Exit status 3.
+    """Training that cannot continue, for instance because the loss is not finite.
+
+    The last good checkpoint is kept. Exit status 3.
     """
+
+
+class NotebookError(Exception):
+    """A notebook whose cell failed.
+
+    The message is one line; the notebook with its traceback is kept. Exit status 1.
+    """
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for a name that does not exist, with the nearest one that does."""
+    choices = list(known)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.7)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r}{hint}; choose one of {', '.join(choices)}"

@@ -24,12 +24,11 @@ from papermill.exceptions import PapermillExecutionError
 from pydantic import TypeAdapter, ValidationError
 
 from replication.base import paths
-from replication.base.errors import InputError, TrainingError
+from replication.base.errors import InputError, NotebookError, TrainingError, unknown
 from replication.base.files import write_text
 from replication.cli.doctor import KERNEL
 from replication.data.sources import catalog
 from replication.ledger.measurement import FILE, PROFILES
-from replication.recipes import RELEASED
 from replication.runs.seal import seal
 
 ON_BASELINE = (
@@ -48,12 +47,6 @@ TYPES = {
 }
 CODE = ("*.py", "*.toml", "*.yaml")
 WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
-
-
-class NotebookError(Exception):
-    """A cell failed. The message is one line; the notebook with its traceback is kept. Exit status
-    1.
-    """
 
 
 def experiments() -> list[str]:
@@ -78,9 +71,9 @@ def parameters(name: str, profile: str, changes: Iterable[str] = ()) -> dict[str
     Raises InputError for an unknown notebook, profile or parameter, or a value of another type than
     the notebook declares."""
     if profile not in PROFILES:
-        raise InputError(f"unknown profile {profile!r}; choose one of {', '.join(PROFILES)}")
+        raise InputError(unknown("profile", profile, PROFILES))
     if name not in experiments():
-        raise InputError(f"unknown experiment {name!r}; choose one of {', '.join(experiments())}")
+        raise InputError(unknown("experiment", name, experiments()))
     file = paths.PARAMS / profile / f"{name}.yaml"
     if not file.is_file():
         raise InputError(
@@ -218,6 +211,8 @@ def preflight(name: str, profile: str, values: dict[str, Any]) -> None:
         return  # the runs may all be stored; one that is not says what it lacks
     wanted = [values[key] for key in ("data", "target", "larger") if values.get(key)]
     if name in ON_BASELINE:
+        from replication.recipes import RELEASED  # imports torch, which the book does without
+
         wanted.append(RELEASED[profile].data.name)
     for data in wanted:
         catalog.open_index(data, "train")

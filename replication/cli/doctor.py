@@ -14,15 +14,30 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+import typer
 
 from replication.base import paths
+from replication.cli.output import Json, print_json
 
 PYTHON = (3, 11)  # pyproject.toml, requires-python
 JUPYTER_BOOK = "1"  # version 2 reads neither _config.yml nor Sphinx extensions
 KERNEL = "python3"  # the one that the notebooks name
 FREE_GB = 1.0  # the quick profile keeps its prepared images and checkpoints well below this
 SET_UP = "run `make setup`, or `pip install -r requirements.lock`"
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check this machine; exit status 1 if something that is needed is wrong."""
+    found = checks()
+    if as_json:
+        print_json([vars(check) for check in found])
+    else:
+        for check in found:
+            state = "ok  " if check.ok else "BAD " if check.needed else "none"
+            cure = "" if check.ok or not check.cure else f" -> {check.cure}"
+            print(f"{state} {check.name}: {check.found}{cure}")
+    if not healthy(found):
+        raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,8 @@ def _kernel() -> Check:
     """Notebooks must run in this environment, not in whatever else registered a kernel of the same
     name.
     """
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
     name = f"kernel {KERNEL}"
     try:
         spec = KernelSpecManager().get_kernel_spec(KERNEL)

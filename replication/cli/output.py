@@ -1,13 +1,25 @@
-"""What the commands share: the option for one JSON document, and how it is printed."""
+"""Options that several commands share, and how one JSON document is printed."""
 
 import json
 from typing import Annotated, Any
 
 import typer
 
+PROFILES = ("quick", "laptop", "gpu", "paper")
+
+
+def complete_profile(start: str) -> list[str]:
+    """Return the profiles that begin with ``start``, for the shell."""
+    return [name for name in PROFILES if name.startswith(start)]
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Profile = Annotated[
+    str,
+    typer.Option(help="Scale: quick, laptop, gpu or paper.", autocompletion=complete_profile),
+]
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     print(json.dumps(value, indent=1, ensure_ascii=False))

@@ -23,7 +23,7 @@ from collections import Counter
 from typing import Any, Literal, get_args
 
 from replication.base import paths
-from replication.base.errors import InputError
+from replication.base.errors import InputError, unknown
 from replication.base.models import Frozen
 from replication.ledger.measurement import PROFILES, Measurement, all_measurements
 from replication.paper import Claim, claims
@@ -153,7 +153,7 @@ def chapter_rows(profile: str) -> list[Row]:
 def check_profile(profile: str) -> None:
     """Raises InputError for an unknown profile."""
     if profile not in PROFILES:
-        raise InputError(f"unknown profile {profile!r}; choose one of {', '.join(PROFILES)}")
+        raise InputError(unknown("profile", profile, PROFILES))
 
 
 def _row(claim: Claim, found: dict[str, dict[str, tuple[Measurement, ...]]]) -> Row:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from replication.base.errors import InputError
+from replication.base.errors import InputError, unknown
 from replication.nets.alexnet import NAMED, OneDevice, Parts, Tower, TowerNet
 from replication.nets.cifar import NETS, SIDE, cifar_net
 from replication.nets.layers import LocallyConnected2d
@@ -90,7 +90,7 @@ def named(name: str) -> AlexNet | CifarNet:
         return NAMED[name]
     if name in NETS:
         return CifarNet(name=name)
-    raise InputError(f"unknown net {name!r}; choose one of {', '.join([*NAMED, *NETS])}")
+    raise InputError(unknown("net", name, [*NAMED, *NETS]))
 
 
 def summary(spec: AlexNet | CifarNet) -> Summary:

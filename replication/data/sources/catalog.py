@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from replication.base import paths
-from replication.base.errors import InputError
+from replication.base.errors import InputError, unknown
 from replication.base.models import Frozen
 from replication.data.files.index import Index, index_cifar, index_folder
 from replication.data.sources import download, ilsvrc, synthetic
@@ -190,7 +190,7 @@ def find(name: str) -> Dataset:
     """The entry of that name; InputError lists the names."""
     catalog = _catalog()
     if name not in catalog:
-        raise InputError(f"unknown data set {name!r}: use {', '.join(catalog)} or {FOLDER}/path")
+        raise InputError(f"{unknown('data set', name, catalog)}, or {FOLDER}/path")
     return catalog[name]
 
 

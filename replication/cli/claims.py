@@ -1,0 +1,25 @@
+"""``replication claims``: the ledger of the paper's claims."""
+
+from typing import Annotated
+
+import typer
+
+from replication.cli.output import Json, complete_profile
+
+
+def claims(
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="A scale; default: the largest published one of each claim.",
+            autocompletion=complete_profile,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the ledger: what the paper says, what was measured here, and the verdict."""
+    from replication.ledger import tables as ledger_tables
+    from replication.ledger import verdicts as ledger
+
+    rows = ledger.ledger(profile)
+    print(ledger.rows_json(rows) if as_json else ledger_tables.rows_table(rows).rstrip())

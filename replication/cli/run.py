@@ -1,0 +1,58 @@
+"""``replication run``: the experiments' notebooks, executed."""
+
+from typing import Annotated
+
+import typer
+
+from replication.cli.output import Profile
+
+
+def complete_experiment(start: str) -> list[str]:
+    """Return the experiments whose names begin with ``start``, for the shell."""
+    from replication.base import paths
+
+    names = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
+    return [name for name in names if name.startswith(start)]
+
+
+def run(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Experiments; default: all.", autocompletion=complete_experiment),
+    ] = None,
+    profile: Profile = "quick",
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Training processes at a time; they share the cores.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers train the runs.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value: a parameter of the notebook.")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            help="Execute the notebooks even if they are up to date; stored runs are still read."
+        ),
+    ] = False,
+) -> None:
+    """Execute experiments' notebooks: stored runs are read, interrupted ones resume."""
+    import os
+
+    from replication.book import publish
+
+    if scheduler is not None:
+        from replication.runs import workers  # imports torch
+
+        os.environ[workers.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
+    chosen = names or publish.experiments()
+    for name in chosen:  # every mistake is found before the first is started
+        publish.preflight(name, profile, publish.parameters(name, profile, changes or ()))
+    for name in chosen:
+        if not force and not changes and publish.is_current(name, profile):
+            print(f"{name} ({profile}): up to date")
+            continue
+        print(f"{name} ({profile}): running", flush=True)
+        place = publish.execute(name, profile, changes or (), jobs)
+        print(f"{name} ({profile}): {place}", flush=True)

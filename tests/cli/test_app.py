@@ -1,0 +1,90 @@
+"""The command line as a whole: what it imports, how it reports errors, what it suggests."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from replication import __version__
+from replication.base.errors import InputError
+from replication.cli import app as command_line
+
+HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy")
+READERS = (["--help"], ["--version"], ["run", "--help"], ["claims", "--json"], ["data", "list"])
+
+
+def test_commands_that_only_read_files_import_no_heavy_library():
+    # each takes well under a second then; the time itself depends on the machine
+    program = f"""
+import json, sys
+from typer.testing import CliRunner
+from replication.cli.app import app
+loaded = {{}}
+for words in {READERS!r}:
+    assert CliRunner().invoke(app, words).exit_code == 0, words
+    loaded[" ".join(words)] = sorted(set({HEAVY!r}) & set(sys.modules))
+print(json.dumps(loaded))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {" ".join(words): [] for words in READERS}
+
+
+def test_version():
+    answer = CliRunner().invoke(command_line.app, ["--version"])
+    assert (answer.exit_code, answer.output) == (0, f"replication {__version__}\n")
+
+
+def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
+    """Run the command line in this process; exit status and standard error."""
+    monkeypatch.setattr(sys, "argv", ["replication", *words])
+    with pytest.raises(SystemExit) as ending:
+        command_line.main()
+    return ending.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [
+        (["rum"], "Did you mean 'run'?"),
+        (["train", "--profle", "quick"], "--profile"),
+        (["run", "relu_vs_tan"], "did you mean 'relu_vs_tanh'?"),
+        (["run", "training", "--profile", "labtop"], "did you mean 'laptop'?"),
+        (["net", "alexnett"], "did you mean 'alexnet'?"),
+        (["train", "alexnot"], "did you mean 'alexnet'?"),
+        (["data", "get", "cifar-10"], "did you mean 'cifar10'?"),
+    ],
+)
+def test_a_misspelt_name_gets_a_suggestion_in_one_line(monkeypatch, capsys, words, suggestion):
+    status, line = ended(monkeypatch, capsys, *words)
+    assert status == 2
+    assert suggestion in line and line.count("\n") == 1
+
+
+def test_experiments_are_completed_by_the_shell():
+    assert command_line.run.complete_experiment("relu") == ["relu_vs_tanh"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(InputError("no such thing"), 2), (KeyboardInterrupt(), 130)]
+)
+def test_expected_ends_are_one_line_and_a_status(monkeypatch, capsys, error, status):
+    def fail(profile):
+        raise error
+
+    monkeypatch.setattr("replication.ledger.verdicts.ledger", fail)
+    found, line = ended(monkeypatch, capsys, "claims")
+    assert found == status
+    assert line.startswith("replication: ") and line.count("\n") == 1
+
+
+def test_a_defect_that_typer_takes_for_the_end_of_input_keeps_its_traceback(monkeypatch, capsys):
+    def fail(profile):
+        raise EOFError("an empty array")
+
+    monkeypatch.setattr("replication.ledger.verdicts.ledger", fail)
+    monkeypatch.setattr(sys, "argv", ["replication", "claims"])
+    with pytest.raises(EOFError, match="an empty array"):
+        command_line.main()
