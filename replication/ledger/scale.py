@@ -1,0 +1,93 @@
+"""Whether a run was made at the paper's own scale: a property of what was run, not of a profile.
+
+``claims.toml`` states the scale of every claim. It is compared with the recipe of a run and the
+data card in its provenance (``Run.provenance["data"]``)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from replication.base.models import Frozen
+from replication.paper import Claim, PaperScale, paper_scale
+from replication.paper import claim as find_claim
+from replication.recipe import Recipe
+
+# the fields of a recipe's net that a scale may name
+NET_FIELDS = ("family", "name", "width", "init", "sixth_conv")
+
+
+class Ran(Frozen):
+    """The facts about a run that decide its scale."""
+
+    data: str  # name of the data set
+    note: str = ""  # how this copy differs from the original
+    fingerprint: str  # of the index of its training images
+    images: int  # trained on
+    classes: int
+    side: int  # of the square that the net sees, pixels
+    net: dict[str, str | float]
+    target_error: float | None = None  # the training error that was raced to
+
+
+def describe(recipe: Recipe, card: Mapping[str, Any], target_error: float | None = None) -> Ran:
+    """Return what decides the scale of a run.
+
+    ``card``: the data card of its provenance. ``target_error``: the training error at which
+    iterations were counted, if the claim is about one."""
+    net = recipe.net.model_dump()
+    return Ran(
+        data=card["name"],
+        note=card.get("note") or "",
+        fingerprint=card["fingerprint"],
+        images=card["images"],
+        classes=card["classes"],
+        side=recipe.data.side,
+        net={name: net[name] for name in NET_FIELDS if name in net},
+        target_error=target_error,
+    )
+
+
+def at_paper_scale(
+    claim: Claim | str,
+    recipe: Recipe,
+    card: Mapping[str, Any],
+    target_error: float | None = None,
+) -> bool:
+    """Return whether a run of ``recipe`` on the data of ``card`` is at the claim's own scale.
+
+    Raises InputError for an unknown claim."""
+    return not shortfalls(claim, describe(recipe, card, target_error))
+
+
+def shortfalls(claim: Claim | str, ran: Ran | None) -> tuple[str, ...]:
+    """Return what keeps a run from the claim's own scale, as text; () at that scale.
+
+    ``ran`` None: what was run is not on record. A and S claims have no scale: ()."""
+    claim = find_claim(claim) if isinstance(claim, str) else claim
+    if not claim.scale:
+        return ()
+    if ran is None:
+        return ("what was run is not on record",)
+    return tuple(_differences(paper_scale(claim.scale), ran))
+
+
+def _differences(wanted: PaperScale, ran: Ran) -> list[str]:
+    found = []
+    if wanted.data and ran.data not in wanted.data:
+        found.append(f"{ran.data} instead of {' or '.join(wanted.data)}")
+    elif wanted.fingerprints and ran.fingerprint not in wanted.fingerprints:
+        copy = ran.note or f"fingerprint {ran.fingerprint}"
+        found.append(f"another copy of {ran.data} ({copy}), or a part of it")
+    if ran.images < wanted.images:
+        found.append(f"{ran.images:,} training images instead of {wanted.images:,}")
+    if ran.classes != wanted.classes:
+        found.append(f"{ran.classes:,} classes instead of {wanted.classes:,}")
+    if wanted.side is not None and ran.side != wanted.side:
+        found.append(f"inputs of {ran.side} instead of {wanted.side} pixels")
+    for name, values in wanted.net.items():
+        if name not in ran.net or ran.net[name] not in values:
+            has = ran.net.get(name, "none")
+            found.append(f"net with {name} {has} instead of {' or '.join(map(str, values))}")
+    if wanted.target_error is not None and ran.target_error != wanted.target_error:
+        has = "none" if ran.target_error is None else f"{ran.target_error:.0%}"
+        found.append(f"a target error of {has} instead of {wanted.target_error:.0%}")
+    return found
