@@ -32,7 +32,7 @@ from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import Statistics
 from replication.data.prepared.store import Store, read_reduced
 from replication.data.sources import catalog
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.training.process.allocator import keep_freed_memory
 
 # folders of the data folder, the first that is there
@@ -219,7 +219,9 @@ def measure(
         data = Data(
             name=f"folder:{folder}", files=files, size=SIZE, crop=SIDE, augment=True, colour=0.1
         )
-        recipe = Recipe(data=data, net=AlexNet(), update=Update(rate=0.01), batch=batch, epochs=1)
+        recipe = Recipe(
+            data=data, net=AlexNetSpec(), update=Update(rate=0.01), batch=batch, epochs=1
+        )
         source = store if files == "raw" else index
         return Loader(
             recipe,

@@ -14,19 +14,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks import timing
-from replication.nets.alexnet import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, TowerNet, alexnet
-from replication.nets.layers import CrossMapNorm
-from replication.recipe import AlexNet
+from replication.nets.alexnet import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, AlexNet, alexnet
+from replication.nets.normalisation import LocalResponseNorm
+from replication.recipe import AlexNetSpec
 from replication.training.sgd import PaperSGD
 
 ACCESSES = 5  # of memory for each element, forward and backward, at the least
 
 
-def torchs(net: TowerNet) -> TowerNet:
+def torchs(net: AlexNet) -> AlexNet:
     """``net`` with torch's own normalisation, which divides alpha by size, in the place of ours."""
     for tower in net.towers.values():
         for name, module in list(tower.named_children()):
-            if isinstance(module, CrossMapNorm):
+            if isinstance(module, LocalResponseNorm):
                 setattr(
                     tower,
                     name,
@@ -89,14 +89,14 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         for _ in range(2 * ACCESSES // 2):  # towers; a copy is two accesses
             target.copy_(x.detach())
 
-    def whole(**changes: Any) -> TowerNet:
-        return alexnet(AlexNet(width=width, **changes))
+    def whole(**changes: Any) -> AlexNet:
+        return alexnet(AlexNetSpec(width=width, **changes))
 
-    def step(net: TowerNet) -> timing.Case:
+    def step(net: AlexNet) -> timing.Case:
         return training_step(net, batch, 224, 1000, device, precision)
 
     cases = {
-        "layer, ours": both_ways(CrossMapNorm(LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K)),
+        "layer, ours": both_ways(LocalResponseNorm(LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K)),
         "step, without": step(whole(lrn=False)),
         "layer, torch": both_ways(
             nn.LocalResponseNorm(LRN_SIZE, LRN_ALPHA * LRN_SIZE, LRN_BETA, LRN_K)

@@ -18,13 +18,13 @@ from benchmarks.lrn import torchs, training_step
 from replication.base.errors import InputError
 from replication.nets.alexnet import alexnet
 from replication.nets.summary import summary
-from replication.recipe import AlexNet
+from replication.recipe import AlexNetSpec
 
 # of the square matrices multiplied: long beside the start of a kernel
 PRODUCT_SIDE = {"cpu": 2048, "cuda": 8192}
 
 
-def step_operations(spec: AlexNet, batch: int) -> float:
+def step_operations(spec: AlexNetSpec, batch: int) -> float:
     """Floating-point operations of a step's products: forward, gradient of weights, gradient of
     inputs, but none of the image.
     """
@@ -51,7 +51,7 @@ def net_of_2014() -> torch.nn.Module:
 def measure(device: torch.device, batch: int, width: float, count: int) -> dict[str, Any]:
     """Times and ratios of a step on data that is in memory."""
     fast = torch.float32 if device.type == "cpu" else torch.bfloat16
-    spec = AlexNet(width=width)
+    spec = AlexNetSpec(width=width)
     side = PRODUCT_SIDE[device.type]
     a, b = (torch.randn(side, side, device=device, dtype=fast) for _ in "ab")
 
@@ -61,7 +61,7 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     cases = {
         "matrix product": lambda: torch.mm(a, b),
         "step, ours": step(alexnet(spec)),
-        "step, without normalisation": step(alexnet(AlexNet(width=width, lrn=False))),
+        "step, without normalisation": step(alexnet(AlexNetSpec(width=width, lrn=False))),
         "step, float32 and torch's normalisation": step(torchs(alexnet(spec)), torch.float32),
     }
     if find_spec("torchvision"):

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from benchmarks import timing
 from replication.data.loader import open_loaders
 from replication.nets.build import build
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.training.process.numerics import numerics
 from replication.training.state import optimiser_for
 from replication.training.trainer import train
@@ -29,7 +29,7 @@ def recipe_for(device: torch.device, batch: int, width: float) -> Recipe:
     """One epoch of the two-tower net."""
     return Recipe(
         data=Data(name="synthetic", count=IMAGES, size=64, crop=56, augment=True, colour=0.1),
-        net=AlexNet(fidelity="source2012", side=56, width=width, init="same_variance"),
+        net=AlexNetSpec(fidelity="source2012", side=56, width=width, init="same_variance"),
         update=Update(rate=0.001),
         batch=batch,
         epochs=1,

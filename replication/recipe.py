@@ -54,7 +54,7 @@ class Data(Frozen):
         return self
 
 
-class CifarNet(Frozen):
+class CifarNetSpec(Frozen):
     """One of the released cuda-convnet nets for CIFAR-10."""
 
     family: Literal["cifar"] = "cifar"
@@ -64,7 +64,7 @@ class CifarNet(Frozen):
     norms: bool = True  # False: the same net without its response normalisations, section 3.3
 
 
-class AlexNet(Frozen):
+class AlexNetSpec(Frozen):
     """The net of section 3 and its variants; the defaults are the paper's two-GPU net. Built by
     ``nets.alexnet``.
     """
@@ -174,7 +174,7 @@ class Recipe(Frozen):
     """One training run."""
 
     data: Data
-    net: Annotated[CifarNet | AlexNet, Field(discriminator="family")]
+    net: Annotated[CifarNetSpec | AlexNetSpec, Field(discriminator="family")]
     update: Update
     schedule: Schedule = Constant(kind="constant")
     batch: int = Field(128, ge=1)  # images an update, whatever the ranks and the parts

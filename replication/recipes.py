@@ -13,7 +13,16 @@ import yaml
 from replication.base.errors import InputError, unknown
 from replication.base.models import validated
 from replication.nets.alexnet import NAMED
-from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Steps, Timeline, Update
+from replication.recipe import (
+    AlexNetSpec,
+    CifarNetSpec,
+    Data,
+    Plateau,
+    Recipe,
+    Steps,
+    Timeline,
+    Update,
+)
 
 COLOUR = 0.1  # section 4.1
 
@@ -31,7 +40,7 @@ RELEASED: dict[str, Recipe] = {
             augment=True,
             colour=COLOUR,
         ),
-        net=AlexNet(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
+        net=AlexNetSpec(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Steps(kind="steps", after=(2,)),
         batch=20,
@@ -48,7 +57,7 @@ RELEASED: dict[str, Recipe] = {
             augment=True,
             colour=COLOUR,
         ),
-        net=AlexNet(fidelity="source2012", side=56, width=1 / 4, init="same_variance"),
+        net=AlexNetSpec(fidelity="source2012", side=56, width=1 / 4, init="same_variance"),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Steps(kind="steps", after=(14, 18), colour_off=15),
         batch=64,
@@ -63,7 +72,7 @@ RELEASED: dict[str, Recipe] = {
             augment=True,
             colour=COLOUR,
         ),
-        net=AlexNet(fidelity="source2012", side=56),
+        net=AlexNetSpec(fidelity="source2012", side=56),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Timeline(kind="timeline"),
         batch=128,
@@ -80,7 +89,7 @@ RELEASED: dict[str, Recipe] = {
             colour=COLOUR,
             files="encoded",
         ),
-        net=AlexNet(fidelity="source2012"),
+        net=AlexNetSpec(fidelity="source2012"),
         update=Update(rate=0.01, bias_rate_factor=2.0),
         schedule=Timeline(kind="timeline"),
         batch=128,
@@ -91,13 +100,13 @@ RELEASED: dict[str, Recipe] = {
 CIFAR: dict[str, Recipe] = {
     "quick": Recipe(
         data=Data(name="synthetic", size=32),
-        net=CifarNet(),
+        net=CifarNetSpec(),
         update=Update(rate=0.001, bias_rate_factor=2.0),
         epochs=3,
     ),
     "laptop": Recipe(
         data=Data(name="cifar10", size=32),
-        net=CifarNet(),
+        net=CifarNetSpec(),
         update=Update(rate=0.001, bias_rate_factor=2.0),
         epochs=20,
     ),

@@ -11,13 +11,14 @@ import torch
 from torch.nn import functional as F
 
 from replication.base.errors import TrainingError
-from replication.nets.alexnet import alexnet, seed_masks
+from replication.nets.alexnet import alexnet
+from replication.nets.dropout import seed_masks
 from replication.nets.towers import load_towers
-from replication.recipe import AlexNet
+from replication.recipe import AlexNetSpec
 from replication.training.distributed import ranks as distributed
 from replication.training.sgd import PaperSGD
 
-SPEC = AlexNet(side=24, width=1 / 8, classes=5)
+SPEC = AlexNetSpec(side=24, width=1 / 8, classes=5)
 BATCH, STEPS = 8, 5
 
 

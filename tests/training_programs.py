@@ -28,7 +28,7 @@ from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import Statistics, mean_image
 from replication.data.prepared.store import Store
 from replication.nets.build import build
-from replication.recipe import AlexNet, CifarNet, Data, Plateau, Recipe, Update
+from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Plateau, Recipe, Update
 from replication.training import checkpoint
 from replication.training.distributed import ranks
 from replication.training.distributed.team import Together
@@ -37,7 +37,7 @@ from replication.training.trainer import Outcome, Trainer, train
 CLASSES, EACH, ASIDE = 3, 10, 6
 CIFAR = Recipe(
     data=Data(name="synthetic", size=32, scale=1 / 64),
-    net=CifarNet(init="fan_in"),
+    net=CifarNetSpec(init="fan_in"),
     update=Update(rate=0.01, weight_decay=0.0),
     batch=8,
     epochs=2,
@@ -45,7 +45,7 @@ CIFAR = Recipe(
 # crops, dropout, and a rule that decides: whatever could differ between placements
 TOWERS = Recipe(
     data=Data(name="synthetic", size=32, crop=24, augment=True, validation=ASIDE),
-    net=AlexNet(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
+    net=AlexNetSpec(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
     update=Update(rate=0.002, bias_rate_factor=2.0),
     schedule=Plateau(kind="plateau", patience=1),
     batch=8,

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from replication.base.errors import InputError
-from replication.nets.alexnet import Dropout, Parts, TowerNet, seed_masks
+from replication.nets.alexnet import AlexNet
+from replication.nets.crossings import Parts
+from replication.nets.dropout import Dropout, seed_masks
 
 MASKS = 1000
 IMAGES = 64  # at a time through the convolutional layers
@@ -46,7 +48,7 @@ def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0)
     without dropout.
     """
     dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
-    if not isinstance(net, TowerNet) or not dropouts:
+    if not isinstance(net, AlexNet) or not dropouts:
         raise InputError("the net has no dropout: nothing to average")
     was_training, before = (
         net.training,
@@ -106,7 +108,7 @@ def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> 
     )
 
 
-def halved_logits(net: TowerNet, images: Tensor) -> tuple[Tensor, Parts]:
+def halved_logits(net: AlexNet, images: Tensor) -> tuple[Tensor, Parts]:
     """Logits (N, K) of the net as it is tested, and each tower's fc6 after its activation function,
     (N, units).
     """
@@ -126,7 +128,7 @@ def halved_logits(net: TowerNet, images: Tensor) -> tuple[Tensor, Parts]:
     return logits, {index: torch.cat(found) for index, found in read.items()}
 
 
-def sampled_logits(net: TowerNet, hidden: Parts, masks: int, seed: int = 0) -> Iterator[Tensor]:
+def sampled_logits(net: AlexNet, hidden: Parts, masks: int, seed: int = 0) -> Iterator[Tensor]:
     """Logits of ``masks`` masked nets, in pieces (m, N, K): masks of its own for every image, piece
     p seeded with (seed, p).
 

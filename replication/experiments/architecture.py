@@ -26,14 +26,14 @@ from replication.nets.alexnet import (
     SOURCE_STD,
     STD,
     STEMS,
+    AlexNet,
     Tower,
-    TowerNet,
     alexnet,
     conv1_margin,
 )
-from replication.nets.layers import CrossMapNorm
+from replication.nets.normalisation import LocalResponseNorm
 from replication.nets.summary import Row, Summary, summary
-from replication.recipe import AlexNet
+from replication.recipe import AlexNetSpec
 
 EXPERIMENT = "architecture"
 PAPER_SIZES = {  # figure 2's caption
@@ -281,7 +281,7 @@ def differences(count: int, seed: int) -> pd.DataFrame:
 def _pairs(images: Tensor, seed: int, scale: int) -> list[tuple[str, str, Tensor, Tensor]]:
     """(difference, layer, the paper's activation, the source's) in tower 0."""
     paper, source = (
-        alexnet(AlexNet(fidelity=one, classes=2), torch.Generator().manual_seed(seed))
+        alexnet(AlexNetSpec(fidelity=one, classes=2), torch.Generator().manual_seed(seed))
         for one in ("paper", "source2012")
     )
     for net in (paper, source):
@@ -291,7 +291,7 @@ def _pairs(images: Tensor, seed: int, scale: int) -> list[tuple[str, str, Tensor
     margin = conv1_margin(paper.spec)
     signed = tower.conv1(F.pad(images, (0, margin, 0, margin)))
     rectified = F.relu(signed)
-    divided = CrossMapNorm(LRN_SIZE, SOURCE_LRN_ALPHA, LRN_BETA, LRN_K)
+    divided = LocalResponseNorm(LRN_SIZE, SOURCE_LRN_ALPHA, LRN_BETA, LRN_K)
     pooled = tower.pool1(tower.rnorm1(rectified))
     normed = tower.rnorm2(tower.conv2_relu(tower.conv2(pooled)))
     return [
@@ -322,7 +322,7 @@ def _pairs(images: Tensor, seed: int, scale: int) -> list[tuple[str, str, Tensor
     ]
 
 
-def _output(net: TowerNet, layer: str, images: Tensor) -> Tensor:
+def _output(net: AlexNet, layer: str, images: Tensor) -> Tensor:
     """What one layer of tower 0 gives."""
     kept: list[Tensor] = []
     handle = (
@@ -333,9 +333,7 @@ def _output(net: TowerNet, layer: str, images: Tensor) -> Tensor:
     return kept[0]
 
 
-def _with_deviations(
-    net: TowerNet, images: Tensor, deviations: tuple[float, float]
-) -> list[Tensor]:
+def _with_deviations(net: AlexNet, images: Tensor, deviations: tuple[float, float]) -> list[Tensor]:
     """conv5's output in tower 0 with the weights of conv3, conv4 and conv5, which were drawn with
     the first deviation, in each.
     """
@@ -356,7 +354,7 @@ def _with_deviations(
 @torch.no_grad()
 def first_meeting(seed: int = 0) -> str:
     """The first layer of tower 1 that notices a change of conv1's output in tower 0."""
-    net = alexnet(AlexNet(width=1 / 8), torch.Generator().manual_seed(seed)).eval()
+    net = alexnet(AlexNetSpec(width=1 / 8), torch.Generator().manual_seed(seed)).eval()
     images = photograph_like(1, 224, seed)
     seen: dict[str, list[Tensor]] = {}
     for name, module in net.towers["1"].named_children():

@@ -27,7 +27,7 @@ from replication.data.prepared.store import Store, prepare
 from replication.data.prepared.verify import verify
 from replication.experiments.common.baselines import baseline
 from replication.ledger.measurement import Measurement, Profile, write_measurements
-from replication.recipe import AlexNet, Data, Recipe
+from replication.recipe import AlexNetSpec, Data, Recipe
 
 EXPERIMENT = "data_pipeline"
 COLOUR = 0.1  # standard deviation of the colour multipliers, section 4.1
@@ -77,7 +77,7 @@ def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> R
         colour=COLOUR,
         files=files,
     ).model_dump()
-    made["net"] = AlexNet(fidelity=fidelity).model_dump()
+    made["net"] = AlexNetSpec(fidelity=fidelity).model_dump()
     return Recipe.model_validate(made | {"batch": min(made["batch"], settings.count)})
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from replication.experiments.relu_vs_tanh import EXPERIMENT, MODERN_SCALE, epochs_to, next_rate
-from replication.recipe import CifarNet, Data, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs.results import Run, Task, load
 from replication.runs.workers import Workers
 
@@ -66,7 +66,7 @@ def recipe(
     """
     return Recipe(
         data=Data(name="cifar10", size=32, scale=MODERN_SCALE if candidate.modern else 1.0),
-        net=CifarNet(
+        net=CifarNetSpec(
             name=candidate.net,
             activation="relu" if kind == "relu" else candidate.tanh,
             init="fan_in" if candidate.modern else "source2012",

@@ -25,7 +25,7 @@ from replication.experiments.common.comparison import (
     scale,
 )
 from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
-from replication.recipe import CifarNet, Data, Recipe, Steps, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
 from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
 
@@ -35,9 +35,9 @@ SIZE, CROP = 32, 24  # cuda-convnet's border of 4
 STAGES = (500, 510, 520)
 WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
 NETS = {  # what is trained -> the net
-    WITH: CifarNet(name="conv-local-11pct"),
-    WITHOUT: CifarNet(name="conv-local-11pct", norms=False),
-    RELEASED: CifarNet(name="conv-local-13pct"),
+    WITH: CifarNetSpec(name="conv-local-11pct"),
+    WITHOUT: CifarNetSpec(name="conv-local-11pct", norms=False),
+    RELEASED: CifarNetSpec(name="conv-local-13pct"),
 }
 LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
 # layer-params-conv-local-*.cfg

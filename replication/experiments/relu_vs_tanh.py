@@ -18,7 +18,7 @@ from replication.base.errors import InputError
 from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
-from replication.recipe import CifarNet, Data, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
 
@@ -134,7 +134,9 @@ def recipe(
             size=settings.size,
             scale=MODERN_SCALE if modern else 1.0,
         ),
-        net=CifarNet(name=NET, activation=activation, init="fan_in" if modern else "source2012"),
+        net=CifarNetSpec(
+            name=NET, activation=activation, init="fan_in" if modern else "source2012"
+        ),
         update=Update(rate=rate, bias_rate_factor=1.0 if modern else 2.0, weight_decay=0.0),
         batch=settings.batch,
         epochs=cap,

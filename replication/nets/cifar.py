@@ -9,14 +9,15 @@ Figure 1's "four-layer convolutional network". Learned parameters, biases includ
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from replication.nets.layers import CrossMapNorm, LocallyConnected2d, SameMapNorm
-from replication.recipe import CifarNet
+from replication.nets.activations import ACTIVATIONS
+from replication.nets.locally_connected import LocallyConnected2d
+from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
+from replication.recipe import CifarNetSpec
 
 
 class Conv(NamedTuple):
@@ -104,32 +105,9 @@ NETS: dict[str, tuple[Conv | Pool | Norm | Full, ...]] = {
 SIDE = {"80sec": 32, "19pct": 32, "18pct": 32, "conv-local-13pct": 24, "conv-local-11pct": 24}
 NORM_BETA, NORM_K = 0.75, 1.0  # the files' pow, and the constant 1 of cuda-convnet 1
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {}
-
-
-class AbsTanh(nn.Module):
-    """|tanh(x)|, the saturating alternative that section 3.1 quotes from Jarrett et al. (2009)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(x).abs()
-
-
-class ScaledTanh(nn.Module):
-    """a tanh(b x), the form of cuda-convnet's ``tanh[a,b]``, with the constants that are usual for
-    it (LeCun et al. 1998).
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return 1.7159 * torch.tanh(2 / 3 * x)
-
-
-ACTIVATIONS.update(
-    relu=nn.ReLU, tanh=nn.Tanh, logistic=nn.Sigmoid, abs_tanh=AbsTanh, scaled_tanh=ScaledTanh
-)
-
 
 def cifar_net(
-    spec: CifarNet,
+    spec: CifarNetSpec,
     classes: int = 10,
     side: int | None = None,
     generator: torch.Generator | None = None,
@@ -165,7 +143,7 @@ def cifar_net(
                 if isinstance(layers[position - 1], Conv) and _after_pool(spec.activation, layer):
                     modules[f"{name}_{spec.activation}"] = ACTIVATIONS[spec.activation]()
             case Norm(name, kind, size, alpha):
-                norm = CrossMapNorm if kind == "cross_map" else SameMapNorm
+                norm = LocalResponseNorm if kind == "cross_map" else SameMapNorm
                 modules[name] = norm(size, alpha, NORM_BETA, NORM_K)
             case Full(name, units, _):
                 if not features:
@@ -191,7 +169,7 @@ def _after_pool(activation: str, following: object) -> bool:
 
 
 def _initialise(
-    net: nn.Sequential, spec: CifarNet, layers: tuple, generator: torch.Generator | None
+    net: nn.Sequential, spec: CifarNetSpec, layers: tuple, generator: torch.Generator | None
 ) -> None:
     """Weights N(0, std^2), biases 0. ``fan_in``: std^2 = gain / fan-in, gain 2 for ReLU (He et al.
     2015), else 1; 1 in the last layer.

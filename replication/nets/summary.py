@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from replication.base.errors import InputError, unknown
-from replication.nets.alexnet import NAMED, OneDevice, Parts, Tower, TowerNet
+from replication.nets.alexnet import NAMED, AlexNet
 from replication.nets.cifar import NETS, SIDE, cifar_net
-from replication.nets.layers import LocallyConnected2d
-from replication.recipe import AlexNet, CifarNet
+from replication.nets.crossings import OneDevice, Parts
+from replication.nets.locally_connected import LocallyConnected2d
+from replication.recipe import AlexNetSpec, CifarNetSpec
 
 FLOAT_BYTES = 4  # the paper's nets are float32
 
@@ -84,21 +85,20 @@ class Summary(NamedTuple):
         return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1]])
 
 
-def named(name: str) -> AlexNet | CifarNet:
+def named(name: str) -> AlexNetSpec | CifarNetSpec:
     """The published net of this name. Raises InputError that lists the names."""
     if name in NAMED:
         return NAMED[name]
     if name in NETS:
-        return CifarNet(name=name)
+        return CifarNetSpec(name=name)
     raise InputError(unknown("net", name, [*NAMED, *NETS]))
 
 
-def summary(spec: AlexNet | CifarNet) -> Summary:
+def summary(spec: AlexNetSpec | CifarNetSpec) -> Summary:
     """Count the net that ``spec`` describes, at the input size it is made for."""
     with torch.device("meta"):
-        if isinstance(spec, AlexNet):
-            net = TowerNet(spec, {index: Tower(spec, index) for index in range(spec.towers)})
-            return count(net, spec.side)
+        if isinstance(spec, AlexNetSpec):
+            return count(AlexNet(spec), spec.side)
         return count(cifar_net(spec), SIDE[spec.name])
 
 
@@ -121,14 +121,14 @@ def count(net: nn.Module, side: int) -> Summary:
         for module in layers
     ]
     was_training, exchange = net.training, getattr(net, "exchange", None)
-    if isinstance(net, TowerNet):
+    if isinstance(net, AlexNet):
         net.exchange = meter
     try:
         with torch.no_grad():
             net.eval()(torch.zeros(1, 3, side, side, device=next(net.parameters()).device))
     finally:
         net.train(was_training)
-        if isinstance(net, TowerNet):
+        if isinstance(net, AlexNet):
             net.exchange = exchange
         for handle in handles:
             handle.remove()

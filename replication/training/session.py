@@ -16,7 +16,7 @@ from torch import nn
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.data.loader import Loaders, open_loaders
-from replication.nets.alexnet import TowerNet
+from replication.nets.alexnet import AlexNet
 from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
@@ -115,7 +115,7 @@ def _check_batch(recipe: Recipe, loaders: Loaders) -> None:
 def _placed(net: nn.Module, devices: Sequence[torch.device]) -> nn.Module:
     if len(devices) == 1:
         return net.to(devices[0])
-    if not isinstance(net, TowerNet):
+    if not isinstance(net, AlexNet):
         raise InputError(
             f"{len(devices)} devices: only a net of two towers can be spread; name one device"
         )

@@ -12,7 +12,7 @@ from torch import nn
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import digest, write_atomic
-from replication.nets.alexnet import TowerNet
+from replication.nets.alexnet import AlexNet
 from replication.training.weights import load_weights, weights_path
 
 FILE = "file:"  # and the first 16 digits of the sha256 of a file kept in ``runs/weights``
@@ -84,11 +84,11 @@ def _place(source: str) -> Path:
 
 
 def _output(net: nn.Module) -> str:
-    if isinstance(net, TowerNet):
+    if isinstance(net, AlexNet):
         return "towers.0.fc8"
     return [name for name, module in net.named_modules() if isinstance(module, nn.Linear)][-1]
 
 
 def _held(net: nn.Module, name: str) -> bool:
     """Whether a parameter of that name would be in this process: another rank's tower is not."""
-    return not isinstance(net, TowerNet) or name.split(".")[1] in net.towers
+    return not isinstance(net, AlexNet) or name.split(".")[1] in net.towers

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from replication.base.errors import InputError
 from replication.data.loader import Loader
-from replication.nets.alexnet import TowerNet
+from replication.nets.alexnet import AlexNet
 from replication.nets.towers import load_towers
 from replication.recipe import Recipe
 from replication.training import schedule
@@ -67,7 +67,7 @@ def optimiser_for(recipe: Recipe, net: nn.Module) -> PaperSGD:
     }
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {("", False): [], ("", True): []}
     # on tower 0, and this may be tower 1's process
-    found = {"fc8"} if isinstance(net, TowerNet) else set()
+    found = {"fc8"} if isinstance(net, AlexNet) else set()
     for name, parameter in net.named_parameters():
         layer, kind = name.split(".")[-2:]
         found.add(layer)
@@ -168,7 +168,7 @@ def restore(
             f"{place}: the checkpoint there was made on other images of {loader.index.name}; move"
             " it away to start afresh"
         )
-    if isinstance(net, TowerNet):
+    if isinstance(net, AlexNet):
         load_towers(net, state["net"])
     else:
         net.load_state_dict(state["net"])

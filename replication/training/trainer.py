@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from replication.base.errors import InputError, TrainingError
 from replication.base.files import write_text
 from replication.data.loader import Batch, Loader, Loaders
-from replication.nets.alexnet import seed_masks
+from replication.nets.dropout import seed_masks
 from replication.recipe import Recipe
 from replication.training import checkpoint, guard, schedule
 from replication.training.byhand import REQUEST

@@ -15,11 +15,11 @@ from replication.book.pages import deviations as chapter
 from replication.paper import Experiment
 from replication.paper import deviations as data
 from replication.paper.deviations import Effect, deviations
-from replication.recipe import AlexNet, CifarNet, Data, Recipe, Steps, Update
+from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Steps, Update
 
 PARTS_OF_A_RECIPE = {
     "data": (Data,),
-    "net": (AlexNet, CifarNet),
+    "net": (AlexNetSpec, CifarNetSpec),
     "update": (Update,),
     "schedule": (Steps,),
 }

@@ -9,9 +9,9 @@ import pytest
 
 from replication.base.errors import InputError
 from replication.book.pages import runs as page
-from replication.recipe import CifarNet, Data, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 
-RECIPE = Recipe(data=Data(name="synthetic"), net=CifarNet(), update=Update(rate=0.01), epochs=1)
+RECIPE = Recipe(data=Data(name="synthetic"), net=CifarNetSpec(), update=Update(rate=0.01), epochs=1)
 
 
 def _store(results: Path, scale: str, experiment: str, dirty: bool | None = False) -> Path:

@@ -17,7 +17,7 @@ from replication.base.errors import InputError
 from replication.data.augment.draws import Draws
 from replication.data.loader import Batch, Loader, open_loaders
 from replication.data.pipelines import dali
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
 pytest.importorskip("nvidia.dali")
 
@@ -44,7 +44,7 @@ def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
         "augment": True,
         "colour": 0.1,
     } | data
-    net = AlexNet(side=24, fidelity=fidelity, classes=3)
+    net = AlexNetSpec(side=24, fidelity=fidelity, classes=3)
     return Recipe(data=Data(**given), net=net, update=Update(rate=0.1), batch=9, epochs=1)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.data.augment.draws import draw, draws_for, philox_words
-from replication.recipe import AlexNet, CifarNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 
 IDS = np.arange(60_000)
 
@@ -16,7 +16,7 @@ IDS = np.arange(60_000)
 def recipe(net=None, **data) -> Recipe:
     fields = {"name": "synthetic", "size": 256, "crop": 224, "augment": True, "colour": 0.1} | data
     return Recipe(
-        data=Data(**fields), net=net or AlexNet(), update=Update(rate=0.01), epochs=1, seed=5
+        data=Data(**fields), net=net or AlexNetSpec(), update=Update(rate=0.01), epochs=1, seed=5
     )
 
 
@@ -128,9 +128,9 @@ def test_a_recipe_says_how_many_places_there_are():
     places = np.arange(20_000)
     paper = draws_for(recipe(), 0, places, places)
     source = draws_for(
-        recipe(AlexNet(fidelity="source2012")), 0, np.arange(200_000), np.arange(200_000)
+        recipe(AlexNetSpec(fidelity="source2012")), 0, np.arange(200_000), np.arange(200_000)
     )
-    cifar = draws_for(recipe(CifarNet(), size=32, crop=24), 0, places, places)
+    cifar = draws_for(recipe(CifarNetSpec(), size=32, crop=24), 0, places, places)
     assert (paper.top.max(), source.top.max(), cifar.top.max()) == (31, 32, 8)
     assert len(np.unique(cifar.top[:32])) > 1  # for each image, not for each chunk
 

@@ -22,7 +22,7 @@ from replication.data.loader import Loader, evaluation_loader, open_loaders, sel
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import mean_image, shifts
 from replication.data.prepared.store import Store, prepare
-from replication.recipe import AlexNet, CifarNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 
 SIZE, SIDE = 32, 24
 DALI = pytest.param(
@@ -55,7 +55,7 @@ def recipe(tree: Path, fidelity: str = "paper", batch: int = 8, **data: object) 
                 | data
             )
         ),
-        net=AlexNet(side=SIDE, fidelity=fidelity, classes=3),
+        net=AlexNetSpec(side=SIDE, fidelity=fidelity, classes=3),
         update=Update(rate=0.1),
         batch=batch,
         epochs=1,
@@ -237,7 +237,7 @@ def test_a_validation_set_beside_a_test_set_is_a_split_of_its_own(
                 )
     asked = Recipe(
         data=Data(name="ilsvrc2010", size=32),
-        net=CifarNet(),
+        net=CifarNetSpec(),
         update=Update(rate=0.1),
         batch=2,
         epochs=1,

@@ -14,7 +14,7 @@ from photos import COUNT, write_tree
 
 from replication.base.errors import InputError, TrainingError
 from replication.data.loader import evaluation_loader, open_loaders
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
 NEEDS_DALI = pytest.mark.skipif(
     importlib.util.find_spec("nvidia") is None, reason="DALI is not installed"
@@ -51,7 +51,7 @@ def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
         "colour": 0.1,
         "files": "encoded",
     } | data
-    net = AlexNet(side=24, fidelity=fidelity, classes=3)
+    net = AlexNetSpec(side=24, fidelity=fidelity, classes=3)
     return Recipe(data=Data(**given), net=net, update=Update(rate=0.1), batch=COUNT, epochs=1)
 
 

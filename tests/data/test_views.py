@@ -8,7 +8,7 @@ import pytest
 from replication.data.augment.views import CENTRE, offsets
 from replication.data.loader import view_places
 from replication.data.pipelines.stored import Transform
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
 
 def test_the_papers_five_crops_lie_at_0_16_and_32() -> None:
@@ -32,7 +32,7 @@ def test_views_are_the_windows_at_the_offsets_then_their_reflections_pixel_by_pi
     images = np.random.default_rng(size).integers(0, 256, (3, size, size, 3), np.uint8)
     recipe = Recipe(
         data=Data(name="synthetic", size=size, crop=crop, mean="none"),
-        net=AlexNet(),
+        net=AlexNetSpec(),
         update=Update(rate=0.01),
         epochs=1,
     )

@@ -10,7 +10,7 @@ import pytest
 from replication.base.errors import InputError
 from replication.evaluation.per_image import packed, right
 from replication.evaluation.predictions import Predictions
-from replication.recipe import CifarNet, Data, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs import results
 
 
@@ -35,7 +35,7 @@ def test_an_evaluated_run_keeps_them_beside_its_errors(
     monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
     recipe = Recipe(
         data=Data(name="synthetic", count=40, size=32),
-        net=CifarNet(),
+        net=CifarNetSpec(),
         update=Update(rate=0.001),
         batch=20,
         epochs=1,

@@ -20,7 +20,7 @@ from replication.evaluation.features import activations, features
 from replication.evaluation.metrics import errors
 from replication.nets.alexnet import alexnet
 from replication.nets.build import build
-from replication.recipe import AlexNet, CifarNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 from replication.training.weights import save_weights, weights_path
 
 KEYS = tuple("abcdefg")
@@ -53,7 +53,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _recipe(tree: Path, seed: int = 0, **data: object) -> Recipe:
     return Recipe(
         data=Data(name=f"folder:{tree}", size=32, scale=1 / 64, **({"validation": 14} | data)),
-        net=CifarNet(init="fan_in"),
+        net=CifarNetSpec(init="fan_in"),
         update=Update(rate=0.01),
         batch=8,
         epochs=1,
@@ -248,7 +248,7 @@ def test_the_command_prints_one_json_document_or_a_table(
 def test_features_are_both_towers_units_after_the_activation_and_before_halving(
     tree: Path, runs: Path
 ) -> None:
-    recipe = _recipe(tree, crop=24).model_copy(update={"net": AlexNet(side=24, width=0.02)})
+    recipe = _recipe(tree, crop=24).model_copy(update={"net": AlexNetSpec(side=24, width=0.02)})
     net = alexnet(recipe.net.model_copy(update={"classes": 7}), torch.Generator().manual_seed(1))
     for tower in net.towers.values():
         tower.fc7.weight.data.mul_(100)  # so that some units are off

@@ -17,7 +17,7 @@ from replication.experiments.common.baselines import VARIANTS, baseline, task
 from replication.ledger.measurement import Measurement, read_measurements
 from replication.ledger.verdicts import judge
 from replication.paper import claim
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.runs.results import Run
 
 SEEDS = (0, 1, 2)
@@ -167,7 +167,7 @@ def test_images_are_evenly_spaced_over_the_split(
     monkeypatch.setenv("REPLICATION_RUNS", str(runs_folder))
     recipe = Recipe(
         data=Data(name="synthetic", size=32, crop=24),
-        net=AlexNet(side=24, width=0.0625),
+        net=AlexNetSpec(side=24, width=0.0625),
         update=Update(rate=0.01),
         epochs=1,
     )

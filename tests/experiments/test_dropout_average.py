@@ -17,13 +17,14 @@ from replication.evaluation.dropout import (
     halved_logits,
     sampled_logits,
 )
-from replication.nets.alexnet import alexnet, seed_masks
-from replication.recipe import AlexNet
+from replication.nets.alexnet import alexnet
+from replication.nets.dropout import seed_masks
+from replication.recipe import AlexNetSpec
 
-TINY = AlexNet(classes=7, side=24, width=0.03)  # 61 hidden units a tower
+TINY = AlexNetSpec(classes=7, side=24, width=0.03)  # 61 hidden units a tower
 
 
-def _net(spec: AlexNet = TINY) -> torch.nn.Module:
+def _net(spec: AlexNetSpec = TINY) -> torch.nn.Module:
     net = alexnet(spec, torch.Generator().manual_seed(1))
     # weights large enough that a mask changes the answer
     for name, parameter in net.named_parameters():
@@ -99,7 +100,7 @@ def test_the_two_halves_of_the_masks_are_the_first_and_the_second_however_they_c
 @pytest.mark.parametrize(
     "spec", [TINY, TINY.model_copy(update={"towers": 1, "fidelity": "source2012"})]
 )
-def test_a_sampled_net_is_the_one_that_training_would_use_with_that_mask(spec: AlexNet) -> None:
+def test_a_sampled_net_is_the_one_that_training_would_use_with_that_mask(spec: AlexNetSpec) -> None:
     net, images = _net(spec), _images(3)
     with torch.no_grad():
         halved, hidden = halved_logits(net, images)

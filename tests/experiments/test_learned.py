@@ -21,7 +21,7 @@ from replication.figures import codes as codes_figure
 from replication.figures import kernels as kernels_figure
 from replication.figures import predictions as predictions_figure
 from replication.ledger.measurement import all_measurements
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.recipes import as_yaml
 from replication.training.weights import load_weights, weights_path
 
@@ -43,7 +43,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     (root / "words.txt").write_text("n02123045\ttabby, tabby cat\n")
     return Recipe(
         data=Data(name=f"folder:{root}", validation=14, size=32, crop=24, augment=True),
-        net=AlexNet(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
+        net=AlexNetSpec(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
         update=Update(rate=0.001),
         batch=10,
         epochs=1,

@@ -4,7 +4,7 @@ import pytest
 
 from replication.ledger.scale import at_paper_scale, describe, shortfalls
 from replication.paper import claims
-from replication.recipe import AlexNet, CifarNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 from replication.recipes import named
 
 ORIGINAL = {
@@ -15,7 +15,7 @@ ORIGINAL = {
     "classes": 10,
 }
 RACE = Recipe(
-    data=Data(name="cifar10", size=32), net=CifarNet(), update=Update(rate=0.002), epochs=48
+    data=Data(name="cifar10", size=32), net=CifarNetSpec(), update=Update(rate=0.002), epochs=48
 )
 ILSVRC = {"name": "ilsvrc2010", "fingerprint": "0" * 16, "images": 1_211_406, "classes": 1000}
 
@@ -45,7 +45,7 @@ def test_other_images_fewer_images_or_another_target_error_are_a_reduced_scale(
 def test_the_full_net_on_ilsvrc_is_at_the_papers_scale_and_a_narrow_one_is_not():
     full = named("alexnet-2012", "paper")
     assert at_paper_scale("lrn-gain", full, ILSVRC)
-    narrow = full.model_copy(update={"net": AlexNet(width=0.5)})
+    narrow = full.model_copy(update={"net": AlexNetSpec(width=0.5)})
     assert shortfalls("lrn-gain", describe(narrow, ILSVRC)) == (
         "net with width 0.5 instead of 1.0",
     )

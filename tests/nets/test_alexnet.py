@@ -2,20 +2,21 @@
 
 import pytest
 import torch
-from grouped_reference import grouped_logits
 from torch import nn
 from torch.nn import functional as F
 
 from replication.base.errors import InputError
-from replication.nets.alexnet import Dropout, alexnet, seed_masks
-from replication.recipe import AlexNet
+from replication.nets.alexnet import alexnet
+from replication.nets.dropout import Dropout, seed_masks
+from replication.nets.reference import reference_logits
+from replication.recipe import AlexNetSpec
 from replication.training.sgd import PaperSGD
 
 SMALL = {"side": 56, "width": 1 / 8, "classes": 7}
 
 
 def make(seed=0, **changes):
-    return alexnet(AlexNet(**SMALL | changes), torch.Generator().manual_seed(seed))
+    return alexnet(AlexNetSpec(**SMALL | changes), torch.Generator().manual_seed(seed))
 
 
 def images(n=2, side=56, dtype=torch.float32, seed=1):
@@ -64,7 +65,7 @@ def test_the_towers_are_one_net_with_grouped_convolutions(changes, dtype, tolera
     net = livelier(make(**changes)).to(dtype).eval()
     x, labels = images(side=net.spec.side, dtype=dtype), torch.tensor([1, 4])
     state = {name: p.detach().clone().requires_grad_() for name, p in net.named_parameters()}
-    logits, wanted = net(x), grouped_logits(state, x, net.spec)
+    logits, wanted = net(x), reference_logits(state, x, net.spec)
     torch.testing.assert_close(
         logits, wanted, rtol=tolerance, atol=tolerance * wanted.abs().max().item()
     )
@@ -89,7 +90,7 @@ def test_five_updates_end_in_the_weights_of_the_grouped_net():
     for step in range(5):
         x, labels = images(seed=step, dtype=torch.float64), torch.tensor([step % 7, 4])
         for logits, update in zip(
-            (net(x), grouped_logits(state, x, net.spec)), updates, strict=True
+            (net(x), reference_logits(state, x, net.spec)), updates, strict=True
         ):
             update.zero_grad()
             F.cross_entropy(logits, labels).backward()
@@ -203,7 +204,7 @@ def test_a_removed_layer_is_gone_and_the_next_reads_what_it_read(name):
 
 def test_no_normalisation_removes_all_three_of_the_source():
     kinds = {type(module).__name__ for module in make(lrn=False, fidelity="source2012").modules()}
-    assert not kinds & {"CrossMapNorm", "SameMapNorm"}
+    assert not kinds & {"LocalResponseNorm", "SameMapNorm"}
 
 
 def test_activation_and_dropout_are_switched():
@@ -247,6 +248,6 @@ def test_weights_are_a_function_of_the_generator():
 
 
 def test_reduced_scale_is_stated_and_the_papers_variants_are_not():
-    assert len(AlexNet(side=56, width=0.25).deviations) == 2
-    assert len(AlexNet(side=56, width=0.25, init="same_variance").deviations) == 3
-    assert AlexNet(towers=1, lrn=False, removed="conv4", sixth_conv=True).deviations == ()
+    assert len(AlexNetSpec(side=56, width=0.25).deviations) == 2
+    assert len(AlexNetSpec(side=56, width=0.25, init="same_variance").deviations) == 3
+    assert AlexNetSpec(towers=1, lrn=False, removed="conv4", sixth_conv=True).deviations == ()

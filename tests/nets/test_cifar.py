@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from replication.nets.cifar import NETS, cifar_net
-from replication.recipe import CifarNet
+from replication.recipe import CifarNetSpec
 
 PARAMETERS = {
     "80sec": 145_578,
@@ -17,13 +17,16 @@ PARAMETERS = {
 
 @pytest.mark.parametrize("name", NETS)
 def test_the_released_nets_have_their_published_number_of_parameters(name: str) -> None:
-    assert sum(p.numel() for p in cifar_net(CifarNet(name=name)).parameters()) == PARAMETERS[name]
+    assert (
+        sum(p.numel() for p in cifar_net(CifarNetSpec(name=name)).parameters()) == PARAMETERS[name]
+    )
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"])
 def test_moving_the_activation_behind_the_max_pool_changes_nothing(activation: str) -> None:
     net = cifar_net(
-        CifarNet(activation=activation, init="fan_in"), generator=torch.Generator().manual_seed(1)
+        CifarNetSpec(activation=activation, init="fan_in"),
+        generator=torch.Generator().manual_seed(1),
     ).double()
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     function = {
@@ -41,7 +44,7 @@ def test_moving_the_activation_behind_the_max_pool_changes_nothing(activation: s
 
 def test_the_released_initialisation_is_drawn_from_the_generator_alone() -> None:
     first, second = (
-        cifar_net(CifarNet(), generator=torch.Generator().manual_seed(7)) for _ in range(2)
+        cifar_net(CifarNetSpec(), generator=torch.Generator().manual_seed(7)) for _ in range(2)
     )
     assert all(
         torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True)
@@ -52,7 +55,7 @@ def test_the_released_initialisation_is_drawn_from_the_generator_alone() -> None
 
 
 def test_18pct_without_its_norms_is_19pct() -> None:
-    specs = (CifarNet(name="18pct", norms=False), CifarNet(name="19pct"))
+    specs = (CifarNetSpec(name="18pct", norms=False), CifarNetSpec(name="19pct"))
     first, second = (cifar_net(spec, generator=torch.Generator().manual_seed(7)) for spec in specs)
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(first(x), second(x))

@@ -7,7 +7,7 @@ import pytest
 from replication.base.errors import InputError
 from replication.nets.alexnet import NAMED, alexnet
 from replication.nets.summary import count, named, summary
-from replication.recipe import AlexNet, CifarNet
+from replication.recipe import AlexNetSpec, CifarNetSpec
 
 
 def column(found, name):
@@ -67,7 +67,7 @@ def test_the_named_variants(name, parameters, multiply_adds):
     ],
 )
 def test_the_cifar_nets(name, parameters):
-    assert summary(CifarNet(name=name)).total.parameters == parameters
+    assert summary(CifarNetSpec(name=name)).total.parameters == parameters
 
 
 def test_bytes_cross_into_conv3_and_the_full_layers_only():
@@ -81,7 +81,8 @@ def test_bytes_cross_into_conv3_and_the_full_layers_only():
     }
     assert summary(NAMED["alexnet-one-gpu"]).total.received == 0
     assert (
-        summary(AlexNet(sixth_conv=True)).total.received == sum(crossing.values()) + crossing["fc6"]
+        summary(AlexNetSpec(sixth_conv=True)).total.received
+        == sum(crossing.values()) + crossing["fc6"]
     )
 
 
@@ -93,13 +94,13 @@ def test_each_row_names_its_towers():
 
 
 def test_a_published_net_is_found_by_its_name_and_another_refused_with_the_list():
-    assert named("alexnet-6conv").sixth_conv and named("19pct") == CifarNet(name="19pct")
+    assert named("alexnet-6conv").sixth_conv and named("19pct") == CifarNetSpec(name="19pct")
     with pytest.raises(InputError, match=r"unknown net 'vgg'; choose one of alexnet, .*19pct"):
         named("vgg")
 
 
 def test_counting_leaves_the_net_as_it_was():
-    net = alexnet(AlexNet(side=24, width=1 / 16)).train()
+    net = alexnet(AlexNetSpec(side=24, width=1 / 16)).train()
     exchange = net.exchange
     count(net, 24)
     assert net.training and net.exchange is exchange

@@ -7,12 +7,14 @@ import torch
 from torch.nn import functional as F
 
 from replication.base.errors import InputError
-from replication.nets.alexnet import OneDevice, alexnet, seed_masks
-from replication.nets.towers import Devices, load_towers, on_devices
-from replication.recipe import AlexNet
+from replication.nets.alexnet import alexnet
+from replication.nets.crossings import Devices, OneDevice
+from replication.nets.dropout import seed_masks
+from replication.nets.towers import load_towers, on_devices
+from replication.recipe import AlexNetSpec
 from replication.training.sgd import PaperSGD
 
-SPEC = AlexNet(side=24, width=1 / 8, classes=5, sixth_conv=True)
+SPEC = AlexNetSpec(side=24, width=1 / 8, classes=5, sixth_conv=True)
 
 
 def make(seed=0):

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from replication.base.errors import InputError
-from replication.recipe import CifarNet, Data, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs import results, workers
 from replication.runs.results import Task
 from replication.runs.workers import SCHEDULER, Workers
@@ -30,7 +30,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _task(seed: int) -> Task:
     data = Data(name="synthetic", count=240, size=32, scale=1 / 64)
-    net = CifarNet(init="fan_in")
+    net = CifarNetSpec(init="fan_in")
     return Task(
         "quick",
         "spread",

@@ -10,10 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from replication.data.loader import Loader, open_loaders
-from replication.nets.alexnet import alexnet, seed_masks
-from replication.nets.layers import CrossMapNorm, SameMapNorm
+from replication.nets.alexnet import alexnet
+from replication.nets.dropout import seed_masks
+from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
 from replication.nets.towers import on_devices
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.training.sgd import PaperSGD
 
 pytestmark = [
@@ -21,12 +22,12 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here"),
 ]
 # masks of another device are other masks
-SPEC = AlexNet(side=56, width=1 / 4, classes=10, dropout=False)
+SPEC = AlexNetSpec(side=56, width=1 / 4, classes=10, dropout=False)
 
 
 @pytest.mark.parametrize(
     "layer",
-    [CrossMapNorm(5, 1e-4, 0.75, 2.0), SameMapNorm(5, 4e-5, 0.75, 1.0)],
+    [LocalResponseNorm(5, 1e-4, 0.75, 2.0), SameMapNorm(5, 4e-5, 0.75, 1.0)],
     ids=["cross-map", "same-map"],
 )
 @pytest.mark.parametrize("maps", [7, 48, 96])

@@ -2,7 +2,16 @@
 
 import pytest
 
-from replication.recipe import CifarNet, Constant, Data, Plateau, Recipe, Steps, Timeline, Update
+from replication.recipe import (
+    CifarNetSpec,
+    Constant,
+    Data,
+    Plateau,
+    Recipe,
+    Steps,
+    Timeline,
+    Update,
+)
 from replication.training import schedule
 from replication.training.schedule import LOGS, Memory
 
@@ -10,7 +19,7 @@ from replication.training.schedule import LOGS, Memory
 def _recipe(kind: object, epochs: int = 93) -> Recipe:
     return Recipe(
         data=Data(name="x", validation=10),
-        net=CifarNet(),
+        net=CifarNetSpec(),
         update=Update(rate=0.01),
         schedule=kind,
         epochs=epochs,

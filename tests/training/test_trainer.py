@@ -23,7 +23,7 @@ from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import Statistics, mean_image
 from replication.data.prepared.store import Store, reduce
 from replication.nets.build import build
-from replication.recipe import CifarNet, Data, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs import results
 from replication.training import checkpoint, trainer
 from replication.training.state import Progress
@@ -31,7 +31,7 @@ from replication.training.trainer import Outcome, train
 
 RECIPE = Recipe(
     data=Data(name="synthetic", size=32, scale=1 / 64),
-    net=CifarNet(init="fan_in"),
+    net=CifarNetSpec(init="fan_in"),
     update=Update(rate=0.01, weight_decay=0.0),
     batch=8,
     epochs=2,
@@ -234,7 +234,7 @@ def test_every_field_of_a_recipe_is_part_of_its_id() -> None:
             {"exact_error": False},
             {"update": Update(rate=0.02, weight_decay=0.0)},
             {"data": Data(name="cifar10", size=32, scale=1 / 64)},
-            {"net": CifarNet(activation="tanh", init="fan_in")},
+            {"net": CifarNetSpec(activation="tanh", init="fan_in")},
         )
     ]
     assert len({recipe.id for recipe in [RECIPE, *changed]}) == 1 + len(changed)

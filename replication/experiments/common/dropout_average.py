@@ -19,7 +19,7 @@ from replication.evaluation.trained import trained_net
 from replication.experiments.common.baselines import EXPERIMENT
 from replication.experiments.common.comparison import kept
 from replication.ledger.measurement import Profile
-from replication.nets.alexnet import TowerNet
+from replication.nets.alexnet import AlexNet
 from replication.recipe import Recipe
 from replication.runs.results import Run
 from replication.training.process.numerics import exact, numerics
@@ -53,7 +53,7 @@ def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) ->
 def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
     device = best_device()
     net = trained_net(recipe, device=device)
-    assert isinstance(net, TowerNet)
+    assert isinstance(net, AlexNet)
     with torch.inference_mode(), numerics(exact(recipe)):
         halved, hidden = halved_logits(net, some_images(recipe, images, device))
         found = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)

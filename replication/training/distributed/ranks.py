@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from replication.base.errors import InputError, TrainingError
-from replication.nets.alexnet import Parts, Tower, TowerNet
+from replication.nets.alexnet import AlexNet, Tower
+from replication.nets.crossings import Parts
 
 TIMEOUT_SECONDS = 40.0  # how long a rank waits for a silent one
 
@@ -205,7 +206,7 @@ class _Lend(torch.autograd.Function):
 
 class RankExchange:
     """The crossings of a net whose other tower is on another rank (see
-    ``nets.alexnet.OneDevice``).
+    ``nets.crossings.OneDevice``).
     """
 
     def __init__(self, ranks: Ranks, classes: int) -> None:
@@ -223,7 +224,7 @@ class RankExchange:
         return logits
 
 
-def on_ranks(net: TowerNet, ranks: Ranks) -> TowerNet:
+def on_ranks(net: AlexNet, ranks: Ranks) -> AlexNet:
     """This rank's tower of ``net``, a whole two-tower net with the same weights on every rank. Its
     forward is a joint act of the pair.
     """
@@ -232,10 +233,10 @@ def on_ranks(net: TowerNet, ranks: Ranks) -> TowerNet:
             f"the net has {len(net.towers)} tower; ranks need a net of two (towers: 2)"
         )
     tower = net.towers[str(ranks.tower)].to(ranks.device)
-    return TowerNet(net.spec, {ranks.tower: tower}, RankExchange(ranks, net.spec.classes))
+    return AlexNet(net.spec, {ranks.tower: tower}, RankExchange(ranks, net.spec.classes))
 
 
-def average_gradients(net: TowerNet, ranks: Ranks) -> None:
+def average_gradients(net: AlexNet, ranks: Ranks) -> None:
     """After ``backward``: replace each gradient by its mean over the copies, whose loss is the mean
     over their own share.
     """
@@ -251,7 +252,7 @@ def average_gradients(net: TowerNet, ranks: Ranks) -> None:
     torch._foreach_div_(gradients, ranks.copies)
 
 
-def gather(named: Mapping[str, Tensor], net: TowerNet, ranks: Ranks) -> dict[str, Tensor] | None:
+def gather(named: Mapping[str, Tensor], net: AlexNet, ranks: Ranks) -> dict[str, Tensor] | None:
     """Bring the pair's tensors together in tower 0 of each pair, on the CPU; None in tower 1.
 
     ``named`` has this rank's tensors under the names of ``net``'s parameters: ``net.state_dict()``,

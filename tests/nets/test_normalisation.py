@@ -1,4 +1,4 @@
-"""The layers of 2012 against their definitions, written as plain loops in float64."""
+"""Response normalisations against their definitions, written as plain loops in float64."""
 
 import shutil
 import sys
@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from replication.nets import layers
-from replication.nets.layers import CrossMapNorm, LocallyConnected2d, SameMapNorm
+from replication.nets import normalisation_blockwise, normalisation_compiled
+from replication.nets.normalisation import LocalResponseNorm, SameMapNorm, response_norm
 
 PAPER = {"alpha": 1e-4, "beta": 0.75, "k": 2.0}  # section 3.3
 
@@ -53,7 +52,7 @@ def test_cross_map_norm_is_the_formula_at_every_map(channels, alpha, layout):
     x = activations(3, channels, 4, 5).to(memory_format=layout)
     wanted = cross_map_loop(x.double(), 5, alpha, 0.75, 2.0)
     torch.testing.assert_close(
-        CrossMapNorm(5, alpha, 0.75, 2.0)(x).double(), wanted, rtol=2e-6, atol=0
+        LocalResponseNorm(5, alpha, 0.75, 2.0)(x).double(), wanted, rtol=2e-6, atol=0
     )
 
 
@@ -62,7 +61,7 @@ def test_cross_map_norm_is_torchs_with_alpha_divided_forward_and_backward():
     x = activations(40, 48, 13, 13).to(memory_format=torch.channels_last).requires_grad_()
     reference = x.detach().double().requires_grad_()
     g = activations(40, 48, 13, 13, seed=1)  # in another layout than x
-    CrossMapNorm(5, 1e-4 / 5, 0.75, 2.0)(x).backward(g)
+    LocalResponseNorm(5, 1e-4 / 5, 0.75, 2.0)(x).backward(g)
     nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0)(reference).backward(g.double())
     torch.testing.assert_close(x.grad.double(), reference.grad, rtol=1e-5, atol=1e-5)
     assert x.grad.is_contiguous(memory_format=torch.channels_last)
@@ -73,11 +72,23 @@ def test_cross_map_norm_is_torchs_with_alpha_divided_forward_and_backward():
 def test_cross_map_norm_takes_any_window_and_power(size, beta):
     x = activations(2, 9, 3, 2, dtype=torch.float64)
     torch.testing.assert_close(
-        CrossMapNorm(size, 1e-4, beta, 2.0)(x), cross_map_loop(x, size, 1e-4, beta, 2.0)
+        LocalResponseNorm(size, 1e-4, beta, 2.0)(x), cross_map_loop(x, size, 1e-4, beta, 2.0)
     )
 
 
-@pytest.mark.parametrize("make", [CrossMapNorm, SameMapNorm])
+@pytest.mark.parametrize("make", [LocalResponseNorm, SameMapNorm])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_fast_form_gives_the_numbers_of_the_plain_formula(make, layout):
+    x = activations(5, 12, 7, 6, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    plain = x.detach().clone().requires_grad_()
+    layer, g = make(5, **PAPER), activations(5, 12, 7, 6, seed=1, dtype=torch.float64)
+    y, wanted = layer(x), response_norm(plain, layer.window, **PAPER)
+    y.backward(g)
+    wanted.backward(g)
+    torch.testing.assert_close((y, x.grad), (wanted, plain.grad), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [LocalResponseNorm, SameMapNorm])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_blocks_and_the_last_shorter_one_change_nothing(make, layout, monkeypatch):
     x = activations(5, 6, 4, 3, dtype=torch.float64).to(memory_format=layout)
@@ -91,7 +102,7 @@ def test_blocks_and_the_last_shorter_one_change_nothing(make, layout, monkeypatc
 
     whole = both_ways()
     # no number of rows that divides the images
-    monkeypatch.setattr(layers, "BLOCK", 2 * x[0].numel() - 1)
+    monkeypatch.setattr(normalisation_blockwise, "BLOCK", 2 * x[0].numel() - 1)
     torch.testing.assert_close(both_ways(), whole, rtol=0, atol=0)
 
 
@@ -99,28 +110,28 @@ def test_a_view_and_a_tensor_without_a_gradient_give_the_same_numbers():
     x = activations(3, 20, 8, 5, dtype=torch.float64)
     view = x[:, 4:16, ::2].transpose(2, 3)  # neither contiguous nor channels_last
     leaf = view.detach().requires_grad_()
-    y = CrossMapNorm(5, **PAPER)(leaf)
+    y = LocalResponseNorm(5, **PAPER)(leaf)
     y.backward(torch.ones_like(y))
     dense = view.contiguous().requires_grad_()
-    wanted = CrossMapNorm(5, **PAPER)(dense)
+    wanted = LocalResponseNorm(5, **PAPER)(dense)
     wanted.backward(torch.ones_like(wanted))
     torch.testing.assert_close((y.detach(), leaf.grad), (wanted.detach(), dense.grad))
     with torch.no_grad():
-        torch.testing.assert_close(CrossMapNorm(5, **PAPER)(view), y.detach())
+        torch.testing.assert_close(LocalResponseNorm(5, **PAPER)(view), y.detach())
 
 
 def test_one_map_at_an_infinite_value_leaves_the_other_images_alone():
     x = activations(2, 8, 2, 2).to(memory_format=torch.channels_last)
     spoilt = x.clone()
     spoilt[0, 7, 1, 1] = float("inf")  # the last of its row: the next row follows it in memory
-    layer = CrossMapNorm(5, **PAPER)
+    layer = LocalResponseNorm(5, **PAPER)
     assert torch.equal(layer(spoilt)[1], layer(x)[1])
 
 
 @pytest.mark.parametrize(("beta", "size"), [(0.75, 5), (0.5, 9), (1.0, 1)])
 def test_cross_map_norm_has_the_right_gradient(beta, size):
     x = activations(2, 7, 2, 3, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(CrossMapNorm(size, 1e-4, beta, 2.0), (x,))
+    assert torch.autograd.gradcheck(LocalResponseNorm(size, 1e-4, beta, 2.0), (x,))
 
 
 def test_same_map_norm_is_the_formula_with_clipped_borders():
@@ -138,7 +149,7 @@ def test_same_map_norm_has_the_right_gradient():
 def test_bfloat16_keeps_the_statistics_in_float32():
     x = activations(2, 48, 5, 5).bfloat16().requires_grad_()
     exact = x.detach().double().requires_grad_()
-    layer = CrossMapNorm(5, **PAPER)
+    layer = LocalResponseNorm(5, **PAPER)
     y, wanted = layer(x), cross_map_loop(exact, 5, **PAPER)
     g = activations(2, 48, 5, 5, seed=1).bfloat16()
     y.backward(g)
@@ -150,7 +161,7 @@ def test_bfloat16_keeps_the_statistics_in_float32():
 
 
 def test_runs_under_autocast():
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), CrossMapNorm(5, **PAPER))
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), LocalResponseNorm(5, **PAPER))
     with torch.autocast("cpu", torch.bfloat16):
         y = net(activations(2, 3, 6, 6))
         y.float().sum().backward()
@@ -177,7 +188,7 @@ def test_the_compiled_form_gives_the_same_numbers():
     found = []
     for fused in (False, True):
         leaf = x.clone().requires_grad_()
-        y = CrossMapNorm(5, **PAPER, fused=fused)(leaf)
+        y = LocalResponseNorm(5, **PAPER, fused=fused)(leaf)
         y.backward(g)
         found.append((y.detach(), leaf.grad))
     torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
@@ -188,53 +199,25 @@ def test_without_a_compiler_or_headers_the_plain_form_serves_on_cuda(
     missing, monkeypatch, tmp_path
 ):
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(layers, "find_spec", lambda name: name)
+    monkeypatch.setattr(normalisation_compiled, "find_spec", lambda name: name)
     monkeypatch.setattr(
-        layers.shutil, "which", lambda name: None if missing == "compiler" else name
+        normalisation_compiled.shutil, "which", lambda name: None if missing == "compiler" else name
     )
     (tmp_path / "Python.h").touch()
     monkeypatch.setattr(
-        layers.sysconfig,
+        normalisation_compiled.sysconfig,
         "get_path",
         lambda name: str(tmp_path / ("" if missing == "compiler" else "none")),
     )
-    assert not layers.can_compile.__wrapped__()
+    assert not normalisation_compiled.can_compile.__wrapped__()
     monkeypatch.setenv("CC", "cc")
-    assert layers.can_compile.__wrapped__() == (missing == "compiler")
+    assert normalisation_compiled.can_compile.__wrapped__() == (missing == "compiler")
 
 
 def test_an_empty_batch_gives_an_empty_answer():
-    assert CrossMapNorm(5, **PAPER)(torch.empty(0, 8, 3, 3)).shape == (0, 8, 3, 3)
+    assert LocalResponseNorm(5, **PAPER)(torch.empty(0, 8, 3, 3)).shape == (0, 8, 3, 3)
 
 
 def test_a_window_without_a_middle_is_refused():
     with pytest.raises(ValueError, match="odd"):
-        CrossMapNorm(4, **PAPER)
-
-
-def test_unshared_weights_all_alike_are_a_convolution():
-    layer = LocallyConnected2d(3, 4, 3, 6, 5, padding=1).double()
-    kernel = activations(4, 3, 3, 3, scale=1.0, dtype=torch.float64)
-    layer.weight.data.copy_(kernel.flatten(1).T.expand_as(layer.weight))
-    x = activations(2, 3, 6, 5, scale=1.0, dtype=torch.float64)
-    torch.testing.assert_close(layer(x), F.conv2d(x, kernel, padding=1))
-
-
-def test_unshared_weights_belong_to_one_position_each():
-    layer = LocallyConnected2d(2, 3, 3, 4, 5)
-    x = activations(1, 2, 4, 5, scale=1.0)
-    before = layer(x)
-    with torch.no_grad():
-        layer.weight[4] += 1  # row 1, column 1 of the 2 x 3 output
-        layer.bias[2, 0, 2] += 1
-    changed = (layer(x) - before).abs() > 1e-6
-    wanted = torch.zeros(1, 3, 2, 3, dtype=torch.bool)
-    wanted[:, :, 1, 1] = True
-    wanted[:, 2, 0, 2] = True
-    assert torch.equal(changed, wanted)
-
-
-def test_unshared_weights_have_the_right_gradient():
-    layer = LocallyConnected2d(2, 3, 3, 3, 4, padding=1).double()
-    x = activations(2, 2, 3, 4, scale=1.0, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x, *_: layer(x), (x, layer.weight, layer.bias))
+        LocalResponseNorm(4, **PAPER)
