@@ -6,6 +6,7 @@ executed under a temporary name and moved into place only when every cell has ru
 failed is kept beside its results as ``<name>.failed.ipynb``. Each executed notebook is stamped with
 a hash of what it was made from, so that what is up to date is not made again."""
 
+import ast
 import hashlib
 import logging
 import os
@@ -26,22 +27,14 @@ from pydantic import TypeAdapter, ValidationError
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError, unknown
 from replication.base.files import write_text
+from replication.base.models import Frozen
 from replication.cli.doctor import KERNEL
 from replication.data.sources import catalog
+from replication.experiments import EXPERIMENTS
+from replication.experiments.common.contract import Experiment
 from replication.ledger.measurement import FILE, PROFILES
 from replication.runs.seal import seal
 
-ON_BASELINE = (
-    "ablations",
-    "training",
-    "tables",
-    "kernels",
-    "predictions_and_neighbours",
-    "binary_codes",
-    "data_pipeline",
-)
-# run last, in this order: they read what all the others stored
-READERS = ("deviations", "runs", "claims")
 TYPES = {
     kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])
 }
@@ -50,9 +43,12 @@ WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
 
 
 def experiments() -> list[str]:
-    """The names of the notebooks, in the order in which they are run."""
-    names = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
-    return sorted(names, key=lambda name: READERS.index(name) + 1 if name in READERS else 0)
+    """Return the names of the experiments, in the order in which they run."""
+    return [experiment.name for experiment in EXPERIMENTS]
+
+
+def _experiment(name: str) -> Experiment:
+    return next(experiment for experiment in EXPERIMENTS if experiment.name == name)
 
 
 def target(name: str, profile: str) -> Path:
@@ -100,6 +96,16 @@ def parameters(name: str, profile: str, changes: Iterable[str] = ()) -> dict[str
     for key, value in values.items():
         _check(name, key, value, declared)
     return values
+
+
+def settings(name: str, profile: str, changes: Iterable[str] = ()) -> Frozen:
+    """Return the settings that a notebook builds at a profile: its defaults, then ``parameters``.
+
+    Raises InputError as ``parameters`` does, and for the first invalid value.
+    """
+    declared = papermill.inspect_notebook(str(source(name)))
+    defaults = {key: ast.literal_eval(about["default"]) for key, about in declared.items()}
+    return _experiment(name).settings(**defaults | parameters(name, profile, changes))
 
 
 def source(name: str) -> Path:
@@ -210,7 +216,7 @@ def preflight(name: str, profile: str, values: dict[str, Any]) -> None:
     if (paths.results() / profile / name / FILE).is_file():
         return  # the runs may all be stored; one that is not says what it lacks
     wanted = [values[key] for key in ("data", "target", "larger") if values.get(key)]
-    if name in ON_BASELINE:
+    if _experiment(name).uses_baseline:
         from replication.recipes import RELEASED  # imports torch, which the book does without
 
         wanted.append(RELEASED[profile].data.name)
@@ -227,7 +233,7 @@ def _stamp(name: str, profile: str) -> str:
         paths.PARAMS / profile / f"{name}.yaml",
         *sorted(file for kind in CODE for file in package.rglob(kind)),
     ]
-    if name in READERS:
+    if _experiment(name).reads_results:
         scales = ("quick",) if profile == "quick" else PROFILES[1:]
         read = (f"*/{FILE}", "*/*.csv", "*/*/provenance.json")
         files += sorted(

@@ -1,0 +1,20 @@
+"""One module per table or figure. ``EXPERIMENTS`` lists them in the order in which they run."""
+
+from replication.experiments.common.contract import Experiment
+
+EXPERIMENTS = (
+    Experiment("ablations", uses_baseline=True),
+    Experiment("architecture"),
+    Experiment("binary_codes", uses_baseline=True),
+    Experiment("data_pipeline", uses_baseline=True),
+    Experiment("kernels", uses_baseline=True),
+    Experiment("loading_speed"),
+    Experiment("lrn_cifar"),
+    Experiment("predictions_and_neighbours", uses_baseline=True),
+    Experiment("relu_vs_tanh"),
+    Experiment("tables", uses_baseline=True),
+    Experiment("training", uses_baseline=True),
+    Experiment("deviations", reads_results=True),
+    Experiment("runs", reads_results=True),
+    Experiment("claims", reads_results=True),
+)

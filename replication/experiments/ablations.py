@@ -12,8 +12,6 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 from pydantic import Field, field_validator
 
-from replication.base import paths
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.experiments.common import dropout_average, step_time
 from replication.experiments.common.baselines import EXPERIMENT, VARIANTS, task
@@ -29,9 +27,10 @@ from replication.experiments.common.comparison import (
     scale,
     speed,
 )
-from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile, measured
 from replication.paper import claim as find_claim
-from replication.runs.results import Run
+from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
 
 BASELINE, NO_DROPOUT = "baseline", "no-dropout"
@@ -120,14 +119,22 @@ def plan(settings: Settings) -> str:
     )
 
 
+def tasks(settings: Settings) -> list[Task]:
+    """Return the runs, seed by seed and variant by variant."""
+    return [
+        task(settings.profile, variant, seed)
+        for seed in settings.seeds
+        for variant in settings.variants
+    ]
+
+
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every variant on every seed; write the
     experiment's tables.
     """
-    wanted = [(variant, seed) for seed in settings.seeds for variant in settings.variants]
     with Workers(settings.jobs) as workers:
-        runs = workers.all([task(settings.profile, variant, seed) for variant, seed in wanted])
-    names = [variant for variant, _ in wanted]
+        runs = workers.all(tasks(settings))
+    names = [variant for _ in settings.seeds for variant in settings.variants]
     dropout = dropout_average.distances(
         settings.profile,
         [run for run, name in zip(runs, names, strict=True) if name == BASELINE],
@@ -157,11 +164,12 @@ def run(settings: Settings) -> Outcome:
         measure(settings, table, dropout, runs),
         tuple(runs),
     )
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "table.csv", outcome.table.to_csv(index=False))
-    write_text(folder / "differences.csv", outcome.differences.to_csv(index=False))
-    write_text(folder / "dropout.csv", outcome.dropout.to_csv(index=False))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {
+        "table": outcome.table,
+        "differences": outcome.differences,
+        "dropout": outcome.dropout,
+    }
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 

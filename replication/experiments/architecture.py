@@ -12,10 +12,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.base import paths
-from replication.base.files import write_text
 from replication.base.models import Frozen
-from replication.ledger.measurement import Measurement, Profile, checked, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile, checked
 from replication.ledger.tables import number
 from replication.nets.alexnet import (
     LRN_BETA,
@@ -85,10 +84,8 @@ def run(settings: Settings) -> Outcome:
         differences(settings.images, settings.seed),
         measure(net, settings.profile),
     )
-    folder = paths.results() / settings.profile / EXPERIMENT
-    for name in ("sizes", "variants", "differences"):
-        write_text(folder / f"{name}.csv", getattr(outcome, name).to_csv(index=False))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {name: getattr(outcome, name) for name in ("sizes", "variants", "differences")}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 

@@ -15,15 +15,14 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from replication.analysis import codes, neighbours
-from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, diverged, scale
+from replication.experiments.common.contract import store_tables
 from replication.experiments.common.images import Images, feature_vectors, some_images
-from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
-from replication.runs.results import Run
+from replication.ledger.measurement import Measurement, Profile, measured
+from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "binary_codes"
@@ -86,14 +85,17 @@ def plan(settings: Settings) -> str:
     )
 
 
+def tasks(settings: Settings) -> list[Task]:
+    """Return the baseline's runs."""
+    return [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+
+
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every net; learn and judge the codes; write the
     experiment's tables.
     """
     with Workers(settings.jobs) as workers:
-        runs = workers.all(
-            [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
-        )
+        runs = workers.all(tasks(settings))
     recipe = runs[0].task.recipe  # all seeds have the same images
     asked, known = (
         some_images(recipe, "test", settings.queries),
@@ -143,10 +145,8 @@ def run(settings: Settings) -> Outcome:
         _measure(settings, table, runs),
         tuple(runs),
     )
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "table.csv", table.to_csv(index=False, float_format="%.6g"))
-    write_text(folder / "costs.csv", outcome.costs.to_csv(index=False, float_format="%.4g"))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {"table": table, "costs": outcome.costs}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, float_format="%.6g")
     return outcome
 
 

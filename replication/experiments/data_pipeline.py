@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.data.augment.draws import Draws, central, draws_for, positions
 from replication.data.files.index import read_image
@@ -26,7 +24,8 @@ from replication.data.prepared.statistics import Statistics, image_divisor, shif
 from replication.data.prepared.store import Store, prepare
 from replication.data.prepared.verify import verify
 from replication.experiments.common.baselines import baseline
-from replication.ledger.measurement import Measurement, Profile, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile
 from replication.recipe import AlexNetSpec, Data, Recipe
 
 EXPERIMENT = "data_pipeline"
@@ -278,10 +277,8 @@ def write(
     settings: Settings, effects: pd.DataFrame, timings: pd.DataFrame, measurement: Measurement
 ) -> None:
     """Keep what was measured, where the ledger and the chapter of the deviations look for it."""
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "effects.csv", effects.to_csv(index=False))
-    write_text(folder / "timings.csv", timings.to_csv(index=False))
-    write_measurements(settings.profile, EXPERIMENT, [measurement])
+    tables = {"effects": effects, "timings": timings}
+    store_tables(settings.profile, EXPERIMENT, tables, [measurement])
 
 
 def html(table: pd.DataFrame) -> str:

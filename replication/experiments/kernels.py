@@ -15,12 +15,12 @@ from pydantic import AfterValidator, Field
 from replication.analysis import kernels as analysis
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.evaluation.trained import trained_net
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, distinct, diverged, scale
-from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile, measured
 from replication.recipe import Recipe
 from replication.recipes import chosen
 from replication.runs.results import Run, Task
@@ -102,18 +102,27 @@ def _list(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds))
 
 
+def tasks(settings: Settings) -> list[Task]:
+    """Return the runs: two towers, the control, the large net."""
+    return [task for group in grouped_tasks(settings).values() for task in group]
+
+
+def grouped_tasks(settings: Settings) -> dict[str, list[Task]]:
+    """Return the runs by kind of net."""
+    return {
+        TOWERS: [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds],
+        CONTROL: [control(settings.profile, seed) for seed in settings.control_seeds],
+        LARGE: large_net(settings.profile, settings.large),
+    }
+
+
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every net; measure its kernels; write the
     experiment's tables.
     """
-    wanted = {
-        TOWERS: [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
-    }
-    wanted[CONTROL] = [control(settings.profile, seed) for seed in settings.control_seeds]
-    wanted[LARGE] = large_net(settings.profile, settings.large)
+    nets = [net for net, group in grouped_tasks(settings).items() for _ in group]
     with Workers(settings.jobs) as workers:
-        runs = workers.all([task for tasks in wanted.values() for task in tasks])
-    nets = [net for net, tasks in wanted.items() for _ in tasks]
+        runs = workers.all(tasks(settings))
     learned = [conv1(run.task.recipe) for run in runs]
     kernels = pd.concat(
         [
@@ -131,13 +140,8 @@ def run(settings: Settings) -> Outcome:
         _measurements(settings, kernels, tests, runs[: len(settings.seeds)]),
         tuple(runs),
     )
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "kernels.csv", outcome.kernels.to_csv(index=False, float_format="%.6g"))
-    write_text(folder / "table.csv", outcome.table.to_csv(index=False, float_format="%.6g"))
-    write_text(
-        folder / "specialisation.csv", outcome.tests.to_csv(index=False, float_format="%.6g")
-    )
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {"kernels": outcome.kernels, "table": outcome.table, "specialisation": outcome.tests}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, float_format="%.6g")
     return outcome
 
 

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import Field
 
-from replication.base import paths
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.experiments.common.comparison import (
     VIEWS,
@@ -24,7 +22,8 @@ from replication.experiments.common.comparison import (
     paired,
     scale,
 )
-from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile, measured
 from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
 from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
@@ -112,13 +111,9 @@ def plan(settings: Settings) -> str:
     )
 
 
-def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net on every seed; write the experiment's
-    tables.
-    """
-    wanted = [(variant, seed) for seed in settings.seeds for variant in NETS]
-    names = [variant for variant, _ in wanted]
-    tasks = [
+def tasks(settings: Settings) -> list[Task]:
+    """Return the runs, seed by seed and net by net."""
+    return [
         Task(
             settings.profile,
             EXPERIMENT,
@@ -126,10 +121,18 @@ def run(settings: Settings) -> Outcome:
             recipe(settings, variant, seed),
             ASKED,
         )
-        for variant, seed in wanted
+        for seed in settings.seeds
+        for variant in NETS
     ]
+
+
+def run(settings: Settings) -> Outcome:
+    """Train, or read where it was trained before, every net on every seed; write the experiment's
+    tables.
+    """
+    names = [variant for _ in settings.seeds for variant in NETS]
     with Workers(settings.jobs) as workers:
-        runs = workers.all(tasks)
+        runs = workers.all(tasks(settings))
     table = error_rows(runs, names)
     outcome = Outcome(
         table,
@@ -143,10 +146,8 @@ def run(settings: Settings) -> Outcome:
         measure(settings, table, runs),
         tuple(runs),
     )
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "table.csv", outcome.table.to_csv(index=False))
-    write_text(folder / "differences.csv", outcome.differences.to_csv(index=False))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {"table": outcome.table, "differences": outcome.differences}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 

@@ -14,19 +14,18 @@ import pandas as pd
 from pydantic import Field
 
 from replication.analysis import neighbours, wordnet
-from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import write_text
 from replication.base.intervals import mean_interval
 from replication.base.models import Frozen, validated
 from replication.data.files.titles import titles
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, diverged, scale
+from replication.experiments.common.contract import store_tables
 from replication.experiments.common.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
-from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
-from replication.runs.results import Run
+from replication.ledger.measurement import Measurement, Profile, measured
+from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "predictions_and_neighbours"
@@ -96,23 +95,27 @@ def plan(settings: Settings) -> str:
     )
 
 
+def tasks(settings: Settings) -> list[Task]:
+    """Return the baseline's runs, then the large net's if there is one."""
+    baseline = [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+    return [*baseline, *large_net(settings.profile, settings.large)]
+
+
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every net; ask it; write the experiment's
     table.
     """
-    tasks = [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
     with Workers(settings.jobs) as workers:
-        runs = workers.all([*tasks, *large_net(settings.profile, settings.large)])
-    baseline, large = runs[: len(tasks)], runs[len(tasks) :]
+        runs = workers.all(tasks(settings))
+    baseline, large = runs[: len(settings.seeds)], runs[len(settings.seeds) :]
     table, without, pictures = _study(settings, BASELINE, baseline)
     measurements = _measure(settings, table, baseline)
     if large:
         more, _, pictures = _study(settings, LARGE, large)
         table = pd.concat([table, more], ignore_index=True)
     outcome = Outcome(table, without, pictures, measurements, tuple(runs))
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "table.csv", table.to_csv(index=False, float_format="%.6g"))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {"table": table}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, float_format="%.6g")
     return outcome
 
 

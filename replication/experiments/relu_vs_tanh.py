@@ -13,11 +13,10 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
-from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
-from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile, measured
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
@@ -175,6 +174,34 @@ def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | No
     return next((rate for rate in neighbours if rate not in scores), None)
 
 
+def tasks(settings: Settings) -> list[Task]:
+    """Return what may be run at most: every rate on every selection seed, then the reporting seeds.
+
+    Which of the rates are tried, to which epoch, and at which rate the reporting seeds run is
+    decided by the search; here the reporting runs have the middle rate of the grid.
+    """
+    listed = []
+    for regime in settings.regimes:
+        grid = settings.rates_modern if regime == "modern" else settings.rates_source2012
+        for activation in settings.activations:
+            trials = [(rate, seed, False) for rate in grid for seed in settings.selection_seeds]
+            reports = [(grid[len(grid) // 2], seed, True) for seed in settings.seeds]
+            for rate, seed, reporting in (*trials, *reports):
+                name = f"{regime}-{activation}-rate{rate:g}-seed{seed}"
+                wanted = recipe(
+                    settings,
+                    regime,
+                    activation,
+                    rate,
+                    seed,
+                    reporting=reporting,
+                    cap=settings.epochs,
+                )
+                name = name if reporting else f"select-{name}"
+                listed.append(Task(settings.profile, EXPERIMENT, name, wanted))
+    return listed
+
+
 def run(settings: Settings) -> Outcome:
     """Run, or read where it was run before, every training of Figure 1, and write the experiment's
     tables.
@@ -275,10 +302,8 @@ def _publish(settings: Settings, races: list[Race]) -> Outcome:
         _measure(settings, races),
         tuple(runs),
     )
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "table.csv", outcome.table.to_csv(index=False))
-    write_text(folder / "selection.csv", outcome.selection.to_csv(index=False))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {"table": outcome.table, "selection": outcome.selection}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 

@@ -13,13 +13,13 @@ Every average is over *members* nets of its own, so several groups of them give 
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field, model_validator
 
 from replication.base import paths
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.data.loader import has_both
 from replication.evaluation.ensemble import average
@@ -27,7 +27,8 @@ from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.comparison import PER_CENT, VIEWS, Seeds, diverged, kept, scale
-from replication.ledger.measurement import Measurement, Profile, measured, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile, measured
 from replication.recipe import Recipe, Steps, Timeline
 from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
@@ -166,6 +167,35 @@ def _length(epochs: int, drops: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def tasks(settings: Settings) -> list[Task]:
+    """Return the runs of Table 1, then those of Table 2, each pre-training before its
+    fine-tuning.
+    """
+    first = [_table1(settings, seed) for seed in settings.seeds]
+    one = [_task(settings, ONE, seed) for seed in _seeds(settings)]
+    tuned = [
+        _task(settings, model, seed)
+        for seed in _pretrained_seeds(settings)
+        for model in (LARGER, PRE)
+    ]
+    return [*first, *one, *tuned]
+
+
+def _seeds(settings: Settings) -> list[int]:
+    return [seed for group in range(settings.groups) for seed in settings.seeds_of(group)]
+
+
+def _pretrained_seeds(settings: Settings) -> list[int]:
+    """Seeds of the nets that are trained on the larger set of labels first; none without one."""
+    if not settings.larger:
+        return []
+    return [
+        seed
+        for group in range(settings.groups)
+        for seed in settings.seeds_of(group)[: settings.pretrained]
+    ]
+
+
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every net of the tables; average them; write the
     experiment's tables.
@@ -177,25 +207,18 @@ def run(settings: Settings) -> Outcome:
     def tuned(seed: int) -> tuple[Run, Run]:
         return workers.run(_task(settings, LARGER, seed)), workers.run(_task(settings, PRE, seed))
 
-    seeds = [seed for group in range(settings.groups) for seed in settings.seeds_of(group)]
-    pairs = [
-        seed
-        for group in range(settings.groups)
-        for seed in settings.seeds_of(group)[: settings.pretrained]
-    ]
+    seeds, pairs = _seeds(settings), _pretrained_seeds(settings)
     with Workers(settings.jobs) as workers:
         first = workers.all([_table1(settings, seed) for seed in settings.seeds])
         nets = dict(zip(seeds, workers.chains(one, seeds), strict=True))
-        pre = dict(zip(pairs, workers.chains(tuned, pairs), strict=True)) if settings.larger else {}
+        pre = dict(zip(pairs, workers.chains(tuned, pairs), strict=True))
     # an average has none
     table = pd.DataFrame(_rows(settings, first, nets, pre)).astype({"seed": "Int64"})
     gains = gain_rows(table)
     runs = [*first, *nets.values(), *(run for pair in pre.values() for run in pair)]
     outcome = Outcome(table, gains, measure(settings, table, gains, runs), tuple(runs))
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "table.csv", outcome.table.to_csv(index=False))
-    write_text(folder / "gains.csv", outcome.gains.to_csv(index=False))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {"table": outcome.table, "gains": outcome.gains}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 
@@ -207,7 +230,7 @@ def run_name(model: str, seed: int) -> str:
 def _table1(settings: Settings, seed: int) -> Task:
     asked = task(settings.profile, "baseline", seed)
     return (
-        asked._replace(evaluate=(*asked.evaluate, ("val", VIEWS)))
+        replace(asked, evaluate=(*asked.evaluate, ("val", VIEWS)))
         if has_both(asked.recipe.data.name)
         else asked
     )

@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import Field
 
-from replication.base import paths
-from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.book.pages.tables import rate_text
 from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.comparison import PER_CENT, Seeds, speed
-from replication.ledger.measurement import Measurement, Profile, checked, write_measurements
+from replication.experiments.common.contract import store_tables
+from replication.ledger.measurement import Measurement, Profile, checked
 from replication.paper import claim as find_claim
 from replication.recipe import Plateau, Recipe
 from replication.recipes import named
@@ -67,8 +66,13 @@ def settings(**parameters: Any) -> Settings:
     return validated(Settings, EXPERIMENT, parameters)
 
 
-def tasks(settings: Settings) -> list[tuple[str, Task]]:
-    """The runs, by the name of their variant."""
+def tasks(settings: Settings) -> list[Task]:
+    """Return the runs of the variants and the one under the plateau rule."""
+    return [task for _, task in named_tasks(settings)]
+
+
+def named_tasks(settings: Settings) -> list[tuple[str, Task]]:
+    """Return the runs, each with the name of its variant."""
     shared = [
         (variant, task(settings.profile, variant, seed))
         for seed in settings.seeds
@@ -82,7 +86,7 @@ def tasks(settings: Settings) -> list[tuple[str, Task]]:
 
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every run of the chapter; write its tables."""
-    names, wanted = zip(*tasks(settings), strict=True)
+    names, wanted = zip(*named_tasks(settings), strict=True)
     with Workers(settings.jobs) as workers:
         runs = workers.all(wanted)
     curves = pd.concat(
@@ -102,11 +106,8 @@ def run(settings: Settings) -> Outcome:
         [measure(settings.profile, rule)],
         tuple(runs),
     )
-    folder = paths.results() / settings.profile / EXPERIMENT
-    write_text(folder / "speed.csv", outcome.speed.to_csv(index=False))
-    write_text(folder / "decay.csv", outcome.decay.to_csv(index=False))
-    write_text(folder / "rule.csv", outcome.rule.to_csv(index=False))
-    write_measurements(settings.profile, EXPERIMENT, outcome.measurements)
+    tables = {"speed": outcome.speed, "decay": outcome.decay, "rule": outcome.rule}
+    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 

@@ -1,0 +1,65 @@
+"""The contract of an experiment: what its module offers, and how its tables are stored.
+
+A module of ``experiments/`` has
+
+- ``Settings``: a frozen model of the notebook's parameters, ``profile`` among them;
+- ``tasks(settings)``: the training runs that it needs, if it needs any;
+- ``run(settings)``: train or load them, measure, and call ``store_tables``.
+
+Its name is that of its notebook, of its parameter files and of its folder of results.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from replication.base import paths
+from replication.base.files import write_text
+from replication.base.models import Frozen, validated
+from replication.ledger.measurement import Measurement, write_measurements
+
+if TYPE_CHECKING:  # a list of experiments must not load torch
+    import pandas as pd
+
+    from replication.runs.results import Task
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment, as ``EXPERIMENTS`` lists it."""
+
+    name: str
+    uses_baseline: bool = False  # its notebook trains or loads the baseline of a profile
+    reads_results: bool = False  # it trains nothing and shows what the others stored: it runs last
+
+    @property
+    def module(self) -> ModuleType:
+        """The module of the experiment. A page that only reads results has none."""
+        return importlib.import_module(f"replication.experiments.{self.name}")
+
+    def settings(self, **parameters: Any) -> Frozen:
+        """Return the parameters, checked. Raises InputError that names the first invalid one."""
+        return validated(self.module.Settings, self.name, parameters)
+
+    def tasks(self, settings: Frozen) -> "list[Task]":
+        """Return the training runs that ``settings`` ask for, without running them."""
+        list_tasks = getattr(self.module, "tasks", None)
+        return list(list_tasks(settings)) if list_tasks is not None else []
+
+
+def store_tables(
+    profile: str,
+    experiment: str,
+    tables: "Mapping[str, pd.DataFrame]",
+    measurements: Sequence[Measurement] | None = None,
+    float_format: str | None = None,
+) -> None:
+    """Write the tables as ``results/<profile>/<experiment>/<name>.csv``, then the measurements."""
+    folder = paths.results() / profile / experiment
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format=float_format)
+        write_text(folder / f"{name}.csv", text)
+    if measurements is not None:
+        write_measurements(profile, experiment, measurements)

@@ -1,0 +1,32 @@
+"""Every experiment of the list keeps the contract at every profile."""
+
+import pytest
+import yaml
+
+from replication.base import paths
+from replication.book.publish import settings
+from replication.experiments import EXPERIMENTS
+from replication.experiments.common.contract import Experiment
+from replication.ledger.measurement import PROFILES
+
+TRAINING = [experiment for experiment in EXPERIMENTS if not experiment.reads_results]
+
+
+def test_the_list_names_every_notebook_once_and_every_notebook_has_a_page() -> None:
+    names = [experiment.name for experiment in EXPERIMENTS]
+    assert sorted(names) == sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
+    contents = yaml.safe_load((paths.BOOK / "_toc.yml").read_text(encoding="utf-8"))
+    listed = str(contents)
+    assert [name for name in names if f"experiments/{name}'" not in listed] == []
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("experiment", TRAINING, ids=lambda experiment: experiment.name)
+def test_the_plan_can_be_built_at_every_profile(experiment: Experiment, profile: str) -> None:
+    chosen = settings(experiment.name, profile)
+    tasks = experiment.tasks(chosen)
+    assert all(task.profile == profile for task in tasks)
+    folders = [task.folder for task in tasks]
+    assert len(set(folders)) == len(folders)
+    if experiment.uses_baseline and experiment.name != "data_pipeline":
+        assert tasks
