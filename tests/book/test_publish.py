@@ -16,6 +16,7 @@ import yaml
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.book import publish
+from replication.experiments.common.contract import Experiment
 from replication.ledger.measurement import PROFILES
 from replication.paper import claims
 
@@ -122,6 +123,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params" / "quick" / "tiny.yaml").write_text(yaml.safe_dump({"profile": "quick"}))
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(paths, "PARAMS", tmp_path / "params")
+    monkeypatch.setattr(publish, "EXPERIMENTS", (Experiment("tiny"),))
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
     return tmp_path
 
