@@ -15,7 +15,19 @@ import typer
 
 from replication import __version__
 from replication.base.errors import InputError, NotebookError, TrainingError
-from replication.cli import bench, book, claims, data, doctor, evaluate, nets, run, train
+from replication.cli import (
+    bench,
+    book,
+    claims,
+    data,
+    doctor,
+    evaluate,
+    export,
+    nets,
+    predict,
+    run,
+    train,
+)
 
 # typer carries click inside itself since 0.27 and used the package before; its public BadParameter
 # is one in both
@@ -29,6 +41,8 @@ COMMANDS = (
     book.book,
     train.train,
     evaluate.evaluate,
+    predict.predict,
+    export.export,
     nets.net,
     doctor.doctor,
     bench.bench,

@@ -103,11 +103,6 @@ def find(run: str, profile: str = "quick") -> Recipe:
     """
     if RUN_ID.fullmatch(run):
         path = weights_path(run)
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no such weights; train the run first, or name another folder in"
-                " REPLICATION_RUNS"
-            )
         return load_weights(path).recipe
     folder = Path(run).expanduser()
     if folder.is_dir():

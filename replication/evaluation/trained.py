@@ -21,7 +21,7 @@ from replication.data.loader import Loader, evaluation_loader, training_index
 from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.training.process.numerics import exact, numerics
-from replication.training.weights import load_weights, weights_path
+from replication.training.weights import load_weights, no_weights, weights_path
 
 SPLITS = ("train", "validation", "test", "val")
 # crops a forward pass: enough for full speed, 2 GB of activations in the full-size net
@@ -35,9 +35,7 @@ def weights_file(recipe: Recipe) -> Path:
     """The weights that the run of ``recipe`` left; InputError if it has not ended here."""
     path = weights_path(recipe.id)
     if not path.is_file():
-        raise InputError(
-            f"{path}: no such weights, the run {recipe.id} has not ended here: train it first"
-        )
+        raise no_weights(path)
     return path
 
 

@@ -20,13 +20,19 @@ CHARACTERS = 22  # of a label that are shown
 
 
 def predictions(
-    images: np.ndarray, labels: np.ndarray, p: np.ndarray, titles: Sequence[str]
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    p: np.ndarray,
+    titles: Sequence[str],
+    captions: Sequence[str] | None = None,
 ) -> Figure:
-    """Images uint8 (n, S, S, 3) in rows of four, the right label above each, and bars of the five
-    most probable beneath it.
+    """Draw images in rows of four, with bars of the five most probable labels beneath each.
 
-    ``labels`` (n,), ``p`` (n, K) probabilities, ``titles`` the K names. The bar of the right label,
-    if it is among them, has its own tint."""
+    ``images`` uint8 (n, S, S, 3); ``p`` (n, K) probabilities; ``titles`` the K names. ``labels``
+    (n,) are the right ones: each is written above its image, and its bar, if it is among the five,
+    has its own tint. Without them the n ``captions`` are written above the images."""
+    if captions is None:
+        captions = [titles[label] for label in labels]
     rows = -(-len(images) // ACROSS)
     with style():
         figure, axes = plt.subplots(
@@ -39,16 +45,16 @@ def predictions(
         )
         for axis in axes.flat:
             axis.axis("off")
-        for place, (image, label, own) in enumerate(zip(images, labels, p, strict=True)):
+        for place, (image, caption, own) in enumerate(zip(images, captions, p, strict=True)):
             row, column = divmod(place, ACROSS)
             above, below = axes[2 * row, column], axes[2 * row + 1, column]
             above.imshow(image)
-            above.set_title(_short(titles[label]), fontsize=10)
-            _bars(below, own, label, titles)
+            above.set_title(_short(caption), fontsize=10)
+            _bars(below, own, None if labels is None else labels[place], titles)
     return figure
 
 
-def _bars(axis: Axes, p: np.ndarray, label: int, titles: Sequence[str]) -> None:
+def _bars(axis: Axes, p: np.ndarray, label: int | None, titles: Sequence[str]) -> None:
     best = np.argsort(-p, kind="stable")[:LABELS]
     axis.axis("on")
     axis.barh(

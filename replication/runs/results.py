@@ -30,7 +30,7 @@ from replication.recipe import Recipe
 from replication.runs import provenance
 from replication.training.session import run_folder, session
 from replication.training.state import Progress
-from replication.training.weights import weights_path
+from replication.training.weights import training_command, weights_path
 
 FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
 TIMINGS = "timings.jsonl"  # how long each epoch took; not there in runs of before it was kept
@@ -174,7 +174,7 @@ def _evaluate(task: Task, result: Run) -> Run:
     if not weights_path(task.recipe.id).is_file():
         raise InputError(
             f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights"
-            f" are not in {paths.runs()}; move the folder away to train it again"
+            f" are not in {paths.runs()}; train it with `{training_command(task.recipe.id)}`"
         )
     answers = {
         f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted

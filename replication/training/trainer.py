@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -149,6 +150,7 @@ class Trainer:
                     self.loader.classes,
                     self.loader.fingerprint,
                     progress.epoch,
+                    self._mean(),
                 )
         return Outcome(
             self.net,
@@ -157,6 +159,10 @@ class Trainer:
             self.loader.skipped,
             _device_name(self.loader.device),
         )
+
+    def _mean(self) -> np.ndarray | None:
+        found = self.loaders.statistics
+        return None if found is None or self.recipe.data.mean == "none" else found.mean
 
     def _begin(self) -> Progress:
         """From the checkpoint, or from the start."""

@@ -3,10 +3,13 @@ any code of its maker.
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -15,8 +18,10 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_atomic
 from replication.recipe import Recipe
+from replication.recipes import NETS, RELEASED, named
 
 FILE = "weights.safetensors"
+MEAN = "mean_image"  # its name in the file; no parameter of a net is called so
 
 
 class Weights(NamedTuple):
@@ -27,11 +32,35 @@ class Weights(NamedTuple):
     classes: tuple[str, ...]  # in the order of the outputs
     fingerprint: str  # of the training images
     epochs: int
+    # float32 (S, S, 3), grey levels: what was subtracted from stored images; None: nothing, or a
+    # file from before it was kept
+    mean: np.ndarray | None = None
 
 
 def weights_path(run: str) -> Path:
     """Where the run with that id leaves its weights."""
     return paths.runs() / run / FILE
+
+
+def no_weights(path: Path) -> InputError:
+    """Return the error for weights that are not there, with the command that trains them."""
+    command = training_command(path.parent.name)
+    how = f" with `{command}`" if command else ""
+    return InputError(
+        f"{path}: no such weights; train it first{how}, or name the folder that holds them in"
+        " REPLICATION_RUNS"
+    )
+
+
+def training_command(run: str) -> str | None:
+    """Return the command that trains the run with this id; None for an unknown recipe."""
+    for stored in sorted(paths.results().glob(f"*/*/*-{run}/recipe.json")):
+        return f"replication train {shlex.quote(str(stored))}"
+    for name in NETS:
+        for profile in RELEASED:
+            if named(name, profile).id == run:
+                return f"replication train {name} --profile {profile}"
+    return None
 
 
 def save_weights(
@@ -41,17 +70,19 @@ def save_weights(
     classes: tuple[str, ...],
     fingerprint: str,
     epochs: int,
+    mean: np.ndarray | None = None,
 ) -> None:
-    """Write ``state`` with its origin, whole or not at all."""
+    """Write ``state`` with its origin and the mean image, whole or not at all."""
     notes = {
         "recipe": recipe.model_dump_json(),
         "classes": json.dumps(classes),
         "fingerprint": fingerprint,
         "epochs": str(epochs),
     }
-    content = _noted(
-        save({name: value.detach().cpu().contiguous() for name, value in state.items()}), notes
-    )
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    if mean is not None:
+        tensors[MEAN] = torch.from_numpy(np.ascontiguousarray(mean, np.float32))
+    content = _noted(save(tensors), notes)
     write_atomic(path, lambda file: file.writelines(content))
 
 
@@ -80,9 +111,10 @@ def load_weights(path: Path) -> Weights:
             Recipe.model_validate_json(notes["recipe"]),
             tuple(json.loads(notes["classes"])),
         )
-        return Weights(state, recipe, classes, notes["fingerprint"], int(notes["epochs"]))
+        mean = state.pop(MEAN).numpy() if MEAN in state else None
+        return Weights(state, recipe, classes, notes["fingerprint"], int(notes["epochs"]), mean)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such weights; train the run first") from None
+        raise no_weights(path) from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(
             f"{path}: not weights of this project, or damaged ({type(error).__name__}); train the"

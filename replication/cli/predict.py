@@ -1,0 +1,76 @@
+"""``replication predict``: the labels of image files, from a trained net."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from replication.cli.output import Json, Profile, print_json
+
+if TYPE_CHECKING:
+    from replication.evaluation.predict import Prediction, Predictor
+
+
+def predict(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run's id, its folder under results/, a named recipe, or an exported folder."
+        ),
+    ],
+    images: Annotated[list[Path], typer.Argument(help="Image files of any kind.")],
+    views: Annotated[
+        int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
+    ] = 1,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw it as the paper's Figure 4 into this file.")
+    ] = None,
+    profile: Profile = "quick",
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default: cuda if there is one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the five most probable labels of each image."""
+    from replication.evaluation import predict as prediction
+
+    predictor = prediction.load(run, profile, device)
+    found = predictor.predict(images, views)
+    if figure is not None:
+        _draw(predictor, found, figure)
+    if as_json:
+        rows = [
+            {"image": str(one.image), "labels": [label._asdict() for label in one.labels]}
+            for one in found
+        ]
+        return print_json({"run": predictor.recipe.id, "views": views, "images": rows})
+    print(f"run {predictor.recipe.id}, {prediction.views_text(views)}, probabilities in %")
+    width = max(len(label.title) for one in found for label in one.labels)
+    for one in found:
+        print(f"\n{one.image}")
+        for label in one.labels:
+            key = "" if label.title == label.key else f"  {label.key}"
+            print(f"  {100 * label.p:6.2f}  {label.title:{width}}{key}".rstrip())
+
+
+def _draw(predictor: "Predictor", found: list["Prediction"], path: Path) -> None:
+    import numpy as np
+
+    from replication.base.errors import InputError
+    from replication.base.files import write_atomic
+    from replication.figures.predictions import predictions
+
+    picture = predictions(
+        np.stack([one.stored for one in found]),
+        None,
+        np.stack([one.p for one in found]),
+        predictor.titles,
+        [one.image.name for one in found],
+    )
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in picture.canvas.get_supported_filetypes():
+        known = ", ".join(sorted(picture.canvas.get_supported_filetypes()))
+        raise InputError(f"--figure {path}: cannot draw this kind of file; use one of {known}")
+    write_atomic(
+        path.expanduser().absolute(), lambda file: picture.savefig(file, format=suffix, dpi=150)
+    )
