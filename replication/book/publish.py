@@ -217,9 +217,9 @@ def preflight(name: str, profile: str, values: dict[str, Any]) -> None:
         return  # the runs may all be stored; one that is not says what it lacks
     wanted = [values[key] for key in ("data", "target", "larger") if values.get(key)]
     if _experiment(name).uses_baseline:
-        from replication.recipes import RELEASED  # imports torch, which the book does without
+        from replication.recipes import named
 
-        wanted.append(RELEASED[profile].data.name)
+        wanted.append(named("alexnet-2012", profile).data.name)
     for data in wanted:
         catalog.open_index(data, "train")
 

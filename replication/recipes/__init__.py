@@ -1,0 +1,81 @@
+"""Named recipes: each published net at each of the four scales, one YAML file per recipe.
+
+They serve ``replication train`` and the experiments' baselines. ``NAME.PROFILE.yaml`` lists what
+differs from a recipe's defaults. Rates, epochs and widths of the reduced scales were chosen by
+short trials on validation images, never on the reported split.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from replication.base.errors import InputError, unknown
+from replication.base.models import validated
+from replication.recipe import Recipe
+
+FOLDER = Path(__file__).resolve().parent
+NETS = ("alexnet", "alexnet-2012", "alexnet-one-gpu", "alexnet-6conv", "19pct")
+PROFILES = ("quick", "laptop", "gpu", "paper")
+
+
+@cache
+def named(name: str, profile: str) -> Recipe:
+    """Return the recipe of a published net at a profile, seed 0.
+
+    Raises InputError for an unknown name or profile.
+    """
+    if name not in NETS:
+        raise InputError(f"{unknown('recipe', name, NETS)}, or name a YAML file")
+    if profile not in PROFILES:
+        raise InputError(unknown("profile", profile, PROFILES))
+    return validated(Recipe, name, _read(FOLDER / f"{name}.{profile}.yaml"))
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"cannot read the recipe {path}: {' '.join(str(error).split())}; write it as `train"
+            " --dry-run` does"
+        ) from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: not a recipe; write it as `train --dry-run` does")
+    return values
+
+
+def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
+    """Return a named recipe, or that of a YAML file, with changes applied.
+
+    A change is ``field=value`` with a YAML value, for instance ``update.rate=0.02``. Raises
+    InputError that names the file or the field at fault."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml", ".json"):
+        values = _read(path)
+    else:
+        values = named(name, profile).model_dump(mode="json")
+    for change in changes:
+        field, equals, text = change.partition("=")
+        *parents, last = field.split(".")
+        place = values
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if not equals or not isinstance(place, dict):
+            raise InputError(
+                f"--set {change!r}: write field=value with a field of the recipe, for instance"
+                " update.rate=0.02"
+            )
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(
+                f"--set {change!r}: the value is not YAML; put it into quotes"
+            ) from None
+    return validated(Recipe, name, values)
+
+
+def as_yaml(recipe: Recipe) -> str:
+    """Return the whole recipe as text that ``chosen`` reads."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
