@@ -88,15 +88,21 @@ def card(weights: Weights, facts: dict[str, Any]) -> str:
     lines = [
         f"# {family}, run {recipe.id}",
         "",
-        "A net of a replication of Krizhevsky, Sutskever and Hinton, *ImageNet Classification with"
-        " Deep Convolutional Neural Networks* (2012).",
+        (
+            "A net of a replication of Krizhevsky, Sutskever and Hinton, *ImageNet Classification"
+            " with Deep Convolutional Neural Networks* (2012)."
+        ),
         "",
-        f"- **Net**: {count:,} parameters, {len(weights.classes)} classes, images of"
-        f" {recipe.data.side} x {recipe.data.side} pixels.",
+        (
+            f"- **Net**: {count:,} parameters, {len(weights.classes)} classes, images of"
+            f" {recipe.data.side} x {recipe.data.side} pixels."
+        ),
         *(f"- **Not as in the paper**: {sentence}" for sentence in _deviations(recipe)),
         f"- **Data**: {_data(weights, origin)}",
-        f"- **Training**: {weights.epochs} epochs, minibatches of {recipe.batch}, seed"
-        f" {recipe.seed}{_origin(origin)}. The recipe is in `{CONFIG}`.",
+        (
+            f"- **Training**: {weights.epochs} epochs, minibatches of {recipe.batch}, seed"
+            f" {recipe.seed}{_origin(origin)}. The recipe is in `{CONFIG}`."
+        ),
         "",
         "## Errors",
         "",
@@ -115,13 +121,17 @@ def card(weights: Weights, facts: dict[str, Any]) -> str:
         'print(predictor.predict(["photo.jpg"], views=10)[0].labels)',
         "```",
         "",
-        'The entry `"net"` gives the `torch.nn.Module` alone; `replication predict FOLDER'
-        " photo.jpg` does it on the command line.",
+        (
+            'The entry `"net"` gives the `torch.nn.Module` alone; `replication predict FOLDER'
+            " photo.jpg` does it on the command line."
+        ),
         "",
         "## Licence",
         "",
-        "MIT, as the code that trained it. The training images have terms of their own, those of"
-        " their source.",
+        (
+            "MIT, as the code that trained it. The training images have terms of their own, those"
+            " of their source."
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -18,7 +18,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_atomic
 from replication.recipe import Recipe
-from replication.recipes import NETS, RELEASED, named
+from replication.recipes import NETS, PROFILES, named
 
 FILE = "weights.safetensors"
 MEAN = "mean_image"  # its name in the file; no parameter of a net is called so
@@ -57,7 +57,7 @@ def training_command(run: str) -> str | None:
     for stored in sorted(paths.results().glob(f"*/*/*-{run}/recipe.json")):
         return f"replication train {shlex.quote(str(stored))}"
     for name in NETS:
-        for profile in RELEASED:
+        for profile in PROFILES:
             if named(name, profile).id == run:
                 return f"replication train {name} --profile {profile}"
     return None
