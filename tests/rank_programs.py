@@ -2,20 +2,23 @@
 what it found.
 """
 
+import dataclasses
 import multiprocessing
 import os
+import random
 import threading
 import time
 
 import torch
 from torch.nn import functional as F
 
-from replication.base.errors import TrainingError
+from replication.base.errors import InputError, TrainingError
 from replication.nets.alexnet import alexnet
 from replication.nets.dropout import seed_masks
 from replication.nets.towers import load_towers
 from replication.recipe import AlexNetSpec
 from replication.training.distributed import ranks as distributed
+from replication.training.distributed.team import Together
 from replication.training.sgd import PaperSGD
 
 SPEC = AlexNetSpec(side=24, width=1 / 8, classes=5)
@@ -37,14 +40,25 @@ def batches():
         )
 
 
-def train(net, part=slice(None), average=lambda: None):
-    """Five updates; returns the logits before each, and the gradients of the first."""
+def train(net, part=slice(None), average=lambda: None, restless=None):
+    """Five updates; returns the logits before each, and the gradients of the first.
+
+    ``restless``: a number of random pauses, with the backward pass in a thread of its own, as
+    autograd runs it on a GPU."""
     optimiser, logits, first = PaperSGD(net.parameters(), 0.01), [], None
     for step, (images, labels) in enumerate(batches()):
         seed_masks(net, seed=3, step=step)
         answer = net(images[part])
         optimiser.zero_grad()
-        F.cross_entropy(answer, labels[part]).backward()
+        loss = F.cross_entropy(answer, labels[part])
+        if restless is None:
+            loss.backward()
+        else:
+            time.sleep(restless.uniform(0, 0.2))
+            backward = threading.Thread(target=loss.backward)
+            backward.start()
+            backward.join()
+            time.sleep(restless.uniform(0, 0.2))
         average()
         optimiser.step()
         logits.append(answer.detach())
@@ -52,13 +66,17 @@ def train(net, part=slice(None), average=lambda: None):
     return torch.stack(logits), first, optimiser
 
 
-def training(ranks, dropout):
+def training(ranks, dropout, restless=False, staged=False):
     """Train this rank's tower, and bring weights, gradients and velocities together as a checkpoint
     would.
     """
+    ranks = dataclasses.replace(ranks, staged=staged)
     net = distributed.on_ranks(make(dropout), ranks)
     logits, first, optimiser = train(
-        net, ranks.share(BATCH), lambda: distributed.average_gradients(net, ranks)
+        net,
+        ranks.share(BATCH),
+        lambda: distributed.average_gradients(net, ranks),
+        random.Random(ranks.rank) if restless else None,
     )
     velocities = {name: optimiser.state[p]["velocity"] for name, p in net.named_parameters()}
     gathered = [
@@ -104,12 +122,42 @@ def _end_with_parent():
     os._exit(1)
 
 
-PROGRAMS = {"training": training, "loading": loading, "losing": losing}
+def comparing(ranks, other):
+    """Compare what the ranks see; rank 1 sees ``other``."""
+    team = Together(ranks)
+    alike = {"code": "a", "labels": "b"}
+    team.compare(alike)
+    try:
+        team.compare(alike | (other if ranks.rank == 1 else {}))
+    except InputError as error:
+        return {"error": str(error)}
+    return {"error": ""}
 
 
-def run(program, rank, world, folder, timeout, arguments):
-    """Entry of a process. It ends with the one that started it, however that one ends."""
+def saving(ranks, seconds):
+    """Rank 0 is busy for longer than the loop's limit; the others then go on."""
+    team = Together(ranks)
+    if team.first:
+        time.sleep(seconds)
+    team.wait()
+    return {"every": team.every(ranks.rank != 1), "all": team.every(True)}
+
+
+PROGRAMS = {
+    "training": training,
+    "loading": loading,
+    "losing": losing,
+    "comparing": comparing,
+    "saving": saving,
+}
+
+
+def run(program, rank, world, folder, timeout, late, arguments):
+    """Entry of a process. It ends with the one that started it, however that one ends. The last
+    rank comes ``late`` seconds after the others.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+    time.sleep(late if rank == world - 1 else 0)
     ranks = distributed.join("cpu", f"file://{folder}/meet", timeout, rank=rank, world_size=world)
     torch.save(PROGRAMS[program](ranks, **arguments), f"{folder}/{rank}.pt")

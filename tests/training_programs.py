@@ -32,6 +32,7 @@ from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Plateau, Recipe,
 from replication.training import checkpoint
 from replication.training.distributed import ranks
 from replication.training.distributed.team import Together
+from replication.training.session import _shared
 from replication.training.trainer import Outcome, Trainer, train
 
 CLASSES, EACH, ASIDE = 3, 10, 6
@@ -128,7 +129,13 @@ def be_rank(
     place = ranks.join("cpu", f"file://{meet}", 60.0, rank=rank, world_size=world)
     recipe = Recipe.model_validate_json(recipe)
     loaders = open_images(recipe, Path(root), place.share(recipe.batch))
-    loaders.training.shard = loaders.validation.shard = (place.copy, place.copies)
+    if place.tower:  # its images come from tower 0
+
+        def refuse(jobs):
+            raise AssertionError("tower 1 prepares a batch by itself")
+
+        loaders.training.pipeline.stream = loaders.validation.pipeline.stream = refuse
+    loaders = _shared(loaders, place)
     net = ranks.on_ranks(build(recipe, CLASSES), place)
     if interrupted and rank == world - 1:
         step = Trainer._step

@@ -30,17 +30,13 @@ def bench(
     """Time one part beside its peers, and print ratios with their spread."""
     import torch
 
-    from replication.base.devices import best_device
+    from replication.base.devices import best_device, check_device
 
     timing, measure = _benchmark("timing"), _benchmark(name).measure
     if threads is not None:
         torch.set_num_threads(threads)
-    where = device or best_device()
-    if where == "cuda" and not torch.cuda.is_available():
-        from replication.base.errors import InputError
-
-        raise InputError("--device cuda: torch finds no CUDA device here; use --device cpu")
-    timing.show(measure(torch.device(where), batch, width, rounds), as_json)
+    where = check_device(device or best_device())
+    timing.show(measure(where, batch, width, rounds), as_json)
 
 
 def _benchmark(name: str) -> Any:

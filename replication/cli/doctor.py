@@ -58,6 +58,7 @@ def checks() -> list[Check]:
     return [
         _python(),
         _torch(),
+        _device(),
         _dali(),
         _jupyter_book(),
         _papermill(),
@@ -91,11 +92,25 @@ def _torch() -> Check:
         import torch
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         return Check("torch", False, True, _one_line(error), SET_UP)
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    runs_on = f"CUDA {torch.version.cuda}, {', '.join(devices)}" if devices else "CPU"
-    return Check(
-        "torch", True, True, f"{torch.__version__}, {runs_on}, {torch.get_num_threads()} threads"
-    )
+    return Check("torch", True, True, f"{torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def _device() -> Check:
+    """The device that runs compute on, and the driver's own word about a GPU that torch leaves."""
+    try:
+        import torch
+
+        from replication.base.devices import best_device, cuda_fault, described
+    except (ImportError, OSError) as error:
+        return Check("device", False, True, _one_line(error), SET_UP)
+    if fault := cuda_fault():
+        cure = (
+            "install a newer driver, or the torch build of its CUDA version (nvidia-smi shows it),"
+            " or unset CUDA_VISIBLE_DEVICES; runs compute on the CPU until then"
+        )
+        return Check("device", False, False, f"cpu: {fault}", cure)
+    cuda = f", CUDA {torch.version.cuda}" if best_device() == "cuda" else ""
+    return Check("device", True, True, described(best_device()) + cuda)
 
 
 def _dali() -> Check:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from replication.base.devices import best_device
+from replication.base.devices import best_device, check_device
 from replication.base.errors import InputError
 from replication.base.files import digest, write_atomic
 from replication.data.loader import Loader, evaluation_loader, training_index
@@ -37,17 +37,6 @@ def weights_file(recipe: Recipe) -> Path:
     if not path.is_file():
         raise no_weights(path)
     return path
-
-
-def check_device(device: str) -> None:
-    """InputError unless ``device`` names the CPU or a CUDA device that is there."""
-    kind, _, number = device.partition(":")
-    there = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(kind, 0)
-    if not there or number and not (number.isdigit() and int(number) < there):
-        raise InputError(
-            f"no device {device!r} here: use cpu"
-            + ("" if not torch.cuda.is_available() else ", cuda or cuda:<number>")
-        )
 
 
 def trained_net(

@@ -4,23 +4,29 @@ all of it opened and closed here.
 On one device, on two (a tower on each), or as one of the ranks that torchrun started; the recipe
 and its run are the same."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from replication.base import paths
+from replication.base.code import code_digest
+from replication.base.devices import check_device, described
 from replication.base.errors import InputError
+from replication.base.locks import held
 from replication.data.loader import Loaders, open_loaders
 from replication.nets.alexnet import AlexNet
 from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
 from replication.training.distributed import ranks
+from replication.training.distributed.shared_loader import SharedLoader
 from replication.training.distributed.team import Alone, Together
 from replication.training.process.lock import locked
 from replication.training.trainer import Outcome, Report, train
@@ -33,12 +39,12 @@ def run_folder(recipe: Recipe) -> Path:
 
 def is_rank() -> bool:
     """Whether torchrun started this process together with others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return ranks.world_size() > 1
 
 
 def is_first() -> bool:
     """Whether this process is the one that speaks for all ranks."""
-    return os.environ.get("RANK", "0") == "0"
+    return not is_rank() or os.environ["RANK"] == "0"
 
 
 def session(
@@ -51,23 +57,29 @@ def session(
     """Train ``recipe`` to its end in its folder. ``workers``: of the loaders; ``options`` are
     ``trainer.train``'s.
 
-    Among ranks every one calls this; ``devices`` is then what ``ranks.join`` finds. Raises
+    Among ranks every one calls this, with the one device that ``ranks.join`` takes. Raises
     InputError if another process trains it."""
     if is_rank():
-        # what has to be prepared is, before the ranks wait for each other
-        open_loaders(recipe).close()
-        place = ranks.join()
+        if len(devices) != 1:
+            raise InputError(
+                f"{len(devices)} devices and ranks of torchrun: each rank has one device; use"
+                " --devices cuda or cpu"
+            )
+        # prepared by one rank of a machine, and found by the next
+        with held(paths.runs() / "prepare.lock"):
+            open_loaders(recipe).close()
+        place = ranks.join(devices[0])
         try:
             return _as_rank(recipe, report, place, workers, options)
         finally:
             ranks.leave()
-    chosen = [_device(name) for name in devices]
+    chosen = [check_device(name) for name in devices]
     with locked(run_folder(recipe), f"the recipe {recipe.id}"):
         loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
             _check_batch(recipe, loaders)
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
-            named, threads = ",".join(map(str, chosen)), torch.get_num_threads()
+            named, threads = ",".join(map(described, chosen)), torch.get_num_threads()
             report(
                 f"run {recipe.id}, seed {recipe.seed}, {named}, {threads} threads, in"
                 f" {run_folder(recipe)}"
@@ -95,12 +107,53 @@ def _as_rank(
             recipe, place.device, workers=workers, share=place.share(recipe.batch)
         )
         stack.callback(loaders.close)
+        team.compare(_facts(recipe, loaders))
         _check_batch(recipe, loaders)
-        for loader in (loaders.training, loaders.validation):
-            if loader is not None:
-                loader.shard = (place.copy, place.copies)  # each copy measures its part
+        report(
+            f"run {recipe.id}, seed {recipe.seed}, {2 * place.copies} ranks,"
+            f" {described(place.device)}{', all on one card' if place.staged else ''}, in {folder}"
+        )
+        loaders = _shared(loaders, place)
         net = ranks.on_ranks(build(recipe, len(loaders.training.classes)), place)
         return train(recipe, net, loaders, folder, report, team=team, **options)
+
+
+def _shared(loaders: Loaders, place: ranks.Ranks) -> Loaders:
+    """The loaders of this rank: a pair prepares each batch once, and each copy measures its part of
+    a split.
+    """
+    for loader in (loaders.training, loaders.validation):
+        if loader is not None:
+            loader.shard = (place.copy, place.copies)
+    return Loaders(
+        SharedLoader(loaders.training, place),
+        None if loaders.validation is None else SharedLoader(loaders.validation, place),
+        loaders.statistics,
+    )
+
+
+def _facts(recipe: Recipe, loaders: Loaders) -> dict[str, str]:
+    """What all ranks must have alike before the first step."""
+    facts = {
+        "code": code_digest(),
+        "torch": torch.__version__,
+        "recipe": recipe.model_dump_json(),
+        "pipeline": loaders.training.backend,
+    }
+    for name, loader in (("training", loaders.training), ("validation", loaders.validation)):
+        if loader is not None:
+            facts[f"list of {name} images"] = loader.fingerprint
+            facts[f"list of {name} labels"] = _digest(loader.index.labels, loader.index.ids)
+    if loaders.statistics is not None:
+        facts["mean image"] = _digest(loaders.statistics.mean, loaders.statistics.covariance)
+    return facts
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]
 
 
 def _check_batch(recipe: Recipe, loaders: Loaders) -> None:
@@ -120,20 +173,6 @@ def _placed(net: nn.Module, devices: Sequence[torch.device]) -> nn.Module:
             f"{len(devices)} devices: only a net of two towers can be spread; name one device"
         )
     return on_devices(net, devices)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise InputError(f"no device {name!r}: use cpu or cuda, or two of them as in cuda:0,cuda:1")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"no device {name!r} here: there are {torch.cuda.device_count()} CUDA devices; use cpu"
-        )
-    return device
 
 
 def _nothing(line: str) -> None:

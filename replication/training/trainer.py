@@ -213,7 +213,8 @@ class Trainer:
                 self.looked = time.monotonic()
                 self._mark()
                 self.watch(Moment.of(self.recipe, progress, self.loader.steps, holds))
-        if not guard.is_finite(self.net):
+        # asked together: each rank sees its own tower's weights
+        if not self.team.every(guard.is_finite(self.net)):
             self._diverged("a weight", holds)
             return False
         return True
@@ -407,6 +408,7 @@ class Trainer:
             checkpoint.save(
                 self.folder, progress.epoch * self.loader.steps + progress.step, state, best
             )
+        self.team.wait()  # the others must not meet a silent rank in their next step
         self.saved = time.monotonic()
         self.saving = self.saved - begun
 

@@ -11,12 +11,13 @@ import rank_programs
 import torch
 
 from replication.base.errors import InputError
-from replication.training.distributed.ranks import join
+from replication.training.distributed.ranks import ENVIRONMENT, _own_device, join, world_size
+from replication.training.session import is_first, is_rank
 
 LIMIT_SECONDS = 100  # generous: a loaded machine starts processes slowly
 
 
-def launch(folder, world, program, waited_for=None, timeout=60.0, **arguments):
+def launch(folder, world, program, waited_for=None, timeout=60.0, late=0.0, **arguments):
     """Run ``program`` on ``world`` ranks; the results of the ranks ``waited_for`` (all), by
     rank.
     """
@@ -27,7 +28,7 @@ def launch(folder, world, program, waited_for=None, timeout=60.0, **arguments):
     processes = [
         context.Process(
             target=rank_programs.run,
-            args=(program, rank, world, str(folder), timeout, arguments),
+            args=(program, rank, world, str(folder), timeout, late, arguments),
             daemon=True,
         )
         for rank in range(world)
@@ -78,6 +79,24 @@ def test_two_ranks_train_as_one_device_does(tmp_path):
     check_training(launch(tmp_path, 2, "training", dropout=True), dropout=True, world=2)
 
 
+def test_pauses_and_a_backward_pass_in_another_thread_change_nothing(tmp_path):
+    results = launch(tmp_path, 2, "training", dropout=True, restless=True, staged=True)
+    check_training(results, dropout=True, world=2)
+
+
+def test_a_late_rank_is_waited_for_longer_than_a_silent_one_in_the_loop(tmp_path):
+    results = launch(tmp_path, 2, "saving", timeout=2.0, late=4.0, seconds=4.0)
+    # one rank's answer is every rank's
+    assert all(result == {"every": False, "all": True} for result in results.values())
+
+
+@pytest.mark.parametrize("name", ["code", "labels"])
+def test_ranks_that_see_different_things_stop_before_the_first_step(tmp_path, name):
+    results = launch(tmp_path, 2, "comparing", other={name: "z"})
+    for result in results.values():
+        assert result["error"].startswith(f"rank 1 has another {name} than rank 0 (z and ")
+
+
 def test_two_pairs_train_on_halves_of_the_minibatch_as_one_device_on_the_whole(tmp_path):
     results = launch(tmp_path, 4, "training", dropout=False)
     check_training(results, dropout=False, world=4)
@@ -112,3 +131,40 @@ def test_a_lost_rank_ends_the_others_with_a_clear_message(tmp_path, world, lost,
 def test_an_odd_number_of_ranks_is_refused():
     with pytest.raises(InputError, match="3 ranks cannot be pairs"):
         join("cpu", rank=0, world_size=3)
+
+
+RANK = {"RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    return lambda values: [monkeypatch.setenv(name, value) for name, value in values.items()]
+
+
+@pytest.mark.parametrize("left_over", ["4", "2", "abc", ""])
+def test_a_world_size_left_in_a_plain_shell_makes_no_rank(environment, left_over):
+    environment({"WORLD_SIZE": left_over})
+    assert world_size() == 1 and not is_rank() and is_first()
+
+
+@pytest.mark.parametrize(("size", "ranks"), [("4", 4), ("", 1)])
+def test_the_number_of_ranks_is_torchruns(environment, size, ranks):
+    environment(RANK | {"WORLD_SIZE": size})
+    assert world_size() == ranks
+
+
+@pytest.mark.parametrize("size", ["abc", "-2", "2.0"])
+def test_a_world_size_that_is_no_number_is_one_line(environment, size):
+    environment(RANK | {"WORLD_SIZE": size})
+    with pytest.raises(InputError, match=f"WORLD_SIZE is '{size}', which is no number; start"):
+        world_size()
+
+
+def test_fewer_cards_than_ranks_are_refused_with_both_ways_out(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match="2 ranks on this machine, and it has 1 GPUs.*cuda:0"):
+        join("cuda", rank=0, world_size=2)
+    assert _own_device("cuda:0", 1, 2) == (torch.device("cuda:0"), True)
+    assert _own_device("cuda", 0, 1) == (torch.device("cuda:0"), False)

@@ -1,13 +1,14 @@
 """Two ranks as the two GPUs of section 3.2, and 2n ranks as n copies of that pair, over one or
 several machines (torchrun).
 
-The ranks form a mesh, data x tower. Along the tower axis a pair exchanges activations forward and
-gradients backward, at the net's crossings only; along the data axis the copies average their
-gradients, each having seen its share of the minibatch. Rank 2i is tower 0 of copy i, rank 2i + 1
-its tower 1, so that the two of a pair are neighbours on a machine.
+Rank 2i is tower 0 of copy i, rank 2i + 1 its tower 1, so that the two of a pair are neighbours on a
+machine. A pair exchanges activations forward and gradients backward, at the net's crossings only;
+the copies average their gradients, each having seen its share of the minibatch.
 
-A lost rank ends the others: a closed connection at once, a silent one after ``TIMEOUT_SECONDS``.
-With NCCL it is torch's watchdog that ends them after that time, with a message of its own."""
+A lost rank ends the others: a closed connection at once, a silent one after ``LOOP_SECONDS`` in the
+loop, and after ``PATIENT_SECONDS`` where a rank may be busy for long: joining, preparing images,
+reading or writing a checkpoint. With NCCL it is torch's watchdog that ends them, with a message of
+its own. Two ranks on one card talk through the CPU's memory, because NCCL refuses them."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,26 +20,68 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from replication.base.devices import check_device
 from replication.base.errors import InputError, TrainingError
 from replication.nets.alexnet import AlexNet, Tower
 from replication.nets.crossings import Parts
 
-TIMEOUT_SECONDS = 40.0  # how long a rank waits for a silent one
+LOOP_SECONDS = 40.0
+PATIENT_SECONDS = 1800.0
+# what torchrun, and whoever takes its place, tells a rank
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def world_size() -> int:
+    """Return how many ranks were started together; 1 for a process that is no rank.
+
+    A variable that is left over in a plain shell makes no rank: all of ``ENVIRONMENT`` must be set.
+    Raises InputError for a number of ranks that is none."""
+    if not all(os.environ.get(name) for name in ENVIRONMENT):
+        return 1
+    return _number("WORLD_SIZE")
+
+
+def _number(name: str, default: int | None = None) -> int:
+    text = os.environ.get(name) or (None if default is None else str(default))
+    if text is None or not text.isdecimal():
+        raise InputError(
+            f"{name} is {text!r}, which is no number; start the ranks with torchrun, or unset"
+            f" {', '.join(ENVIRONMENT)}"
+        )
+    return int(text)
 
 
 @dataclass(frozen=True)
 class Ranks:
     """This process's place among the ranks."""
 
-    mesh: DeviceMesh  # axes "data" and "tower"
     rank: int  # of all
     copies: int  # pairs
-    copy: int  # which pair this rank belongs to
-    tower: int  # which tower of it this rank is
-    peer: int  # the rank of the other tower
     device: torch.device
+    staged: bool  # tensors travel through the CPU's memory
+    loop: dist.ProcessGroup  # all ranks, with the short limit
+    same_tower: dist.ProcessGroup  # the ranks that hold the same tower, with the short limit
+
+    @property
+    def copy(self) -> int:
+        """Which pair this rank belongs to."""
+        return self.rank // 2
+
+    @property
+    def tower(self) -> int:
+        """Which tower of its pair this rank is."""
+        return self.rank % 2
+
+    @property
+    def peer(self) -> int:
+        """The rank of the other tower."""
+        return self.rank ^ 1
+
+    @property
+    def meeting(self) -> torch.device:
+        """Where tensors are when they travel."""
+        return torch.device("cpu") if self.staged else self.device
 
     def share(self, images: int) -> slice:
         """Which of a minibatch's ``images`` this copy sees. Raises InputError if they cannot be
@@ -53,7 +96,7 @@ class Ranks:
         return slice(self.copy * size, (self.copy + 1) * size)
 
     @contextmanager
-    def talking(self, what: str) -> Iterator[None]:
+    def communicating(self, what: str) -> Iterator[None]:
         """Turn the failure of a collective operation into a TrainingError that says who failed
         whom.
         """
@@ -63,7 +106,7 @@ class Ranks:
             reason = str(error).splitlines()[0][:200]
             raise TrainingError(
                 f"rank {self.rank} (copy {self.copy}, tower {self.tower}): another rank is lost or"
-                f" silent ({what}: {reason}); start all ranks again, training goes on from the last"
+                f" silent ({what}: {reason}); start all ranks again, training resumes from the last"
                 " checkpoint"
             ) from error
 
@@ -71,40 +114,63 @@ class Ranks:
 def join(
     device: str | None = None,
     rendezvous: str = "env://",
-    timeout: float = TIMEOUT_SECONDS,
+    timeout: float = LOOP_SECONDS,
+    patience: float = PATIENT_SECONDS,
     **place: int,
 ) -> Ranks:
     """Join the other ranks that torchrun started; blocks until all are there. Call ``leave`` at the
     end.
 
-    ``device``: "cuda" (NCCL) or "cpu" (gloo); default CUDA where this machine has a GPU for each of
-    its ranks. ``rendezvous``, and ``rank`` and ``world_size`` in ``place``, replace torchrun's
-    environment. Raises InputError for an odd number of ranks."""
-    world = place.get("world_size") or int(os.environ.get("WORLD_SIZE", "1"))
+    ``device``: "cuda", one GPU per rank of this machine; "cuda:0", the same card for all of them;
+    "cpu"; None: CUDA if this machine has a GPU, else the CPU. ``timeout``: for a silent rank in the
+    loop; ``patience``: for one that joins, prepares or saves, both in seconds. ``rendezvous``, and
+    ``rank`` and ``world_size`` in ``place``, replace torchrun's environment. Raises InputError for
+    an odd number of ranks, and for fewer GPUs than ranks."""
+    world = place.get("world_size") or world_size()
     if world < 2 or world % 2:
         raise InputError(
             f"{world} ranks cannot be pairs of towers; start an even number with torchrun"
             " --nproc-per-node"
         )
-    local = int(os.environ.get("LOCAL_RANK", place.get("rank", 0)))
-    if device is None:
-        device = (
-            "cuda"
-            if torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", world))
-            else "cpu"
-        )
-    here = torch.device(device, local) if device == "cuda" else torch.device("cpu")
-    if device == "cuda":
+    here, staged = _own_device(
+        device or ("cuda" if torch.cuda.device_count() else "cpu"),
+        _number("LOCAL_RANK", place.get("rank", 0)),
+        _number("LOCAL_WORLD_SIZE", world),
+    )
+    if here.type == "cuda":
         torch.cuda.set_device(here)
-    backend = "nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(
-        backend, init_method=rendezvous, timeout=timedelta(seconds=timeout), **place
-    )
-    mesh = init_device_mesh(device, (world // 2, 2), mesh_dim_names=("data", "tower"))
-    copy, tower = mesh.get_local_rank("data"), mesh.get_local_rank("tower")
-    return Ranks(
-        mesh, dist.get_rank(), world // 2, copy, tower, int(mesh.mesh[copy, 1 - tower]), here
-    )
+    backend = "nccl" if here.type == "cuda" and not staged else "gloo"
+    try:
+        dist.init_process_group(
+            backend, init_method=rendezvous, timeout=timedelta(seconds=patience), **place
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"this rank cannot join the {world} ranks ({str(error).splitlines()[0][:200]}); start"
+            " all of them with torchrun, with one address and port"
+        ) from error
+    short = timedelta(seconds=timeout)
+    loop = dist.new_group(list(range(world)), timeout=short, backend=backend)
+    rank, towers = dist.get_rank(), []
+    for tower in range(2):  # every rank takes part in the founding of every group
+        towers.append(dist.new_group(list(range(tower, world, 2)), timeout=short, backend=backend))
+    return Ranks(rank, world // 2, here, staged, loop, towers[rank % 2])
+
+
+def _own_device(name: str, local: int, ranks_here: int) -> tuple[torch.device, bool]:
+    """The device of the ``local``-th of this machine's ranks, and whether they share one card."""
+    device = check_device(name)
+    if device.type == "cpu":
+        return torch.device("cpu"), False
+    if device.index is not None:
+        return device, ranks_here > 1
+    cards = torch.cuda.device_count()
+    if cards < ranks_here:
+        raise InputError(
+            f"{ranks_here} ranks on this machine, and it has {cards} GPUs: start as many ranks as"
+            " GPUs, or use --devices cuda:0 (all on one card) or --devices cpu"
+        )
+    return torch.device("cuda", local), False
 
 
 def leave() -> None:
@@ -113,31 +179,41 @@ def leave() -> None:
 
 
 class Link:
-    """The line between the two towers of a pair. Tensors travel with the maps last, the way they
-    lie in memory.
-    """
+    """The connection between the two towers of a pair; tensors travel as they are in memory.
 
-    def __init__(self, ranks: Ranks) -> None:
+    ``patient``: with the long limit, for what is outside the loop."""
+
+    def __init__(self, ranks: Ranks, patient: bool = False) -> None:
         self.ranks = ranks
+        self.group = None if patient else ranks.loop
 
     def swap(self, mine: Tensor) -> Tensor:
-        """Send ``mine`` and receive as much."""
+        """Send ``mine``, and return the other tower's tensor of the same shape."""
+        mine = self._on_the_way(mine)
         theirs = torch.empty_like(mine)
         self._wait("exchanging activations", (dist.isend, mine), (dist.irecv, theirs))
-        return theirs
+        return theirs.to(self.ranks.device)
 
     def send(self, mine: Tensor) -> None:
-        self._wait("sending", (dist.isend, mine))
+        """Send a tensor whose shape and type the other tower knows."""
+        self._wait("sending", (dist.isend, self._on_the_way(mine)))
 
-    def receive(self, *shape: int, like: Tensor) -> Tensor:
-        theirs = like.new_empty(shape)
+    def receive(self, *shape: int, dtype: torch.dtype) -> Tensor:
+        """Return what the other tower sends, on this rank's device."""
+        theirs = torch.empty(shape, dtype=dtype, device=self.ranks.meeting)
         self._wait("receiving", (dist.irecv, theirs))
-        return theirs
+        return theirs.to(self.ranks.device)
+
+    def _on_the_way(self, mine: Tensor) -> Tensor:
+        return mine.contiguous().to(self.ranks.meeting)
 
     def _wait(self, what: str, *operations: tuple[Callable[..., Any], Tensor]) -> None:
-        with self.ranks.talking(f"{what}, rank {self.ranks.peer}"):
+        with self.ranks.communicating(f"{what}, rank {self.ranks.peer}"):
             works = dist.batch_isend_irecv(
-                [dist.P2POp(kind, tensor, self.ranks.peer) for kind, tensor in operations]
+                [
+                    dist.P2POp(kind, tensor, self.ranks.peer, self.group)
+                    for kind, tensor in operations
+                ]
             )
             for work in works:
                 work.wait()
@@ -168,7 +244,7 @@ class _Both(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         halves = _maps_last(g).chunk(2, -1)
         tower = ctx.link.ranks.tower
-        return _maps_second(halves[tower] + ctx.link.swap(halves[1 - tower].contiguous())), None
+        return _maps_second(halves[tower] + ctx.link.swap(halves[1 - tower])), None
 
 
 class _Collect(torch.autograd.Function):
@@ -177,12 +253,12 @@ class _Collect(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, mine: Tensor, link: Link) -> Tensor:
         ctx.link = link
-        return _in_order(0, mine, link.receive(*mine.shape, like=mine))
+        return _in_order(0, mine, link.receive(*mine.shape, dtype=mine.dtype))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         mine, theirs = g.chunk(2, -1)
-        ctx.link.send(theirs.contiguous())
+        ctx.link.send(theirs)
         return mine, None
 
 
@@ -196,12 +272,12 @@ class _Lend(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, mine: Tensor, link: Link, classes: int) -> Tensor:
         ctx.link, ctx.shape = link, mine.shape
-        link.send(mine.contiguous())
-        return link.receive(len(mine), classes, like=mine)
+        link.send(mine)
+        return link.receive(len(mine), classes, dtype=mine.dtype)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.link.receive(*ctx.shape, like=g), None, None
+        return ctx.link.receive(*ctx.shape, dtype=g.dtype), None, None
 
 
 class RankExchange:
@@ -220,7 +296,7 @@ class RankExchange:
         if self.ranks.tower == 1:
             return _Lend.apply(parts[1], self.link, self.classes)
         logits = head(_Collect.apply(parts[0], self.link))
-        self.link.send(logits.detach().contiguous())
+        self.link.send(logits.detach())
         return logits
 
 
@@ -243,12 +319,13 @@ def average_gradients(net: AlexNet, ranks: Ranks) -> None:
     if ranks.copies == 1:
         return
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    with ranks.talking("averaging gradients"):
-        works = [
-            dist.all_reduce(g, group=ranks.mesh.get_group("data"), async_op=True) for g in gradients
-        ]
+    sums = [g.to(ranks.meeting) for g in gradients]  # themselves, unless they are staged
+    with ranks.communicating("averaging gradients"):
+        works = [dist.all_reduce(g, group=ranks.same_tower, async_op=True) for g in sums]
         for work in works:
             work.wait()
+    if ranks.staged:
+        torch._foreach_copy_(gradients, sums)
     torch._foreach_div_(gradients, ranks.copies)
 
 
@@ -258,14 +335,14 @@ def gather(named: Mapping[str, Tensor], net: AlexNet, ranks: Ranks) -> dict[str,
     ``named`` has this rank's tensors under the names of ``net``'s parameters: ``net.state_dict()``,
     or an optimiser's velocities. The result is the state of the whole net, the same as any other
     placement would write."""
-    link = Link(ranks)
+    link = Link(ranks, patient=True)
     if ranks.tower == 1:
         for name in sorted(named):
-            link.send(named[name].contiguous())
+            link.send(named[name])
         return None
     with torch.device("meta"):
         other = Tower(net.spec, 1)
     shapes = {f"towers.1.{name}": value.shape for name, value in other.state_dict().items()}
     mine = {name: value.detach().cpu() for name, value in named.items()}
-    like = next(iter(named.values()))
-    return mine | {name: link.receive(*shapes[name], like=like).cpu() for name in sorted(shapes)}
+    dtype = next(iter(named.values())).dtype
+    return mine | {name: link.receive(*shapes[name], dtype=dtype).cpu() for name in sorted(shapes)}
