@@ -28,7 +28,7 @@ from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError, unknown
 from replication.base.files import write_text
 from replication.base.models import Frozen
-from replication.cli.doctor import KERNEL
+from replication.book import KERNEL
 from replication.data.sources import catalog
 from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment

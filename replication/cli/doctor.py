@@ -17,11 +17,11 @@ from pathlib import Path
 import typer
 
 from replication.base import paths
+from replication.book import KERNEL
 from replication.cli.output import Json, print_json
 
 PYTHON = (3, 11)  # pyproject.toml, requires-python
 JUPYTER_BOOK = "1"  # version 2 reads neither _config.yml nor Sphinx extensions
-KERNEL = "python3"  # the one that the notebooks name
 FREE_GB = 1.0  # the quick profile keeps its prepared images and checkpoints well below this
 SET_UP = "run `make setup`, or `pip install -r requirements.lock`"
 

@@ -14,7 +14,6 @@ import pandas as pd
 from pydantic import Field
 
 from replication.base.models import Frozen, validated
-from replication.book.pages.tables import rate_text
 from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.comparison import PER_CENT, Seeds, speed
 from replication.experiments.common.contract import store_tables
@@ -198,3 +197,8 @@ def decay_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
         for run, name in zip(runs, names, strict=True)
         if name in (BASELINE, NO_DECAY)
     )
+
+
+def rate_text(rate: float) -> str:
+    """Return a learning rate in decimals, as the paper writes it: 0.00001, not 1e-05."""
+    return f"{rate:.8f}".rstrip("0").rstrip(".")

@@ -28,11 +28,6 @@ def interval_text(mean: float, low: float | None, high: float | None, form: str 
     return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def rate_text(rate: float) -> str:
-    """A learning rate in decimals, as the paper writes it: 0.00001, not 1e-05."""
-    return f"{rate:.8f}".rstrip("0").rstrip(".")
-
-
 def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], command: str) -> str:
     """paper | 2012 log | ours | verdict for all that was measured of ``claims``; those that were
     not, with the ``command`` that would.

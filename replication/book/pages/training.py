@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from replication.book.pages.tables import html_table, rate_text, stored_check
-from replication.experiments.training import BASELINE, NO_DECAY, RULE, Outcome, Settings
+from replication.book.pages.tables import html_table, stored_check
+from replication.experiments.training import BASELINE, NO_DECAY, RULE, Outcome, Settings, rate_text
 from replication.recipe import Recipe
 
 
