@@ -48,7 +48,7 @@ def test_a_drop_stands_at_the_end_of_the_last_epoch_at_the_old_rate() -> None:
 
 def test_the_run_under_the_rule_is_the_baseline_but_for_its_schedule() -> None:
     settings = training.settings(profile="quick", seeds=[3], patience=2, most_epochs=9)
-    named_tasks = dict(training.tasks(settings))
+    named_tasks = dict(training.named_tasks(settings))
     whole, under = named_tasks["baseline"].recipe, named_tasks["plateau"].recipe
     assert under.schedule == Plateau(kind="plateau", patience=2)
     assert under.model_copy(update={"schedule": whole.schedule, "epochs": whole.epochs}) == whole
