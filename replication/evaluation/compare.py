@@ -1,18 +1,18 @@
-"""Two nets compared on the same images, and two variants over seeds.
+"""Two nets compared on the same images (section 6).
 
-On the same images a difference of errors rests on the *discordant* images alone, those that exactly
-one net gets wrong. McNemar's exact test (1947) asks whether they fall to both sides alike. The
-paired bootstrap (Efron, 1979) gives the interval of the difference: resampling N images with
-replacement draws the numbers of the two discordant kinds from a multinomial distribution, so it is
-sampled as such, without touching an image. It speaks of the images; another seed may give another
-difference, which only several seeds can show."""
+A difference of errors rests on the *discordant* images alone, those that exactly one net gets
+wrong. McNemar's exact test (1947) asks whether they fall to both sides alike. The paired bootstrap
+(Efron, 1979) gives the interval of the difference: resampling N images with replacement draws the
+numbers of the two discordant kinds from a multinomial distribution, so it is sampled as such,
+without touching an image. It is about the images; another seed may give another difference, which
+``seeds_and_images`` covers."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
-from replication.base.intervals import CONFIDENCE
+from replication.base.statistics import CONFIDENCE
 from replication.evaluation.ensemble import align
 from replication.evaluation.metrics import mistakes
 from replication.evaluation.predictions import Predictions
@@ -34,27 +34,21 @@ class Comparison(NamedTuple):
 
 
 def compare(first: Predictions, second: Predictions, k: int = 1, seed: int = 0) -> Comparison:
-    """The two nets' top-``k`` mistakes, image by image. InputError unless they are of the same
-    images and classes.
+    """Compare two nets' top-``k`` mistakes, image by image.
 
-    With no discordant image the interval has no width, which says only that these images cannot
-    tell the nets apart."""
+    Without a discordant image the interval has no width, which says only that these images cannot
+    tell the nets apart. Raises InputError unless the images and classes are the same."""
     first, second = align([first, second])
     a, b = (mistakes(one.p, one.labels, k) for one in (first, second))
-    images, first_only, second_only, both = (
-        len(a),
-        int((a & ~b).sum()),
-        int((b & ~a).sum()),
-        int((a & b).sum()),
-    )
+    images, both = len(a), int((a & b).sum())
+    first_only, second_only = int((a & ~b).sum()), int((b & ~a).sum())
     low, high = _bootstrap(images, first_only, second_only, seed)
-    difference = (first_only - second_only) / images
     return Comparison(
         images,
         first_only,
         second_only,
         both,
-        difference,
+        (first_only - second_only) / images,
         low,
         high,
         mcnemar(first_only, second_only),
@@ -62,15 +56,11 @@ def compare(first: Predictions, second: Predictions, k: int = 1, seed: int = 0) 
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """Probability, were both kinds of discordant image equally likely, of a split at least as
-    uneven as this one.
+    """Return the probability of a split at least as uneven as this one, were both kinds of
+    discordant image equally likely.
     """
-    n = first_only + second_only
-    fewer = np.arange(min(first_only, second_only) + 1)
-    # of the factorials of 0 to n
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    tail = np.exp(logs[n] - logs[fewer] - logs[n - fewer] - n * math.log(2)).sum()
-    return min(1.0, 2 * float(tail))
+    discordant = first_only + second_only
+    return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
 
 
 def _bootstrap(images: int, first_only: int, second_only: int, seed: int) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from replication.base.intervals import Interval, wilson
+from replication.base.statistics import Interval, wilson
 from replication.evaluation.predictions import Predictions
 
 TOPS = (1, 5)  # section 1

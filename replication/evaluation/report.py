@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.intervals import Interval
+from replication.base.statistics import Interval
 from replication.evaluation.compare import Comparison, compare
 from replication.evaluation.ensemble import average, tune
 from replication.evaluation.metrics import TOPS, error_interval

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from replication.analysis import neighbours, wordnet
 from replication.base.errors import InputError
-from replication.base.intervals import mean_interval
 from replication.base.models import Frozen, validated
+from replication.base.statistics import mean_interval
 from replication.data.files.titles import titles
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common import baselines

@@ -6,111 +6,33 @@ An experiment builds its measurements with ``measured`` (E and Q claims: one val
 and reading computes them again: a file in which one of them was edited by hand is refused."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 
 from replication.base import files, paths
 from replication.base.errors import InputError
-from replication.base.intervals import Interval, mean_interval, ratio_interval
-from replication.base.models import Frozen, first_fault
+from replication.base.models import first_fault
+from replication.ledger.families import Family
+from replication.ledger.record import PROFILES, ImageNoise, Measurement, Profile
+from replication.ledger.scale import Ran
 from replication.paper import claim as find_claim
 
-Profile = Literal["quick", "laptop", "gpu", "paper"]
-PROFILES: tuple[Profile, ...] = get_args(Profile)  # from the smallest scale to the paper's own
+__all__ = [
+    "FILE",
+    "PROFILES",
+    "ImageNoise",
+    "Measurement",
+    "Profile",
+    "all_measurements",
+    "checked",
+    "measured",
+    "read_measurements",
+    "write_measurements",
+]
 FILE = "measurements.json"
-
-
-class Measurement(Frozen):
-    """One claim measured (E, Q) or checked (A, S) at one profile."""
-
-    claim: str  # id in replication/paper/claims.toml
-    variant: str = ""  # which of several answers: "source2012" and "modern", "top-1" and "top-5"
-    quantity: str  # what the number is, in words
-    unit: str = ""  # "" for a pure ratio
-    profile: Profile
-    scale: str  # data set with its note, images, cap on epochs, net
-    reason: str = ""  # a remark that the reader of the verdict needs
-
-    n: int = 0  # seeds; of a ratio the smaller group
-    values: tuple[float, ...] = ()  # one per seed; of a ratio the numerators
-    denominators: tuple[float, ...] = ()  # of a ratio of two independent groups of seeds
-    mean: float | None = None  # of a ratio that of the geometric means
-    low: float | None = None  # 95% interval; None with one seed
-    high: float | None = None
-    null: float | None = None  # the value that means no effect
-    # the truth is at least (lower) or at most (upper) ``mean``: see ``censored``
-    bound: Literal["lower", "upper"] | None = None
-
-    value: float | str | None = None  # A and S: what we found,
-    expected: float | str | None = None  # what the paper says,
-    holds: bool | None = None  # and whether they agree
-
-    @property
-    def censored(self) -> bool:
-        """Some seeds never reached the mark within the cap and stand in ``values`` with the cap, so
-        that the mean is a bound.
-        """
-        return self.bound is not None
-
-    @property
-    def reach(self) -> tuple[float, float] | None:
-        """The interval to judge by; None with one seed. It is open on the side on which a bound
-        says nothing.
-
-        Values cut at the cap are at most the true ones, so the lower end of an interval for their
-        mean is a lower end for the true mean as well, while its upper end means nothing; and the
-        other way round for an upper bound."""
-        if self.low is None or self.high is None:
-            return None
-        return (-math.inf if self.bound == "upper" else self.low), (
-            math.inf if self.bound == "lower" else self.high
-        )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Measurement":
-        try:
-            claim = find_claim(self.claim)
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        if claim.kind == "C":
-            raise ValueError(f"{claim.id} is quoted from others (kind C) and is not measured")
-        if claim.kind in "AS":
-            if self.holds is None or self.value is None or self.expected is None or self.values:
-                raise ValueError(
-                    f"{claim.id} is of kind {claim.kind}: it takes value, expected and holds, and"
-                    " no values"
-                )
-            return self
-        target = claim.target(self.variant)
-        if target is None:
-            raise ValueError(
-                f"{claim.id} has no target for variant {self.variant!r}:"
-                f" {', '.join(t.variant for t in claim.targets)}"
-            )
-        if not self.values or self.holds is not None:
-            raise ValueError(
-                f"{claim.id} is of kind {claim.kind}: it takes values, one per seed, and no holds"
-            )
-        if self.null != target.null:
-            raise ValueError(f"null is {self.null}, and claims.toml says {target.null}")
-        n, interval = _summary(self.values, self.denominators)
-        if self.n != n:
-            raise ValueError(f"n is {self.n}, and there are values of {n} seeds")
-        for name, stored, computed in zip(
-            interval._fields, (self.mean, self.low, self.high), interval, strict=True
-        ):
-            agree = (
-                stored is computed
-                if None in (stored, computed)
-                else math.isclose(stored, computed, rel_tol=1e-11, abs_tol=1e-12)
-            )
-            if not agree:
-                raise ValueError(f"{name} is {stored}, and the values give {computed}")
-        return self
 
 
 def measured(
@@ -121,25 +43,38 @@ def measured(
     scale: str,
     variant: str = "",
     denominators: Sequence[float] = (),
+    subtracted: Sequence[float] = (),
+    family: Family | None = None,
+    member: str = "",
+    over_images: ImageNoise | None = None,
     bound: Literal["lower", "upper"] | None = None,
     quantity: str | None = None,
     reason: str = "",
+    ran: Ran | None = None,
 ) -> Measurement:
-    """A measurement of an E or Q claim from one value per seed. Quantity, unit and null are those
-    of the claim's target.
+    """Build a measurement of an E or Q claim from one value per seed.
 
-    With ``denominators``, ``values`` are the numerators of a ratio of two independent groups of
-    seeds; paired seeds (the same draws in both variants) are given as one difference or ratio per
-    seed instead. ``bound`` says that some values are the cap of a run that never reached the mark:
-    "lower" if the truth is at least this large, "upper" if at most."""
+    Quantity, unit and null are those of the claim's target. With ``denominators`` (of a ratio) or
+    ``subtracted`` (of a difference) two independent groups of seeds are compared, by the linear
+    model of ``family`` if ``member`` is one of its variants. Otherwise each value is the number
+    itself, such as a difference within one net. ``bound`` says that some values are the cap of a
+    run that never reached the target error: "lower" if the truth is at least this large, "upper" if
+    at most. ``ran`` describes a run, so that the scale can be judged. Raises InputError for a
+    variant without a target, ValueError for values that cannot be judged."""
     target = find_claim(claim).target(variant)
     if target is None:
         raise InputError(
             f"claim {claim} has no target for variant {variant!r}; add one to"
             " replication/paper/claims.toml before the run"
         )
-    values, denominators = tuple(map(float, values)), tuple(map(float, denominators))
-    n, interval = _summary(values, denominators)
+    groups = {
+        "values": tuple(map(float, values)),
+        "denominators": tuple(map(float, denominators)),
+        "subtracted": tuple(map(float, subtracted)),
+    }
+    unfinished = Measurement.model_construct(
+        claim=claim, variant=variant, family=family, member=member, **groups
+    )
     return Measurement(
         claim=claim,
         variant=variant,
@@ -147,11 +82,15 @@ def measured(
         unit=target.unit,
         profile=profile,
         scale=scale,
+        ran=ran,
         reason=reason,
-        n=n,
-        values=values,
-        denominators=denominators,
-        **interval._asdict(),
+        rules=2,
+        n=min(map(len, filter(None, groups.values())), default=0),
+        **groups,
+        family=family,
+        member=member,
+        **unfinished.estimate._asdict(),
+        over_images=over_images,
         null=target.null,
         bound=bound,
     )
@@ -170,8 +109,8 @@ def checked(
     unit: str = "",
     reason: str = "",
 ) -> Measurement:
-    """A check of an A or S claim: what was found, what the paper says, and whether the statement is
-    true.
+    """Build a check of an A or S claim: what was counted, what the paper says, and whether they
+    agree.
     """
     return Measurement(
         claim=claim,
@@ -181,6 +120,7 @@ def checked(
         profile=profile,
         scale=scale,
         reason=reason,
+        rules=2,
         value=value,
         expected=expected,
         holds=holds,
@@ -190,9 +130,7 @@ def checked(
 def write_measurements(
     profile: Profile, experiment: str, measurements: Sequence[Measurement]
 ) -> Path:
-    """Write an experiment's measurements, atomically, to the place where the ledger looks. Returns
-    the file.
-    """
+    """Write an experiment's measurements, atomically, where the ledger looks; return the file."""
     path = paths.results() / profile / experiment / FILE
     _check_places(path, measurements)
     files.write_json(path, [measurement.model_dump(mode="json") for measurement in measurements])
@@ -200,9 +138,9 @@ def write_measurements(
 
 
 def read_measurements(path: Path) -> tuple[Measurement, ...]:
-    """The measurements in one file. Raises InputError that names the file and the field where it is
-    damaged.
-    """
+    """Return the measurements in one file.
+
+    Raises InputError that names the file and the field at fault."""
     try:
         entries = files.read_json(path)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -211,7 +149,7 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
         ) from error
     if not isinstance(entries, list):
         raise InputError(
-            f"{path} should hold a list of measurements; delete it and run its experiment again"
+            f"{path} should be a list of measurements; delete it and run its experiment again"
         )
     read = []
     for number, entry in enumerate(entries):
@@ -227,15 +165,15 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
 
 
 def all_measurements(profile: Profile) -> dict[str, tuple[Measurement, ...]]:
-    """Every measurement at ``profile``, by experiment. Raises InputError if two of them answer the
-    same claim and variant.
-    """
-    found = {
+    """Return every measurement at ``profile``, by experiment.
+
+    Raises InputError if two of them answer the same claim and variant."""
+    by_experiment = {
         path.parent.name: read_measurements(path)
         for path in sorted((paths.results() / profile).glob(f"*/{FILE}"))
     }
     seen: dict[tuple[str, str], str] = {}
-    for experiment, measurements in found.items():
+    for experiment, measurements in by_experiment.items():
         for measurement in measurements:
             key = (measurement.claim, measurement.variant)
             if key in seen:
@@ -245,13 +183,7 @@ def all_measurements(profile: Profile) -> dict[str, tuple[Measurement, ...]]:
                     f" delete one {FILE}"
                 )
             seen[key] = experiment
-    return found
-
-
-def _summary(values: Sequence[float], denominators: Sequence[float]) -> tuple[int, Interval]:
-    if denominators:
-        return min(len(values), len(denominators)), ratio_interval(values, denominators)
-    return len(values), mean_interval(values)
+    return by_experiment
 
 
 def _check_places(path: Path, measurements: Sequence[Measurement]) -> None:

@@ -49,7 +49,7 @@ def test_the_paper_s_gain_is_drawn_beside_a_gain_of_ours_alone() -> None:
 
 
 def test_a_claim_that_was_not_measured_is_named_with_the_command() -> None:
-    ours = measured("colour-gain", [1.0, 1.1, 1.2], profile="laptop", scale="made up")
+    ours = measured("colour-gain", [1.0, 1.1, 1.2, 1.1, 1.1], profile="laptop", scale="made up")
     shown = verdicts_html([ours], ("colour-gain", "two-gpu-time"), "replication run <it>")
     assert "direction reproduced" in shown
     assert "<code>two-gpu-time</code>" in shown and "&lt;it&gt;" in shown

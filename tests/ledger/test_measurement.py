@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.base.errors import InputError
+from replication.ledger.families import family
 from replication.ledger.measurement import (
     Measurement,
     all_measurements,
@@ -17,6 +18,8 @@ from replication.ledger.measurement import (
     read_measurements,
     write_measurements,
 )
+from replication.ledger.rules import VERDICTS, judge
+from replication.paper import claim
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +93,8 @@ def difference_of(values):
         ("values", [], "takes values"),
         ("holds", True, "no holds"),
         ("verdict", "reproduced", "verdict"),
+        ("subtracted", [1.0], "denominators for ratios"),
+        ("rules", 3, "rules"),
         ("mean", float("nan"), "mean"),
     ],
 )
@@ -109,7 +114,7 @@ def test_a_changed_field_is_refused_by_file_and_field(field, value, complaint):
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("", "is not JSON"), ("[{", "is not JSON"), ("{}", "should hold a list"), ("[1]", "entry 0")],
+    [("", "is not JSON"), ("[{", "is not JSON"), ("{}", "should be a list"), ("[1]", "entry 0")],
 )
 def test_a_broken_file_is_refused_in_one_line(results, text, complaint):
     path = results / "laptop" / "relu_vs_tanh" / "measurements.json"
@@ -151,3 +156,63 @@ def test_a_bound_opens_the_interval_on_the_side_it_says_nothing_about():
     assert ratio().reach == (ratio().low, ratio().high)
     assert (ratio(bound="lower").censored, ratio().censored) == (True, False)
     assert difference_of([1.0]).reach is None
+
+
+def test_a_paired_ratio_is_averaged_on_logarithms():
+    ratios = measured(
+        "bias-one", [0.5, 2.0, 1.0], profile="laptop", scale="Tiny ImageNet", variant=""
+    )
+    assert ratios.mean == pytest.approx(1.0)
+
+
+def test_files_of_before_that_rule_are_read_as_written_and_judged_by_it():
+    """The published files of 25 November 2026 have the arithmetic mean of a ratio."""
+    old = measured("bias-one", [0.5, 2.0, 2.0], profile="laptop", scale="Tiny ImageNet")
+    entry = old.model_dump(mode="json") | {"mean": 1.5, "low": -0.651, "high": 3.651}
+    entry |= {"low": 1.5 - 4.302652729911275 * 0.5, "high": 1.5 + 4.302652729911275 * 0.5}
+    for field in ("rules", "family", "member", "subtracted", "over_images", "ran"):
+        del entry[field]
+    read = Measurement.model_validate(entry)
+    assert (read.mean, read.rules) == (1.5, 1)
+    assert read.estimate == old.estimate and read.estimate.mean == pytest.approx(2 ** (1 / 3))
+
+
+def test_two_groups_of_seeds_use_every_seed_of_both():
+    both = measured(
+        "lrn-gain",
+        [3.0, 3.2, 3.4],
+        subtracted=[1.0, 1.1, 1.2, 1.3, 1.4],
+        profile="laptop",
+        scale="Tiny ImageNet",
+        variant="top-1",
+    )
+    assert (both.n, both.mean) == (3, pytest.approx(2.0))
+    assert both.spread.freedom > 2  # a paired t over three seeds has two degrees
+
+
+def test_a_familys_numbers_are_recomputed_when_they_are_read():
+    values = {"baseline": [1.0, 1.1, 1.2], "no-lrn": [3.0, 3.2, 3.4], "tanh": [7.0, 8.0]}
+    made = measured(
+        "lrn-gain",
+        values["no-lrn"],
+        subtracted=values["baseline"],
+        family=family("top-1", values, "baseline"),
+        member="no-lrn",
+        profile="laptop",
+        scale="Tiny ImageNet",
+        variant="top-1",
+    )
+    entry = json.loads(json.dumps(made.model_dump(mode="json")))
+    assert Measurement.model_validate(entry) == made
+    entry["family"]["groups"]["tanh"]["variance"] = 0.0
+    with pytest.raises(ValueError, match="low is"):
+        Measurement.model_validate(entry)
+    with pytest.raises(ValueError, match="no variant 'one-gpu'"):
+        Measurement.model_validate(made.model_dump() | {"member": "one-gpu"})
+
+
+def test_every_published_measurement_is_read_and_judged(monkeypatch):
+    monkeypatch.delenv("REPLICATION_RESULTS")
+    for made in all_measurements("laptop").values():
+        for one in made:
+            assert judge(claim(one.claim), one)[0] in VERDICTS

@@ -9,7 +9,7 @@ import pandas as pd
 
 from replication.analysis import kernels as analysis
 from replication.analysis import neighbours
-from replication.base.intervals import mean_interval
+from replication.base.statistics import mean_interval
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
 from replication.experiments.common.comparison import scale

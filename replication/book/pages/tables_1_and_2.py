@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from replication.base.intervals import mean_interval
+from replication.base.statistics import mean_interval
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments.common.comparison import scale
 from replication.experiments.tables import (

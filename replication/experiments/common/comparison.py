@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from replication.base.files import read_json, write_json
-from replication.base.intervals import mean_interval
+from replication.base.statistics import mean_interval
 from replication.runs.results import TIMINGS, Run
 
 PER_CENT = 100.0

@@ -6,38 +6,53 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from replication.base.intervals import mean_interval, ratio_interval, student_t
+from replication.base.statistics import (
+    difference_spread,
+    geometric_interval,
+    interval,
+    mean_interval,
+    ratio_interval,
+    student_t,
+    wilson,
+)
 
 positive = st.lists(st.floats(1.0, 1e6), min_size=2, max_size=6)
 
 
-@pytest.mark.parametrize(
-    ("freedom", "printed"),  # any printed table of Student's t, two-sided 95%
-    [
-        (1, 12.706),
-        (2, 4.303),
-        (3, 3.182),
-        (4, 2.776),
-        (5, 2.571),
-        (9, 2.262),
-        (10, 2.228),
-        (29, 2.045),
-        (120, 1.980),
-        (1e6, 1.960),
-    ],
-)
-def test_student_t_agrees_with_the_printed_table(freedom, printed):
-    assert student_t(freedom) == pytest.approx(printed, abs=5.1e-4)
+groups = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8).filter(lambda x: np.std(x) > 1e-3)
 
 
-def test_student_t_at_two_degrees_agrees_with_the_closed_form():
-    assert student_t(2) == pytest.approx(0.95 * math.sqrt(2 / (1 - 0.95**2)), rel=1e-12)
+@given(st.floats(1.0, 200.0))
+def test_student_t_is_scipys(freedom):
+    assert student_t(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
 
 
-@given(st.floats(1.0, 200.0), st.floats(0.01, 50.0))
-def test_student_t_falls_as_degrees_grow(freedom, more):
-    assert student_t(freedom) > student_t(freedom + more)
+@given(groups)
+def test_the_interval_of_a_mean_is_that_of_statsmodels(values):
+    assert mean_interval(values)[1:] == pytest.approx(
+        DescrStatsW(values).tconfint_mean(), rel=1e-9, abs=1e-9
+    )
+
+
+@given(groups, groups)
+def test_the_interval_of_a_difference_is_that_of_scipy_and_statsmodels(first, second):
+    found = interval(difference_spread(first, second))
+    welch = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    assert found[1:] == pytest.approx((welch.low, welch.high), rel=1e-8, abs=1e-8)
+    both = CompareMeans(DescrStatsW(first), DescrStatsW(second))
+    assert found[1:] == pytest.approx(both.tconfint_diff(usevar="unequal"), rel=1e-8, abs=1e-8)
+
+
+@given(st.integers(0, 50), st.integers(1, 500))
+def test_the_interval_of_an_error_is_wilsons_in_statsmodels(mistakes, more):
+    images = mistakes + more
+    assert wilson(mistakes, images)[1:] == pytest.approx(
+        proportion_confint(mistakes, images, method="wilson"), rel=1e-9, abs=1e-9
+    )
 
 
 def test_mean_interval_of_known_values():
@@ -55,6 +70,14 @@ def test_one_seed_gives_no_interval():
 def test_values_without_an_interval_are_refused(bad):
     with pytest.raises(ValueError, match="finite"):
         mean_interval(bad)
+
+
+def test_the_geometric_interval_of_a_ratio_turns_over_with_it():
+    ratios = [1.2, 1.5, 1.1]
+    turned = geometric_interval([1 / ratio for ratio in ratios])
+    assert [1 / end for end in turned] == pytest.approx(
+        [geometric_interval(ratios)[place] for place in (0, 2, 1)]
+    )
 
 
 def test_a_ratio_needs_positive_values():

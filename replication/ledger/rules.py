@@ -1,0 +1,181 @@
+"""The rules of the verdicts: a pure function of a claim and a measurement.
+
+``null`` is the value that means no effect; the interval is the simultaneous one if the measurement
+belongs to a family, and both intervals count if there is one over images too. "The paper's own
+scale" is a property of what was run (``ledger.scale``).
+
+- ``holds``, ``contradicted``: an A or S claim that is true, or false. ``contradicted`` also for an
+  E or Q claim at the paper's own scale whose interval is on the other side of ``null``.
+- ``reproduced``: at the paper's own scale, three seeds or more, the interval excludes ``null`` on
+  the claimed side, and the mean is inside the range of ``claims.toml``.
+- ``direction reproduced, other size``: at the paper's own scale, on the claimed side, the interval
+  wholly outside that range.
+- ``direction reproduced``: at a reduced scale, on the claimed side, the interval excludes ``null``,
+  over five seeds or more (three above ``laptop``).
+- ``reversed here``: the same on the other side. It says nothing yet about the paper's scale.
+- ``inconclusive``: everything else that was measured.
+- ``trial``: measured on synthetic images, which show that the chain works and nothing else.
+- ``not run``: nothing was measured that could answer. C claims are quoted from others by design; a
+  number without ``null`` (an error on ILSVRC, say) is shown at a smaller scale, and not compared.
+
+A Q claim has the verdict of its number. Seeds that never reached a target error make the mean a
+bound, which is never ``reproduced``."""
+
+from typing import Literal, get_args
+
+from replication.ledger.record import Measurement
+from replication.paper import Claim, Target
+
+Verdict = Literal[
+    "holds",
+    "reproduced",
+    "direction reproduced, other size",
+    "direction reproduced",
+    "inconclusive",
+    "reversed here",
+    "contradicted",
+    "trial",
+    "not run",
+]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+# seeds of every group without which there is no direction; at the paper's own scale three as well
+MIN_SEEDS = {"quick": 5, "laptop": 5, "gpu": 3, "paper": 3}
+
+
+def verdict(claim: Claim, measurement: Measurement | None) -> Verdict:
+    """Return the verdict on ``claim`` that ``measurement`` gives."""
+    return judge(claim, measurement)[0]
+
+
+def judge(claim: Claim, measurement: Measurement | None) -> tuple[Verdict, str]:
+    """Return the verdict and its reason as text. Raises ValueError for another claim's
+    measurement.
+    """
+    if claim.kind == "C":
+        return "not run", "quoted from others; not measured here by design"
+    if measurement is None:
+        return "not run", "nothing measured at this scale"
+    if measurement.claim != claim.id:
+        raise ValueError(f"a measurement of {measurement.claim} says nothing about {claim.id}")
+    if measurement.outdated:
+        return "not run", f"measured before the row was changed, as: {measurement.quantity}"
+    word, why = _check(measurement) if claim.kind in "AS" else _compare(claim, measurement)
+    return word, f"{why}; {measurement.reason}" if measurement.reason else why
+
+
+def could_fail(claim: Claim, measurement: Measurement | None) -> bool:
+    """Return whether this measurement could have come out against the paper.
+
+    An A or S check unless ``claims.toml`` says why not; an E or Q number if it has seeds enough for
+    a verdict and a side, or a range at the paper's own scale."""
+    if measurement is None or claim.kind == "C" or measurement.outdated:
+        return False
+    if claim.kind in "AS":
+        return not claim.cannot_fail
+    if measurement.synthetic:
+        return False
+    enough = measurement.n >= MIN_SEEDS[measurement.profile]
+    return enough and (measurement.null is not None or not measurement.shortfalls)
+
+
+def _check(measurement: Measurement) -> tuple[Verdict, str]:
+    found = f"found {_text(measurement.value)}, the paper says {_text(measurement.expected)}"
+    return ("holds" if measurement.holds else "contradicted"), found
+
+
+def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
+    if measurement.synthetic:
+        return "trial", "synthetic images: a trial of the chain, no result about the paper"
+    target = measurement.target
+    needed = MIN_SEEDS[measurement.profile]
+    if target.null is None and measurement.shortfalls:
+        return (
+            "not run",
+            "only the paper's own scale can answer; a smaller one is shown, not compared",
+        )
+    if measurement.n < needed:
+        verb = "is" if measurement.n == 1 else "are"
+        return "inconclusive", f"{needed} seeds are needed, and there {verb} {measurement.n}"
+    if not measurement.shortfalls:
+        return _at_paper_scale(target, measurement)
+    side = excluded_side(measurement)
+    if side is None:
+        return "inconclusive", _includes(measurement)
+    where = f"the interval{_cut(measurement)} is {side} {target.null:g}"
+    if side == target.side:
+        return "direction reproduced", where
+    return "reversed here", (
+        f"{where}, and the paper says {target.side}; a smaller scale ("
+        f"{'; '.join(measurement.shortfalls)}) does not contradict it"
+    )
+
+
+def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, str]:
+    wanted = range_text(target.low, target.high)
+    mean, low, high = measurement.estimate
+    inside = target.accepts(mean) and not measurement.censored
+    side = excluded_side(measurement)
+    if target.null is None:
+        if inside:
+            return "reproduced", f"the mean is inside the range, {wanted}"
+        return "inconclusive", f"the mean is outside the range, {wanted}"
+    if side is None:
+        return "inconclusive", _includes(measurement)
+    where = f"the interval{_cut(measurement)} is {side} {target.null:g}"
+    if side != target.side:
+        return "contradicted", f"{where}, and the paper says {target.side}"
+    if inside:
+        return "reproduced", f"{where}, the mean inside {wanted}"
+    reach = measurement.reach
+    outside = reach is not None and (
+        (target.low is not None and reach[1] < target.low)
+        or (target.high is not None and reach[0] > target.high)
+    )
+    if outside:
+        return "direction reproduced, other size", f"{where}, and outside {wanted}"
+    return "inconclusive", f"{where}, but whether its size is {wanted} is open"
+
+
+def excluded_side(measurement: Measurement) -> Literal["above", "below"] | None:
+    """Return the side of ``null`` on which the whole interval is, or None."""
+    if measurement.reach is None or measurement.null is None:
+        return None
+    low, high = measurement.reach
+    return "above" if low > measurement.null else "below" if high < measurement.null else None
+
+
+def range_text(low: float | None, high: float | None) -> str:
+    """Return a range as text; None is an open end."""
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def detectable_text(measurement: Measurement) -> str:
+    """Return the smallest effect that could have been found, as text; "" for one seed or a bound.
+
+    It is the distance from no effect that the interval excludes with 80% power."""
+    found = measurement.detectable
+    if found is None or measurement.null is None or measurement.censored:
+        return ""
+    if measurement.target.ratio:
+        return f"smallest effect found with 80% power: a factor of {found:.3g}"
+    unit = f" {measurement.unit}" if measurement.unit else ""
+    return f"smallest effect found with 80% power: {found:.2g}{unit}"
+
+
+def _includes(measurement: Measurement) -> str:
+    return f"the interval{_cut(measurement)} includes {measurement.null:g}"
+
+
+def _cut(measurement: Measurement) -> str:
+    if measurement.censored:
+        return ", a bound,"
+    return " over seeds and images" if measurement.over_images is not None else ""
+
+
+def _text(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return value
+    whole = not isinstance(value, float) or value == int(value)
+    return f"{value:,.0f}" if whole else f"{value:,.6g}"

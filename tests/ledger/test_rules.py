@@ -1,0 +1,229 @@
+"""The rules of the verdicts."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from ledger_worlds import TINY, full
+
+from replication.ledger.families import family
+from replication.ledger.measurement import PROFILES, ImageNoise, checked, measured
+from replication.ledger.rules import MIN_SEEDS, VERDICTS, could_fail, judge, verdict
+from replication.paper import claim, claims
+
+
+def gain(values, profile="laptop", claim="lrn-gain", variant="top-1", **changes):
+    ran = full(claim) if profile == "paper" else TINY
+    given = {"profile": profile, "scale": "as ran says", "variant": variant, "ran": ran}
+    return measured(claim, values, **(given | changes))
+
+
+def word(measurement):
+    return verdict(claim(measurement.claim), measurement)
+
+
+MEASURABLE = [(claim.id, target.variant) for claim in claims() for target in claim.targets]
+NUMBERS = st.lists(st.floats(0.01, 100), min_size=1, max_size=6)
+RAN = st.sampled_from(["full", "tiny", None])
+
+
+@st.composite
+def measurements(draw):
+    id, variant = draw(st.sampled_from(MEASURABLE))
+    ran = {"full": full(id), "tiny": TINY, None: None}[draw(RAN)]
+    bound = draw(st.sampled_from([None, None, "lower", "upper"]))
+    profile = draw(st.sampled_from(PROFILES))
+    return gain(draw(NUMBERS), profile, id, variant, bound=bound, ran=ran)
+
+
+@given(measurements())
+def test_the_verdict_is_one_of_the_words_with_a_reason(measurement):
+    given, reason = judge(claim(measurement.claim), measurement)
+    assert given in VERDICTS and reason and "\n" not in reason
+
+
+@given(measurements())
+def test_nothing_is_reproduced_or_contradicted_below_the_papers_scale(measurement):
+    if measurement.shortfalls:
+        assert word(measurement) not in (
+            "reproduced",
+            "contradicted",
+            "direction reproduced, other size",
+        )
+    else:
+        assert word(measurement) not in ("direction reproduced", "reversed here")
+    if measurement.censored:
+        assert word(measurement) != "reproduced"
+
+
+@given(measurements())
+def test_no_direction_without_seeds_and_an_interval_that_excludes_no_effect(measurement):
+    given = word(measurement)
+    if given in ("inconclusive", "not run", "trial"):
+        return
+    assert measurement.n >= MIN_SEEDS[measurement.profile]
+    target = measurement.target
+    if target.null is None:
+        return
+    low, high = measurement.reach
+    right, wrong = (
+        (low > target.null, high < target.null)
+        if target.side == "above"
+        else (high < target.null, low > target.null)
+    )
+    assert wrong if given in ("reversed here", "contradicted") else right
+
+
+@given(NUMBERS, st.sampled_from([None, "lower", "upper"]))
+def test_an_effect_and_its_mirror_image_get_opposite_verdicts(values, bound):
+    turned = {"lower": "upper", "upper": "lower", None: None}[bound]
+    one, mirror = gain(values, bound=bound), gain([-x for x in values], bound=turned)
+    assume(all(end is None or abs(end) > 1e-9 for end in one.estimate[1:]))
+    opposite = {
+        "direction reproduced": "reversed here",
+        "reversed here": "direction reproduced",
+        "inconclusive": "inconclusive",
+    }
+    assert word(mirror) == opposite[word(one)]
+
+
+FIVE = [1.3, 1.4, 1.5, 1.4, 1.4]
+
+
+@pytest.mark.parametrize(
+    ("values", "profile", "expected"),
+    [
+        (FIVE, "laptop", "direction reproduced"),
+        (FIVE[:4], "laptop", "inconclusive"),  # five seeds at laptop
+        (FIVE[:3], "gpu", "direction reproduced"),  # three above it
+        (FIVE[:2], "gpu", "inconclusive"),
+        ([-x for x in FIVE], "laptop", "reversed here"),
+        ([-1.0, 1.4, 3.5, 0.2, -0.6], "laptop", "inconclusive"),  # the interval includes zero
+        ([0.0] * 5, "laptop", "inconclusive"),
+        (FIVE[:3], "paper", "reproduced"),
+        (FIVE[:2], "paper", "inconclusive"),
+        ([1.4], "paper", "inconclusive"),
+        ([-6.0, 2.0, 10.0], "paper", "inconclusive"),  # the mean is in the range, and by chance
+        ([9.0, 9.1, 9.2], "paper", "direction reproduced, other size"),
+        ([1.0, 2.1, 4.0, 2.0, 3.0], "paper", "inconclusive"),  # whether it is outside is open
+        ([-1.3, -1.4, -1.5], "paper", "contradicted"),
+    ],
+)
+def test_verdicts_of_an_effect_with_a_size(values, profile, expected):
+    assert word(gain(values, profile)) == expected
+
+
+def test_the_profiles_name_is_not_the_papers_scale():
+    assert word(gain(FIVE, "paper", ran=TINY)) == "direction reproduced"
+    assert word(gain([-x for x in FIVE], "paper", ran=None)) == "reversed here"
+    assert word(gain(FIVE, "laptop", ran=full("lrn-gain"))) == "reproduced"
+
+
+def test_synthetic_images_earn_no_verdict():
+    synthetic = TINY.model_copy(update={"data": "synthetic"})
+    assert word(gain(FIVE, "quick", ran=synthetic)) == "trial"
+    assert word(gain(FIVE, "laptop", ran=synthetic)) == "trial"
+    assert word(gain(FIVE, "quick", ran=None)) == "trial"  # files of before ``ran`` was kept
+    assert not could_fail(claim("lrn-gain"), gain(FIVE, "quick", ran=synthetic))
+
+
+@pytest.mark.parametrize(
+    ("values", "profile", "expected"),
+    [
+        ([1.0, 1.1, 1.2], "paper", "reproduced"),
+        ([-0.5, 0.1, 0.9], "paper", "inconclusive"),
+        ([1.0, 1.1, 1.2, 1.1, 1.1], "laptop", "direction reproduced"),
+    ],
+)
+def test_an_effect_without_a_size_needs_its_interval(values, profile, expected):
+    assert word(gain(values, profile, "weight-decay", "")) == expected
+
+
+def test_a_claim_on_the_lower_side():
+    less = [0.9, 0.91, 0.92, 0.91, 0.9]
+    assert word(gain(less, "laptop", "two-gpu-time", "")) == "direction reproduced"
+    assert word(gain([1 / x for x in less], "laptop", "two-gpu-time", "")) == "reversed here"
+
+
+def test_a_ratio_and_its_inverse_get_opposite_verdicts():
+    """On logarithms it does not matter which of the two is divided by the other."""
+    ratios = [1.28, 1.35, 1.11, 1.12, 1.6]
+    there = gain(ratios, claim="bias-one", variant="")
+    back = gain([1 / x for x in ratios], claim="bias-one", variant="")
+    assert [1 / x for x in back.estimate] == pytest.approx([there.estimate[i] for i in (0, 2, 1)])
+    assert (word(there), word(back)) == ("direction reproduced", "reversed here")
+
+
+def test_a_number_on_ilsvrc_is_not_compared_with_a_smaller_scale():
+    small = gain([40.0, 41.0, 42.0], "gpu", "table1-cnn", "top-5")
+    assert judge(claim("table1-cnn"), small)[0] == "not run"
+    assert "not compared" in judge(claim("table1-cnn"), small)[1]
+    assert word(gain([17.2, 17.1, 17.3], "paper", "table1-cnn", "top-5")) == "reproduced"
+    assert word(gain([17.2], "paper", "table1-cnn", "top-5")) == "inconclusive"
+    assert word(gain([19.0, 19.1, 19.2], "paper", "table1-cnn", "top-5")) == "inconclusive"
+
+
+def test_a_bound_supports_only_the_side_it_bounds():
+    slow, fast = [600.0, 610.0, 620.0, 615.0, 605.0], [100.0, 101.0, 102.0, 101.0, 100.0]
+
+    def race(above, below, bound, profile="laptop"):
+        return gain(above, profile, "relu-tanh", "source2012", denominators=below, bound=bound)
+
+    assert word(race(slow, fast, "lower")) == "direction reproduced"
+    assert word(race(slow, fast, "upper")) == "inconclusive"
+    assert word(race(fast, slow, "lower")) == "inconclusive"
+    assert word(race(fast, slow, "upper")) == "reversed here"
+    assert word(race(slow, fast, "lower", "paper")) == "inconclusive"
+    assert word(race([x * 2 for x in slow], fast, "lower", "paper")) == (
+        "direction reproduced, other size"
+    )
+
+
+def test_the_noise_of_the_images_counts_too():
+    noise = ImageNoise(low=-0.1, high=2.9, images=5000, resamples=4000)
+    assert word(gain(FIVE)) == "direction reproduced"
+    given, reason = judge(claim("lrn-gain"), gain(FIVE, over_images=noise))
+    assert given == "inconclusive" and "seeds and images" in reason
+
+
+def test_a_family_widens_the_interval_and_pools_the_spread():
+    baseline, variant = [60.0, 61.0, 62.0, 60.5, 61.5, 61.0], [63.0, 63.1, 63.2, 63.1, 63.0]
+    alone = gain(variant, subtracted=baseline)
+    noisy = {f"other{i}": [50.0, 58.0, 66.0, 70.0, 56.0] for i in range(12)}
+    both = family("top-1", {"baseline": baseline, "no-lrn": variant} | noisy, "baseline")
+    together = gain(variant, subtracted=baseline, family=both, member="no-lrn")
+    assert together.estimate.mean == alone.estimate.mean == pytest.approx(2.08)
+    assert word(alone) == "direction reproduced" and word(together) == "inconclusive"
+    assert together.detectable > alone.detectable
+
+
+def test_checks_hold_or_are_contradicted_at_any_profile():
+    assert word(checked("params", 60_965_224, 60_000_000, True, profile="quick")) == "holds"
+    assert word(checked("conv-share", 1.452, 1.0, False, profile="laptop")) == "contradicted"
+
+
+def test_what_was_measured_under_an_earlier_definition_is_not_judged():
+    old = gain(FIVE, quantity="error of another kind")
+    assert judge(claim("lrn-gain"), old) == (
+        "not run",
+        "measured before the row was changed, as: error of another kind",
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "profile", "expected"),
+    [(FIVE, "laptop", True), (FIVE[:3], "laptop", False), (FIVE[:3], "gpu", True)],
+)
+def test_a_row_could_fail_only_with_seeds_enough_for_a_verdict(values, profile, expected):
+    assert could_fail(claim("lrn-gain"), gain(values, profile)) == expected
+
+
+def test_context_is_never_run():
+    assert judge(claim("table1-fv"), None) == (
+        "not run",
+        "quoted from others; not measured here by design",
+    )
+
+
+def test_a_measurement_of_another_claim_is_a_mistake():
+    with pytest.raises(ValueError, match="says nothing about"):
+        verdict(claim("overlap-gain"), gain([1.0]))
