@@ -10,11 +10,19 @@ import seaborn as sns
 
 PALETTE = sns.color_palette("colorblind")
 PAPER = "0.35"  # grey of reference lines: the paper's values
+# inches: the book's column. Every figure is drawn at this width, so text has its size on the page.
+WIDTH = 7.4
+SMALL = 8.5  # points: the smallest text of a figure
 STYLE = {
-    "figure.dpi": 110,
-    "figure.facecolor": "white",  # stays readable where the book's page is dark
+    "figure.dpi": 200,  # twice the page's resolution
+    "figure.facecolor": "white",  # a white card, which stays readable where the page is dark
     "savefig.facecolor": "white",
-    "font.size": 10,
+    "font.size": 9.5,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 9.5,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -25,8 +33,8 @@ STYLE = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The book's style, for the figures made inside; each is closed at the end, so that a notebook
-    shows it once.
+    """Apply the book's style to the figures created inside, and close each at the end, so that a
+    notebook shows it once.
     """
     before = set(plt.get_fignums())
     with sns.axes_style("white"), plt.rc_context(STYLE):

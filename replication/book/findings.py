@@ -1,0 +1,176 @@
+"""What was found, for prose: numbers read from the results, and text that knows its verdicts.
+
+Roles: ``{ours}`relu-tanh`` is our number with its interval, ``{ours}`relu-tanh/modern`` that of
+another variant, ``{paper}`relu-tanh`` the paper's, ``{verdict}`relu-tanh`` the verdict.
+
+``{finding} relu-tanh = direction reproduced; lrn-cifar = inconclusive`` holds prose that was
+written for these verdicts. If the ledger gives another one, the prose is left out and the ledger's
+own lines take its place: the book never says what the results no longer show."""
+
+from functools import lru_cache
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from replication.base import paths
+from replication.ledger import tables as ledger_tables
+from replication.ledger import verdicts as ledger
+from replication.ledger.measurement import FILE, Measurement
+from replication.paper import HERE
+
+log = logging.getLogger(__name__)
+UNITS = {"percentage points": "points", "per cent": "%", "fraction": ""}
+TIMES = ("relu-tanh", "dropout-iterations", "bias-one")  # claims whose number is a ratio
+
+
+def rows() -> dict[str, ledger.Row]:
+    """Return the ledger's rows by id, read again only when a file of it has changed."""
+    return _rows(tuple((file, file.stat().st_mtime_ns) for file in _files()))
+
+
+def _files() -> list[Any]:
+    return [HERE / "claims.toml", *sorted(paths.results().glob(f"*/*/{FILE}"))]
+
+
+@lru_cache(maxsize=4)
+def _rows(_stamp: object) -> dict[str, ledger.Row]:
+    return {row.id: row for row in ledger.ledger()}
+
+
+def answer(name: str) -> tuple[ledger.Row, Measurement | None, str]:
+    """Return the row, the measurement and the verdict of "ID" or "ID/VARIANT".
+
+    Raises LookupError for an unknown claim or a variant that was not measured."""
+    claim, _, variant = name.strip().partition("/")
+    row = rows()[claim]
+    if not variant or (row.ours is not None and row.ours.variant == variant):
+        return row, row.ours, row.verdict
+    for other in row.others:
+        if other.ours.variant == variant:
+            return row, other.ours, other.verdict
+    raise LookupError(name)
+
+
+def ours_text(measurement: Measurement | None) -> str:
+    """Return a measurement for a sentence: "6.06 times (5.77 to 6.37, n = 3)"."""
+    if measurement is None:
+        return "not measured"
+    if measurement.mean is None:
+        return ledger_tables.ours_text(measurement)
+    unit = UNITS.get(measurement.unit, measurement.unit)
+    if measurement.claim in TIMES and not unit:
+        unit = "times"
+    number = ledger_tables.number
+    space = "" if unit in ("", "%") else " "
+    prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
+    seeds = f"n = {measurement.n}"
+    if measurement.low is not None and measurement.high is not None:
+        seeds = f"{number(measurement.low)} to {number(measurement.high)}, {seeds}"
+    return f"{prefix}{number(measurement.mean)}{space}{unit} ({seeds})"
+
+
+class _Answer(SphinxRole):
+    """A role whose text names a claim, or a claim and a variant."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        for file in _files():
+            self.env.note_dependency(str(file))
+        try:
+            row, measurement, verdict = answer(self.text)
+        except LookupError:
+            message = self.inliner.reporter.error(
+                f"{self.text}: no such claim, or no such variant was measured", line=self.lineno
+            )
+            return [nodes.problematic(self.rawtext, self.rawtext)], [message]
+        return [self.node(row, measurement, verdict)], []
+
+    def node(self, row: ledger.Row, measurement: Measurement | None, verdict: str) -> nodes.Node:
+        """Return what stands in the sentence."""
+        raise NotImplementedError
+
+
+class Ours(_Answer):
+    """``{ours}`ID[/VARIANT]``: our number."""
+
+    def node(self, row: ledger.Row, measurement: Measurement | None, verdict: str) -> nodes.Node:
+        return nodes.inline("", ours_text(measurement), classes=["ours"])
+
+
+class Paper(_Answer):
+    """``{paper}`ID``: the paper's number, as the ledger prints it."""
+
+    def node(self, row: ledger.Row, measurement: Measurement | None, verdict: str) -> nodes.Node:
+        return nodes.inline("", row.paper, classes=["paper-value"])
+
+
+class VerdictWord(_Answer):
+    """``{verdict}`ID[/VARIANT]``: the verdict."""
+
+    def node(self, row: ledger.Row, measurement: Measurement | None, verdict: str) -> nodes.Node:
+        return nodes.emphasis("", verdict, classes=["verdict-word"])
+
+
+def stale(conditions: str) -> list[str]:
+    """Return the claims of "ID[/VARIANT] = VERDICT; ..." whose verdict is another one now."""
+    changed = []
+    for part in filter(None, (part.strip() for part in conditions.split(";"))):
+        name, _, wanted = (text.strip() for text in part.partition("="))
+        if wanted not in ledger.VERDICTS:
+            raise ValueError(f"{part!r}: write it as claim = verdict")
+        try:
+            now = answer(name)[2]
+        except LookupError:
+            if name.partition("/")[0] not in rows():
+                raise
+            now = "not run"
+        if now != wanted:
+            changed.append(name)
+    return changed
+
+
+class Finding(SphinxDirective):
+    """``{finding} ID = VERDICT; ...``: prose that holds while these are the verdicts."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        for file in _files():
+            self.env.note_dependency(str(file))
+        try:
+            changed = stale(self.arguments[0])
+        except (ValueError, LookupError) as error:
+            raise self.error(str(error)) from error
+        if changed:
+            log.info("%s: written for other verdicts of %s", self.env.docname, ", ".join(changed))
+            return [generated(self.arguments[0])]
+        parent = nodes.container(classes=["finding"])
+        self.state.nested_parse(self.content, self.content_offset, parent)
+        return [parent]
+
+
+def generated(conditions: str) -> nodes.bullet_list:
+    """Return one line per claim, for text that was written for other verdicts."""
+    items = nodes.bullet_list(classes=["finding"])
+    for part in filter(None, (part.strip() for part in conditions.split(";"))):
+        name = part.partition("=")[0].strip()
+        try:
+            row, measurement, verdict = answer(name)
+        except LookupError:
+            continue
+        text = f"{row.claim} Paper: {row.paper}. Here: {ours_text(measurement)}. Verdict: {verdict}."
+        items += nodes.list_item("", nodes.paragraph("", text))
+    return items
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the roles and the directive."""
+    app.add_role("ours", Ours())
+    app.add_role("paper", Paper())
+    app.add_role("verdict", VerdictWord())
+    app.add_directive("finding", Finding)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

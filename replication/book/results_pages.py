@@ -1,0 +1,104 @@
+"""How an executed notebook becomes a page of the book: a Sphinx extension.
+
+The notebook is shown as it ran; what is not for the reader of a result is folded away. Inputs of
+cells are folded, parameters are shown once in a fold, and so is the provenance of the runs. A
+published page begins with "In short": a figure and what was found (``short.toml``), with a link to
+the chapter on the paper. Nothing of a notebook's output is changed."""
+
+import json
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+PUBLISHED, TRIAL = "experiments/", "quick/"  # documents whose names begin so are notebooks
+PROVENANCE = "Where these numbers come from"  # heading of the cells that list the runs
+SHORT = Path(__file__).with_name("short.toml")
+Notebook = dict[str, Any]
+
+
+@cache
+def short() -> dict[str, dict[str, str]]:
+    """Return what stands "in short" on each page: chapter, figure, finding, text."""
+    return tomllib.loads(SHORT.read_text(encoding="utf-8"))
+
+
+def as_page(notebook: Notebook, name: str, published: bool) -> Notebook:
+    """Return a notebook as the page ``name`` shows it; the argument is changed."""
+    cells = notebook["cells"]
+    _fold(cells)
+    profile = notebook["metadata"].get("papermill", {}).get("parameters", {}).get("profile")
+    for cell in cells:
+        figure = cell["metadata"].get("mystnb", {}).get("figure", {})
+        if profile and "caption" in figure:
+            figure["caption"] += f" Profile: {profile}."
+    if published and name in short():
+        cells.insert(1, _markdown(in_short(name, **short()[name])))
+    return notebook
+
+
+def _fold(cells: list[Notebook]) -> None:
+    """Tag the cells: what is hidden, what is folded, and what the fold is called."""
+    injected = any("injected-parameters" in _tags(cell) for cell in cells)
+    heading = ""
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            first = next(iter(_text(cell).splitlines()), "")
+            heading = first.lstrip("# ") if first.startswith("#") else heading
+            continue
+        tags = _tags(cell)
+        if "parameters" in tags and injected:
+            tags.append("remove-cell")
+        elif {"parameters", "injected-parameters"} & set(tags):
+            _call(cell, "Parameters")
+            tags.append("hide-input")
+        elif heading == PROVENANCE:
+            _call(cell, "Every run with its commit, data, device and time")
+            tags += ["remove-input", "hide-output"]
+        else:
+            tags.append("hide-input")
+
+
+def in_short(name: str, chapter: str, figure: str, finding: str, text: str) -> str:
+    """Return the MyST text of a page's "In short"."""
+    return (
+        ":::::{admonition} In short\n:class: in-short\n"
+        f"::::{{finding}} {finding}\n{text.strip()}\n::::\n"
+        f"```{{result-figure}} {name} {figure}\n:teaser:\n```\n"
+        f"The chapter on the paper: {{doc}}`/{chapter}`.\n:::::\n"
+    )
+
+
+def _tags(cell: Notebook) -> list[str]:
+    return cell["metadata"].setdefault("tags", [])
+
+
+def _text(cell: Notebook) -> str:
+    source = cell["source"]
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _call(cell: Notebook, name: str) -> None:
+    options = cell["metadata"].setdefault("mystnb", {})
+    options |= {"code_prompt_show": name, "code_prompt_hide": name}
+
+
+def _markdown(text: str) -> Notebook:
+    return {"cell_type": "markdown", "id": "in-short", "metadata": {}, "source": text}
+
+
+def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
+    published = docname.startswith(PUBLISHED)
+    if not published and not docname.startswith(TRIAL):
+        return
+    app.env.note_dependency(str(SHORT))
+    page = as_page(json.loads(source[0]), docname.rpartition("/")[2], published)
+    source[0] = json.dumps(page)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("source-read", _on_read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
