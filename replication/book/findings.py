@@ -162,7 +162,9 @@ def generated(conditions: str) -> nodes.bullet_list:
             row, measurement, verdict = answer(name)
         except LookupError:
             continue
-        text = f"{row.claim} Paper: {row.paper}. Here: {ours_text(measurement)}. Verdict: {verdict}."
+        text = (
+            f"{row.claim} Paper: {row.paper}. Here: {ours_text(measurement)}. Verdict: {verdict}."
+        )
         items += nodes.list_item("", nodes.paragraph("", text))
     return items
 

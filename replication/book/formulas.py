@@ -7,6 +7,7 @@ so it follows the dark mode, and its TeX is its alternative text. Mathtext knows
 import html
 import re
 from functools import cache
+from typing import Any
 
 from docutils import nodes
 from matplotlib import rc_context
@@ -75,6 +76,7 @@ def _checked(tex: str, scale: float) -> str:
         raise ExtensionError(f"formula {tex!r}: {error}") from error
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Sphinx) -> dict[str, Any]:
     """Register the renderer under the name that ``html_math_renderer`` asks for."""
     app.add_html_math_renderer(RENDERER, (_inline, None), (_displayed, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
+from replication.book.results_pages import anchor
 from replication.figures import drawings, photographs
 
 KINDS = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
@@ -127,7 +128,7 @@ class ResultFigure(_Figure):
             file.write_bytes(found.content)
         alt = self.options.get("alt") or found.alt
         up = "../" * self.env.docname.count("/")
-        target = f"{up}experiments/{page}.html#{name}"
+        target = f"{up}experiments/{page}.html#{anchor(page, name)}"
         if "teaser" in self.options:
             here = Path(self.env.doc2path(self.env.docname)).parent
             uri = Path(os.path.relpath(file, here)).as_posix()

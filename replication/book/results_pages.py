@@ -5,6 +5,7 @@ cells are folded, parameters are shown once in a fold, and so is the provenance 
 published page begins with "In short": a figure and what was found (``short.toml``), with a link to
 the chapter on the paper. Nothing of a notebook's output is changed."""
 
+import copy
 import json
 import tomllib
 from functools import cache
@@ -27,16 +28,45 @@ def short() -> dict[str, dict[str, str]]:
 
 def as_page(notebook: Notebook, name: str, published: bool) -> Notebook:
     """Return a notebook as the page ``name`` shows it; the argument is changed."""
-    cells = notebook["cells"]
-    _fold(cells)
     profile = notebook["metadata"].get("papermill", {}).get("parameters", {}).get("profile")
-    for cell in cells:
-        figure = cell["metadata"].get("mystnb", {}).get("figure", {})
-        if profile and "caption" in figure:
-            figure["caption"] += f" Profile: {profile}."
+    place = name if published else f"quick-{name}"
+    notebook["cells"] = [
+        part for cell in notebook["cells"] for part in _captioned(cell, place, profile)
+    ]
+    _fold(notebook["cells"])
     if published and name in short():
-        cells.insert(1, _markdown(in_short(name, **short()[name])))
+        notebook["cells"].insert(1, _markdown(in_short(name, **short()[name])))
     return notebook
+
+
+def _captioned(cell: Notebook, page: str, profile: str | None) -> list[Notebook]:
+    """Return the cell with its caption completed.
+
+    A caption belongs to every output of its cell, so a cell with a figure and something else is
+    shown as one cell per output; only the first figure keeps the name."""
+    figure = cell["metadata"].get("mystnb", {}).get("figure")
+    if not figure or cell["cell_type"] != "code":
+        return [cell]
+    scale = f" Profile: {profile}." if profile else ""
+    named = {"caption": figure["caption"] + scale, "name": anchor(page, figure["name"])}
+    parts: list[Notebook] = []
+    for output in cell["outputs"] or [None]:
+        part = copy.deepcopy(cell)
+        part["id"] = f"{cell.get('id', 'cell')}-{len(parts)}"
+        part["outputs"] = [] if output is None else [output]
+        part["metadata"]["mystnb"].pop("figure")
+        if parts:
+            part["metadata"]["tags"] = [*_tags(part), "remove-input"]
+        if output and any(kind.startswith("image/") for kind in output.get("data", {})):
+            part["metadata"]["mystnb"]["figure"] = named
+            named = {"caption": figure["caption"] + scale}
+        parts.append(part)
+    return parts
+
+
+def anchor(page: str, figure: str) -> str:
+    """Return a figure's anchor, which is unique in the book."""
+    return f"{page.replace('_', '-')}-{figure}"
 
 
 def _fold(cells: list[Notebook]) -> None:
@@ -57,14 +87,14 @@ def _fold(cells: list[Notebook]) -> None:
         elif heading == PROVENANCE:
             _call(cell, "Every run with its commit, data, device and time")
             tags += ["remove-input", "hide-output"]
-        else:
+        elif "remove-input" not in tags:
             tags.append("hide-input")
 
 
 def in_short(name: str, chapter: str, figure: str, finding: str, text: str) -> str:
     """Return the MyST text of a page's "In short"."""
     return (
-        ":::::{admonition} In short\n:class: in-short\n"
+        ":::::{admonition} In short\n:class: in-short\n\n"
         f"::::{{finding}} {finding}\n{text.strip()}\n::::\n"
         f"```{{result-figure}} {name} {figure}\n:teaser:\n```\n"
         f"The chapter on the paper: {{doc}}`/{chapter}`.\n:::::\n"

@@ -98,7 +98,10 @@ def normalisation() -> Figure:
         figure, axes = plt.subplots(
             1, 4, figsize=(WIDTH, 2.3), width_ratios=[1, 1, 1.5, 1.5], layout="constrained"
         )
-        for axis, image, title in ((axes[0], before[8], "map 8"), (axes[1], after[8], "normalised")):
+        for axis, image, title in (
+            (axes[0], before[8], "map 8"),
+            (axes[1], after[8], "normalised"),
+        ):
             axis.imshow(image / image.max(), cmap="Greys_r", vmin=0, vmax=1)
             axis.set(title=title, xticks=[], yticks=[])
             axis.grid(visible=False)
