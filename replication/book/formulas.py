@@ -20,7 +20,7 @@ from sphinx.errors import ExtensionError
 
 RENDERER = "mathtext"
 POINTS = 20.0  # size at which a formula is drawn; it is shown in units of the surrounding text
-INLINE, DISPLAYED = 1.0, 1.15  # sizes in units of the surrounding text
+INLINE, DISPLAYED = 1.1, 1.2  # sizes in units of the surrounding text
 PEN = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
 
 
@@ -49,7 +49,8 @@ def element(tex: str, scale: float = INLINE) -> str:
     margin = 0.04 * POINTS  # outlines may pass the box a little
     box = f"0 {-height - margin:.2f} {width:.2f} {height + 2 * margin:.2f}"
     tall, below = (scale * (part + margin) / POINTS for part in (height + margin, depth))
-    style = f"height:{tall:.3f}em;vertical-align:{-below:.3f}em"
+    wide = scale * width / POINTS
+    style = f"width:{wide:.3f}em;height:{tall:.3f}em;vertical-align:{-below:.3f}em"
     label = html.escape(" ".join(tex.split()), quote=True)
     return (
         f'<svg class="formula" role="img" aria-label="{label}" viewBox="{box}" style="{style}">'

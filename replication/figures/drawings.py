@@ -12,6 +12,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
 from replication.figures.photographs import crops, reduction, shifts
+from replication.paper import tables
 
 BLUE, ORANGE, GREEN, RED = PALETTE[:4]
 K, N, ALPHA, BETA = 2.0, 5, 1e-4, 0.75  # section 3.3
@@ -234,10 +235,48 @@ def removed_layer() -> Figure:
     return figure
 
 
+def contest() -> Figure:
+    """The two best entries of ILSVRC-2012, by the paper's Table 2."""
+    rows = {row.model: row.test_top5 for row in tables().table2.rows}
+    shown = {"second-best entry": rows["SIFT + FVs"], "the paper's nets": rows["7 CNNs*"]}
+    with style():
+        figure, axis = plt.subplots(figsize=(WIDTH, 1.5), layout="constrained")
+        _errors(axis, shown, ["0.6", BLUE], "top-5 error on the test set, per cent")
+    return figure
+
+
+def contest_steps() -> Figure:
+    """From one net to the winning entry, by the paper's Table 2."""
+    names = {
+        "1 CNN": "one net",
+        "5 CNNs": "average of five",
+        "1 CNN*": "one, pre-trained, sixth layer",
+        "7 CNNs*": "two of these and the five",
+    }
+    rows = {row.model: row.top5 for row in tables().table2.rows}
+    shown = {name: rows[model] for model, name in names.items()}
+    with style():
+        figure, axis = plt.subplots(figsize=(WIDTH, 2.1), layout="constrained")
+        _errors(axis, shown, [BLUE] * len(shown), "top-5 error on the validation set, per cent")
+    return figure
+
+
+def _errors(axis: Axes, errors: dict[str, float | None], colours: list, label: str) -> None:
+    places = range(len(errors))[::-1]
+    values = [value or 0.0 for value in errors.values()]
+    axis.barh(places, values, color=colours, height=0.6)
+    for place, value in zip(places, values, strict=True):
+        axis.text(value + 0.2, place, f"{value:g}", va="center", fontsize=SMALL)
+    axis.set_yticks(places, list(errors))
+    axis.set(xlabel=label, xlim=(0, 1.08 * max(values)))
+    axis.grid(visible=False, axis="y")
+
+
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     drawing.__name__: drawing
     for drawing in (
-        nonlinearities, crossings, normalisation, windows, masks, plateau, removed_layer,
+        nonlinearities, crossings, normalisation, windows, masks, plateau, removed_layer, contest,
+        contest_steps,
         reduction, crops, shifts,
     )
 }  # fmt: skip
