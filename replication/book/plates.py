@@ -138,7 +138,7 @@ class ResultFigure(_Figure):
             self.content.append(found.caption, str(notebook), 0)
         link = nodes.reference("", "Results page", refuri=target, internal=True)
         caption = [*self.caption(), nodes.Text(" "), link, nodes.Text(".")]
-        return [self.figure(name, file, alt, caption)]
+        return [self.figure(anchor(page, name), file, alt, caption)]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
