@@ -1,5 +1,6 @@
 """Where a result came from: the code, the libraries, the machine and the data that made it."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -10,10 +11,13 @@ from typing import Any
 
 import torch
 
+from replication.base import devices
+from replication.base.code import code_digest
 from replication.base.paths import ROOT
 from replication.data.files.index import Index
 
 LIBRARIES = ("torch", "numpy", "pillow", "nvidia-dali-cuda130")
+COMMIT, DIRTY = "REPLICATION_COMMIT", "+dirty"
 CODE = ("replication", "notebooks", "params", "requirements.lock")  # what can change a result
 
 
@@ -30,16 +34,16 @@ def describe(
 
     ``device``: where it trained; ``made_by``: the pipeline of its batches; ``skipped``: images left
     out as unreadable."""
+    driver = devices.driver()
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": (
-            None if (status := _git("status", "--porcelain", "--", *CODE)) is None else bool(status)
-        ),
+        **commit(),
+        "code": code_digest(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "platform": platform.platform(),
         "device": device,
+        "driver": driver.release or "unknown" if driver else None,
         "pipeline": made_by,
         "threads": torch.get_num_threads(),
         "data": {
@@ -56,6 +60,17 @@ def describe(
         "seconds": round(seconds, 2),
         "peak_memory_mib": _peak_memory_mib(),
     }
+
+
+def commit() -> dict[str, Any]:
+    """The commit of the code, and whether it was changed since; both None if git does not know.
+
+    On a machine without a clone whoever brought the code there names the commit in ``COMMIT``."""
+    found = _git("rev-parse", "HEAD")
+    if found is None and (named := os.environ.get(COMMIT)):
+        return {"commit": named.removesuffix(DIRTY), "dirty": named.endswith(DIRTY)}
+    status = _git("status", "--porcelain", "--", *CODE)
+    return {"commit": found, "dirty": None if status is None else bool(status)}
 
 
 def _git(*words: str) -> str | None:

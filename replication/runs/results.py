@@ -13,9 +13,8 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import ValidationError
 
 from replication.base import paths
@@ -31,6 +30,9 @@ from replication.runs import provenance
 from replication.training.session import run_folder, session
 from replication.training.state import Progress
 from replication.training.weights import training_command, weights_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
 TIMINGS = "timings.jsonl"  # how long each epoch took; not there in runs of before it was kept
@@ -66,7 +68,7 @@ class Run:
     """The result of one training run, as read from its folder."""
 
     task: Task
-    history: pd.DataFrame  # one row an epoch
+    history: "pd.DataFrame"  # one row per epoch; None on a machine without pandas
     summary: dict[str, Any]
     provenance: dict[str, Any]
     # "split/views" -> images, top1, top5 (errors, fractions), mistakes1, mistakes5
@@ -106,7 +108,7 @@ def load(task: Task) -> Run | None:
             _read_if_there(folder / EVALUATION),
             _read_if_there(folder / PER_IMAGE),
         )
-        run = Run(task, pd.DataFrame(history), summary, origin, evaluation, answers)
+        run = Run(task, _table(history), summary, origin, evaluation, answers)
     except (ValueError, ValidationError) as error:
         raise InputError(
             f"{folder}: a file there is damaged ({type(error).__name__}); move the folder away to"
@@ -118,6 +120,15 @@ def load(task: Task) -> Run | None:
             " it again"
         )
     return run
+
+
+def _table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    """The rows as a table; None on a bare machine, which trains and evaluates only."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return None
+    return pd.DataFrame(rows)
 
 
 def _read_if_there(path: Path) -> dict[str, Any]:

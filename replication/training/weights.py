@@ -10,15 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_atomic
 from replication.recipe import Recipe
-from replication.recipes import NETS, PROFILES, named
+
+try:
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import save
+except ImportError:  # a bare machine with torch (``replication.lease``)
+    from replication.training.plain_safetensors import SafetensorError, safe_open, save
 
 FILE = "weights.safetensors"
 MEAN = "mean_image"  # its name in the file; no parameter of a net is called so
@@ -56,6 +59,8 @@ def training_command(run: str) -> str | None:
     """Return the command that trains the run with this id; None for an unknown recipe."""
     for stored in sorted(paths.results().glob(f"*/*/*-{run}/recipe.json")):
         return f"replication train {shlex.quote(str(stored))}"
+    from replication.recipes import NETS, PROFILES, named  # its YAML is not on a bare machine
+
     for name in NETS:
         for profile in PROFILES:
             if named(name, profile).id == run:

@@ -8,7 +8,6 @@ is not resampled."""
 
 import io
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,11 +17,11 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import read_json, sync_folder, write_json
+from replication.base.progress import progress_bar
 from replication.data.files import cifar10 as packed
 from replication.data.files.decode import picture
 from replication.data.files.index import Index
@@ -170,13 +169,7 @@ def each(
     total = len(rows) if total is None else total
     with (
         ThreadPoolExecutor(workers) as pool,
-        tqdm(
-            total=total,
-            initial=total - len(rows),
-            unit="image",
-            desc=name,
-            disable=not sys.stderr.isatty(),
-        ) as bar,
+        progress_bar(total, total - len(rows), "image", name) as bar,
     ):
         ahead: deque[Future[Result]] = deque()
         try:

@@ -6,7 +6,6 @@ and is resumed; an archive is unpacked into a hidden folder that is renamed at t
 
 import hashlib
 import shutil
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -14,10 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-import requests
-from tqdm import tqdm
-
 from replication.base.errors import InputError
+from replication.base.progress import progress_bar
 
 RETRIES = 2
 TIMEOUT = 30  # seconds without an answer
@@ -29,8 +26,10 @@ def download(url: str, known_hash: str, path: Path, instead: str) -> Path:
 
     ``instead`` is what the user may do without a network; it ends the InputError's line.
     """
-    # here, because it loads tqdm's notebook bar, which warns in every notebook that only reads data
+    # here, because pooch loads tqdm's notebook bar, which warns in every notebook that only reads
+    # data, and because a bare machine has neither
     import pooch
+    import requests
 
     fetcher = pooch.create(
         path.parent,
@@ -63,9 +62,7 @@ def check_hash(path: Path, known_hash: str) -> None:
     total = path.stat().st_size
     with (
         path.open("rb") as file,
-        tqdm(
-            total=total, unit="B", unit_scale=True, desc=path.name, disable=not sys.stderr.isatty()
-        ) as bar,
+        progress_bar(total, 0, "B", path.name, scale=True) as bar,
     ):
         while block := file.read(1 << 20):
             digest.update(block)
@@ -139,6 +136,8 @@ def _resume(url: str, output_file: str, fetcher: Any) -> None:
     """Pooch's downloader: go on from ``<file>.part`` if there is one, then move it to
     ``output_file`` for the hash check.
     """
+    import requests
+
     name = next(name for name in fetcher.registry if fetcher.get_url(name) == url)
     part = Path(fetcher.abspath) / f"{name}.part"
     have = part.stat().st_size if part.exists() else 0
@@ -152,14 +151,7 @@ def _resume(url: str, output_file: str, fetcher: Any) -> None:
             total = have + int(answer.headers.get("Content-Length", 0)) or None
             with (
                 part.open("ab" if go_on else "wb") as file,
-                tqdm(
-                    total=total,
-                    initial=have,
-                    unit="B",
-                    unit_scale=True,
-                    desc=name,
-                    disable=not sys.stderr.isatty(),
-                ) as bar,
+                progress_bar(total, have, "B", name, scale=True) as bar,
             ):
                 for block in answer.iter_content(CHUNK):
                     file.write(block)

@@ -7,17 +7,15 @@ so nothing can leave its folder."""
 
 import multiprocessing
 import os
-import sys
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj, rmtree
 
-from tqdm import tqdm
-
 from replication.base import files
 from replication.base.errors import InputError
+from replication.base.progress import progress_bar
 from replication.data.sources import download
 from replication.data.sources.disk import writing
 
@@ -72,12 +70,7 @@ def _train(path: Path, root: Path, part: str, workers: int) -> None:
         ProcessPoolExecutor(
             min(workers, max(len(todo), 1)), multiprocessing.get_context("spawn")
         ) as pool,
-        tqdm(
-            total=len(inner),
-            initial=len(inner) - len(todo),
-            unit="class",
-            disable=not sys.stderr.isatty(),
-        ) as bar,
+        progress_bar(len(inner), len(inner) - len(todo), "class") as bar,
     ):
         for _ in pool.map(_class, *zip(*todo, strict=True)) if todo else ():
             bar.update()
@@ -103,7 +96,7 @@ def _flat(path: Path, root: Path, part: str, _workers: int) -> None:
     work.mkdir()
     with (
         tarfile.open(path) as archive,
-        tqdm(unit="image", desc=part, disable=not sys.stderr.isatty()) as bar,
+        progress_bar(None, 0, "image", part) as bar,
     ):
         for name, _, content in _images(archive):
             _write(work / name, content)

@@ -1,0 +1,60 @@
+"""On the machine: ``python -m replication.lease PLAN --minutes N``.
+
+It needs torch, numpy, Pillow and pydantic; DALI is used if it is installed. PLAN is the plan.json
+of the folder that ``python -m replication.lease.pack`` wrote. The facts come back as one archive;
+``tar -xzf facts.tar.gz results`` in the clone puts its results beside the others, and ``replication
+run`` then makes the pages of them."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from replication.base.errors import InputError
+from replication.lease.drive import ARCHIVE, Lease, default_state
+from replication.lease.plan import read_plan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the options, work through the plan; 0 if all of it is done, 1 if something is left."""
+    parser = argparse.ArgumentParser(prog="python -m replication.lease", description=__doc__)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("--minutes", type=float, required=True, help="for this call")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(os.environ.get("OUT", ".")),
+        help=f"where {ARCHIVE} is written; default the folder that OUT names",
+    )
+    parser.add_argument("--state", type=Path, default=default_state(), help="kept between calls")
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the plan")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, and run nothing")
+    options = parser.parse_args(arguments)
+    try:
+        plan = read_plan(options.plan)
+        lease = Lease(
+            plan,
+            options.plan.resolve().parent,
+            options.state.resolve(),
+            options.out.resolve(),
+            options.minutes,
+            options.device,
+        )
+        if options.dry_run:
+            print(lease.first_line())
+            for step in plan.steps:
+                print(f"{step.name}: at most {step.minutes:g} min, {lease.status(step)}")
+            return 0
+        done = lease.run(lambda line: print(line, flush=True))
+    except InputError as error:
+        print(f"replication.lease: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(f"{options.out / ARCHIVE}: {'all is done' if done else 'run it again to go on'}")
+    return 0 if done else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
