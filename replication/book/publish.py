@@ -8,7 +8,6 @@ a hash of what it was made from, so that what is up to date is not made again.""
 
 import ast
 import hashlib
-import logging
 import os
 import shutil
 import subprocess
@@ -28,7 +27,7 @@ from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError, unknown
 from replication.base.files import write_text
 from replication.base.models import Frozen
-from replication.book import KERNEL
+from replication.book import KERNEL, progress
 from replication.data.sources import catalog
 from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment
@@ -154,19 +153,18 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     folder = paths.results() / profile / name
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{name}.{os.getpid()}.ipynb"
-    papermill_log = logging.getLogger("papermill")
-    before = papermill_log.level
-    papermill_log.setLevel(logging.INFO)  # what the cells print, as they print it
     try:
-        papermill.execute_notebook(
-            str(source(name)),
-            str(unfinished),
-            values,
-            kernel_name=KERNEL,
-            progress_bar=False,
-            log_output=True,
-            cwd=str(paths.ROOT),
-        )
+        with progress.shown(name, profile, lambda: _runs(name, profile, changes)) as manager:
+            papermill.execute_notebook(
+                str(source(name)),
+                str(unfinished),
+                values,
+                kernel_name=KERNEL,
+                progress_bar=False,
+                log_output=True,
+                cwd=str(paths.ROOT),
+                kernel_manager_class=manager,
+            )
         notebook = nbformat.read(unfinished, as_version=4)
         _tidy(notebook, name, place)
         if not changes:
@@ -187,10 +185,18 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
             f" {failed})"
         ) from error
     finally:
-        papermill_log.setLevel(before)
         unfinished.unlink(missing_ok=True)
     (folder / f"{name}.failed.ipynb").unlink(missing_ok=True)
     return place
+
+
+def _runs(name: str, profile: str, changes: Iterable[str]) -> set[str]:
+    """Return the ids of the training runs that an experiment may need."""
+    experiment = _experiment(name)
+    if experiment.reads_results:
+        return set()
+    wanted = settings(name, profile, changes)
+    return {task.recipe.id for task in experiment.tasks(wanted)}
 
 
 def is_current(name: str, profile: str) -> bool:

@@ -39,8 +39,9 @@ def run(
 ) -> None:
     """Execute experiments' notebooks: stored runs are read, interrupted ones resume."""
     import os
+    import sys
 
-    from replication.book import publish
+    from replication.book import progress, publish
 
     if scheduler is not None:
         from replication.runs import workers  # imports torch
@@ -53,6 +54,7 @@ def run(
         if not force and not changes and publish.is_current(name, profile):
             print(f"{name} ({profile}): up to date")
             continue
-        print(f"{name} ({profile}): running", flush=True)
+        log = progress.log_path(name, profile)
+        print(f"{name} ({profile}): running, log in {log}", file=sys.stderr, flush=True)
         place = publish.execute(name, profile, changes or (), jobs)
         print(f"{name} ({profile}): {place}", flush=True)

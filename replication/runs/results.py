@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.recipe import Recipe
 from replication.runs import provenance
+from replication.runs.progress import note
+from replication.training.process.show import Moment
 from replication.training.session import run_folder, session
 from replication.training.state import Progress
 from replication.training.weights import training_command, weights_path
@@ -141,18 +144,28 @@ def run(task: Task) -> Run:
     """
     if (stored := load(task)) is not None:
         _same_images(stored)
-        return _evaluate(task, stored)
+        result = _evaluate(task, stored)
+        note(task.recipe.id, task.name, "stored")
+        return result
+    note(task.recipe.id, task.name, "training")
     _train(task)
     result = load(task)
     print(f"trained {_line(result)}", flush=True)
-    return _evaluate(task, result)
+    result = _evaluate(task, result)
+    note(task.recipe.id, task.name, "done", result=_line(result))
+    return result
 
 
 def _train(task: Task) -> None:
     work = run_folder(task.recipe)
     work.mkdir(parents=True, exist_ok=True)
     with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
-        outcome = session(task.recipe, lambda line: print(line, file=log), (best_device(),))
+        outcome = session(
+            task.recipe,
+            lambda line: print(line, file=log),
+            (best_device(),),
+            watch=partial(_note_epoch, task),
+        )
     index, progress = training_index(task.recipe.data), outcome.progress
     last = progress.history[-1] if progress.history else {}
     steps = len(index) // task.recipe.batch
@@ -172,6 +185,19 @@ def _train(task: Task) -> None:
     _write(task, progress, summary, origin)
 
 
+def _note_epoch(task: Task, moment: Moment) -> None:
+    note(
+        task.recipe.id,
+        task.name,
+        "training",
+        epoch=moment.epoch,
+        epochs=moment.epochs,
+        error=moment.running_error,
+        images_per_second=moment.images_per_second,
+        seconds_left=moment.seconds_left,
+    )
+
+
 def _unanswered(task: Task, evaluation: dict[str, Any]) -> list[tuple[str, int]]:
     return [
         (split, views) for split, views in task.evaluate if f"{split}/{views}" not in evaluation
@@ -187,6 +213,7 @@ def _evaluate(task: Task, result: Run) -> Run:
             f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights"
             f" are not in {paths.runs()}; train it with `{training_command(task.recipe.id)}`"
         )
+    note(task.recipe.id, task.name, "evaluating")
     answers = {
         f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted
     }

@@ -124,6 +124,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(paths, "PARAMS", tmp_path / "params")
     monkeypatch.setattr(publish, "EXPERIMENTS", (Experiment("tiny"),))
+    monkeypatch.setattr(Experiment, "tasks", lambda *_: [])
+    monkeypatch.setattr(Experiment, "settings", lambda *_, **__: None)
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
     return tmp_path
 
