@@ -1,34 +1,33 @@
 """Sections 3.2 to 3.4, 4.1, 4.2, 5 and 7: the net with one thing changed at a time, beside the
 whole net.
 
-Every variant is trained on the same seeds as the baseline, so on the same order of images and the
-same draws: a difference is taken seed by seed, and its interval is over seeds. Errors are on the
-held-out images, over ten views; the gap is the test error over one view minus the error of the same
-net on its training images."""
+A difference is that of the means over all seeds of a variant and of the baseline, and its interval
+is simultaneous for all variants, from the spread within variants pooled (``ledger.families``).
+Errors are on the held-out images, over ten views; the gap is the test error over one view minus the
+error of the same net on its training images."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field, field_validator
 
 from replication.base.models import Frozen, validated
-from replication.experiments.common import dropout_average, step_time
+from replication.experiments.common import beside_baseline, dropout_average, step_time
 from replication.experiments.common.baselines import EXPERIMENT, VARIANTS, task
 from replication.experiments.common.comparison import (
     Seeds,
-    differences,
     diverged,
     error_rows,
     halfway,
     iterations_to_loss,
     iterations_to_validation,
-    paired,
     scale,
     speed,
 )
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, measured
+from replication.ledger.scale import describe
 from replication.paper import claim as find_claim
 from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
@@ -92,7 +91,7 @@ class Outcome(NamedTuple):
 
     # one row for each run: errors in per cent, gap, iterations to both marks, images/s
     table: pd.DataFrame
-    # one row for each variant and quantity: variant minus baseline over paired seeds
+    # one row per variant and quantity: variant minus baseline, means over seeds
     differences: pd.DataFrame
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
     # one row for each baseline run: distances to the average of its dropped-out nets
@@ -153,7 +152,7 @@ def run(settings: Settings) -> Outcome:
     table["images_per_second"] = [speed(run)[0] for run in runs]
     outcome = Outcome(
         table,
-        differences(table, BASELINE),
+        beside_baseline.differences(table, BASELINE),
         pd.concat(
             [
                 run.history.assign(variant=name, seed=run.task.recipe.seed)
@@ -176,56 +175,52 @@ def run(settings: Settings) -> Outcome:
 def measure(
     settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs: Sequence[Run]
 ) -> list[Measurement]:
-    """Every claim that the variants at hand can answer."""
+    """Return a measurement of every claim that the variants of ``settings`` can answer."""
     by_variant = {
         variant: [run for run in runs if run.task.name.startswith(f"{variant}-seed")]
         for variant in settings.variants
     }
-    one, ten = (scale(by_variant[BASELINE][0], views) for views in ("one view", "ten views"))
+    first = by_variant[BASELINE][0]
+    one, ten = (scale(first, views) for views in ("one view", "ten views"))
+    ran = describe(first.task.recipe, first.provenance["data"])
     found = []
 
     def add(
         claim: str,
         variant: str,
-        values: Sequence[float],
+        compared: Mapping[str, Any],
         ours: Sequence[str],
         scale: str = one,
-        bound: Literal["lower", "upper"] | None = None,
         note: str = "",
     ) -> None:
-        if len(values):
-            remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
-            cut = "a run that ended before the mark stands with its last iteration" if bound else ""
-            reason = "; ".join(text for text in (note, cut, remark) if text)
-            found.append(
-                measured(
-                    claim,
-                    list(values),
-                    variant=variant,
-                    bound=bound,
-                    reason=reason,
-                    profile=settings.profile,
-                    scale=scale,
-                )
+        if not compared:
+            return
+        remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
+        cut = "a run that ended before the target counts with its last iteration"
+        reason = "; ".join(filter(None, (note, cut * (compared.get("bound") is not None), remark)))
+        found.append(
+            measured(
+                claim,
+                variant=variant,
+                reason=reason,
+                profile=settings.profile,
+                scale=scale,
+                ran=ran,
+                **compared,
             )
-
-    for claim, variant, ours, column in CLAIMS:
-        add(
-            claim,
-            variant,
-            paired(table, column, ours, BASELINE),
-            [ours],
-            ten if column in OVER_TEN else one,
         )
-    depth = {
-        name: paired(table, "test_top1", name, BASELINE)
-        for name in MIDDLE
-        if name in settings.variants
-    }
-    if len(depth) == len(MIDDLE):
-        add("depth", ALL_MIDDLE, pd.DataFrame(depth).mean(axis=1), MIDDLE, ten)
-    for name, values in depth.items():
-        add("depth", name, values, [name], ten)
+
+    for claim, variant, ours, column in (
+        *CLAIMS,
+        *(("depth", name, name, "test_top1") for name in MIDDLE),
+    ):
+        compared = beside_baseline.difference(table, column, ours, BASELINE, by_variant)
+        add(claim, variant, compared, [ours], ten if column in OVER_TEN else one)
+    if set(MIDDLE) <= set(settings.variants):
+        middle = table[table["variant"].isin(MIDDLE)].groupby("seed")["test_top1"].mean()
+        whole = table.loc[table["variant"] == BASELINE, "test_top1"]
+        compared = {"values": middle.tolist(), "subtracted": whole.tolist()}
+        add("depth", ALL_MIDDLE, compared, MIDDLE, ten)
     for claim, variant, slow, fast, column, note in (
         (
             "dropout-iterations",
@@ -238,18 +233,13 @@ def measure(
         ("dropout-iterations", "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark", MASKED),
         ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark", ""),
     ):
-        values, bound = ratios(table, column, slow, fast)
+        compared = beside_baseline.ratio(table, column, slow, fast, BASELINE)
         add(
-            claim,
-            variant,
-            values,
-            [name for name in (slow, fast) if name != BASELINE],
-            bound=bound,
-            note=note,
+            claim, variant, compared, [name for name in (slow, fast) if name != BASELINE], note=note
         )
     if len(dropout):
-        add("dropout-average", "", dropout["halved"] / dropout["single"], [])
-    recipe = by_variant[BASELINE][0].task.recipe
+        add("dropout-average", "", {"values": dropout["halved"] / dropout["single"]}, [])
+    recipe = first.task.recipe
     if faster := step_time.on_two_gpus(recipe):
         shown = step_time.scale(recipe)
         found.append(
@@ -276,24 +266,3 @@ def paper_differences() -> dict[str, dict[str, float]]:
         if (target := find_claim(claim).target(variant)) is not None and target.value is not None:
             found.setdefault(column, {})[ours] = target.value
     return found
-
-
-def ratios(
-    table: pd.DataFrame, column: str, above: str, below: str
-) -> tuple[list[float], Literal["lower", "upper"] | None]:
-    """``column`` of ``above`` over that of ``below``, seed by seed, and of what the ratios are a
-    bound.
-
-    A run that ended before the mark stands with its last iteration, so the ratio is a lower bound
-    where the upper run was cut, an upper one where the lower was. Where both kinds occur, or a seed
-    has neither crossing, there is no ratio: an empty list."""
-    rows = table.set_index(["variant", "seed"])
-    if not {above, below} <= set(table["variant"]):
-        return [], None
-    (a, a_cut), (b, b_cut) = (
-        (rows[column][name].fillna(rows["iterations"][name]), rows[column][name].isna())
-        for name in (above, below)
-    )
-    if (a_cut.any() and b_cut.any()) or (b == 0).any():
-        return [], None
-    return (a / b).dropna().tolist(), "lower" if a_cut.any() else "upper" if b_cut.any() else None

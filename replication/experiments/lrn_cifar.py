@@ -13,17 +13,17 @@ import pandas as pd
 from pydantic import Field
 
 from replication.base.models import Frozen, validated
+from replication.experiments.common import beside_baseline
 from replication.experiments.common.comparison import (
     VIEWS,
     Seeds,
-    differences,
     diverged,
     error_rows,
-    paired,
     scale,
 )
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, measured
+from replication.ledger.scale import describe
 from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
 from replication.runs.results import Run, Task
 from replication.runs.workers import Workers
@@ -41,6 +41,7 @@ NETS = {  # what is trained -> the net
 LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
 # layer-params-conv-local-*.cfg
 DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}
+QUANTITIES = ("test_top1", "test_top1_one", "train_top1", "gap")
 ASKED = (("train", 1), ("test", 1), ("test", VIEWS))
 
 
@@ -136,7 +137,9 @@ def run(settings: Settings) -> Outcome:
     table = error_rows(runs, names)
     outcome = Outcome(
         table,
-        differences(table, WITH, ("test_top1", "test_top1_one", "train_top1", "gap")),
+        beside_baseline.differences(
+            table, WITH, ("test_top1", "test_top1_one", "train_top1", "gap")
+        ),
         pd.concat(
             [
                 run.history.assign(variant=name, seed=run.task.recipe.seed)
@@ -152,17 +155,21 @@ def run(settings: Settings) -> Outcome:
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
-    """Test error over ten views without the normalisations, and of the 13% net, minus that with
-    them, seed by seed.
+    """Return the test error over ten views without the normalisations, and of the 13% net, each
+    minus that with them.
     """
-    said = {
-        "profile": settings.profile,
-        "scale": scale(runs[0], "ten views"),
-        "reason": diverged(runs),
-    }
+    by_variant: dict[str, list[Run]] = {}
+    for name, run in zip(table["variant"], runs, strict=True):
+        by_variant.setdefault(name, []).append(run)
     return [
         measured(
-            "lrn-cifar", paired(table, "test_top1", variant, WITH).tolist(), variant=variant, **said
+            "lrn-cifar",
+            variant=variant,
+            profile=settings.profile,
+            scale=scale(runs[0], "ten views"),
+            reason=diverged(runs),
+            ran=describe(by_variant[variant][0].task.recipe, runs[0].provenance["data"]),
+            **beside_baseline.difference(table, "test_top1", variant, WITH, by_variant),
         )
         for variant in (WITHOUT, RELEASED)
     ]

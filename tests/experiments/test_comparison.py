@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from replication.experiments.common.baselines import task
 from replication.experiments.common.comparison import (
     crossing,
-    differences,
     diverged,
     halfway,
     iterations_to_validation,
     kept,
-    paired,
 )
 from replication.runs.results import Run
 
@@ -50,17 +48,6 @@ def test_a_lower_mark_is_never_met_earlier(losses: list[float], one: float, othe
     low, high = sorted((one, other))
     early, late = (crossing(losses, mark, start=3.5, first=0.5) for mark in (high, low))
     assert math.isnan(late) or early <= late + 1e-9
-
-
-def test_differences_pair_equal_seeds_and_leave_out_the_others() -> None:
-    assert paired(TABLE, "test_top1", "less", "whole").to_dict() == {0: 1.0, 2: 3.0}
-    found = differences(TABLE, "whole", ("test_top1",)).iloc[0]
-    assert (found["variant"], found["mean"], found["n"]) == ("less", 2.0, 2)
-    assert found["low"] < 0 < found["high"]  # two seeds a point from their mean say nothing
-
-
-def test_a_variant_that_was_not_run_has_no_differences() -> None:
-    assert len(paired(TABLE, "test_top1", "none", "whole")) == 0
 
 
 def test_runs_that_never_learnt_are_named_and_many_are_counted() -> None:

@@ -6,7 +6,8 @@ import pandas as pd
 
 from replication.book.pages.tables import html_table, stored_check
 from replication.experiments.ablations import BASELINE, NO_DROPOUT, Outcome, Settings
-from replication.experiments.common.comparison import QUANTITIES, paired
+from replication.experiments.common import beside_baseline
+from replication.experiments.common.comparison import QUANTITIES
 
 CLAIMS = (
     "two-gpu-gain",
@@ -99,10 +100,9 @@ def checks(settings: Settings, outcome: Outcome) -> str:
         f"each of {len(settings.seeds)} seeds has every variant, with the same images, minibatches,"
         " epochs and schedule"
     )
-    for row in outcome.differences.itertuples():
-        assert paired(outcome.table, row.quantity, row.variant, BASELINE).tolist() == row.values, (
-            "a difference is not of these runs"
-        )
+    again = beside_baseline.differences(outcome.table, BASELINE)
+    if not again.equals(outcome.differences):
+        raise AssertionError("a difference is not of these runs")
     said.append(
         f"differences recomputed from the runs: {len(outcome.differences)} of {len(QUANTITIES)}"
         " quantities, equal"

@@ -63,7 +63,7 @@ def errors_html(table: pd.DataFrame) -> str:
 
 def differences_html(differences: pd.DataFrame) -> str:
     """Variant minus baseline in percentage points, with 95% intervals; ``differences`` as
-    ``comparison.differences`` gives them.
+    ``beside_baseline.differences`` gives them.
     """
     rows = []
     for variant, group in differences.groupby("variant", sort=False):

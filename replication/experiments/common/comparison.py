@@ -1,5 +1,4 @@
-"""Runs beside one another: their errors as a table, a variant's differences over paired seeds, and
-where a loss meets a mark.
+"""Runs beside one another: their errors as a table, and where a loss meets a target.
 
 Serves the ablations of sections 3 to 5, section 3.3's nets for CIFAR-10, and Tables 1 and 2. Errors
 are fractions in the runs and in per cent here, differences of errors in percentage points, as in
@@ -15,7 +14,6 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from replication.base.files import read_json, write_json
-from replication.base.statistics import mean_interval
 from replication.runs.results import TIMINGS, Run
 
 PER_CENT = 100.0
@@ -73,44 +71,6 @@ def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def paired(table: pd.DataFrame, column: str, variant: str, baseline: str) -> pd.Series:
-    """``column`` of ``variant`` minus that of ``baseline``, indexed by the seeds that both have:
-    same seed, same order and draws.
-    """
-    of = table.set_index(["variant", "seed"])[column]
-    return (
-        (of[variant] - of[baseline]).dropna()
-        if {variant, baseline} <= set(table["variant"])
-        else pd.Series(dtype=float)
-    )
-
-
-def differences(
-    table: pd.DataFrame, baseline: str, columns: Sequence[str] = tuple(QUANTITIES)
-) -> pd.DataFrame:
-    """For every variant but the baseline and every column: mean paired difference, its 95%
-    interval, n, and the values by seed.
-    """
-    rows = []
-    for variant in dict.fromkeys(table["variant"]):
-        if variant == baseline:
-            continue
-        for column in columns:
-            values = paired(table, column, variant, baseline)
-            if len(values):
-                interval = mean_interval(values.tolist())
-                rows.append(
-                    {
-                        "variant": variant,
-                        "quantity": column,
-                        **interval._asdict(),
-                        "n": len(values),
-                        "values": values.tolist(),
-                    }
-                )
-    return pd.DataFrame(rows, columns=["variant", "quantity", "mean", "low", "high", "n", "values"])
 
 
 def crossing(values: Sequence[float], mark: float, start: float, first: float) -> float:

@@ -1,0 +1,136 @@
+"""A variant beside the baseline, for the ledger: one linear model per quantity over every seed of
+every variant, and the noise of the images for a difference of errors.
+
+Serves the ablations of sections 3 to 5 and section 3.3's nets for CIFAR-10. Each function returns
+keywords of ``ledger.measurement.measured``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from replication.base.statistics import Interval, Spread, interval
+from replication.evaluation import per_image, seeds_and_images
+from replication.experiments.common.comparison import PER_CENT, QUANTITIES
+from replication.ledger.families import Family, family
+from replication.ledger.measurement import ImageNoise
+from replication.runs.results import Run
+
+# columns of the error table whose per-image results are stored: key of ``Run.per_image``, k
+PER_IMAGE = {
+    "test_top1": ("test/10", 1),
+    "test_top5": ("test/10", 5),
+    "test_top1_one": ("test/1", 1),
+}
+
+
+def difference(
+    table: pd.DataFrame,
+    column: str,
+    variant: str,
+    baseline: str,
+    runs: Mapping[str, Sequence[Run]] | None = None,
+) -> dict[str, Any]:
+    """Return a variant's difference from the baseline in ``column``; {} if either is missing.
+
+    ``table``: columns variant, seed and ``column``, one row per run. ``runs``: the runs by variant,
+    for the noise of the images, which needs the per-image results of all of them."""
+    groups = _groups(table, column)
+    if variant not in groups or baseline not in groups:
+        return {}
+    found = {"values": groups[variant], "subtracted": groups[baseline]}
+    found |= _model(column, groups, variant, baseline, ratio=False)
+    if runs and column in PER_IMAGE:
+        found["over_images"] = image_noise(runs[variant], runs[baseline], *PER_IMAGE[column])
+    return found
+
+
+def ratio(
+    table: pd.DataFrame, column: str, above: str, below: str, baseline: str
+) -> dict[str, Any]:
+    """Return the ratio of ``column`` of ``above`` over that of ``below``; one is the baseline.
+
+    A run that ended before the target counts with its last iteration, so the ratio is a lower bound
+    if the upper runs were cut, an upper one if the lower were. {} if either is missing, both kinds
+    were cut, or a run met the target at its first iteration."""
+    filled = table.assign(**{column: table[column].fillna(table["iterations"])})
+    groups = {name: values for name, values in _groups(filled, column).items() if min(values) > 0}
+    if above not in groups or below not in groups:
+        return {}
+    cut = {
+        name: bool(table.loc[table["variant"] == name, column].isna().any())
+        for name in (above, below)
+    }
+    if all(cut.values()):
+        return {}
+    member = below if above == baseline else above
+    return {
+        "values": groups[above],
+        "denominators": groups[below],
+        "bound": "lower" if cut[above] else "upper" if cut[below] else None,
+        **_model(column, groups, member, baseline, ratio=True),
+    }
+
+
+def image_noise(runs: Sequence[Run], others: Sequence[Run], key: str, k: int) -> ImageNoise | None:
+    """Return the interval of a difference of errors over seeds and images, in percentage points.
+
+    ``key``: "split/views". None unless every run has its per-image results on the same images."""
+    entries = [[run.per_image.get(key) for run in group] for group in (runs, others)]
+    known = [entry for group in entries for entry in group]
+    if not known or None in known or len({entry["fingerprint"] for entry in known}) > 1:
+        return None
+    wrong = [[~per_image.right(entry, k) for entry in group] for group in entries]
+    found = seeds_and_images.difference(*wrong)
+    return ImageNoise(
+        low=PER_CENT * found.low,
+        high=PER_CENT * found.high,
+        images=found.images,
+        resamples=found.resamples,
+    )
+
+
+def differences(
+    table: pd.DataFrame, baseline: str, columns: Sequence[str] = tuple(QUANTITIES)
+) -> pd.DataFrame:
+    """Return every variant's difference from the baseline's mean, with its simultaneous interval.
+
+    One row per variant and column: variant, quantity, mean, low, high, n (seeds of the variant),
+    values (each of its seeds minus the baseline's mean)."""
+    rows = []
+    for variant in dict.fromkeys(table["variant"]):
+        for column in columns if variant != baseline else ():
+            compared = difference(table, column, variant, baseline)
+            if not compared:
+                continue
+            whole = float(np.mean(compared["subtracted"]))
+            values = [value - whole for value in compared["values"]]
+            model = compared.get("family")
+            found = Interval(float(np.mean(values)), None, None)
+            if model is not None:
+                spread = Spread(found.mean, model.error(variant), model.freedom)
+                found = interval(spread, model.critical)
+            rows.append(
+                {"variant": variant, "quantity": column}
+                | found._asdict()
+                | {"n": len(values), "values": values}
+            )
+    return pd.DataFrame(rows, columns=["variant", "quantity", "mean", "low", "high", "n", "values"])
+
+
+def _groups(table: pd.DataFrame, column: str) -> dict[str, list[float]]:
+    rows = table.dropna(subset=[column])
+    return {name: of[column].tolist() for name, of in rows.groupby("variant", sort=False)}
+
+
+def _model(
+    column: str, groups: Mapping[str, Sequence[float]], member: str, baseline: str, ratio: bool
+) -> dict[str, Family | str]:
+    """Return the family of all variants; {} if no variant has two seeds, so without a spread."""
+    if (
+        all(len(values) < 2 for values in groups.values())
+        or not np.isfinite([value for values in groups.values() for value in values]).all()
+    ):
+        return {}
+    return {"family": family(column, groups, baseline, ratio), "member": member}

@@ -1,0 +1,101 @@
+"""A variant beside the baseline: every seed counts, and a run cut at the cap makes a bound."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from replication.evaluation.per_image import packed
+from replication.evaluation.predictions import Predictions
+from replication.experiments.common import beside_baseline
+from replication.experiments.common.baselines import task
+from replication.ledger.measurement import measured
+from replication.runs.results import Run
+
+TABLE = pd.DataFrame(
+    [
+        *(("whole", seed, 60.0 + seed) for seed in range(8)),
+        *(("less", seed, 65.0 + seed) for seed in range(5)),
+        ("once", 0, 70.0),
+    ],
+    columns=["variant", "seed", "test_top1"],
+)
+
+
+def test_every_seed_of_the_baseline_and_of_all_variants_is_used() -> None:
+    found = measured(
+        "lrn-gain",
+        variant="top-1",
+        profile="laptop",
+        scale="as in the table",
+        **beside_baseline.difference(TABLE, "test_top1", "less", "whole"),
+    )
+    assert (found.n, found.mean) == (5, pytest.approx(67.0 - 63.5))
+    assert found.family.freedom == 7 + 4 and set(found.family.groups) == {"whole", "less", "once"}
+
+
+def test_the_table_of_differences_has_the_simultaneous_intervals() -> None:
+    rows = beside_baseline.differences(TABLE, "whole", ("test_top1",)).set_index("variant")
+    assert list(rows.index) == ["less", "once"]
+    assert rows.loc["less", "values"] == pytest.approx([1.5, 2.5, 3.5, 4.5, 5.5])
+    one, five = (rows.loc[name, "high"] - rows.loc[name, "low"] for name in ("once", "less"))
+    # one seed has an interval too, from the spread of the others
+    assert one / five == pytest.approx(math.sqrt((1 + 1 / 8) / (1 / 5 + 1 / 8)))
+
+
+def test_one_seed_of_everything_has_a_difference_and_no_interval() -> None:
+    single = TABLE[TABLE["seed"] == 0]
+    row = beside_baseline.differences(single, "whole", ("test_top1",)).iloc[0]
+    assert row["mean"] == 5.0 and row["low"] is None
+
+
+def test_a_variant_that_was_not_run_has_no_difference() -> None:
+    assert beside_baseline.difference(TABLE, "test_top1", "none", "whole") == {}
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "mean", "bound"),
+    [
+        ([400, 300], [200, 100], math.sqrt(120_000 / 20_000), None),
+        # cut at 1000 iterations: the ratio is at least this
+        ([math.nan, 300], [200, 100], math.sqrt(300_000 / 20_000), "lower"),
+        ([400, 300], [200, math.nan], math.sqrt(120_000 / 200_000), "upper"),
+        ([math.nan, 300], [200, math.nan], None, None),
+        # the target is above the loss of an untrained net
+        ([400, 300], [0, 100], None, None),
+    ],
+)
+def test_a_run_cut_before_the_target_makes_the_ratio_a_bound(slow, fast, mean, bound) -> None:
+    rows = [("a", seed, value, 1000) for seed, value in enumerate(slow)]
+    rows += [("b", seed, value, 1000) for seed, value in enumerate(fast)]
+    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations"])
+    found = beside_baseline.ratio(table.astype({"to": float}), "to", "a", "b", baseline="b")
+    if mean is None:
+        assert found == {}
+        return
+    made = measured("bias-one", profile="laptop", scale="as in the table", **found)
+    assert (made.mean, made.bound) == (pytest.approx(mean), bound)
+
+
+def _run(name: str, seed: int, wrong: np.ndarray, fingerprint: str = "data") -> Run:
+    p = np.tile(np.array([0.6, 0.4], np.float32), (len(wrong), 1))
+    p[wrong] = p[wrong, ::-1]
+    labels = np.zeros(len(wrong), int)
+    answer = Predictions(np.arange(len(wrong)), labels, p, ("a", "b"), "test", fingerprint)
+    return Run(task("quick", name, seed), pd.DataFrame(), {}, {}, {}, {"test/10": packed(answer)})
+
+
+def test_the_noise_of_the_images_is_added_where_every_run_has_its_results() -> None:
+    random = np.random.default_rng(5)
+    runs = {
+        "whole": [_run("baseline", seed, random.random(400) < 0.4) for seed in range(3)],
+        "less": [_run("no-lrn", seed, random.random(400) < 0.5) for seed in range(3)],
+    }
+    found = beside_baseline.difference(TABLE, "test_top1", "less", "whole", runs)["over_images"]
+    assert found.low < 10 < found.high and found.images == 400  # percentage points
+    other = runs | {"less": [_run("no-lrn", 0, random.random(400) < 0.5, "other images")]}
+    assert (
+        beside_baseline.difference(TABLE, "test_top1", "less", "whole", other)["over_images"]
+        is None
+    )
