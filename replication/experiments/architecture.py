@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from replication.base.html_tables import html_table
 from replication.base.models import Frozen
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, checked
@@ -378,4 +379,4 @@ def html(table: pd.DataFrame) -> str:
     formats = {
         column: shown[kind.kind] for column, kind in table.dtypes.items() if kind.kind in shown
     }
-    return table.to_html(index=False, border=0, justify="left", formatters=formats)
+    return html_table(table, formats)

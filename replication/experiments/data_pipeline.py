@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from replication.base.errors import InputError
+from replication.base.html_tables import html_table
 from replication.base.models import Frozen, validated
 from replication.data.augment.draws import Draws, central, draws_for, positions
 from replication.data.files.index import read_image
@@ -291,8 +292,4 @@ def html(table: pd.DataFrame) -> str:
         for column, kind in table.dtypes.items()
         if kind.kind == "b"
     }
-    return (
-        "<div"
-        ' class="wide">'
-        f"{table.to_html(index=False, border=0, justify='left', formatters=formats)}</div>"
-    )
+    return html_table(table, formats)

@@ -17,6 +17,7 @@ from pydantic import Field
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_json, write_text
+from replication.base.html_tables import html_table
 from replication.base.models import Frozen, validated
 from replication.data.sources import catalog
 from replication.ledger.measurement import Profile
@@ -125,8 +126,4 @@ def html(table: pd.DataFrame, digits: str = ",.0f") -> str:
     formats = {
         column: f"{{:{digits}}}".format for column, kind in table.dtypes.items() if kind.kind == "f"
     }
-    return (
-        "<div"
-        ' class="wide">'
-        f"{table.to_html(index=False, border=0, justify='left', formatters=formats)}</div>"
-    )
+    return html_table(table, formats)

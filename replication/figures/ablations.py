@@ -2,6 +2,7 @@
 losses up to a mark.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
 
 TRAIN, TEST = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
@@ -32,7 +33,7 @@ def effects(
         figure, axes = plt.subplots(
             1,
             len(titles),
-            figsize=(4.4 * len(titles), height),
+            figsize=(WIDTH, height),
             sharey=True,
             squeeze=False,
             layout="constrained",
@@ -46,10 +47,10 @@ def effects(
                 variants,
                 paper.get(quantity, {}),
             )
-            axis.set(xlabel=f"{title},\nchange in percentage points")
+            axis.set(xlabel=f"{textwrap.fill(title, 24)},\nchange in percentage points")
         axes[0, 0].set_yticks(range(len(variants)), variants)
         if any(paper.values()):
-            figure.legend(handles=[_mark("the paper")], loc="outside lower right", fontsize=9)
+            figure.legend(handles=[_mark("the paper")], loc="outside lower right")
     return figure
 
 
@@ -105,13 +106,13 @@ def gaps(table: pd.DataFrame) -> Figure:
     means = table.groupby("variant", sort=False)[["train_top1", "test_top1_one"]].mean()[::-1]
     places = np.arange(len(means))
     with style():
-        figure, axis = plt.subplots(figsize=(7, 1.2 + 0.3 * len(means)), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.3 * len(means)), layout="constrained")
         axis.hlines(places, means["train_top1"], means["test_top1_one"], color="0.7", linewidth=2)
         axis.plot(means["train_top1"], places, "o", color=TRAIN, label="training images")
         axis.plot(means["test_top1_one"], places, "s", color=TEST, label="held-out images")
         axis.set_yticks(places, means.index)
         axis.set(xlabel="top-1 error, per cent")
-        figure.legend(loc="outside upper right", ncols=2, fontsize=9)
+        figure.legend(loc="outside upper right", ncols=2)
     return figure
 
 
@@ -123,7 +124,7 @@ def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], floa
     their updates)."""
     with style():
         figure, axes = plt.subplots(
-            1, len(panels), figsize=(4.6 * len(panels), 3.6), squeeze=False, layout="constrained"
+            1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained"
         )
         for axis, (title, variants, mark) in zip(axes[0], panels, strict=True):
             shown = [name for name in variants if name in set(curves["variant"])]
@@ -156,9 +157,9 @@ def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], floa
                 ha="right",
                 va="bottom",
                 color=PAPER,
-                fontsize=9,
+                fontsize=SMALL,
             )
             axis.set(title=title, xlabel="epochs", ylabel="training loss, nats")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axis.legend(fontsize=9)
+            axis.legend()
     return figure

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
 from replication.nets.summary import Row, Summary
 
 COLOURS = (PALETTE[0], PALETTE[1])  # of the towers' boxes
@@ -17,7 +17,7 @@ CROSSING = PALETTE[3]
 # of the image's side, in the drawing's units; every side is drawn as its square root, or 6 x 6
 # would vanish
 HEIGHT = 1.5
-WIDTH = 0.9  # of a layer of 2048 units, likewise
+LAYER_WIDTH = 0.9  # of a layer of 2048 units, likewise
 SLANT = (0.16, 0.1)  # of the edges that go into the page, for each unit of height
 # keeps a size readable where an arrow passes behind it
 LABEL = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
@@ -33,7 +33,8 @@ def figure2(net: Summary, side: int = 224) -> Figure:
     layers = [row for row in net.layers if row.parameters]
     parts = {(row.name, row.towers[0]): row for row in net.rows if row.parameters and row.towers}
     with style():
-        figure, axis = plt.subplots(figsize=(11, 6.2), layout="constrained")
+        figure = plt.figure(figsize=(WIDTH, 4.6))
+        axis = figure.add_axes((0, 0, 1, 1))  # the drawing fills the figure
         right = dict.fromkeys((0, 1), _box(axis, 0.0, 0.0, (3, side, side), side, "0.8", "image"))
         left, height_before = 1.0, {0: 0.0, 1: 0.0}
         for layer in layers:
@@ -51,7 +52,7 @@ def figure2(net: Summary, side: int = 224) -> Figure:
             _name(axis, left, layer, first=layer is layers[0])
             for tower, end in ends.items():
                 right[tower], height_before[tower] = end, ROWS[tower]
-            left = max(ends.values()) + (0.75 if layer.kind == "Conv2d" else 0.6)
+            left = max(ends.values()) + 0.75
         for tower, height in enumerate(ROWS):
             axis.annotate(
                 f"tower {tower}",
@@ -61,7 +62,7 @@ def figure2(net: Summary, side: int = 224) -> Figure:
                 va="center",
                 fontweight="bold",
             )
-        axis.set(xlim=(-0.9, left - 0.2), ylim=(-3.35, 2.2))
+        axis.set(xlim=(-1.2, left - 0.15), ylim=(-3.35, 2.2))
         axis.set_aspect("equal")
         axis.axis("off")
     return figure
@@ -77,7 +78,7 @@ def _box(
     name: str,
 ) -> float:
     """Draw a layer's box with its left edge at ``left``; returns where its front ends."""
-    wide = WIDTH * math.sqrt(shape[0] / 2048)
+    wide = LAYER_WIDTH * math.sqrt(shape[0] / 2048)
     if len(shape) == 3:
         wide, tall = max(wide, 0.06), HEIGHT * math.sqrt(shape[1] / image)
     else:
@@ -135,7 +136,7 @@ def _arrow(
 def _name(axis: Axes, left: float, layer: Row, first: bool) -> None:
     """The layer's name under the towers, with what it reads."""
     axis.annotate(
-        layer.name, (left + 0.15, -2.75), ha="center", va="top", fontweight="bold", fontsize=9
+        layer.name, (left + 0.15, -2.75), ha="center", va="top", fontweight="bold", fontsize=SMALL
     )
     text = (
         f"{layer.received:,}\nbytes cross"
@@ -145,4 +146,4 @@ def _name(axis: Axes, left: float, layer: Row, first: bool) -> None:
         else "reads its\nown tower"
     )
     colour = CROSSING if layer.received else PAPER
-    axis.annotate(text, (left + 0.15, -2.98), ha="center", va="top", color=colour, fontsize=7.5)
+    axis.annotate(text, (left + 0.15, -2.98), ha="center", va="top", color=colour, fontsize=8)

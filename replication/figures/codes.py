@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, WIDTH, style
 
 STYLES = {"features": ("-", "o", PALETTE[0]), "pixels": ("--", "s", PALETTE[1])}
 
@@ -19,7 +19,7 @@ def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
     ``table``: columns source ("features", "pixels"), bits (0: the vectors themselves, by Euclidean
     distance), seed, precision."""
     with style():
-        figure, axis = plt.subplots(figsize=(8.5, 4.0), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
         for source, rows in table.groupby("source", sort=False):
             line, marker, colour = STYLES[source]
             found = rows[rows["bits"] > 0].groupby("bits")["precision"].agg(["mean", "min", "max"])
@@ -50,8 +50,8 @@ def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.set(
             xlabel="bits in a code",
-            ylabel=f"of the query's class among the nearest {k}",
+            ylabel=f"share of the nearest {k}\nthat is of the query's class",
             ylim=(0, None),
         )
-        axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
 
 STEP, PREPARE, WAIT = PALETTE[0], PALETTE[1], "0.75"
 
@@ -17,13 +17,13 @@ def walk(images: dict[str, np.ndarray]) -> Figure:
     """The stations of one image in a row, each in its own proportions: name -> uint8 (H, W, 3)."""
     with style():
         figure, axes = plt.subplots(
-            2, -(-len(images) // 2), figsize=(8.4, 5.8), layout="constrained"
+            2, -(-len(images) // 2), figsize=(WIDTH, 5.2), layout="constrained"
         )
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, (name, image) in zip(axes.flat, images.items(), strict=False):
             _picture(axis, image)
-            axis.set_title(f"{name}\n{image.shape[1]} x {image.shape[0]}", fontsize=9)
+            axis.set_title(f"{name}\n{image.shape[1]} x {image.shape[0]}", fontsize=SMALL)
     return figure
 
 
@@ -34,12 +34,12 @@ def mean_image(mean: np.ndarray) -> Figure:
     away = (mean - mean.mean((0, 1))).mean(2)
     limit = max(float(np.abs(away).max()), 1e-6)
     with style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.3), layout="constrained")
         _picture(left, np.clip(np.rint(mean), 0, 255).astype(np.uint8))
-        left.set_title("mean image", fontsize=10)
+        left.set_title("mean image", fontsize=SMALL)
         drawn = right.imshow(away, cmap="RdBu_r", vmin=-limit, vmax=limit)
         right.set_axis_off()
-        right.set_title("difference to its own mean", fontsize=10)
+        right.set_title("difference to its own mean", fontsize=SMALL)
         figure.colorbar(drawn, ax=right, label="grey levels", shrink=0.8)
     return figure
 
@@ -50,17 +50,20 @@ def colour_grid(images: np.ndarray, multipliers: tuple[float, ...], title: str) 
     """
     with style():
         figure, axes = plt.subplots(
-            3, len(multipliers), figsize=(1.3 * len(multipliers), 4.3), layout="constrained"
+            3,
+            len(multipliers),
+            figsize=(WIDTH, 3.3 * WIDTH / len(multipliers)),
+            layout="constrained",
         )
         for i, row in enumerate(axes):
             for axis, image, multiplier in zip(row, images[i], multipliers, strict=True):
                 _picture(axis, image)
                 if i == 0:
-                    axis.set_title(f"{multiplier:+g}", fontsize=9)
+                    axis.set_title(f"{multiplier:+g}", fontsize=SMALL)
             row[0].set_axis_on()
             row[0].set(xticks=[], yticks=[])
-            row[0].set_ylabel(f"direction {i + 1}", fontsize=9)
-        figure.suptitle(title, fontsize=10)
+            row[0].set_ylabel(f"direction {i + 1}", fontsize=SMALL)
+        figure.suptitle(title, fontsize=SMALL)
     return figure
 
 
@@ -70,13 +73,17 @@ def gallery(images: np.ndarray) -> Figure:
     rows = -(-len(images) // columns)
     with style():
         figure, axes = plt.subplots(
-            rows, columns, figsize=(1.1 * columns, 1.2 * rows), squeeze=False, layout="constrained"
+            rows,
+            columns,
+            figsize=(WIDTH, 1.1 * WIDTH / columns * rows),
+            squeeze=False,
+            layout="constrained",
         )
         for axis in axes.flat:
             axis.set_axis_off()
         for epoch, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
             _picture(axis, image)
-            axis.set_title(f"{epoch}", fontsize=8)
+            axis.set_title(f"{epoch}", fontsize=SMALL)
     return figure
 
 
@@ -86,13 +93,13 @@ def difference(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) ->
     """
     away = np.abs(first - second).max(2)
     with style():
-        figure, axes = plt.subplots(1, 3, figsize=(8.4, 3), layout="constrained")
+        figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7), layout="constrained")
         for axis, image, name in zip(axes, (first, second), names, strict=False):
             _picture(axis, np.clip(np.rint(image + 127.5), 0, 255).astype(np.uint8))
-            axis.set_title(name, fontsize=10)
+            axis.set_title(name, fontsize=SMALL)
         drawn = axes[2].imshow(away, cmap="viridis", vmin=0)
         axes[2].set_axis_off()
-        axes[2].set_title("largest difference of a channel", fontsize=10)
+        axes[2].set_title("largest difference of a channel", fontsize=SMALL)
         figure.colorbar(drawn, ax=axes[2], label="grey levels", shrink=0.8)
     return figure
 
@@ -105,7 +112,7 @@ def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Fi
     end = float(steps["done"].iloc[-1])
     made = prepared[prepared["begin"] < end]
     with style():
-        figure, axis = plt.subplots(figsize=(8.4, 2.2), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 2.1), layout="constrained")
         _bars(axis, 1, steps["asked"], steps["got"], WAIT, "waiting for a batch")
         _bars(axis, 1, steps["got"], steps["done"], STEP, "training step")
         _bars(axis, 0, made["begin"], made["end"], PREPARE, "preparing a batch")
@@ -117,14 +124,14 @@ def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Fi
         )
         axis.set_ylim(-0.6, 1.6)
         axis.grid(visible=False)
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.35), ncols=3, fontsize=9)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.35), ncols=3, fontsize=SMALL)
     return figure
 
 
 def rates(table: pd.DataFrame) -> Figure:
     """Images a second of each way to load them: columns name, median, low, high."""
     with style():
-        figure, axis = plt.subplots(figsize=(7.6, 0.45 * len(table) + 0.9), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 0.45 * len(table) + 0.9), layout="constrained")
         place = np.arange(len(table))[::-1]
         axis.barh(place, table["median"], color=PALETTE[0], height=0.6)
         spread = np.stack([table["median"] - table["low"], table["high"] - table["median"]])

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from replication.analysis.kernels import mosaic
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, WIDTH, style
 
 ROWS = 3  # of a tower's 48 kernels, as in the paper: 16 a row
 FEWEST = 6  # kernels a row, if there are as many
@@ -27,9 +27,9 @@ def figure3(towers: list[np.ndarray]) -> Figure:
     """
     n = max(map(len, towers))
     columns = max(-(-n // ROWS), min(n, FEWEST))
-    height = 5.4 * -(-n // columns) / columns + 0.35
+    height = 0.49 * WIDTH * -(-n // columns) / columns + 0.35
     with style():
-        size = (11, height * len(towers) + 0.2)
+        size = (WIDTH, height * len(towers) + 0.2)
         figure, axes = plt.subplots(
             len(towers), len(SCALINGS), figsize=size, squeeze=False, layout="constrained"
         )
@@ -38,7 +38,7 @@ def figure3(towers: list[np.ndarray]) -> Figure:
                 axis.imshow(mosaic(kernels, columns, norm_filters), interpolation="nearest")
                 axis.axis("off")
                 name = f"tower {tower}" if len(towers) > 1 else "one tower"
-                axis.set_title(f"{name}: {words}", fontsize=9, loc="left")
+                axis.set_title(f"{name}: {words}", loc="left")
     return figure
 
 
@@ -49,13 +49,13 @@ def by_tower(kernels: pd.DataFrame, marks: dict[str, float]) -> Figure:
     ``kernels``: columns seed, tower and the keys of ``MEASURES``. ``marks``: the value of each
     measure that 5% of untrained kernels pass."""
     with style():
-        figure, axes = plt.subplots(1, len(MEASURES), figsize=(11, 3.4), layout="constrained")
+        figure, axes = plt.subplots(1, len(MEASURES), figsize=(WIDTH, 2.8), layout="constrained")
         for axis, (measure, words) in zip(axes, MEASURES.items(), strict=True):
             _dots(axis, kernels, measure)
             axis.axhline(marks[measure], color=PAPER, linewidth=1)
             axis.set(ylabel=words, xlabel="seed")
             axis.set_ylim(0, 1.02 if measure != "bandwidth" else None)
-        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9)
+        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
@@ -89,7 +89,7 @@ def specialisation(tests: pd.DataFrame) -> Figure:
     """
     nets = list(dict.fromkeys(tests["net"]))
     with style():
-        figure, axis = plt.subplots(figsize=(6.5, 0.7 * len(nets) + 1.0), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 0.7 * len(nets) + 1.0), layout="constrained")
         for place, net in enumerate(nets):
             rows = tests[tests["net"] == net]
             sure = rows["p"] < 0.05

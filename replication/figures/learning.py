@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
 
 LINES = {"relu": "-", "tanh": "--", "logistic": ":"}  # solid and dashed, as in the paper
 COLOURS = dict(zip(LINES, PALETTE, strict=False))
@@ -30,14 +30,14 @@ def figure1(curves: pd.DataFrame, table: pd.DataFrame, mark: float) -> Figure:
         figure, axes = plt.subplots(
             1,
             len(regimes),
-            figsize=(4.6 * len(regimes), 4.2),
+            figsize=(WIDTH, 3.5),
             sharey=True,
             squeeze=False,
             layout="constrained",
         )
         for axis, regime in zip(axes[0], regimes, strict=True):
             _panel(axis, curves[curves["regime"] == regime], table[table["regime"] == regime], mark)
-            axis.set_title(REGIMES[regime], fontsize=10)
+            axis.set_title(REGIMES[regime])
         axes[0, 0].set_ylabel("training error rate")
     return figure
 
@@ -72,7 +72,7 @@ def _panel(axis: Axes, curves: pd.DataFrame, table: pd.DataFrame, mark: float) -
         ha="right",
         va="bottom",
         color=PAPER,
-        fontsize=9,
+        fontsize=SMALL,
     )
     axis.set(xlabel="epochs", xlim=(0, None), ylim=(0, None))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -91,7 +91,7 @@ def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
         figure, axes = plt.subplots(
             1,
             len(regimes),
-            figsize=(4.6 * len(regimes), 3.4),
+            figsize=(WIDTH, 2.9),
             sharey=True,
             squeeze=False,
             layout="constrained",
@@ -117,7 +117,7 @@ def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
                     reached.index, reached["epochs"], edgecolor=colour, facecolor=faces, zorder=3
                 )
                 axis.scatter(missed.index, missed["cap"], color=colour, marker="x", zorder=3)
-            axis.set_title(REGIMES[regime], fontsize=10)
+            axis.set_title(REGIMES[regime])
             axis.set(xscale="log", xlabel="learning rate", ylim=(0, None))
             axis.xaxis.set_minor_formatter(NullFormatter())
             axis.set_xticks(

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from replication.figures import PALETTE, style
+from replication.figures import PALETTE, SMALL, WIDTH, style
 
 # the paper's pink and blue, told apart by the colour-blind too
 RIGHT, WRONG = PALETTE[1], PALETTE[0]
@@ -38,7 +38,7 @@ def predictions(
         figure, axes = plt.subplots(
             2 * rows,
             ACROSS,
-            figsize=(11, 4.3 * rows),
+            figsize=(WIDTH, 2.95 * rows),
             squeeze=False,
             height_ratios=[1.6, 1] * rows,
             layout="constrained",
@@ -49,7 +49,7 @@ def predictions(
             row, column = divmod(place, ACROSS)
             above, below = axes[2 * row, column], axes[2 * row + 1, column]
             above.imshow(image)
-            above.set_title(_short(caption), fontsize=10)
+            above.set_title(_short(caption), fontsize=SMALL)
             _bars(below, own, None if labels is None else labels[place], titles)
     return figure
 
@@ -65,9 +65,9 @@ def _bars(axis: Axes, p: np.ndarray, label: int | None, titles: Sequence[str]) -
         height=0.85,
     )
     for height, k in enumerate(best):
-        axis.text(0.01, height, _short(titles[k]), va="center", fontsize=9)
+        axis.text(0.01, height, _short(titles[k]), va="center", fontsize=SMALL)
     axis.set(xlim=(0, 1), ylim=(LABELS - 0.5, -0.5), yticks=[])
-    axis.set_xticks([0, 0.5, 1], ["0", "½", "1"], fontsize=8)
+    axis.set_xticks([0, 0.5, 1], ["0", "½", "1"], fontsize=SMALL)
     axis.tick_params(length=0)
     axis.grid(axis="y", visible=False)
 
@@ -90,7 +90,7 @@ def neighbours(
         figure, axes = plt.subplots(
             2 * n,
             k + 2,
-            figsize=(1.15 * (k + 1.25), 2.35 * n + 0.3),
+            figsize=(WIDTH, 2 * n * WIDTH / (k + 1.45) + 0.3),
             squeeze=False,
             width_ratios=ratios,
             layout="constrained",
@@ -106,7 +106,7 @@ def neighbours(
                 textwrap.fill(titles[query], 14),
                 ha="center",
                 va="top",
-                fontsize=9,
+                fontsize=SMALL,
                 transform=below.transAxes,
             )
             for way, (words, found) in enumerate(
@@ -120,7 +120,7 @@ def neighbours(
                     rotation=90,
                     ha="center",
                     va="center",
-                    fontsize=9,
+                    fontsize=SMALL,
                     transform=row[1].transAxes,
                 )
                 for axis, image, is_same in zip(
@@ -129,8 +129,8 @@ def neighbours(
                     axis.imshow(image)
                     if is_same:
                         _frame(axis)
-        axes[0, 0].set_title("query", fontsize=10)
-        axes[0, 2].set_title("nearest first", fontsize=10, loc="left")
+        axes[0, 0].set_title("query", fontsize=SMALL)
+        axes[0, 2].set_title("nearest first", fontsize=SMALL, loc="left")
     return figure
 
 

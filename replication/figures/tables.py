@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, WIDTH, style
 
 COLOURS = {"top1": PALETTE[0], "top5": PALETTE[1]}
 MARKERS = {"top1": "o", "top5": "s"}
@@ -24,7 +24,7 @@ def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
     """
     shown = [model for model in models if model in set(table["model"])][::-1]
     with style():
-        figure, axis = plt.subplots(figsize=(7, 1.2 + 0.5 * len(shown)), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.5 * len(shown)), layout="constrained")
         for k, colour in COLOURS.items():
             for place, model in enumerate(shown):
                 values = table.loc[table["model"] == model, k]
@@ -48,7 +48,7 @@ def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
         axis.set_yticks(range(len(shown)), shown)
         axis.set_ylim(-0.5, len(shown) - 0.5)
         axis.set(xlabel="error on the held-out images, per cent")
-        figure.legend(loc="outside upper right", ncols=2, fontsize=9)
+        figure.legend(loc="outside upper right", ncols=2)
     return figure
 
 
@@ -60,7 +60,7 @@ def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure
     """
     steps = list(dict.fromkeys(frame["gain"]))[::-1]
     with style():
-        figure, axis = plt.subplots(figsize=(7, 1.4 + 0.6 * len(steps)), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 1.4 + 0.6 * len(steps)), layout="constrained")
         axis.axvline(0, color="0.6", linewidth=1)
         for shift, (k, colour) in zip((0.15, -0.15), COLOURS.items(), strict=True):
             places = np.arange(len(steps)) + shift
@@ -90,5 +90,5 @@ def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure
         axis.plot([], [], "|", color=PAPER, markersize=12, markeredgewidth=2, label="the paper")
         axis.set_yticks(range(len(steps)), steps)
         axis.set(xlabel="gain, percentage points")
-        figure.legend(loc="outside upper right", ncols=3, fontsize=9)
+        figure.legend(loc="outside upper right", ncols=3)
     return figure

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from replication.figures import PALETTE, PAPER, style
+from replication.figures import PALETTE, PAPER, WIDTH, style
 
 TRAIN, VALIDATION = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
@@ -25,7 +25,7 @@ def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
         figure, axes = plt.subplots(
             1,
             len(shown),
-            figsize=(4.6 * len(shown), 3.8),
+            figsize=(WIDTH, 3.2),
             sharey=True,
             squeeze=False,
             layout="constrained",
@@ -39,7 +39,7 @@ def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes[0, 0].set_ylabel("error")
-        axes[0, 0].legend(fontsize=9)
+        axes[0, 0].legend()
     return figure
 
 
@@ -73,7 +73,7 @@ def early(runs: pd.DataFrame, labels: dict[str, str], epochs: int) -> Figure:
     ``runs``: columns variant, seed, epoch, loss (nats).
     """
     with style():
-        figure, axis = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
+        figure, axis = plt.subplots(figsize=(WIDTH, 3.0), layout="constrained")
         for place, (name, label) in enumerate(labels.items()):
             here = runs[(runs["variant"] == name) & (runs["epoch"] <= epochs)]
             for _, run in here.groupby("seed"):
@@ -82,5 +82,5 @@ def early(runs: pd.DataFrame, labels: dict[str, str], epochs: int) -> Figure:
             axis.plot(mean.index, mean, DASHES[place], color=PALETTE[place], label=label)
         axis.set(xlabel="epochs", ylabel="training loss, nats")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(fontsize=9)
+        axis.legend()
     return figure

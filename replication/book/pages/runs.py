@@ -14,6 +14,7 @@ import pandas as pd
 
 from replication.base import paths
 from replication.base.files import read_json
+from replication.base.html_tables import html_table
 from replication.ledger.measurement import Profile
 from replication.ledger.verdicts import PUBLISHED
 from replication.recipe import Recipe
@@ -209,12 +210,7 @@ def table_html(rows: pd.DataFrame) -> str:
         for column in ("seconds", "memory", "peak memory, MiB")
         if column in rows
     }
-    return (
-        "<div"
-        ' class="wide">'
-        f"{rows.to_html(index=False, border=0, formatters=formats, na_rep='none', justify='left')}"
-        "</div>"
-    )
+    return html_table(rows, formats, missing="none")
 
 
 def checks(runs: list[Stored]) -> str:

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from replication.base.html_tables import html_table
 from replication.experiments.common.comparison import QUANTITIES
 from replication.ledger import tables as ledger_tables
 from replication.ledger.measurement import Measurement
 from replication.runs.results import Run, load
-
-
-def html_table(frame: pd.DataFrame) -> str:
-    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
-    return f'<div style="overflow-x: auto">{frame.to_html(index=False, border=0, na_rep="")}</div>'
 
 
 def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:

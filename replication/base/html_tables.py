@@ -1,0 +1,74 @@
+"""The one style of the tables on results pages: a DataFrame as HTML. Every text is escaped.
+
+The style itself is in ``book/_static/book.css``, under the class ``numbers``."""
+
+import html
+import math
+import re
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+ ?%?")
+INTERVAL = re.compile(rf"({NUMBER.pattern}) (\[[^\]]+\])")
+Formats = Mapping[str, Callable[[object], str]]
+
+
+def html_table(frame: pd.DataFrame, formats: Formats | None = None, missing: str = "") -> str:
+    """Return a table that scrolls sideways on a narrow screen.
+
+    ``formats`` turns a column's values into text; ``missing`` is the text for None and NaN. In a
+    column of numbers the decimal points are under one another: floats get one number of decimals,
+    cells are aligned to the right, and an interval is on a line of its own."""
+    cells = {
+        name: _texts(frame[name], (formats or {}).get(str(name)), missing) for name in frame.columns
+    }
+    numeric = {name: _is_numeric(texts) for name, texts in cells.items()}
+    head = "".join(f"<th{_kind(numeric[name])}>{html.escape(str(name))}</th>" for name in cells)
+    rows = (
+        "".join(
+            f"<td{_kind(numeric[name])}>{_cell(text)}</td>"
+            for name, text in zip(cells, row, strict=True)
+        )
+        for row in zip(*cells.values(), strict=True)
+    )
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        '<div class="wide"><table class="dataframe numbers">'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _texts(column: pd.Series, form: Callable[[object], str] | None, missing: str) -> list[str]:
+    if form is None:
+        form = _decimals(column) if column.dtype.kind == "f" else str
+    return [missing if _is_missing(value) else form(value) for value in column]
+
+
+def _decimals(column: pd.Series) -> Callable[[object], str]:
+    """Return a format with as many decimals as the column's longest value, at most six."""
+    texts = [f"{value:.6f}".rstrip("0") for value in column.dropna()]
+    longest = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return lambda value: f"{value:,.{longest}f}"
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _is_numeric(texts: list[str]) -> bool:
+    """Return whether most filled cells are numbers; the others say why there is none."""
+    filled = [text for text in texts if text]
+    numbers = [text for text in filled if NUMBER.fullmatch(text) or INTERVAL.fullmatch(text)]
+    return bool(numbers) and 2 * len(numbers) >= len(filled)
+
+
+def _kind(numeric: bool) -> str:
+    return ' class="number"' if numeric else ""
+
+
+def _cell(text: str) -> str:
+    if found := INTERVAL.fullmatch(text):
+        mean, interval = found.groups()
+        return f'{html.escape(mean)} <span class="interval">{html.escape(interval)}</span>'
+    return html.escape(text)
