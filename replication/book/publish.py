@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import papermill
@@ -33,6 +33,9 @@ from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment
 from replication.ledger.measurement import FILE, PROFILES
 from replication.runs.seal import seal
+
+if TYPE_CHECKING:  # torch is not needed to read a page
+    from replication.runs.results import Task
 
 TYPES = {
     kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])
@@ -154,7 +157,7 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{name}.{os.getpid()}.ipynb"
     try:
-        with progress.shown(name, profile, lambda: _runs(name, profile, changes)) as manager:
+        with progress.shown(name, profile, lambda: _ids(name, profile, changes)) as manager:
             papermill.execute_notebook(
                 str(source(name)),
                 str(unfinished),
@@ -190,13 +193,17 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     return place
 
 
-def _runs(name: str, profile: str, changes: Iterable[str]) -> set[str]:
-    """Return the ids of the training runs that an experiment may need."""
+def _ids(name: str, profile: str, changes: Iterable[str]) -> set[str]:
+    return {task.recipe.id for task in tasks(name, profile, changes)}
+
+
+def tasks(name: str, profile: str, changes: Iterable[str] = ()) -> "list[Task]":
+    """Return the training runs that an experiment may need, each once."""
     experiment = _experiment(name)
     if experiment.reads_results:
-        return set()
-    wanted = settings(name, profile, changes)
-    return {task.recipe.id for task in experiment.tasks(wanted)}
+        return []
+    wanted = experiment.tasks(settings(name, profile, changes))
+    return list({task.recipe.id: task for task in wanted}.values())
 
 
 def is_current(name: str, profile: str) -> bool:

@@ -1,10 +1,11 @@
 """``replication run``: the experiments' notebooks, executed."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from replication.cli.output import Profile
+from replication.cli.output import Profile, print_json
 
 
 def complete_experiment(start: str) -> list[str]:
@@ -36,6 +37,15 @@ def run(
             help="Execute the notebooks even if they are up to date; stored runs are still read."
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what would be trained and how long it takes; train nothing."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --dry-run: print one JSON document.")
+    ] = False,
 ) -> None:
     """Execute experiments' notebooks: stored runs are read, interrupted ones resume."""
     import os
@@ -48,6 +58,8 @@ def run(
 
         os.environ[workers.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     chosen = names or publish.experiments()
+    if dry_run:
+        return _forecast(chosen, profile, changes or (), as_json)
     for name in chosen:  # every mistake is found before the first is started
         publish.preflight(name, profile, publish.parameters(name, profile, changes or ()))
     for name in chosen:
@@ -58,3 +70,14 @@ def run(
         print(f"{name} ({profile}): running, log in {log}", file=sys.stderr, flush=True)
         place = publish.execute(name, profile, changes or (), jobs)
         print(f"{name} ({profile}): {place}", flush=True)
+
+
+def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_json: bool) -> None:
+    from replication.book import publish
+    from replication.runs.forecast import forecast
+
+    plans = {name: publish.tasks(name, profile, changes) for name in names}
+    found = forecast(plans, profile)
+    if as_json:
+        return print_json(found.dump())
+    print(found.table())
