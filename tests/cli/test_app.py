@@ -11,7 +11,7 @@ from replication import __version__
 from replication.base.errors import InputError
 from replication.cli import app as command_line
 
-HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy")
+HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy.stats")
 READERS = (["--help"], ["--version"], ["run", "--help"], ["claims", "--json"], ["data", "list"])
 
 
