@@ -1,12 +1,11 @@
-"""Short binary codes for retrieval, the proposal of section 6.1 that the paper left undone: an
-autoencoder on the features, or on pixels.
+"""Short binary codes for retrieval: an autoencoder on features or on pixels.
 
-The vectors are centred and projected on their leading principal components: the best linear layer
-an autoencoder can have (Bourlard and Kamp, 1988), shared by all code lengths. Above it are one
-hidden layer of ReLUs, the code layer of logistic units, and the same mirrored. While it learns, the
-code goes on as 0 or 1 and its gradient as if it were the logistic unit's own output (the
-straight-through estimator; Bengio, Leonard and Courville, 2013), so that learning sees the codes
-that retrieval will use.
+Section 6.1 proposes them and leaves them undone. The vectors are centred and projected on their
+leading principal components: the best linear layer an autoencoder can have (Bourlard and Kamp,
+1988), shared by all code lengths. Above it are one hidden layer of ReLUs, the code layer of
+logistic units, and the mirror image of both. During learning the code passes on as 0 or 1, and its
+gradient as if it were the logistic unit's own output (the straight-through estimator; Bengio,
+Leonard and Courville, 2013), so that learning sees the codes that retrieval will use.
 
 Images are then ranked by the number of bits in which their codes differ.
 """
@@ -33,14 +32,15 @@ class Basis(NamedTuple):
     scale: float  # of the projected training set's values: root of their mean square
 
     def project(self, x: np.ndarray) -> Tensor:
-        """(N, D) -> (N, C), with a mean square of 1 over the training set."""
+        """Project vectors (N, D) -> (N, C), with a mean square of 1 over the training set."""
         return (torch.from_numpy(x) - self.mean) @ self.axes / self.scale
 
 
 def basis(x: np.ndarray, components: int = COMPONENTS, seed: int = 0) -> Basis:
-    """The leading components of ``x`` float32 (N, D), by randomised subspace iteration (Halko,
-    Martinsson and Tropp, 2011).
-    """
+    """Return the leading components of ``x`` float32 (N, D).
+
+    The method is randomised subspace iteration (Halko, Martinsson and Tropp, 2011). Raises
+    ValueError if all vectors are equal or some are not finite."""
     data = torch.from_numpy(x)
     mean = data.mean(0)
     data = data - mean
@@ -77,13 +77,14 @@ class Autoencoder(nn.Module):
 
     @torch.inference_mode()
     def codes(self, x: Tensor) -> np.ndarray:
-        """Packed codes uint8 (N, bits / 8)."""
+        """Return packed codes, uint8 (N, bits / 8)."""
         return np.packbits((self.encoder(x) > 0).numpy(), axis=1)
 
 
 def learn(x: Tensor, bits: int, epochs: int, seed: int = 0) -> Autoencoder:
-    """An autoencoder with a code of ``bits`` (a multiple of 8), trained on projected vectors (N,
-    C). The seed decides it wholly.
+    """Train an autoencoder with a code of ``bits`` on projected vectors (N, C).
+
+    ``bits`` is a multiple of 8. The seed determines the result.
     """
     if bits % 8 or bits < 8:
         raise ValueError(f"codes of {bits} bits; they must fill bytes")
@@ -102,50 +103,51 @@ def learn(x: Tensor, bits: int, epochs: int, seed: int = 0) -> Autoencoder:
 
 
 def words(codes: np.ndarray) -> np.ndarray:
-    """Packed codes uint8 (N, B) in the widest words that B divides into, (N, W): fewer operations a
-    comparison.
+    """Return packed codes uint8 (N, B) in the widest words that divide B, (N, W).
+
+    Wider words need fewer operations per comparison.
     """
     width = next(size for size in (8, 4, 2, 1) if codes.shape[1] % size == 0)
     return np.ascontiguousarray(codes).view(f"u{width}")
 
 
 def hamming(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Bits in which packed codes differ: uint16 (Q, N)."""
-    asked, known = words(queries), words(base)
-    found = np.zeros((len(asked), len(known)), np.uint16)
-    for word in range(asked.shape[1]):
-        found += np.bitwise_count(asked[:, word, None] ^ known[:, word])
-    return found
+    """Return the number of bits in which packed codes differ: uint16 (Q, N)."""
+    left, right = words(queries), words(base)
+    differing = np.zeros((len(left), len(right)), np.uint16)
+    for word in range(left.shape[1]):
+        differing += np.bitwise_count(left[:, word, None] ^ right[:, word])
+    return differing
 
 
 def hamming_nearest(queries: np.ndarray, base: np.ndarray, k: int) -> np.ndarray:
-    """Rows of the ``k`` codes of ``base`` nearest to each query, nearest first, equal ones in the
-    order of the rows: int64 (Q, k).
+    """Return the rows of the ``k`` codes of ``base`` nearest to each query: int64 (Q, k).
+
+    Nearest first; equal distances in the order of the rows.
     """
     step = max(1, BLOCK // len(base))
-    found = np.empty((len(queries), k), np.int64)
+    nearest = np.empty((len(queries), k), np.int64)
     place = np.arange(len(base), dtype=np.int64)
     for start in range(0, len(queries), step):
         # one number for distance, then row
         keys = hamming(queries[start : start + step], base) * np.int64(len(base)) + place
         best = torch.from_numpy(keys).topk(k, largest=False, sorted=True).values.numpy()
-        found[start : start + step] = best % len(base)
-    return found
+        nearest[start : start + step] = best % len(base)
+    return nearest
 
 
 def hamming_precision(
     queries: np.ndarray, labels: np.ndarray, base: np.ndarray, base_labels: np.ndarray, k: int
 ) -> np.ndarray:
-    """For each query the share of the ``k`` nearest codes that are of its class, expected over a
-    random order of equal distances: (Q,).
+    """Return, per query, the expected share of the ``k`` nearest codes in its class: (Q,).
 
-    Short codes have many ties, and any fixed order of them would favour some images.
-    """
+    The expectation is over a random order of equal distances. Short codes have many ties, and any
+    fixed order of them would favour some images."""
     if not 1 <= k <= len(base):
         raise ValueError(f"precision at {k} of {len(base)} codes")
     levels = 8 * base.shape[1] + 1
     step = max(1, BLOCK // len(base))
-    found = np.empty(len(queries))
+    precision = np.empty(len(queries))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
         bins = hamming(queries[part], base) + levels * np.arange(len(labels[part]))[:, None]
@@ -155,7 +157,7 @@ def hamming_precision(
         ).reshape(-1, levels)
         before = every.cumsum(1) - every  # nearer than this distance
         taken = np.clip(k - before, 0, every)  # how many of this distance are among the k
-        found[part] = (
+        precision[part] = (
             same * np.divide(taken, every, out=np.zeros(every.shape), where=every > 0)
         ).sum(1) / k
-    return found
+    return precision

@@ -1,35 +1,34 @@
-"""What conv1's kernels respond to, and whether the two towers have divided it among them (section
-6.1, Figure 3).
+"""Measures of conv1's kernels and of their division between the towers.
 
-Three numbers a kernel, none of which changes when the kernel is multiplied by a constant:
+Serves section 6.1 and Figure 3. Each kernel has three numbers, none of which changes when the
+kernel is multiplied by a constant:
 
-- colourfulness: the share of its energy (sum of squares) off the grey axis R = G = B. 0: the kernel
-  sees brightness only; 2/3 is what independent weights give; 1: it sees nothing of brightness.
-- orientation selectivity: one minus the circular variance over orientation, |sum P exp(2 i theta)|
-  / sum P over the power spectrum P (Ringach, Shapley and Hawken, J. Neurosci. 22, 2002, there on a
-  neuron's responses). 0: all orientations alike; 1: one grating.
-- bandwidth: the standard deviation of the power over spatial frequency |f|, cycles a pixel. Small:
-  one band of frequencies.
+- Colourfulness: the share of its energy (sum of squares) off the grey axis R = G = B. 0: the kernel
+  responds to brightness only; 2/3 is what independent weights give; 1: it ignores brightness.
+- Orientation selectivity: one minus the circular variance over orientation, |sum P exp(2 i theta)|
+  / sum P over the power spectrum P (Ringach, Shapley and Hawken, J. Neurosci. 22, 2002, who applied
+  it to a neuron's responses). 0: all orientations are equal; 1: one grating.
+- Bandwidth: the standard deviation of the power over spatial frequency |f|, cycles per pixel.
+  Small: one band of frequencies.
 
-The power spectrum is summed over the three channels, of the kernel under a Hann window, which a
-kernel of k pixels needs lest its edges look like oriented structure, and inside |f| <= 1/2, so that
-no direction has more room than another.
-
-"Selective" is read against chance: kernels of independent normal weights, as before training.
+The power spectrum is the sum over the three channels, inside |f| <= 1/2, so that no direction has
+more room than another. A Hann window keeps the edges of a small kernel from looking like oriented
+structure. "Selective" is judged against chance: kernels of independent normal weights, as before
+training.
 """
 
-import math
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-# points a side of the spectrum: steps of 1/32 cycle a pixel, a third of what an 11 x 11 kernel
-# resolves
+# points per side of the spectrum: steps of 1/32 cycle per pixel, a third of what an 11 x 11
+# kernel resolves
 GRID = 32
 AT_ONCE = 512  # kernels transformed together: 12 MB of spectrum
-# kernels of independent weights that stand for chance: 200 of them lie above the mark of 5%
+# kernels of independent weights that represent chance: 200 of them lie above the threshold of 5%
 UNTRAINED = 4000
 MARK = 0.95  # "more selective than 95% of untrained ones"
 PERMUTATIONS = 10_000
@@ -38,9 +37,11 @@ KINDS = ("colour", "orientation", "frequency")
 
 
 def measure(kernels: np.ndarray) -> pd.DataFrame:
-    """One row for each of ``kernels`` (n, 3, k, k): colourfulness, orientation (selectivity),
-    preferred (orientation of the bars, degrees in [0, 180), anticlockwise from horizontal), peak
-    and bandwidth (cycles a pixel). A kernel of zeros has NaN."""
+    """Return the measures of ``kernels`` (n, 3, k, k), one row per kernel.
+
+    Columns: colourfulness; orientation (selectivity); preferred (orientation of the bars, degrees
+    in [0, 180), anticlockwise from horizontal); peak and bandwidth (cycles per pixel). A kernel of
+    zeros has NaN."""
     kernels = np.asarray(kernels, np.float64)
     if kernels.ndim != 4 or kernels.shape[1] != 3 or kernels.shape[2] != kernels.shape[3]:
         raise ValueError(f"kernels of shape {kernels.shape}; they must be (n, 3, k, k)")
@@ -57,7 +58,7 @@ def measure(kernels: np.ndarray) -> pd.DataFrame:
 
 
 def _spectral(kernels: np.ndarray) -> np.ndarray:
-    """(n, 3, k, k) -> (4, n): orientation selectivity, preferred orientation, peak, bandwidth."""
+    """Return selectivity, preferred orientation, peak, bandwidth: (n, 3, k, k) -> (4, n)."""
     k = kernels.shape[-1]
     taper = np.hanning(k + 2)[1:-1]  # the window's zeros lie outside the kernel
     # (n, GRID, GRID)
@@ -80,8 +81,9 @@ def _spectral(kernels: np.ndarray) -> np.ndarray:
 
 
 def untrained(k: int, seed: int = 0, count: int = UNTRAINED) -> np.ndarray:
-    """``count`` kernels (count, 3, k, k) of independent normal weights, as conv1 starts (section
-    5); no measure sees their scale.
+    """Return ``count`` kernels (count, 3, k, k) of independent normal weights.
+
+    conv1 starts from such weights (section 5). No measure depends on their scale.
     """
     return np.random.Generator(np.random.Philox(seed)).standard_normal((count, 3, k, k))
 
@@ -92,8 +94,9 @@ def _chance(k: int) -> pd.DataFrame:
 
 
 def marks(k: int) -> dict[str, float]:
-    """The value of each measure that 5% of untrained kernels of side ``k`` pass; bandwidth is
-    passed downwards.
+    """Return the value of each measure that 5% of untrained kernels of side ``k`` exceed.
+
+    Bandwidth counts as exceeded when it is below the value.
     """
     chance = _chance(k)
     bounds = {"colourfulness": MARK, "orientation": MARK, "bandwidth": 1 - MARK}
@@ -115,8 +118,9 @@ def selective(kernels: np.ndarray) -> Selectivity:
     """Judge ``kernels`` (n, 3, k, k) against untrained ones of the same size.
 
     Each measure becomes the share of untrained kernels that are less selective. ``any`` takes a
-    kernel's highest share, and its mark is the 95th percentile of the untrained kernels' own
-    highest shares. A kernel of zeros is not selective."""
+    kernel's highest share, and its threshold is the 95th percentile of the untrained kernels' own
+    highest shares. A kernel of zeros is not selective.
+    """
     chance = _scores(_chance(kernels.shape[-1]))  # (3, UNTRAINED)
     order = np.sort(chance, 1)
     shares, chance_shares = (
@@ -127,8 +131,8 @@ def selective(kernels: np.ndarray) -> Selectivity:
 
 
 def _scores(measures: pd.DataFrame) -> np.ndarray:
-    """(3, n), in the order of ``KINDS``; larger is more selective; a kernel of zeros is below
-    all.
+    """Return (3, n) in the order of ``KINDS``; larger is more selective, a kernel of zeros is
+    lowest.
     """
     scores = np.stack([measures["colourfulness"], measures["orientation"], -measures["bandwidth"]])
     return np.where(np.isnan(scores), -np.inf, scores)
@@ -141,9 +145,7 @@ def _share_below(order: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 class Specialisation(NamedTuple):
-    """How far apart the towers' mean colourfulness is, against the same kernels dealt to the towers
-    at random.
-    """
+    """The difference between the towers' mean colourfulness, compared with random assignment."""
 
     difference: float  # of the towers' means, tower 0 minus tower 1
     chance: float  # mean size of the difference after dealing at random
@@ -155,10 +157,10 @@ class Specialisation(NamedTuple):
 def specialisation(
     colourfulness: np.ndarray, tower: np.ndarray, seed: int = 0, permutations: int = PERMUTATIONS
 ) -> Specialisation:
-    """Permutation test of one net: ``colourfulness`` (n,) and ``tower`` (n,), 0 or 1, of its conv1
-    kernels.
+    """Test one net by permutation: are its towers' kernels coloured differently?
 
-    Kernels of zeros (NaN) are left out. ValueError if a tower is left with none.
+    ``colourfulness`` (n,) and ``tower`` (n,), 0 or 1, describe its conv1 kernels. Kernels of zeros
+    (NaN) are left out. Raises ValueError if a tower has no other kernel.
     """
     known = ~np.isnan(colourfulness)
     colourfulness, first = colourfulness[known], tower[known] == 0
@@ -184,28 +186,21 @@ def specialisation(
 
 
 def combine(p: list[float]) -> float:
-    """Fisher's probability for independent tests: how rarely chance makes all of ``p`` together as
-    small as they are.
+    """Return Fisher's combined probability of independent tests.
 
-    -2 sum ln p is chi-squared with 2n degrees of freedom, whose upper tail at x is exp(-x/2) sum
-    over j < n of (x/2)^j / j!."""
-    half = -sum(math.log(value) for value in p)
-    return min(
-        1.0,
-        sum(
-            math.exp(j * math.log(half) - half - math.lgamma(j + 1)) if half else float(j == 0)
-            for j in range(len(p))
-        ),
-    )
+    It is the probability that chance makes all of ``p`` together this small: -2 sum ln p is
+    chi-squared with 2n degrees of freedom.
+    """
+    return float(stats.combine_pvalues(p).pvalue)
 
 
 def mosaic(kernels: np.ndarray, columns: int = 16, norm_filters: bool = False) -> np.ndarray:
-    """Figure 3's picture of ``kernels`` (n, 3, k, k), float64 (height, width, 3) in [0, 1]:
-    ``columns`` a row with white gaps of one pixel.
+    """Return Figure 3's picture of ``kernels`` (n, 3, k, k): float64 (height, width, 3) in [0, 1].
 
-    As the 2012 code draws it (facts-2012, section 6): one minimum and one maximum over all kernels
-    given, so that their strengths can be compared. ``norm_filters``, its other option: each kernel
-    first to zero mean and unit variance, so that weak ones show as well."""
+    ``columns`` kernels per row with white gaps of one pixel. As in the 2012 source (shownet.py),
+    one minimum and one maximum over all kernels scale the picture, so that their strengths can be
+    compared. ``norm_filters``, its other option, first gives each kernel zero mean and unit
+    variance, so that weak ones show as well."""
     kernels = np.asarray(kernels, np.float64)
     if norm_filters:
         kernels = kernels - kernels.mean((1, 2, 3), keepdims=True)

@@ -1,37 +1,38 @@
-"""Nearest images by Euclidean distance, and what two distances have in common (section 6.1, Figure
-4 right).
+"""Nearest images by Euclidean distance, and the agreement of two distances.
 
-The search is exact. Squared distances come in blocks from one matrix product, |q|^2 - 2 q b +
-|b|^2, in float32: fast, and off by a little. So it only proposes: every row that the rounding error
-could have kept out of the k nearest is measured again in float64."""
+Serves section 6.1 and Figure 4, right. The search is exact. Squared distances come in blocks from
+one matrix product, |q|^2 - 2 q b + |b|^2, in float32, which is fast and slightly wrong. So the
+product only proposes candidates: every row that the rounding error could have kept out of the k
+nearest is measured again in float64.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-# Figure 4 shows six; the 2012 script showed sixteen, only one of each file (facts-2012, section 6)
+# Figure 4 shows six; the 2012 script (findsimilar.py) showed sixteen, at most one per file
 K = 6
 BLOCK = 1 << 24  # distances in memory at a time: 64 MB in float32
 GATHER = 1 << 18  # numbers that are measured again at a time: 2 MB in float64, likewise
-PART = 1 << 21  # numbers of the base as float32 at a time: 8 MB, in reach of the cache
-ABOUT = 1000  # rows whose mean is the middle: any point near it will do
+PART = 1 << 21  # numbers of the base as float32 at a time: 8 MB, which fit into the cache
+ABOUT = 1000  # rows whose mean is the middle: any point near it serves
 ROUNDING = 2.0**-24  # of float32, relative
 
 
 class Nearest(NamedTuple):
-    """The k nearest of each query, nearest first; equal distances in the order of the rows."""
+    """The k nearest rows of each query, nearest first; equal distances in the order of the rows."""
 
     rows: np.ndarray  # int64 (Q, k), of the base
     distances: np.ndarray  # float64 (Q, k), Euclidean
 
 
 def nearest(queries: np.ndarray, base: np.ndarray, k: int = K) -> Nearest:
-    """The ``k`` rows of ``base`` (N, D) nearest to each of ``queries`` (Q, D); real numbers of any
-    kind.
+    """Return the ``k`` rows of ``base`` (N, D) nearest to each of ``queries`` (Q, D).
 
-    Exact, up to float64. ValueError for a ``k`` that is not 1 to N, unequal D, or values that are
-    not finite."""
+    Values are real numbers of any dtype; the result is exact up to float64. Raises ValueError for a
+    ``k`` outside 1 to N, unequal D, or values that are not finite.
+    """
     if (
         queries.ndim != 2
         or base.ndim != 2
@@ -57,44 +58,44 @@ def nearest(queries: np.ndarray, base: np.ndarray, k: int = K) -> Nearest:
 
 
 def _products(queries: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Squared distances less |q|^2, which orders nothing: (Q, N) float32; |q|^2 (Q,); the largest
-    |b|^2.
+    """Return squared distances less |q|^2, (Q, N) float32; |q|^2, (Q,); and the largest |b|^2.
 
-    Both sides are taken less a point near the middle of ``base``: distances stay, and rounding
-    errors shrink with the norms. The base goes through one buffer, part by part, so that it is
-    never copied whole. The product is NumPy's, whose library is more than twice as fast as torch's
-    on some processors and as fast on the others."""
+    A point near the middle of ``base`` is subtracted from both sides: distances stay the same, and
+    rounding errors shrink with the norms. The base passes through one buffer, part by part, so that
+    it is never copied whole. The product is NumPy's, which is more than twice as fast as torch's on
+    some processors and as fast on the others."""
     centre = base[:: -(-len(base) // ABOUT)].mean(0, dtype=np.float64).astype(np.float32)
-    asked = _less(queries, centre, np.empty(queries.shape, np.float32))
-    own = np.einsum("nd,nd->n", asked, asked)
-    asked *= -2
+    centred = _less(queries, centre, np.empty(queries.shape, np.float32))
+    own = np.einsum("nd,nd->n", centred, centred)
+    centred *= -2
     step = max(1, PART // base.shape[1])
     buffer = np.empty((min(step, len(base)), base.shape[1]), np.float32)
-    found, longest = np.empty((len(queries), len(base)), np.float32), 0.0
+    less, longest = np.empty((len(queries), len(base)), np.float32), 0.0
     for start in range(0, len(base), step):
         known = _less(part := base[start : start + step], centre, buffer[: len(base) - start])
         squares = np.einsum("nd,nd->n", known, known)
-        np.add(asked @ known.T, squares, out=found[:, start : start + len(part)])
+        np.add(centred @ known.T, squares, out=less[:, start : start + len(part)])
         longest = np.maximum(longest, squares.max())  # keeps NaN
-    return found, own, float(longest)
+    return less, own, float(longest)
 
 
 def _less(x: np.ndarray, centre: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """``x - centre`` into ``out``, subtracted in the precision of ``x``."""
+    """Write ``x - centre`` into ``out``, subtracted in the precision of ``x``."""
     return np.subtract(x, centre, dtype=np.result_type(x, np.float32), out=out, casting="same_kind")
 
 
 def _measure(
     queries: np.ndarray, base: np.ndarray, candidates: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best ``k`` of ``candidates`` (M, 2), pairs of query and row sorted by query, at least
-    ``k`` for each: (Q, k) and (Q, k).
+    """Return the best ``k`` candidates of each query: rows (Q, k) and distances (Q, k).
+
+    ``candidates`` (M, 2) are pairs of query and row, sorted by query, at least ``k`` per query.
     """
     squared = np.empty(len(candidates))
     step = max(1, GATHER // base.shape[1])
     for start in range(0, len(candidates), step):
-        asked, row = candidates[start : start + step].T
-        apart = queries[asked].astype(np.float64) - base[row]
+        query, row = candidates[start : start + step].T
+        apart = queries[query].astype(np.float64) - base[row]
         squared[start : start + step] = np.einsum("md,md->m", apart, apart)
     order = np.lexsort((candidates[:, 1], squared, candidates[:, 0]))
     firsts = np.searchsorted(candidates[:, 0], np.arange(len(queries)))
@@ -103,15 +104,14 @@ def _measure(
 
 
 def same_class(labels: np.ndarray, base_labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """For each query the share of its neighbours ``rows`` (Q, k) that are of its class: float64
-    (Q,).
-    """
+    """Return, per query, the share of its neighbours ``rows`` (Q, k) in its class: float64 (Q,)."""
     return (base_labels[rows] == labels[:, None]).mean(1)
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's coefficient of two rows of distances, (Q, N) each, row by row: float64 (Q,). NaN
-    where a row is all one value.
+    """Return Spearman's coefficient of two arrays of distances (Q, N), row by row: float64 (Q,).
+
+    A row of one repeated value gives NaN.
     """
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"rank correlation of {first.shape} and {second.shape}")
@@ -121,8 +121,9 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0 along each row of ``values`` (Q, N), equal values sharing their mean rank:
-    float64 (Q, N).
+    """Return ranks from 0 along each row of ``values`` (Q, N): float64 (Q, N).
+
+    Equal values share their mean rank.
     """
     order = values.argsort(1)
     ordered = np.take_along_axis(values, order, 1)
@@ -133,14 +134,15 @@ def ranks(values: np.ndarray) -> np.ndarray:
     ends[:, :-1] = starts[:, 1:]
     first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
     last = np.minimum.accumulate(np.where(ends, place, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    found = np.empty(values.shape)
-    np.put_along_axis(found, order, (first + last) / 2, 1)
-    return found
+    shared = np.empty(values.shape)
+    np.put_along_axis(shared, order, (first + last) / 2, 1)
+    return shared
 
 
 def squared_distances(queries: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Every squared distance, float32 (Q, N), within rounding errors: enough for rank
-    correlations.
+    """Return every squared distance, float32 (Q, N), with rounding errors.
+
+    It is accurate enough for rank correlations.
     """
     less, own, _ = _products(queries, base)
     less += own[:, None]

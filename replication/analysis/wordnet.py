@@ -1,14 +1,14 @@
-"""How near two labels lie in WordNet, the hierarchy that ImageNet's classes come from (section 6.1:
-most wrong labels "reasonable").
+"""Similarity of two labels in WordNet, the hierarchy behind ImageNet's classes.
 
-Similarity is Wu and Palmer's (1994), 2 d / (2 d + a + b): d counts the nodes from the root to a
-common ancestor, both included, by the shortest way; a and b are the steps from the two labels up to
-it; the ancestor that gives the most counts. 1 is the same label, and near 0 they share only the
-root.
+Serves section 6.1: most wrong labels are "reasonable". The similarity is Wu and Palmer's (1994),
+2 d / (2 d + a + b): d counts the nodes on the shortest path from the root to a common ancestor,
+both included; a and b are the steps from the two labels up to it; the ancestor that gives the
+largest value counts. 1 is the same label; near 0, the labels share only the root.
 
-The hierarchy is in the package: WordNet 3.0's nouns, whose numbers are the wnids. It has the form
-of ImageNet's ``wordnet.is_a.txt``, one "parent child" a line, so that a file of one's own will do
-as well."""
+The package contains the hierarchy: WordNet 3.0's nouns, whose numbers are the wnids, in the format
+of ImageNet's ``wordnet.is_a.txt``, one "parent child" pair per line. Another file of that format
+can be read instead.
+"""
 
 import gzip
 from collections.abc import Sequence
@@ -27,8 +27,9 @@ Parents = dict[str, tuple[str, ...]]
 
 @cache
 def read(path: Path = EMBEDDED) -> Parents:
-    """The parents of each wnid, from lines "parent child", plain or gzipped. InputError names the
-    line that is not so.
+    """Return the parents of each wnid, from lines "parent child", plain or gzipped.
+
+    Raises InputError that names the first line of another form.
     """
     try:
         with (
@@ -54,16 +55,15 @@ def read(path: Path = EMBEDDED) -> Parents:
 
 
 def missing(classes: Sequence[str], parents: Parents) -> list[str]:
-    """Those of ``classes`` that the hierarchy does not place below anything."""
+    """Return the ``classes`` that the hierarchy does not place below another node."""
     return [key for key in classes if key not in parents]
 
 
 def similarity(classes: Sequence[str], parents: Parents) -> np.ndarray:
-    """Wu and Palmer's similarity of each pair of ``classes`` (wnids): float64 (K, K), 1 on the
-    diagonal, 0 where nothing is shared.
+    """Return Wu and Palmer's similarity of each pair of ``classes`` (wnids): float64 (K, K).
 
-    InputError names the classes that are not in the hierarchy.
-    """
+    1 on the diagonal, 0 if nothing is shared. Raises InputError that names the classes that are not
+    in the hierarchy."""
     if lost := missing(classes, parents):
         raise InputError(
             f"not in the hierarchy: {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}; its"
@@ -79,7 +79,7 @@ def similarity(classes: Sequence[str], parents: Parents) -> np.ndarray:
 
 
 def _steps_up(key: str, parents: Parents) -> dict[str, int]:
-    """Every ancestor of ``key`` and itself, with the fewest steps that lead there."""
+    """Return ``key`` and every ancestor of it, each with the fewest steps that lead there."""
     steps, level = {key: 0}, [key]
     while level:
         step = steps[level[0]] + 1
@@ -94,7 +94,7 @@ def _steps_up(key: str, parents: Parents) -> dict[str, int]:
 
 
 def _depth(node: str, parents: Parents) -> int:
-    """Nodes on the shortest way from a root to ``node``, both included."""
+    """Return the number of nodes on the shortest path from a root to ``node``, both included."""
     return 1 + min(
         (step for above, step in _steps_up(node, parents).items() if above not in parents),
         default=0,
@@ -104,12 +104,12 @@ def _depth(node: str, parents: Parents) -> int:
 def closeness(
     p: np.ndarray, labels: np.ndarray, similarity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How near the wrong ones of the ``TOP`` most probable labels are to the right one, and how
-    near chance would be; float64 (N,) each.
+    """Return the similarity of the wrong top labels to the right one, and chance's; float64 (N,).
 
-    ``p`` (N, K) probabilities, ``labels`` (N,), ``similarity`` (K, K). Chance: the mean over all
-    wrong labels, which is what labels drawn at random give. Needs K > TOP, else every label is
-    among them and there is nothing to compare."""
+    ``p`` (N, K) are probabilities, ``labels`` (N,), ``similarity`` (K, K). The wrong ones among the
+    ``TOP`` most probable labels are averaged. Chance is the mean over all wrong labels, which is
+    what labels drawn at random give. Needs K > TOP, because otherwise every label is among them.
+    """
     n, k = p.shape
     if k <= TOP:
         raise ValueError(f"{k} classes; there must be more than {TOP}")

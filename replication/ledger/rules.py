@@ -104,9 +104,12 @@ def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
     where = f"the interval{_cut(measurement)} is {side} {target.null:g}"
     if side == target.side:
         return "direction reproduced", where
-    return "reversed here", (
-        f"{where}, and the paper says {target.side}; a smaller scale ("
-        f"{'; '.join(measurement.shortfalls)}) does not contradict it"
+    return (
+        "reversed here",
+        (
+            f"{where}, and the paper says {target.side}; a smaller scale ("
+            f"{'; '.join(measurement.shortfalls)}) does not contradict it"
+        ),
     )
 
 

@@ -34,8 +34,9 @@ def test_the_line_names_the_run_its_epoch_and_what_is_left(folder):
     note("b", "tanh-seed0", "training", epoch=4, epochs=20, error=0.4519, images_per_second=1204.4,
          seconds_left=95.0)  # fmt: skip
     line = view(folder, {"a", "b", "c"}).line(statuses(folder))
-    assert line == (
-        "race (quick)  run 2 of 3  epoch 4/20  error 45.2%  1,204 images/s  1:35 left  tanh-seed0"
+    assert (
+        line == "race (quick)  run 2 of 3  epoch 4/20  error 45.2%  1,204 images/s  1:35 left "
+        " tanh-seed0"
     )
 
 

@@ -173,8 +173,9 @@ def test_a_bound_supports_only_the_side_it_bounds():
     assert word(race(fast, slow, "lower")) == "inconclusive"
     assert word(race(fast, slow, "upper")) == "reversed here"
     assert word(race(slow, fast, "lower", "paper")) == "inconclusive"
-    assert word(race([x * 2 for x in slow], fast, "lower", "paper")) == (
-        "direction reproduced, other size"
+    assert (
+        word(race([x * 2 for x in slow], fast, "lower", "paper"))
+        == "direction reproduced, other size"
     )
 
 
