@@ -22,7 +22,7 @@ from replication.experiments.figure1 import (
     Candidate,
     Kind,
 )
-from replication.runs.results import Task
+from replication.runs.store import Task
 from replication.runs.workers import Workers
 
 

@@ -18,7 +18,7 @@ from replication.lease.__main__ import main
 from replication.lease.images import pack_images, unpack_images
 from replication.lease.plan import Plan, Step, Training, read_plan, write_plan
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
-from replication.runs.results import Task
+from replication.runs.store import Task
 
 # what is installed here and may be missing on a bare machine
 MISSING = [

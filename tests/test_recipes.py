@@ -8,7 +8,7 @@ import pytest
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.ledger.measurement import PROFILES
+from replication.base.types import PROFILES
 from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.recipes import NETS, as_yaml, chosen, named

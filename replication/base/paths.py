@@ -1,43 +1,107 @@
-"""Every folder the package reads or writes, and nothing that depends on the working directory.
+"""Every folder the package reads or writes; none depends on the working directory.
 
 Environment variables move them: ``REPLICATION_DATA`` (data sets, only read, except by ``data
-get``), ``REPLICATION_RESULTS`` (small text facts of each run) and ``REPLICATION_RUNS``
-(checkpoints, weights, prepared arrays). A fourth, ``REPLICATION_PAGES``, keeps the executed
-notebooks of a machine that is lent out of the book."""
+get``), ``REPLICATION_RESULTS`` (small text facts of each run), ``REPLICATION_RUNS`` (checkpoints,
+weights, prepared arrays) and ``REPLICATION_PAGES`` (executed notebooks). Without them the folders
+are in the clone, or, for a package installed elsewhere, in the user's own data folder.
+
+``results/<profile>/`` of the clone is published. Only ``replication run`` at a profile's own
+parameters and on the published images writes there; it says so in ``REPLICATION_PLACE``. Everything
+else is written to a folder of its own under ``results/own/``."""
 
 import os
 from pathlib import Path
+
+from replication.base.errors import InputError
+from replication.base.types import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 PARAMS = ROOT / "params"
 BOOK = ROOT / "book"
+FOLDERS = ("REPLICATION_DATA", "REPLICATION_RESULTS", "REPLICATION_RUNS", "REPLICATION_PAGES")
+PLACE = "REPLICATION_PLACE"  # under results(): "" is the published place
+OWN = "own"  # where results are kept that are not published
+OTHER_IMAGES = f"{OWN}/images"  # of those, the ones of other images than the published
 
 
-def _folder(variable: str, default: Path) -> Path:
-    named = os.environ.get(variable)
-    return Path(named).expanduser().resolve() if named else default
+def _absolute() -> None:
+    """Make the variables absolute once, so that every process started later reads the same."""
+    for variable in FOLDERS:
+        if named := os.environ.get(variable):
+            try:
+                os.environ[variable] = str(Path(named).expanduser().resolve())
+            except RuntimeError:  # "~" without a home; ``_folder`` refuses it with its name
+                continue
+
+
+_absolute()
+
+
+def is_clone() -> bool:
+    """Return whether the package runs from a clone of the repository."""
+    return (ROOT / "pyproject.toml").is_file() and NOTEBOOKS.is_dir()
+
+
+def home() -> Path:
+    """Return the user's folder for data of programs. Raises InputError if the user has no home."""
+    try:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError:
+        raise InputError(
+            "this user has no home folder (HOME is not set): name folders in REPLICATION_DATA,"
+            " REPLICATION_RESULTS and REPLICATION_RUNS"
+        ) from None
+    return Path(base) / "alexnet-replication"
+
+
+def _folder(variable: str, name: str) -> Path:
+    if named := os.environ.get(variable):
+        try:
+            return Path(named).expanduser().resolve()
+        except RuntimeError:
+            raise InputError(f"{variable} is {named}, and this user has no home folder") from None
+    return (ROOT if is_clone() else home()) / name
 
 
 def data() -> Path:
-    """Where data sets are looked for. Default ``data/`` of the project, ignored by git."""
-    return _folder("REPLICATION_DATA", ROOT / "data")
-
-
-def pages() -> Path:
-    """Where executed notebooks of the published profiles go. Default ``book/experiments/`` of the
-    project.
-    """
-    return _folder("REPLICATION_PAGES", BOOK / "experiments")
+    """Return where data sets are looked for. Default ``data/``, ignored by git."""
+    return _folder("REPLICATION_DATA", "data")
 
 
 def results() -> Path:
-    """Where results are written and read. Default ``results/`` of the project."""
-    return _folder("REPLICATION_RESULTS", ROOT / "results")
+    """Return where results are read. Default ``results/``."""
+    return _folder("REPLICATION_RESULTS", "results")
 
 
 def runs() -> Path:
-    """Where checkpoints, prepared arrays and the embedded data set are kept. Default ``runs/`` of
-    the project.
-    """
-    return _folder("REPLICATION_RUNS", ROOT / "runs")
+    """Return where checkpoints and prepared arrays are kept. Default ``runs/``."""
+    return _folder("REPLICATION_RUNS", "runs")
+
+
+def pages() -> Path:
+    """Return where executed notebooks of the published profiles are kept."""
+    return _folder("REPLICATION_PAGES", "book/experiments")
+
+
+def place(profile: str) -> str:
+    """Return the folder under ``results()`` that this process writes to: "" if published."""
+    named = os.environ.get(PLACE)
+    if named is not None:
+        return named
+    guarded = profile in PUBLISHED and results() == ROOT / "results"
+    return f"{OWN}/by-hand" if guarded else ""
+
+
+def experiment(profile: str, name: str) -> Path:
+    """Return the folder to which this process writes the results of an experiment."""
+    return results() / place(profile) / profile / name
+
+
+def stored(profile: str, name: str, file: str) -> Path:
+    """Return where a result file or a run's folder is: in this process's place, or published.
+
+    Published results are read by all but runs on other images, for which they are no results."""
+    own, published = experiment(profile, name) / file, results() / profile / name / file
+    readable = not place(profile).startswith(OTHER_IMAGES)
+    return published if readable and published.exists() and not own.exists() else own

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-PROFILES = ("quick", "laptop", "gpu", "paper")
+from replication.base.types import PROFILES
 
 
 def complete_profile(start: str) -> list[str]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from replication.base.errors import InputError
+from replication.base.types import Split
 from replication.data.augment.draws import draws_for
 from replication.data.augment.order import order
 from replication.data.files.index import Index
@@ -35,7 +36,6 @@ AHEAD = 2  # batches prepared before they are asked for
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
 # which images are put aside is the same in every run, so that runs are compared on the same ones
 VALIDATION_SEED = 0
-Split = Literal["train", "validation", "test", "val"]
 Backend = Literal["auto", "raw", "reference", "dali"]
 
 

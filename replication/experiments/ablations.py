@@ -29,7 +29,7 @@ from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, measured
 from replication.ledger.scale import describe
 from replication.paper import claim as find_claim
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 BASELINE, NO_DROPOUT = "baseline", "no-dropout"

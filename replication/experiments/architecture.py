@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from replication.base.html_tables import html_table
 from replication.base.models import Frozen
+from replication.base.types import Profile
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, Profile, checked
+from replication.ledger.measurement import Measurement, checked
 from replication.ledger.tables import number
 from replication.nets.alexnet import (
     LRN_BETA,

@@ -17,12 +17,13 @@ from pydantic import Field, field_validator
 from replication.analysis import codes, neighbours
 from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, diverged, scale
 from replication.experiments.common.contract import store_tables
 from replication.experiments.common.images import Images, feature_vectors, some_images
-from replication.ledger.measurement import Measurement, Profile, measured
-from replication.runs.results import Run, Task
+from replication.ledger.measurement import Measurement, measured
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "binary_codes"

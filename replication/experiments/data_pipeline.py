@@ -16,6 +16,7 @@ from pydantic import Field
 from replication.base.errors import InputError
 from replication.base.html_tables import html_table
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
 from replication.data.augment.draws import Draws, central, draws_for, positions
 from replication.data.files.index import read_image
 from replication.data.loader import open_loaders, selected
@@ -26,7 +27,7 @@ from replication.data.prepared.store import Store, prepare
 from replication.data.prepared.verify import verify
 from replication.experiments.common.baselines import baseline
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, Profile
+from replication.ledger.measurement import Measurement
 from replication.recipe import AlexNetSpec, Data, Recipe
 
 EXPERIMENT = "data_pipeline"

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from replication.experiments.relu_vs_tanh import EXPERIMENT, MODERN_SCALE, epochs_to, next_rate
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
-from replication.runs.results import Run, Task, load
+from replication.runs.store import Run, Task, load
 from replication.runs.workers import Workers
 
 PROFILE = "paper"

@@ -16,14 +16,15 @@ from replication.analysis import kernels as analysis
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
 from replication.evaluation.trained import trained_net
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, distinct, diverged, scale
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, Profile, measured
+from replication.ledger.measurement import Measurement, measured
 from replication.recipe import Recipe
 from replication.recipes import chosen
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "kernels"

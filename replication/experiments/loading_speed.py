@@ -19,8 +19,8 @@ from replication.base.errors import InputError
 from replication.base.files import write_json, write_text
 from replication.base.html_tables import html_table
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
 from replication.data.sources import catalog
-from replication.ledger.measurement import Profile
 
 EXPERIMENT = "loading_speed"
 RATES = "images per second"
@@ -85,7 +85,7 @@ def run(settings: Settings) -> Outcome:
         _table(found, "ratios"),
     )
     outcome.rates["per core"] = outcome.rates["median"] / first["machine"]["cores"]
-    kept = paths.results() / settings.profile / EXPERIMENT
+    kept = paths.experiment(settings.profile, EXPERIMENT)
     write_text(kept / "rates.csv", outcome.rates.to_csv(index=False))
     write_text(kept / "ratios.csv", outcome.ratios.to_csv(index=False))
     write_json(

@@ -25,7 +25,7 @@ from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, measured
 from replication.ledger.scale import describe
 from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "lrn_cifar"

@@ -25,7 +25,7 @@ from replication.experiments.common.contract import store_tables
 from replication.experiments.common.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
 from replication.ledger.measurement import Measurement, Profile, measured
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "predictions_and_neighbours"

@@ -15,10 +15,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, Profile, measured
+from replication.ledger.measurement import Measurement, measured
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "relu_vs_tanh"

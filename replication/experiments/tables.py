@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from replication.base import paths
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
 from replication.data.loader import has_both
 from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
@@ -28,9 +29,9 @@ from replication.evaluation.probabilities import probabilities
 from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.comparison import PER_CENT, VIEWS, Seeds, diverged, kept, scale
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, Profile, measured
+from replication.ledger.measurement import Measurement, measured
 from replication.recipe import Recipe, Steps, Timeline
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 from replication.training.schedule import LOGS
 
@@ -302,7 +303,7 @@ def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
     """
     recipes = [run.task.recipe for run in runs]
     key = hashlib.sha256(" ".join(recipe.id for recipe in recipes).encode()).hexdigest()[:10]
-    path = paths.results() / settings.profile / EXPERIMENT / "averages.json"
+    path = paths.experiment(settings.profile, EXPERIMENT) / "averages.json"
 
     def make() -> dict[str, Any]:
         found = errors(average([probabilities(recipe, "test", VIEWS) for recipe in recipes]))

@@ -14,14 +14,15 @@ import pandas as pd
 from pydantic import Field
 
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
 from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.comparison import PER_CENT, Seeds, speed
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, Profile, checked
+from replication.ledger.measurement import Measurement, checked
 from replication.paper import claim as find_claim
 from replication.recipe import Plateau, Recipe
 from replication.recipes import named
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 from replication.training.schedule import Memory, decide, now
 

@@ -16,7 +16,7 @@ from replication.base.errors import InputError
 from replication.lease.images import PART_BYTES, pack_images
 from replication.lease.plan import FILE, Origin, Plan, Step, Training, write_plan
 from replication.runs import provenance
-from replication.runs.results import Task
+from replication.runs.store import Task
 
 EMBEDDED = "synthetic"  # drawn anew wherever it is needed
 PARITY = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", "tests/training/test_gpu.py")

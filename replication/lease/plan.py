@@ -13,7 +13,7 @@ from replication.base.errors import InputError
 from replication.base.files import write_text
 from replication.base.models import Frozen, validated
 from replication.recipe import Recipe
-from replication.runs.results import Task
+from replication.runs.store import Task
 
 FILE = "plan.json"
 

@@ -5,7 +5,7 @@ import sys
 
 from replication.base.errors import InputError, TrainingError
 from replication.lease.plan import Training
-from replication.runs.results import run
+from replication.runs.conduct import run
 
 
 def main() -> int:

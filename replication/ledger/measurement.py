@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from replication.base import files, paths
 from replication.base.errors import InputError
 from replication.base.models import first_fault
+from replication.base.types import PROFILES, Profile
 from replication.ledger.families import Family
-from replication.ledger.record import PROFILES, ImageNoise, Measurement, Profile
+from replication.ledger.record import ImageNoise, Measurement
 from replication.ledger.scale import Ran
 from replication.paper import claim as find_claim
 
@@ -131,7 +132,7 @@ def write_measurements(
     profile: Profile, experiment: str, measurements: Sequence[Measurement]
 ) -> Path:
     """Write an experiment's measurements, atomically, where the ledger looks; return the file."""
-    path = paths.results() / profile / experiment / FILE
+    path = paths.experiment(profile, experiment) / FILE
     _check_places(path, measurements)
     files.write_json(path, [measurement.model_dump(mode="json") for measurement in measurements])
     return path

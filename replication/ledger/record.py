@@ -4,7 +4,7 @@
 interval is checked as it was written, and judged and shown by today's rules (``estimate``)."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -20,13 +20,12 @@ from replication.base.statistics import (
     mean_interval,
     mean_spread,
 )
+from replication.base.types import Profile
 from replication.ledger.families import Family, smallest_detectable
 from replication.ledger.scale import Ran, shortfalls
 from replication.paper import Claim, Target
 from replication.paper import claim as find_claim
 
-Profile = Literal["quick", "laptop", "gpu", "paper"]
-PROFILES: tuple[Profile, ...] = get_args(Profile)  # from the smallest scale to the paper's own
 SYNTHETIC = "synthetic"  # the embedded data set
 
 

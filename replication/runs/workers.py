@@ -1,7 +1,7 @@
 """Spreading an experiment's independent runs: over this process, over processes of this machine, or
 over a Dask cluster.
 
-A run is identified by its recipe, resumable, and held by one process at a time (``results.run``);
+A run is identified by its recipe, resumable, and held by one process at a time (``conduct.run``);
 so it does not matter which worker takes it, or that a worker dies in the middle: the next one goes
 on from the last checkpoint. Workers of a cluster share the folders of results and runs, and the
 data, under the paths that they have here."""
@@ -19,7 +19,9 @@ import torch
 
 from replication.base import paths
 from replication.base.errors import InputError, TrainingError
-from replication.runs.results import Run, Task, run
+from replication.base.machine import cpus
+from replication.runs.conduct import run
+from replication.runs.store import Run, Task
 
 # address of a Dask scheduler; where a run is trained is no parameter of an experiment
 SCHEDULER = "REPLICATION_SCHEDULER"
@@ -43,7 +45,7 @@ class Workers:
         if address := os.environ.get(SCHEDULER):
             self._pool = _cluster(address, self._stack)
         elif jobs > 1:
-            threads = max(1, (os.cpu_count() or 1) // jobs)
+            threads = max(1, cpus() // jobs)
             spawn = get_context("spawn")
             turn = spawn.Value("i", 0)
             self._pool = ProcessPoolExecutor(
@@ -62,7 +64,7 @@ class Workers:
         if not self._pool or task.is_stored():
             return run(task)
         try:
-            self._pool.submit(_run_in, task, _folders()).result()
+            self._pool.submit(_run_in, task, _folders(task)).result()
         except BrokenProcessPool as error:
             raise TrainingError(
                 f"{task.name}: a training process died; run the same command again, it goes on from"
@@ -89,13 +91,15 @@ def _run_in(task: Task, folders: dict[str, str]) -> None:
     run(task)
 
 
-def _folders() -> dict[str, str]:
-    """What a worker that was started elsewhere must know; the data stay where each worker's machine
-    says, if it says so.
-    """
-    return {"REPLICATION_RESULTS": str(paths.results()), "REPLICATION_RUNS": str(paths.runs())} | (
-        {"REPLICATION_DATA": str(paths.data())} if "REPLICATION_DATA" in os.environ else {}
-    )
+def _folders(task: Task) -> dict[str, str]:
+    """Return the folders that a worker started elsewhere must use.
+
+    The data stay where each worker's machine says, unless this process names them."""
+    return {
+        "REPLICATION_RESULTS": str(paths.results()),
+        "REPLICATION_RUNS": str(paths.runs()),
+        paths.PLACE: paths.place(task.profile),
+    } | ({"REPLICATION_DATA": str(paths.data())} if "REPLICATION_DATA" in os.environ else {})
 
 
 def _cluster(address: str, stack: ExitStack) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from replication.base.errors import InputError
 from replication.base.files import write_text
-from replication.training.process.lock import is_locked
+from replication.base.locks import is_locked
 
 REQUEST = "drop.request"
 

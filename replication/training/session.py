@@ -19,7 +19,7 @@ from replication.base import paths
 from replication.base.code import code_digest
 from replication.base.devices import check_device, described
 from replication.base.errors import InputError
-from replication.base.locks import held
+from replication.base.locks import held, locked
 from replication.data.loader import Loaders, open_loaders
 from replication.nets.alexnet import AlexNet
 from replication.nets.build import build
@@ -28,7 +28,6 @@ from replication.recipe import Recipe
 from replication.training.distributed import ranks
 from replication.training.distributed.shared_loader import SharedLoader
 from replication.training.distributed.team import Alone, Together
-from replication.training.process.lock import locked
 from replication.training.trainer import Outcome, Report, train
 
 

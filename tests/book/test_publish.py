@@ -15,9 +15,9 @@ import yaml
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.types import PROFILES
 from replication.book import publish
 from replication.experiments.common.contract import Experiment
-from replication.ledger.measurement import PROFILES
 from replication.paper import claims
 
 NAMES = publish.experiments()

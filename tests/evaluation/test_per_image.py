@@ -11,7 +11,7 @@ from replication.base.errors import InputError
 from replication.evaluation.per_image import packed, right
 from replication.evaluation.predictions import Predictions
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
-from replication.runs import results
+from replication.runs import conduct, store
 
 
 def test_the_bits_come_back_in_the_order_of_the_ids() -> None:
@@ -40,7 +40,7 @@ def test_an_evaluated_run_keeps_them_beside_its_errors(
         batch=20,
         epochs=1,
     )
-    run = results.run(results.Task("quick", "bits", "run", recipe, (("train", 1), ("test", 1))))
+    run = conduct.run(store.Task("quick", "bits", "run", recipe, (("train", 1), ("test", 1))))
     for key, errors in run.evaluation.items():
         for k in (1, 5):
             assert (~right(run.per_image[key], k)).sum() == errors[f"mistakes{k}"]

@@ -16,7 +16,7 @@ from replication.experiments.common.baselines import VARIANTS, baseline, task
 from replication.ledger.measurement import Measurement, read_measurements
 from replication.ledger.rules import excluded_side
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
-from replication.runs.results import Run
+from replication.runs.store import Run
 
 SEEDS = (0, 1, 2)
 GOOD = {

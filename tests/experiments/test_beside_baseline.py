@@ -11,7 +11,7 @@ from replication.evaluation.predictions import Predictions
 from replication.experiments.common import beside_baseline
 from replication.experiments.common.baselines import task
 from replication.ledger.measurement import measured
-from replication.runs.results import Run
+from replication.runs.store import Run
 
 TABLE = pd.DataFrame(
     [

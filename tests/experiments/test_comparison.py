@@ -16,7 +16,7 @@ from replication.experiments.common.comparison import (
     iterations_to_validation,
     kept,
 )
-from replication.runs.results import Run
+from replication.runs.store import Run
 
 TABLE = pd.DataFrame(
     [

@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from replication.base import paths
+from replication.base.types import PROFILES
 from replication.book.publish import settings
 from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment
-from replication.ledger.measurement import PROFILES
 
 TRAINING = [experiment for experiment in EXPERIMENTS if not experiment.reads_results]
 

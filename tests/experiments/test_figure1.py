@@ -12,7 +12,7 @@ from replication.experiments.figure1 import (
     identifying,
     reporting,
 )
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 
 
 def _ended(task: Task, epochs: float) -> Run:

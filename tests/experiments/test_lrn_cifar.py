@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from replication.experiments import lrn_cifar
 from replication.experiments.lrn_cifar import RELEASED, WITH, WITHOUT, stages
 from replication.ledger.rules import excluded_side
-from replication.runs.results import Run, Task
+from replication.runs.store import Run, Task
 
 SETTINGS = lrn_cifar.settings(
     profile="quick", data="synthetic", count=40, batch=20, epochs=26, rate=0.001, seeds=[0, 1, 2]

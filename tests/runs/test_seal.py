@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replication.base import paths
-from replication.ledger.measurement import PROFILES
+from replication.base.types import PROFILES
 from replication.runs.seal import faults, seal
 
 PUBLISHED = sorted(

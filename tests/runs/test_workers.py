@@ -14,8 +14,8 @@ import torch
 
 from replication.base.errors import InputError
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
-from replication.runs import results, workers
-from replication.runs.results import Task
+from replication.runs import conduct, workers
+from replication.runs.store import Task
 from replication.runs.workers import SCHEDULER, Workers
 
 EPOCHS = 12
@@ -48,7 +48,7 @@ def test_a_killed_worker_of_a_cluster_loses_and_doubles_no_run(
     folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distributed = pytest.importorskip("distributed")
-    results.run(_task(9))  # makes the embedded data set, and is then only read
+    conduct.run(_task(9))  # makes the embedded data set, and is then only read
     tasks = [_task(seed) for seed in range(4)]
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
@@ -82,16 +82,16 @@ def test_two_processes_give_the_bits_of_one(folders: Path, monkeypatch: pytest.M
     monkeypatch.delenv(SCHEDULER, raising=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers, "cpus", lambda: 2)
     try:
-        alone = [results.run(_task(seed)).history for seed in (0, 1)]
+        alone = [conduct.run(_task(seed)).history for seed in (0, 1)]
     finally:
         torch.set_num_threads(threads)
     monkeypatch.setenv("REPLICATION_RESULTS", str(folders / "again"))
     monkeypatch.setenv("REPLICATION_RUNS", str(folders / "runs-again"))
-    results.run(_task(9))
-    with Workers(2) as workers:
-        spread = [run.history for run in workers.all([_task(0), _task(1)])]
+    conduct.run(_task(9))
+    with Workers(2) as both:
+        spread = [run.history for run in both.all([_task(0), _task(1)])]
     for a, b in zip(alone, spread, strict=True):
         assert a.equals(b)
 

@@ -13,10 +13,10 @@ import torch
 from training_programs import CIFAR, TOWERS, in_processes, make_images, open_images, train_alone
 
 from replication.base.errors import InputError, TrainingError
+from replication.base.locks import locked
 from replication.nets.build import build
 from replication.recipe import Data, Update
 from replication.training import checkpoint, trainer
-from replication.training.process.lock import locked
 from replication.training.trainer import train
 from replication.training.weights import FILE, load_weights
 

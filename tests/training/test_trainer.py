@@ -24,7 +24,7 @@ from replication.data.prepared.statistics import Statistics, mean_image
 from replication.data.prepared.store import Store, reduce
 from replication.nets.build import build
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
-from replication.runs import results
+from replication.runs import store
 from replication.training import checkpoint, trainer
 from replication.training.state import Progress
 from replication.training.trainer import Outcome, train
@@ -253,12 +253,12 @@ def test_the_ids_of_the_published_runs_still_stand() -> None:
 RUN = """
 import sys
 from replication.recipe import *
-from replication.runs import results
+from replication.runs import conduct, store
 from replication.training import trainer
 trainer.train.__defaults__ = (0.0,)  # a checkpoint after every step
 recipe = Recipe.model_validate_json(sys.argv[1])
 print("ready", flush=True)
-results.run(results.Task("quick", "kill", "run", recipe))
+conduct.run(store.Task("quick", "kill", "run", recipe))
 """
 
 
@@ -311,9 +311,9 @@ def test_a_result_without_provenance_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
-    task = results.Task("quick", "x", "run", RECIPE)
+    task = store.Task("quick", "x", "run", RECIPE)
     task.folder.mkdir(parents=True)
-    for name in results.FILES[:3]:
+    for name in store.FILES[:3]:
         (task.folder / name).write_text("{}")
     with pytest.raises(InputError, match=r"provenance\.json is missing"):
-        results.load(task)
+        store.load(task)

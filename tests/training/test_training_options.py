@@ -10,11 +10,11 @@ import torch
 from training_programs import CIFAR, CLASSES, TOWERS, make_images, train_alone
 
 from replication.base.errors import InputError, TrainingError
+from replication.base.locks import locked
 from replication.nets.build import build
 from replication.recipe import Update
 from replication.training import guard
 from replication.training.byhand import REQUEST, ask_for_drop
-from replication.training.process.lock import locked
 from replication.training.start import adopt, start_from
 from replication.training.weights import FILE, load_weights, save_weights
 

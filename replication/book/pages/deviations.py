@@ -14,8 +14,8 @@ import pandas as pd
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.types import Profile
 from replication.ledger import verdicts as ledger
-from replication.ledger.measurement import Profile
 from replication.ledger.tables import chapters, number, ours_text
 from replication.paper.deviations import PARTS, Deviation, Effect, Part, deviations
 

@@ -13,7 +13,7 @@ from replication.base.statistics import mean_interval
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
 from replication.experiments.common.comparison import scale
-from replication.runs.results import Run
+from replication.runs.store import Run
 
 KERNEL_MEANS = {"colourfulness": "mean colourfulness", "coloured": "more colour than brightness"}
 SELECTIVE = {name: f"selective: {name}" for name in (*analysis.KINDS, "any")}

@@ -7,7 +7,7 @@ import pandas as pd
 from replication.book.pages.tables import html_table
 from replication.experiments.relu_vs_tanh import Outcome, Settings, epochs_to
 from replication.ledger import tables as ledger_tables
-from replication.runs.results import load
+from replication.runs.store import load
 
 
 def selection_html(outcome: Outcome) -> str:

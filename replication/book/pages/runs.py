@@ -18,7 +18,7 @@ from replication.base.html_tables import html_table
 from replication.ledger.measurement import Profile
 from replication.ledger.verdicts import PUBLISHED
 from replication.recipe import Recipe
-from replication.runs.results import check_files
+from replication.runs.store import check_files
 
 EXECUTED = paths.BOOK / "experiments"
 COLUMNS = (

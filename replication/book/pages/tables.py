@@ -10,7 +10,7 @@ from replication.base.html_tables import html_table
 from replication.experiments.common.comparison import QUANTITIES
 from replication.ledger import tables as ledger_tables
 from replication.ledger.measurement import Measurement
-from replication.runs.results import Run, load
+from replication.runs.store import Run, load
 
 
 def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:

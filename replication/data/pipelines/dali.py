@@ -12,7 +12,6 @@ Pillow's leaves it out. From the raw store all bits agree.
 Files that DALI would decode by another policy (``decode.needs_reference``) are decoded by
 ``decode`` and handed over as plain pixels."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 
 from replication.base.errors import InputError
+from replication.base.machine import cpus
 from replication.data.augment.draws import Draws, central
 from replication.data.files import cifar10 as packed
 from replication.data.files.decode import decode, needs_reference
@@ -53,7 +53,7 @@ class DaliPipeline:
         self.squares = source.images if isinstance(source, Store) else None
         self.index = source.index if isinstance(source, Store) else source
         self.transform, self.device = transform, device
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or cpus()
         self._idle: list[_Graph] = []
         self._lock = threading.Lock()
 

@@ -7,20 +7,20 @@ floor((n - S) / 2), as in the source's preparation script. An image whose shorte
 is not resampled."""
 
 import io
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import read_json, sync_folder, write_json
+from replication.base.files import flush, read_json, sync_folder, write_json
+from replication.base.machine import cpus
 from replication.base.progress import progress_bar
 from replication.data.files import cifar10 as packed
 from replication.data.files.decode import picture
@@ -165,7 +165,7 @@ def each(
 
     Only so much is done ahead of what was taken that the cores stay busy; so memory is bounded and
     an error ends it soon."""
-    workers = os.cpu_count() or 1
+    workers = cpus()
     total = len(rows) if total is None else total
     with (
         ThreadPoolExecutor(workers) as pool,
@@ -203,14 +203,9 @@ def _write(path: Path, index: Index, size: int) -> None:
             file.write(head)
         for block in blocks(index, size, done):
             file.write(block)
-            _flush(file)
+            flush(file)
     unfinished.replace(path)
     sync_folder(path.parent)
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _head(shape: tuple[int, ...]) -> bytes:

@@ -6,7 +6,6 @@ and a split gets its name when it is whole. Images are placed by the last part o
 so nothing can leave its folder."""
 
 import multiprocessing
-import os
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +14,7 @@ from shutil import copyfileobj, rmtree
 
 from replication.base import files
 from replication.base.errors import InputError
+from replication.base.machine import cpus
 from replication.base.progress import progress_bar
 from replication.data.sources import download
 from replication.data.sources.disk import writing
@@ -38,7 +38,7 @@ def prepare(root: Path, parts: dict[str, tuple[Path, str]], workers: int | None 
             files.write_text(checked, known_hash)
         try:
             with writing(root, f"the images of {path.name}"):
-                _UNPACK[part](path, root, part, workers or os.cpu_count() or 1)
+                _UNPACK[part](path, root, part, workers or cpus())
         except (tarfile.TarError, EOFError) as error:
             raise InputError(f"cannot unpack {path}: {error}; get it again") from None
         files.write_text(done, path.name)

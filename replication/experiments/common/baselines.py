@@ -7,10 +7,10 @@ because the logs that the paper's differences come from are its."""
 
 from typing import Any
 
-from replication.ledger.measurement import Profile
+from replication.base.types import Profile
 from replication.recipe import Recipe
 from replication.recipes import named
-from replication.runs.results import Task
+from replication.runs.store import Task
 
 EXPERIMENT = "ablations"  # where the baseline's runs are kept
 SPLITS = (("train", 1), ("validation", 1), ("test", 1), ("test", 10))  # what every run is asked

@@ -15,7 +15,7 @@ from replication.evaluation import per_image, seeds_and_images
 from replication.experiments.common.comparison import PER_CENT, QUANTITIES
 from replication.ledger.families import Family, family
 from replication.ledger.measurement import ImageNoise
-from replication.runs.results import Run
+from replication.runs.store import Run
 
 # columns of the error table whose per-image results are stored: key of ``Run.per_image``, k
 PER_IMAGE = {

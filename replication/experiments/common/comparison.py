@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import AfterValidator, Field
 
+from replication.base import paths
 from replication.base.files import read_json, write_json
-from replication.runs.results import TIMINGS, Run
+from replication.runs.store import TIMINGS, Run
 
 PER_CENT = 100.0
 VIEWS = 10  # the paper's differences of errors are over ten views, and so are the logs'
@@ -214,7 +215,9 @@ def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, 
 
     For facts that need the weights of trained nets, which are not published, so that the published
     numbers can be read without them."""
-    known = read_json(path) if path.is_file() else {}
+    profile, experiment = path.parts[-3:-1]
+    source = path if path.is_file() else paths.stored(profile, experiment, path.name)
+    known = read_json(source) if source.is_file() else {}
     if key not in known:
         known[key] = make()
         write_json(path, dict(sorted(known.items())))

@@ -23,7 +23,7 @@ from replication.ledger.measurement import Measurement, write_measurements
 if TYPE_CHECKING:  # a list of experiments must not load torch
     import pandas as pd
 
-    from replication.runs.results import Task
+    from replication.runs.store import Task
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def store_tables(
     float_format: str | None = None,
 ) -> None:
     """Write the tables as ``results/<profile>/<experiment>/<name>.csv``, then the measurements."""
-    folder = paths.results() / profile / experiment
+    folder = paths.experiment(profile, experiment)
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format=float_format)
         write_text(folder / f"{name}.csv", text)

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from replication.base import paths
 from replication.base.devices import best_device
+from replication.base.types import Profile
 from replication.data.loader import evaluation_loader, held_out, selected
 from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
 from replication.evaluation.trained import trained_net
 from replication.experiments.common.baselines import EXPERIMENT
 from replication.experiments.common.comparison import kept
-from replication.ledger.measurement import Profile
 from replication.nets.alexnet import AlexNet
 from replication.recipe import Recipe
-from replication.runs.results import Run
+from replication.runs.store import Run
 from replication.training.process.numerics import exact, numerics
 
 
@@ -31,7 +31,7 @@ def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) ->
 
     Columns: seed, images, masks; halved, of the halved net; single, of one dropped-out net; floor,
     between the means of two halves of the masks, below which nothing can be seen."""
-    path = paths.results() / profile / EXPERIMENT / "dropout.json"
+    path = paths.experiment(profile, EXPERIMENT) / "dropout.json"
     rows = []
     for run in runs:
         recipe = run.task.recipe

@@ -1,0 +1,9 @@
+"""The words that several rooms use for scales, splits and devices."""
+
+from typing import Literal, get_args
+
+Profile = Literal["quick", "laptop", "gpu", "paper"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)  # from the smallest scale to the paper's own
+PUBLISHED = PROFILES[1:]  # quick is synthetic and never published
+Split = Literal["train", "validation", "test", "val"]  # val: beside a test set, as in ILSVRC-2010
+Device = Literal["cpu", "cuda"]

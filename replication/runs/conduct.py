@@ -1,0 +1,140 @@
+"""Running a task: read its stored result, or train, evaluate and store it."""
+
+from functools import partial
+
+from replication.base import paths
+from replication.base.devices import best_device
+from replication.base.errors import InputError
+from replication.data.files.index import Index
+from replication.data.loader import training_index
+from replication.evaluation import per_image
+from replication.evaluation.metrics import errors
+from replication.evaluation.probabilities import probabilities
+from replication.runs import provenance
+from replication.runs.progress import note
+from replication.runs.store import Run, Task, load, unanswered, write_evaluation, write_run
+from replication.training.process.show import Moment
+from replication.training.session import run_folder, session
+from replication.training.weights import training_command, weights_path
+
+
+def run(task: Task) -> Run:
+    """Return the result of ``task``: read it if it is stored, else train it; then evaluate it.
+
+    Training resumes from the last checkpoint if there is one."""
+    stored = load(task)
+    if stored is not None and not _usable(stored):
+        stored = None
+    if stored is not None:
+        result = _evaluate(task, stored)
+        note(task.recipe.id, task.name, "stored")
+        return result
+    note(task.recipe.id, task.name, "training")
+    _train(task)
+    result = load(task)
+    print(f"trained {_line(result)}", flush=True)
+    result = _evaluate(task, result)
+    note(task.recipe.id, task.name, "done", result=_line(result))
+    return result
+
+
+def _train(task: Task) -> None:
+    work = run_folder(task.recipe)
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
+        outcome = session(
+            task.recipe,
+            lambda line: print(line, file=log),
+            (best_device(),),
+            watch=partial(_note_epoch, task),
+        )
+    index, progress = training_index(task.recipe.data), outcome.progress
+    last = progress.history[-1] if progress.history else {}
+    steps = len(index) // task.recipe.batch
+    summary = {
+        "ended": progress.ended,
+        "epochs": progress.epoch,
+        "iterations": progress.epoch * steps,
+        "iterations_per_epoch": steps,
+        "parameters": sum(p.numel() for p in outcome.net.parameters()),
+        "running_error": last.get("running_error"),
+        "exact_error": last.get("exact_error"),
+        "validation_error": last.get("validation_error"),
+    }
+    origin = provenance.describe(
+        index, task.recipe.seed, progress.seconds, outcome.device, outcome.made_by, outcome.skipped
+    )
+    write_run(task, progress.history, progress.timings, summary, origin)
+
+
+def _note_epoch(task: Task, moment: Moment) -> None:
+    note(
+        task.recipe.id,
+        task.name,
+        "training",
+        epoch=moment.epoch,
+        epochs=moment.epochs,
+        error=moment.running_error,
+        images_per_second=moment.images_per_second,
+        seconds_left=moment.seconds_left,
+    )
+
+
+def _evaluate(task: Task, result: Run) -> Run:
+    """Return ``result`` with all evaluations of ``task``; new ones are added to its folder."""
+    if not (wanted := unanswered(task, result.evaluation)):
+        return result
+    if not weights_path(task.recipe.id).is_file():
+        raise InputError(
+            f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights"
+            f" are not in {paths.runs()}; train it with `{training_command(task.recipe.id)}`"
+        )
+    note(task.recipe.id, task.name, "evaluating")
+    answers = {
+        f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted
+    }
+    bits = {key: per_image.packed(answer) for key, answer in answers.items()}
+    write_evaluation(result, {key: errors(answer) for key, answer in answers.items()}, bits)
+    return load(task)
+
+
+def _line(result: Run) -> str:
+    summary = result.summary
+    error = (
+        ""
+        if summary["running_error"] is None
+        else f", training error {summary['running_error']:.1%}"
+    )
+    return (
+        f"{result.task.name}: {summary['epochs']} epochs{error}, {result.provenance['seconds']:.0f}"
+        f" s ({summary['ended']})"
+    )
+
+
+def other_images(stored: Run) -> Index | None:
+    """Return the index of the images that are present, if they are not those of a stored result.
+
+    None if they are the same, or if there are no images to compare with."""
+    try:
+        index = training_index(stored.task.recipe.data)
+    except InputError:
+        return None
+    return None if index.fingerprint == stored.provenance["data"]["fingerprint"] else index
+
+
+def _usable(stored: Run) -> bool:
+    """Return whether a stored result is one of the images that are present.
+
+    If it is not, a published one is left alone and the run is stored in this process's own place;
+    one in this place is refused with InputError."""
+    index = other_images(stored)
+    if index is None:
+        return True
+    if stored.task.folder != stored.task.place:
+        return False
+    data = stored.task.recipe.data
+    raise InputError(
+        f"{stored.task.folder}: made from other images of {data.name}"
+        f" ({stored.provenance['data']['form']}) than those present ({index.form}); name another"
+        " folder in REPLICATION_RESULTS to run it on these"
+    )

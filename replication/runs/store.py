@@ -1,0 +1,183 @@
+"""Run folders: each training run's facts as small text files, found by the hash of its recipe.
+
+``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` and
+``timings.jsonl`` (one line per epoch), ``summary.json``, ``provenance.json``, and
+``evaluation.json`` with ``per_image.json`` if the task asks for errors. The folder is moved into
+place complete, after the run has ended. While a run is under way, its checkpoints and its log are
+in ``runs/<id>/``, and its weights stay there. The same recipe is never trained twice, and a changed
+recipe never finds an old result."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import beside, read_json, sync_folder, write_json, write_text
+from replication.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
+TIMINGS = "timings.jsonl"  # how long each epoch took; absent in the oldest runs
+EVALUATION = "evaluation.json"
+PER_IMAGE = "per_image.json"  # right or wrong for every image; absent in the oldest runs
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training run and the place of its result."""
+
+    profile: str
+    experiment: str
+    name: str  # for readers of the folder; the id decides
+    recipe: Recipe
+    # (split, views) to evaluate the trained net on; ("test", 10) is "test/10" in Run.evaluation
+    evaluate: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def _name(self) -> str:
+        return f"{self.name}-{self.recipe.id}"
+
+    @property
+    def place(self) -> Path:
+        """Where this process stores the result."""
+        return paths.experiment(self.profile, self.experiment) / self._name
+
+    @property
+    def folder(self) -> Path:
+        """Where the result is read: ``place``, or the published folder if only that exists."""
+        return paths.stored(self.profile, self.experiment, self._name)
+
+    def is_stored(self) -> bool:
+        """Return whether the result is complete, so that nothing has to be computed."""
+        return (stored := load(self)) is not None and not unanswered(self, stored.evaluation)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of one training run, as read from its folder."""
+
+    task: Task
+    history: "pd.DataFrame"  # one row per epoch; None on a machine without pandas
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
+    # "split/views" -> images, top1, top5 (errors, fractions), mistakes1, mistakes5
+    evaluation: dict[str, dict[str, Any]]
+    # "split/views" -> what ``evaluation.per_image.right`` reads
+    per_image: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def check_files(folder: Path) -> None:
+    """Raise InputError unless a run's folder has every file that a result needs."""
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder}: {name} is missing, so the result cannot be trusted; move the folder"
+                " away to run it again"
+            )
+
+
+def load(task: Task) -> Run | None:
+    """Return the stored result of ``task``, or None.
+
+    Raises InputError for a folder that is damaged or has no provenance."""
+    folder = task.folder
+    if not folder.is_dir():
+        return None
+    check_files(folder)
+    try:
+        stored = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
+        history = [
+            json.loads(line)
+            for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+        run = Run(
+            task,
+            _table(history),
+            read_json(folder / "summary.json"),
+            read_json(folder / "provenance.json"),
+            _read_if_present(folder / EVALUATION),
+            _read_if_present(folder / PER_IMAGE),
+        )
+    except (ValueError, ValidationError) as error:
+        raise InputError(
+            f"{folder}: a file there is damaged ({type(error).__name__}); move the folder away to"
+            " run it again"
+        ) from error
+    if stored != task.recipe:
+        raise InputError(
+            f"{folder}: recipe.json there is not the recipe of its id; move the folder away to run"
+            " it again"
+        )
+    return run
+
+
+def _table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    """Return the rows as a table; None on a bare machine, which trains and evaluates only."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return None
+    return pd.DataFrame(rows)
+
+
+def unanswered(task: Task, evaluation: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return the (split, views) of ``task`` that ``evaluation`` lacks."""
+    return [
+        (split, views) for split, views in task.evaluate if f"{split}/{views}" not in evaluation
+    ]
+
+
+def write_run(
+    task: Task,
+    history: Sequence[dict[str, Any]],
+    timings: Sequence[dict[str, Any]],
+    summary: dict[str, Any],
+    provenance: dict[str, Any],
+) -> None:
+    """Store a finished run: its folder appears complete, or not at all."""
+    place = task.place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = beside(place)
+    unfinished.mkdir()
+    try:
+        write_json(unfinished / "recipe.json", task.recipe.model_dump(mode="json"))
+        for name, rows in (("metrics.jsonl", history), (TIMINGS, timings)):
+            write_text(
+                unfinished / name, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+            )
+        write_json(unfinished / "summary.json", summary)
+        write_json(unfinished / "provenance.json", provenance)
+        try:
+            unfinished.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+            # another worker, which waited while this one trained, has stored the same result
+            shutil.rmtree(unfinished)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    sync_folder(place.parent)
+
+
+def write_evaluation(run: Run, errors: dict[str, Any], bits: dict[str, Any]) -> None:
+    """Add errors and per-image answers, both by "split/views", to a stored run."""
+    folder = run.task.place
+    if not folder.is_dir():  # a published run, read by a process that does not publish
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(run.task.folder, folder)
+    # first: a folder with errors always has it
+    write_json(folder / PER_IMAGE, _read_if_present(folder / PER_IMAGE) | bits)
+    write_json(folder / EVALUATION, run.evaluation | errors)
+
+
+def _read_if_present(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
