@@ -35,7 +35,7 @@ from replication.ledger.measurement import FILE, PROFILES
 from replication.runs.seal import seal
 
 if TYPE_CHECKING:  # torch is not needed to read a page
-    from replication.runs.results import Task
+    from replication.runs.store import Task
 
 TYPES = {
     kind: TypeAdapter(kind) for kind in (int, float, str, bool, list[int], list[float], list[str])

@@ -21,7 +21,7 @@ from replication.data.sources import catalog
 from replication.nets.build import build
 from replication.nets.summary import summary
 from replication.recipe import CifarNetSpec, Data, Recipe
-from replication.runs.results import Task
+from replication.runs.store import Task
 from replication.training.process.numerics import numerics
 from replication.training.session import run_folder
 from replication.training.state import optimiser_for

@@ -8,7 +8,7 @@ import pytest
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 from replication.runs import forecast as module
 from replication.runs.forecast import forecast, steps_of_images
-from replication.runs.results import Task
+from replication.runs.store import Task
 from replication.training.session import run_folder
 
 
