@@ -15,8 +15,8 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.lease import drive, pack
 from replication.lease.__main__ import main
-from replication.lease.images import pack_images, unpack_images
-from replication.lease.plan import Plan, Step, Training, read_plan, write_plan
+from replication.lease.images import pack_images, receive_images
+from replication.lease.plan import Images, Plan, Step, Training, read_plan, write_plan
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.runs.store import Task
 
@@ -177,15 +177,28 @@ def test_images_travel_in_parts_and_arrive_whole(
             (folder / split / key / "0.jpg").write_bytes(os.urandom(3000))
     (tmp_path / "packed").mkdir()
     images = pack_images("cifar10", tmp_path / "packed", part_bytes=5000)
-    assert len(images.parts) > 1
-    unpack_images(images, tmp_path / "packed", tmp_path / "there")
+    first, *others = images.parts
+    assert others
+    (tmp_path / "later").mkdir()
+    for part in others:  # they do not fit into the first call
+        (tmp_path / "packed" / part).rename(tmp_path / "later" / part)
+    assert receive_images(images, tmp_path / "packed", tmp_path / "there") == others
+    assert receive_images(images, tmp_path / "later", tmp_path / "there") == []
     for path in folder.rglob("*.jpg"):
         there = tmp_path / "there" / path.relative_to(tmp_path / "data")
         assert there.read_bytes() == path.read_bytes()
-    damaged = tmp_path / "packed" / images.parts[1]
-    damaged.write_bytes(damaged.read_bytes()[:-1])
+    (tmp_path / "packed" / first).rename(tmp_path / "later" / first)
+    (tmp_path / "later" / first).write_bytes(b"something else")
     with pytest.raises(InputError, match="cifar10 are damaged; pack them again"):
-        unpack_images(images, tmp_path / "packed", tmp_path / "elsewhere")
+        receive_images(images, tmp_path / "later", tmp_path / "elsewhere")
+
+
+def test_a_training_whose_images_are_not_there_yet_waits(tmp_path: Path) -> None:
+    images = Images(name="synthetic", parts=("a", "b"), digest="0" * 64)
+    plan = Plan(images=(images,), steps=tuple(steps()[2:3]))
+    lease = drive.Lease(plan, tmp_path, tmp_path / "state", tmp_path / "out", 5.0, "cpu")
+    lines: list[str] = []
+    assert not lease.run(lines.append) and lines[1].startswith("synthetic waits for a, b")
 
 
 def test_other_code_than_was_packed_is_not_given_its_commit(

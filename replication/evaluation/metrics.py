@@ -8,12 +8,14 @@ code's rule (facts-2012, section 4): the places that are left among the k are sh
 for them. The two differ only on images with a tie at the k-th place. Fewer than k classes: no
 finite row is a mistake. A row that is not finite throughout is a mistake under both rules."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from replication.base.statistics import Interval, wilson
 from replication.evaluation.predictions import Predictions
+
+if TYPE_CHECKING:  # scipy is not on a bare machine, which counts errors all the same
+    from replication.base.statistics import Interval
 
 TOPS = (1, 5)  # section 1
 
@@ -47,8 +49,10 @@ def errors(predictions: Predictions) -> dict[str, Any]:
     )
 
 
-def error_interval(predictions: Predictions, k: int) -> Interval:
+def error_interval(predictions: Predictions, k: int) -> "Interval":
     """The top-``k`` error and its Wilson interval."""
+    from replication.base.statistics import wilson
+
     return wilson(int(mistakes(predictions.p, predictions.labels, k).sum()), len(predictions.ids))
 
 

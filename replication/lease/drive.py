@@ -22,7 +22,7 @@ from replication.base import paths
 from replication.base.code import code_digest
 from replication.base.devices import check_device, described, driver
 from replication.base.files import write_atomic, write_text
-from replication.lease.images import unpack_images
+from replication.lease.images import receive_images
 from replication.lease.plan import Plan, Step
 from replication.runs import provenance
 
@@ -30,6 +30,7 @@ ARCHIVE = "facts.tar.gz"
 LEAST_SECONDS = 10.0  # a step that has less is not begun
 GRACE_SECONDS = 30.0  # from the interruption to the kill: a checkpoint is written in it
 LOG_BYTES = 20_000  # of each log's end that are brought back
+LEFT = ("to do", "waits for images")  # of the states of a step
 KEPT = (".json", ".jsonl", ".csv")  # of the results
 
 Say = Callable[[str], None]
@@ -43,6 +44,7 @@ class Lease:
     ) -> None:
         self.plan, self.packed, self.state, self.out = plan, packed, state, out
         self.device = check_device(device)
+        self.waiting: set[str] = set()  # data sets that are not complete
         self.end = time.monotonic() + 60 * minutes
         self.environment = os.environ | {
             "REPLICATION_DATA": str(state / "data"),
@@ -76,20 +78,24 @@ class Lease:
         return f"{described(self.device)}, {release}, {code}, {len(self.plan.steps)} steps"
 
     def status(self, step: Step) -> str:
-        """Return "done", "left out: ..." or "to do"."""
+        """Return "done", "left out: ...", "waits for images" or "to do"."""
         if (self.state / "done" / step.name).is_file():
             return "done"
         if step.device == "cuda" and self.device.type == "cpu":
             return "left out: it needs CUDA"
         if lacking := [name for name in step.needs if find_spec(name) is None]:
             return f"left out: {lacking[0]} is not installed"
+        if step.training is not None and step.training.recipe.data.name in self.waiting:
+            return "waits for images"
         return "to do"
 
     def run(self, say: Say) -> bool:
         """Work through the steps; return whether all that can be done here is done."""
         say(self.first_line())
         for images in self.plan.images:
-            unpack_images(images, self.packed, self.state / "data")
+            if missing := receive_images(images, self.packed, self.state / "data"):
+                self.waiting.add(images.name)
+                say(f"{images.name} waits for {', '.join(missing)}, in this call or the next")
         for step in self.plan.steps:
             if self.status(step) != "to do":
                 continue
@@ -105,7 +111,7 @@ class Lease:
             say(f"{step.name}: {ended}, {time.monotonic() - begun:.0f} s")
             self.bring_back()
         self.bring_back()
-        return all(self.status(step) != "to do" for step in self.plan.steps)
+        return not any(self.status(step) in LEFT for step in self.plan.steps)
 
     def _run(self, step: Step, seconds: float) -> int:
         """Run one step for so long at most; return its exit status, 130 if it was interrupted."""

@@ -34,27 +34,37 @@ def pack_images(name: str, folder: Path, part_bytes: int = PART_BYTES) -> Images
     return Images(name=name, parts=tuple(parts), digest=digest.hexdigest())
 
 
-def unpack_images(images: Images, folder: Path, into: Path) -> None:
-    """Put a packed data set's folder into ``into``, whole or not at all.
+def receive_images(images: Images, folder: Path, into: Path) -> list[str]:
+    """Put a packed data set's folder into ``into``, and return the parts that are still missing.
 
-    Raises InputError if a part is missing or damaged."""
-    done = into / f".{images.name}.{images.digest[:16]}"
-    if done.is_file():
-        return
+    Parts may come in several calls: those in ``folder`` are kept beside ``into`` until all are
+    there. Raises InputError if the parts together are damaged."""
     into.mkdir(parents=True, exist_ok=True)
+    done, kept = into / f".{images.name}.{images.digest[:16]}", into / ".parts"
+    if done.is_file():
+        return []
+    kept.mkdir(exist_ok=True)
+    for part in images.parts:
+        if (folder / part).is_file():
+            shutil.copyfile(folder / part, kept / part)
+    missing = [part for part in images.parts if not (kept / part).is_file()]
+    if not missing:
+        _unpack(images, kept, into)
+        done.touch()
+        for part in images.parts:
+            (kept / part).unlink()
+    return missing
+
+
+def _unpack(images: Images, kept: Path, into: Path) -> None:
     digest = hashlib.sha256()
     with tempfile.TemporaryFile(dir=into) as whole:
         for part in images.parts:
-            try:
-                content = (folder / part).read_bytes()
-            except OSError as error:
-                raise InputError(
-                    f"{folder / part}: {error.strerror}; pack the plan again"
-                ) from None
+            content = (kept / part).read_bytes()
             digest.update(content)
             whole.write(content)
         if digest.hexdigest() != images.digest:
-            raise InputError(f"{folder}: the parts of {images.name} are damaged; pack them again")
+            raise InputError(f"the parts of {images.name} are damaged; pack them again")
         whole.seek(0)
         with (
             tempfile.TemporaryDirectory(dir=into, prefix=f".{images.name}.") as half,
@@ -64,4 +74,3 @@ def unpack_images(images: Images, folder: Path, into: Path) -> None:
             for found in Path(half).iterdir():
                 shutil.rmtree(into / found.name, ignore_errors=True)
                 found.rename(into / found.name)
-    done.touch()

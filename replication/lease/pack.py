@@ -68,17 +68,13 @@ def trainings(tasks: Iterable[Task], minutes: float) -> list[Step]:
 
 def experiment_tasks(profile: str, names: Sequence[str]) -> list[Task]:
     """The runs that experiments ask for at a profile. Raises InputError for an unknown name."""
-    from replication.book.publish import parameters  # its libraries are not on the bare machine
+    from replication.book.publish import settings  # its libraries are not on the bare machine
     from replication.experiments import EXPERIMENTS
 
     known = {experiment.name: experiment for experiment in EXPERIMENTS}
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"no experiment {unknown[0]!r}; use {', '.join(known)}")
-    return [
-        task
-        for name in names
-        for task in known[name].tasks(known[name].settings(**parameters(name, profile)))
-    ]
+    return [task for name in names for task in known[name].tasks(settings(name, profile))]
 
 
 def pack(folder: Path, steps: Sequence[Step], part_bytes: int = PART_BYTES) -> Plan:
@@ -101,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("experiments", nargs="*", help="whose runs; none: the checks alone")
     parser.add_argument("--profile", default="gpu")
     parser.add_argument("--cap", type=float, default=5.0, help="minutes for one training in a call")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     try:
         tasks = experiment_tasks(options.profile, options.experiments)
         plan = pack(options.folder, [*checks(), *trainings(tasks, options.cap)])
