@@ -3,7 +3,7 @@ index where that is installed.
 
     python -m benchmarks.neighbours [--queries 1000] [--base 20000] [--dimensions 4096] [--json]
 
-Goals (design, section 6): at least 0.6 of the rate of the matrix product alone, and at least
+Goals: at least 0.6 of the rate of the matrix product alone, and at least
 faiss's. The vectors are ReLU activations' kin: normal numbers with the negative half cut off, in
 clusters, as classes are. Building faiss's index is not timed. Unset OPENBLAS_CORETYPE where it is
 set: it slows NumPy's and faiss's matrix products."""

@@ -3,10 +3,11 @@ torchvision's AlexNet where it is installed.
 
     replication bench step [--device cpu] [--batch 64] [--json]
 
-Goals (design, section 6). CPU: at least 0.6 of the rate of a float32 matrix product. H100, batch
-128: at least 4 times as fast as the same net in float32 with torch's normalisation. torchvision's
-net is the one of 2014 (no normalisation, 61.1 million parameters in one tower, 64 to 384 maps), so
-that ratio compares two nets and not two implementations of one."""
+Goals. CPU: at least the rate of a float32 matrix product. H100, batch 128: at least 4 times as fast
+as the same net in float32 with torch's normalisation, and at least 0.3 of the floor: the time of
+the products at the measured rate of one, and then of the update at the measured rate of a copy.
+torchvision's net is the one of 2014 (no normalisation, 61.1 million parameters in one tower, 64 to
+384 maps), so that ratio compares two nets and not two implementations of one."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -22,6 +23,8 @@ from replication.recipe import AlexNetSpec
 
 # of the square matrices multiplied: long beside the start of a kernel
 PRODUCT_SIDE = {"cpu": 2048, "cuda": 8192}
+COPIED = 2**28  # bytes of the tensor that is copied, far more than a cache holds
+UPDATE_BYTES = 20  # a parameter: weight, velocity and gradient read, weight and velocity written
 
 
 def step_operations(spec: AlexNetSpec, batch: int) -> float:
@@ -64,6 +67,10 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         "step, without normalisation": step(alexnet(AlexNetSpec(width=width, lrn=False))),
         "step, float32 and torch's normalisation": step(torchs(alexnet(spec)), torch.float32),
     }
+    if device.type == "cuda":
+        source = torch.randint(256, (COPIED,), dtype=torch.uint8, device=device)
+        target = torch.empty_like(source)
+        cases["copy"] = lambda: target.copy_(source)
     if find_spec("torchvision"):
         cases["step, torchvision's AlexNet"] = step(net_of_2014())
     clock = timing.clock(device)
@@ -72,6 +79,15 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
     pairs = zip(seconds["step, ours"], seconds["matrix product"], strict=True)
     rates = [(operations / ours) / (product / multiplied) for ours, multiplied in pairs]
     ratios = {"rate of ours over the matrix product's": timing.spread(rates)}
+    if device.type == "cuda":
+        update = UPDATE_BYTES * summary(spec).total.parameters
+        times = zip(seconds["step, ours"], seconds["matrix product"], seconds["copy"], strict=True)
+        ratios["floor over ours"] = timing.spread(
+            [
+                (multiplied * operations / product + copied * update / (2 * COPIED)) / ours
+                for ours, multiplied, copied in times
+            ]
+        )
     for name in cases:
         if name.startswith("step, ") and name != "step, ours":
             ratios[f"{name.removeprefix('step, ')}, over ours"] = timing.ratio(
@@ -87,6 +103,7 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
             "precision": str(fast).removeprefix("torch."),
         },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
+        "busy seconds": timing.all_busy(cases, device),
         "ratios": ratios,
         "images_per_second": timing.spread([batch / value for value in seconds["step, ours"]]),
     }

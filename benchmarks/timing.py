@@ -4,7 +4,11 @@ them alike.
 A round is ``TURNS`` turns, each running every case once and beginning with another one; a case's
 time in a round is the least of its turns, as other programs can only add to it. Ratios are taken
 within a round and reported as median and range over the rounds. A time alone says little on a
-shared machine."""
+shared machine.
+
+On a GPU a case is repeated until ``LEAST_SECONDS`` are over, because the host needs as long for one
+launch as a kernel takes. That is the time on the wall; ``busy`` is the GPU's own, of a replayed
+CUDA graph, without the gaps between launches."""
 
 import argparse
 import json
@@ -21,6 +25,11 @@ from replication.training.process.allocator import keep_freed_memory
 
 ROUNDS = 5
 TURNS = 3
+LEAST_SECONDS = 0.05  # of one measurement on a GPU
+MOST_RUNS = 4096  # of a case in one measurement
+CAP_SECONDS = 120.0  # for all rounds of one benchmark; at least one round is complete
+WARM_UPS = 3  # runs before a graph is captured
+REPLAYS = 20
 
 Case = Callable[[], object]
 Clock = Callable[[], float]
@@ -38,36 +47,87 @@ def clock(device: torch.device) -> Clock:
 
 
 def rounds(
-    cases: dict[str, Case], count: int, device: torch.device, clock: Clock = time.perf_counter
+    cases: dict[str, Case],
+    count: int,
+    device: torch.device,
+    clock: Clock = time.perf_counter,
+    cap: float = CAP_SECONDS,
 ) -> dict[str, list[float]]:
-    """Seconds of each case in each of ``count`` rounds, after one turn that is not counted. Memory
-    is kept as the trainer keeps it.
+    """Return each case's seconds in each of ``count`` rounds, after a turn that is not counted.
 
-    On a GPU float32 is float32, and cuDNN looks for the fastest algorithm, as in the trainer.
-    """
+    Fewer rounds if ``cap`` seconds are over. Memory is kept as the trainer keeps it. On a GPU
+    float32 is float32, and cuDNN looks for the fastest algorithm, as in the trainer."""
     keep_freed_memory()
+    begun = time.monotonic()
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = False, True
     names = list(cases)
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    least = LEAST_SECONDS if device.type == "cuda" else 0.0
+    runs = {}
     for name in names:
         _seconds(cases[name], device, clock)
-    for _ in range(count):
+        runs[name] = enough_runs(cases[name], device, clock, least)
+    for number in range(count):
+        if number and time.monotonic() - begun > cap:
+            break
         best = dict.fromkeys(names, float("inf"))
         for turn in range(TURNS):
             first = turn % len(names)
             for name in names[first:] + names[:first]:
-                best[name] = min(best[name], _seconds(cases[name], device, clock))
+                best[name] = min(best[name], _seconds(cases[name], device, clock, runs[name]))
         for name in names:
             seconds[name].append(best[name])
     return seconds
 
 
-def _seconds(case: Case, device: torch.device, clock: Clock) -> float:
+def enough_runs(case: Case, device: torch.device, clock: Clock, least: float) -> int:
+    """Return how often a case runs in one measurement, so that it takes ``least`` seconds."""
+    runs = 1
+    while least and runs < MOST_RUNS and runs * _seconds(case, device, clock, runs) < least:
+        runs *= 2
+    return runs
+
+
+def busy(case: Case, device: torch.device) -> float | None:
+    """Return the seconds that a GPU computes for one run of ``case``; None on a CPU.
+
+    The case must be one that a CUDA graph can hold: fixed shapes, and no number that the host
+    reads."""
+    if device.type != "cuda":
+        return None
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UPS):
+            case()
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        case()
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    graph.replay()
+    first.record()
+    for _ in range(REPLAYS):
+        graph.replay()
+    last.record()
+    last.synchronize()
+    return first.elapsed_time(last) / 1000 / REPLAYS
+
+
+def all_busy(cases: dict[str, Case], device: torch.device) -> dict[str, float]:
+    """Return ``busy`` of every case; empty on a CPU."""
+    found = {name: busy(case, device) for name, case in cases.items()}
+    return {name: seconds for name, seconds in found.items() if seconds is not None}
+
+
+def _seconds(case: Case, device: torch.device, clock: Clock, runs: int = 1) -> float:
+    """Seconds of one of ``runs`` runs that follow each other."""
     _finish(device)
     start = clock()
-    case()
+    for _ in range(runs):
+        case()
     _finish(device)
-    return clock() - start
+    return (clock() - start) / runs
 
 
 def _finish(device: torch.device) -> None:
@@ -149,6 +209,8 @@ def show(found: dict[str, Any], as_json: bool) -> None:
             f"{name:{width}}  {1e3 * value['median']:9.2f} ms  ({1e3 * value['low']:.2f} to"
             f" {1e3 * value['high']:.2f})"
         )
+    for name, value in found.get("busy seconds", {}).items():
+        print(f"{name:{width}}  {1e3 * value:9.2f} ms  busy")
     for name, value in found["ratios"].items():
         print(
             f"{name:{width}}  {value['median']:9.3f}     ({value['low']:.3f} to"

@@ -39,6 +39,25 @@ def test_a_round_takes_the_least_of_its_turns_and_ratios_are_within_rounds():
     }
 
 
+def test_a_short_case_is_repeated_until_its_measurement_is_long_enough():
+    timing = _benchmark("timing")
+    now = [0.0]
+
+    def case():
+        now[0] += 0.004
+
+    runs = timing.enough_runs(case, CPU, lambda: now[0], least=0.05)
+    assert runs == 16 and timing._seconds(case, CPU, lambda: now[0], runs) == pytest.approx(0.004)
+    assert timing.enough_runs(case, CPU, lambda: now[0], least=0.0) == 1
+
+
+def test_rounds_end_when_the_time_for_them_is_over():
+    timing = _benchmark("timing")
+    cases = {"a": lambda: None}
+    assert len(timing.rounds(cases, 5, CPU, cap=0.0)["a"]) == 1
+    assert len(timing.rounds(cases, 5, CPU, cap=60.0)["a"]) == 5
+
+
 def test_with_one_thread_the_time_of_other_programs_is_left_out():
     timing = _benchmark("timing")
     before = torch.get_num_threads()
