@@ -1,10 +1,11 @@
 """Figure 2 and every arithmetic or structural claim about the net (abstract, sections 1, 3.2, 3.5,
 4.1, 5), counted without training.
 
-The numbers are read off the modules that are trained (``nets.summary``). The last part measures
-what each structural difference between the paper and its released source does to an activation."""
+The numbers are read off the modules that are trained (``nets.summary``, ``common.net_checks``). The
+last part measures what each structural difference between the paper and its released source does to
+an activation."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -15,8 +16,9 @@ from torch.nn import functional as F
 from replication.base.html_tables import html_table
 from replication.base.models import Frozen
 from replication.base.types import Profile
+from replication.experiments.common import net_checks
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, checked
+from replication.ledger.measurement import Measurement
 from replication.ledger.tables import number
 from replication.nets.alexnet import (
     LRN_BETA,
@@ -26,14 +28,13 @@ from replication.nets.alexnet import (
     SOURCE_LRN_ALPHA,
     SOURCE_STD,
     STD,
-    STEMS,
     AlexNet,
     Tower,
     alexnet,
     conv1_margin,
 )
 from replication.nets.normalisation import LocalResponseNorm
-from replication.nets.summary import Row, Summary, summary
+from replication.nets.summary import Summary, summary
 from replication.recipe import AlexNetSpec
 
 EXPERIMENT = "architecture"
@@ -48,13 +49,7 @@ PAPER_SIZES = {  # figure 2's caption
     "fc7": 4096,
     "fc8": 1000,
 }
-PAPER_PARAMETERS, PAPER_NEURONS = 60_000_000, 650_000  # abstract
-SHARE_LIMIT = 0.01  # section 1
-STORED_SIDE = 256  # section 2
-PAPER_FACTOR = 2048  # section 4.1
-EPOCHS, IMAGES, DAYS = 90, 1_200_000, (6, 5)  # section 5
-DAY_SECONDS = 24 * 3600
-PIXEL_STD = 74.0  # of a colour channel of ILSVRC, 0-255 (facts-2012, section 4)
+PIXEL_STD = 74.0  # of a colour channel of ILSVRC, 0-255
 GROWN = 10  # an example of how far kernels may grow while they are trained; not measured
 
 
@@ -79,27 +74,23 @@ class Outcome(NamedTuple):
 def run(settings: Settings) -> Outcome:
     """Count, compare, and write the tables and measurements of this experiment."""
     net = summary(NAMED["alexnet"])
+    counted = sizes(net)
     outcome = Outcome(
         net,
-        sizes(net),
+        counted,
         variants(),
         differences(settings.images, settings.seed),
-        measure(net, settings.profile),
+        net_checks.measure(net, counted, settings.profile),
     )
     tables = {name: getattr(outcome, name) for name in ("sizes", "variants", "differences")}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 
-def weighted(net: Summary) -> list[Row]:
-    """The layers with weights, towers added up."""
-    return [row for row in net.layers if row.parameters]
-
-
 def sizes(net: Summary) -> pd.DataFrame:
     """The caption of figure 2 beside what the net has."""
     counted = {"input": 3 * NAMED["alexnet"].side ** 2} | {
-        row.name: row.neurons for row in weighted(net)
+        row.name: row.neurons for row in net_checks.weighted(net)
     }
     rows = [
         {"layer": name, "paper": size, "counted": counted[name], "agree": size == counted[name]}
@@ -123,114 +114,6 @@ def variants() -> pd.DataFrame:
         )
         rows[-1]["bytes exchanged each way"] = total.received
     return pd.DataFrame(rows)
-
-
-def measure(net: Summary, profile: Profile) -> list[Measurement]:
-    """The checks of this chapter's claims."""
-    layers = weighted(net)
-    table = sizes(net)
-    params, neurons = (
-        as_printed(net.total.parameters, PAPER_PARAMETERS),
-        as_printed(net.total.neurons, PAPER_NEURONS),
-    )
-    caption = table["paper"][1:].sum()
-    wrong = table[~table["agree"]]
-    largest = max((row for row in layers if row.kind == "Conv2d"), key=lambda row: row.share)
-    above = [
-        f"{row.name} {row.share:.3%}"
-        for row in layers
-        if row.kind == "Conv2d" and row.share > SHARE_LIMIT
-    ]
-    conv1 = layers[0].shape
-    stem, side = STEMS[NAMED["alexnet"].side], NAMED["alexnet"].side
-    without = 1 + (side - stem.kernel) // stem.stride
-    positions = STORED_SIDE - side + 1
-    slow, fast = (EPOCHS * IMAGES / (days * DAY_SECONDS) for days in DAYS)
-    crossings = [row.name for row in layers if row.received]
-    found: list[dict[str, Any]] = [
-        {
-            "claim": "params",
-            "value": net.total.parameters,
-            "expected": PAPER_PARAMETERS,
-            "holds": params == PAPER_PARAMETERS,
-            "reason": f"rounded as the paper prints it: {params:,}",
-        },
-        {
-            "claim": "neurons",
-            "value": net.total.neurons,
-            "expected": PAPER_NEURONS,
-            "holds": neurons == PAPER_NEURONS,
-            "reason": (
-                f"rounded as the paper prints it: {neurons:,},"
-                f" {abs(net.total.neurons / PAPER_NEURONS - 1):.1%} away; the sizes in the caption"
-                f" of figure 2 add up to {caption:,}"
-            ),
-        },
-        {
-            "claim": "layer-sizes",
-            "value": " - ".join(f"{size:,}" for size in table["counted"]),
-            "expected": " - ".join(f"{size:,}" for size in table["paper"]),
-            "holds": wrong.empty,
-            "reason": (
-                "; ".join(
-                    f"{row.layer} has {row.counted:,} = {' x '.join(map(str, conv1))}"
-                    for row in wrong.itertuples()
-                )
-                + f"; the paper's entry is 2 x 55 x 48 x 48 = {2 * 55 * 48 * 48:,}"
-            ),
-        },
-        {
-            "claim": "conv-share",
-            "value": f"{largest.share:.3%} in {largest.name}",
-            "expected": f"at most {SHARE_LIMIT:.0%}",
-            "holds": not above,
-            "reason": f"above it: {', '.join(above) or 'none'}",
-        },
-        {
-            "claim": "input-size",
-            "value": conv1[1],
-            "expected": 55,
-            "holds": conv1[1:] == (55, 55),
-            "reason": (
-                f"with {conv1_margin(NAMED['alexnet'])} rows and columns of zeros at the bottom and"
-                f" the right; {without} without"
-            ),
-        },
-        {
-            "claim": "aug-factor",
-            "value": positions**2 * 2,
-            "expected": PAPER_FACTOR,
-            "holds": positions**2 * 2 == PAPER_FACTOR,
-            "reason": (
-                f"a crop of {side} has {positions} places along a side of {STORED_SIDE}; "
-                "2048 is 32 x 32 x 2, right only if the last place is never taken"
-            ),
-        },
-        {
-            "claim": "throughput",
-            "value": f"{slow:.0f} to {fast:.0f} images/s",
-            "expected": "208 to 250 images/s",
-            "holds": (round(slow), round(fast)) == (208, 250),
-            "reason": f"{EPOCHS} x {IMAGES:,} images in {DAYS[1]} to {DAYS[0]} days",
-        },
-        {
-            "claim": "two-gpu-layout",
-            "value": ", ".join(crossings),
-            "expected": "conv3 and the fully-connected layers",
-            "holds": crossings == ["conv3", "fc6", "fc7", "fc8"],
-            "reason": "the layers that receive bytes from the other tower",
-        },
-    ]
-    return [checked(profile=profile, **one) for one in found]
-
-
-def as_printed(count: int, printed: int) -> int:
-    """``count`` rounded to the digits that ``printed`` has before the zeros that end it: 659,272
-    beside 650,000 is 660,000.
-    """
-    digits = len(str(printed).rstrip("0"))
-    unit = 10 ** max(0, len(str(count)) - digits)
-    return (count + unit // 2) // unit * unit
 
 
 def photograph_like(count: int, side: int, seed: int) -> Tensor:

@@ -7,19 +7,25 @@ import torch
 from matplotlib.patches import FancyArrowPatch, Polygon
 
 from replication.experiments import architecture
+from replication.experiments.common import net_checks
 from replication.figures.architecture import figure2
+from replication.ledger.measurement import Measurement
 from replication.nets.alexnet import NAMED
 from replication.nets.summary import summary
+from replication.paper import claims
+
+
+def measure(name: str) -> dict[str, Measurement]:
+    net = summary(NAMED[name])
+    made = net_checks.measure(net, architecture.sizes(net), "quick")
+    return {one.claim: one for one in made}
 
 
 def test_each_claim_gets_the_verdict_that_the_arithmetic_gives():
-    found = {
-        one.claim: (one.value, one.holds)
-        for one in architecture.measure(summary(NAMED["alexnet"]), "quick")
-    }
+    found = {name: (one.value, one.holds) for name, one in measure("alexnet").items()}
     assert found == {
         "params": (60_965_224, True),
-        "neurons": (659_272, False),
+        "neurons": (659_272, True),
         "layer-sizes": (
             "150,528 - 290,400 - 186,624 - 64,896 - 64,896 - 43,264 - 4,096 - 4,096 - 1,000",
             False,
@@ -27,35 +33,40 @@ def test_each_claim_gets_the_verdict_that_the_arithmetic_gives():
         "conv-share": ("1.452% in conv3", False),
         "input-size": (55, True),
         "aug-factor": (2178, False),
-        "throughput": ("208 to 250 images/s", True),
+        "relu-everywhere": ("all but conv1", False),
         "two-gpu-layout": ("conv3, fc6, fc7, fc8", True),
+        "one-gpu-params": (59_798_312, True),
+        "fc6-most": ("61.9% in fc6", True),
+        "two-gpu-memory": ("2.52 GiB", False),
+        "throughput": ("34% of what the GPUs can do", True),
+        "equal-rates": (
+            "biases 0.02 and weights 0.01; conv1 cut after epoch 68 and frozen after 72 of 93",
+            False,
+        ),
+        "std-everywhere": ("0.03 in conv3, 0.03 in conv4, 0.03 in conv5", False),
     }
+
+
+def test_every_check_is_of_a_claim_of_the_chapter():
+    ours = {one.id for one in claims() if one.experiment == "architecture"}
+    assert set(measure("alexnet")) == ours
 
 
 def test_the_verdicts_follow_the_net_that_is_counted():
-    one_gpu = {
-        one.claim: one for one in architecture.measure(summary(NAMED["alexnet-one-gpu"]), "quick")
-    }
-    assert not one_gpu["two-gpu-layout"].holds and not one_gpu["neurons"].holds
+    one_gpu = measure("alexnet-one-gpu")
+    assert not one_gpu["two-gpu-layout"].holds
     assert one_gpu["conv-share"].holds  # there no convolution has more than 1%
+    assert not net_checks.late_relu(summary(NAMED["alexnet"]))  # as section 3.5 has it
+
+
+def test_round_numbers_have_one_rule():
+    assert net_checks.about(60_965_224, 60_000_000) and net_checks.about(659_272, 650_000)
+    assert not net_checks.about(57_000_000 - 1, 60_000_000)
+    assert not net_checks.about(63_000_001, 60_000_000)
 
 
 def test_the_other_tower_first_notices_at_conv3():
     assert architecture.first_meeting() == "conv3"
-
-
-@pytest.mark.parametrize(
-    ("count", "printed", "rounded"),
-    [
-        (60_965_224, 60_000_000, 60_000_000),
-        (659_272, 650_000, 660_000),
-        (654_999, 650_000, 650_000),
-        (2178, 2048, 2178),
-        (55, 55, 55),
-    ],
-)
-def test_a_count_is_rounded_to_the_digits_that_the_paper_prints(count, printed, rounded):
-    assert architecture.as_printed(count, printed) == rounded
 
 
 def test_the_stand_ins_have_the_spectrum_and_the_contrast_of_photographs():

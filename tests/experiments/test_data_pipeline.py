@@ -76,8 +76,10 @@ def test_what_is_measured_reaches_the_ledger(
     )
     (read,) = read_measurements(tmp_path / "quick" / "data_pipeline" / "measurements.json")
     assert read.claim == "aug-free" and read.values == pytest.approx(
-        [timings[0].loader / timings[0].memory - 1]
+        [timings[0].waited / timings[0].loader]
     )
+    # the time that the loader adds is shown beside it
+    assert f"{timings[0].loader / timings[0].memory - 1:.0%}" in read.reason and read.synthetic
     assert len(timings[0].steps) == 4 and len(timings[0].prepared) >= 4
     effects = pd.read_csv(tmp_path / "quick" / "data_pipeline" / "effects.csv")
     assert set(effects["effect"]) == {
