@@ -240,6 +240,8 @@ def measure(
     cases = decoders(index, batch, threads, device)
     if "decode, dali" in cases:
         loaders |= {"files, dali": loader("encoded", "dali"), "store, dali": loader("raw", "dali")}
+        if device.type == "cuda":
+            loaders["files, dali, decoded on the GPU"] = loader("encoded", "dali-mixed")
     cases |= {name: ours(made) for name, made in loaders.items()}
     for workers in sorted({1, 2} | ({threads} if device.type == "cuda" else set())):
         cases[f"files, torch DataLoader, {workers} processes"] = peer(

@@ -36,7 +36,7 @@ AHEAD = 2  # batches prepared before they are asked for
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
 # which images are put aside is the same in every run, so that runs are compared on the same ones
 VALIDATION_SEED = 0
-Backend = Literal["auto", "raw", "reference", "dali"]
+Backend = Literal["auto", "raw", "reference", "dali", "dali-mixed"]
 
 
 class Batch(NamedTuple):
@@ -253,7 +253,8 @@ def open_loaders(
     not at hand.
 
     ``backend`` "auto": stored squares by "raw" on a CPU; files by "dali" where it is installed,
-    else by "reference", with ``workers`` processes; on a GPU both by "dali". ``share``: the part of
+    else by "reference", with ``workers`` processes; on a GPU both by "dali". "dali-mixed" decodes
+    files on the GPU. ``share``: the part of
     every minibatch that one of several data-parallel copies takes."""
     data = recipe.data
     source, training, validation = _training_rows(data)
@@ -350,12 +351,12 @@ def _pipeline(
             backend = "dali"
         else:
             backend = "raw" if isinstance(source, Store) else "reference"
-    if backend == "dali":
+    if backend in ("dali", "dali-mixed"):
         from replication.data.pipelines.dali import (
             DaliPipeline,  # needs DALI, which there is for Linux only
         )
 
-        return DaliPipeline(source, transform, device)
+        return DaliPipeline(source, transform, device, mixed=backend == "dali-mixed")
     if backend == "raw" and not isinstance(source, Store):
         raise InputError(
             "the raw pipeline reads stored squares, and the recipe's data.files is 'encoded': use"

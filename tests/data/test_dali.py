@@ -17,9 +17,12 @@ from replication.base.errors import InputError
 from replication.data.augment.draws import Draws
 from replication.data.loader import Batch, Loader, open_loaders
 from replication.data.pipelines import dali
+from replication.data.pipelines.stored import Transform
+from replication.data.prepared.statistics import Statistics
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
 pytest.importorskip("nvidia.dali")
+from nvidia.dali import Pipeline, fn
 
 ASKED: dict[str, Callable[[Loader], Iterator[Batch]]] = {
     "training": lambda loader: loader.epoch(1),
@@ -169,3 +172,52 @@ def test_the_decoded_part_holds_what_the_filter_reaches(
     assert ((found["start"] == 0) | (first >= reach)).all()
     assert ((found["end"] == whole) | (found["end"] - found["start"] - last >= reach)).all()
     assert (found["from"] > found["to"])[1] == flip and found["from"][0] < found["to"][0]
+
+
+CUDA = torch.device("cuda", 0)
+FOUND = Statistics(
+    np.zeros((32, 32, 3), np.float32), np.zeros(3), np.eye(3), np.ones(3), np.eye(3), 10, 32, ""
+)
+
+
+def serialised(define_graph: Callable[[], object]) -> bytes:
+    """A graph as DALI writes it, checked by DALI's own rules of devices, without a driver."""
+    pipe = Pipeline(9, 2, None, prefetch_queue_depth=1)
+    with pipe:
+        pipe.set_outputs(define_graph())
+    return pipe.serialize()
+
+
+@pytest.mark.parametrize(("views", "colour"), [(1, True), (1, False), (10, False)])
+@pytest.mark.parametrize("encoded", [True, False], ids=["files", "store"])
+@pytest.mark.parametrize("fidelity", ["paper", "source2012"])
+def test_every_graph_is_valid_on_a_gpu(
+    tree: Path, fidelity: str, encoded: bool, views: int, colour: bool
+) -> None:
+    transform = Transform(recipe(tree, fidelity), FOUND)
+
+    def graph(mixed: bool) -> bytes:
+        return serialised(lambda: dali.define(transform, views, colour, encoded, CUDA, mixed=mixed))
+
+    on_cores, mixed = graph(False), graph(True)
+    assert (on_cores != mixed) == encoded and b"gpu" in on_cores
+
+
+@pytest.mark.parametrize(
+    ("define_graph", "fault"),
+    [
+        (
+            lambda image: fn.slice(
+                image.gpu(), start=fn.external_source(name="start").gpu(), shape=[3, 3], axes=[0, 1]
+            ),
+            "must be on CPU",
+        ),
+        (lambda image: fn.decoders.image(image.gpu(), device="mixed"), "incompatible device"),
+    ],
+    ids=["a window on the GPU", "bytes on the GPU"],
+)
+def test_a_graph_with_an_input_on_the_wrong_device_is_refused(
+    define_graph: Callable[[object], object], fault: str
+) -> None:
+    with pytest.raises((ValueError, RuntimeError), match=fault):
+        serialised(lambda: define_graph(fn.external_source(name="image")))
