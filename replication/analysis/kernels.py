@@ -131,8 +131,9 @@ def selective(kernels: np.ndarray) -> Selectivity:
 
 
 def _scores(measures: pd.DataFrame) -> np.ndarray:
-    """Return (3, n) in the order of ``KINDS``; larger is more selective, a kernel of zeros is
-    lowest.
+    """Return (3, n) in the order of ``KINDS``; larger is more selective.
+
+    A kernel of zeros is lowest.
     """
     scores = np.stack([measures["colourfulness"], measures["orientation"], -measures["bandwidth"]])
     return np.where(np.isnan(scores), -np.inf, scores)
@@ -157,7 +158,7 @@ class Specialisation(NamedTuple):
 def specialisation(
     colourfulness: np.ndarray, tower: np.ndarray, seed: int = 0, permutations: int = PERMUTATIONS
 ) -> Specialisation:
-    """Test one net by permutation: are its towers' kernels coloured differently?
+    """Test by permutation whether the towers' kernels of one net differ in colour.
 
     ``colourfulness`` (n,) and ``tower`` (n,), 0 or 1, describe its conv1 kernels. Kernels of zeros
     (NaN) are left out. Raises ValueError if a tower has no other kernel.

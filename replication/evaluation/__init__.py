@@ -1,3 +1,4 @@
-"""What is asked of a trained net: errors from one or ten views, averages of several nets,
-comparisons (sections 4.1, 4.2, 6).
+"""Evaluation of trained nets: errors over one view or ten, averages, comparisons.
+
+Serves sections 4.1, 4.2 and 6.
 """

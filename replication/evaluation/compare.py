@@ -1,11 +1,12 @@
-"""Two nets compared on the same images (section 6).
+"""Comparison of two nets on the same images (section 6).
 
-A difference of errors rests on the *discordant* images alone, those that exactly one net gets
-wrong. McNemar's exact test (1947) asks whether they fall to both sides alike. The paired bootstrap
+A difference of errors depends only on the *discordant* images, those that exactly one net gets
+wrong. McNemar's exact test (1947) asks whether both kinds are equally likely. The paired bootstrap
 (Efron, 1979) gives the interval of the difference: resampling N images with replacement draws the
 numbers of the two discordant kinds from a multinomial distribution, so it is sampled as such,
-without touching an image. It is about the images; another seed may give another difference, which
-``seeds_and_images`` covers."""
+without touching an image. It covers the choice of images; another seed may give another
+difference, which ``seeds_and_images`` covers.
+"""
 
 from typing import NamedTuple
 
@@ -56,9 +57,7 @@ def compare(first: Predictions, second: Predictions, k: int = 1, seed: int = 0) 
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """Return the probability of a split at least as uneven as this one, were both kinds of
-    discordant image equally likely.
-    """
+    """Return the two-sided probability of this split if both kinds of image are equally likely."""
     discordant = first_only + second_only
     return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
 

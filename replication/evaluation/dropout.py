@@ -1,14 +1,15 @@
-"""Section 4.2: is halving every unit at test time close to averaging the nets that dropout samples?
+"""Section 4.2: the distance between halving every unit and averaging the masked nets.
 
-The paper holds it for a reasonable approximation to the geometric mean of the predictive
-distributions of all the masked nets. Here M masks are drawn for each image, and the halved net's
-softmax is compared with the renormalised geometric mean, and the arithmetic mean, of the M
-softmaxes. For one hidden layer under a softmax the geometric mean over *all* masks equals the
-halved net exactly; the second hidden layer is what makes it approximate.
+The paper calls halving a reasonable approximation to the geometric mean of the predictive
+distributions of all the nets that dropout samples. Here M masks are drawn for each image, and the
+halved net's softmax is compared with the renormalised geometric mean, and the arithmetic mean, of
+the M softmaxes. For one hidden layer under a softmax the geometric mean over *all* masks equals the
+halved net exactly; the second hidden layer makes it approximate.
 
 Two numbers give a distance its scale: the *floor*, between the means of two independent halves of
 the masks, which is twice the sampling error of the mean over all of them; and the distance of a
-*single* masked net from the halved net."""
+*single* masked net from the halved net.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -27,7 +28,7 @@ ROWS = 8192  # rows of fully-connected activations at a time: 128 MB a layer at 
 
 
 class Distance(NamedTuple):
-    """Between two distributions over the classes, mean over images."""
+    """The distance between two distributions over the classes, mean over images."""
 
     total_variation: float  # half the sum of absolute differences, 0 to 1
     kl: float  # Kullback-Leibler divergence, nats, from the first distribution to the second
@@ -44,8 +45,9 @@ class DropoutAverage(NamedTuple):
 
 
 def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0) -> DropoutAverage:
-    """The distances for ``net`` on images (N, 3, side, side); ``masks`` even. InputError for a net
-    without dropout.
+    """Return the distances for ``net`` on images (N, 3, side, side); ``masks`` is even.
+
+    Raises InputError for a net without dropout.
     """
     dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
     if not isinstance(net, AlexNet) or not dropouts:
@@ -69,12 +71,11 @@ def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0)
 
 
 def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> DropoutAverage:
-    """Compare logits (N, K) of the halved net with those of ``masks`` masked nets, which
-    ``sampled`` yields as (m, N, K) pieces.
+    """Compare logits (N, K) of the halved net with those of ``masks`` masked nets.
 
-    The mean of log-softmax differs from the mean of the logits by a constant for each image, so the
-    renormalised geometric mean of the softmaxes is the softmax of the mean logits. Sums are
-    float64."""
+    ``sampled`` yields the latter as (m, N, K) pieces. The mean of log-softmax differs from the mean
+    of the logits by a constant for each image, so the renormalised geometric mean of the softmaxes
+    is the softmax of the mean logits. Sums are float64."""
     if masks < 2 or masks % 2:
         raise InputError(f"{masks} masks do not make two halves: use an even number")
     reference = halved.double().log_softmax(1)  # (N, K)
@@ -109,9 +110,7 @@ def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> 
 
 
 def halved_logits(net: AlexNet, images: Tensor) -> tuple[Tensor, Parts]:
-    """Logits (N, K) of the net as it is tested, and each tower's fc6 after its activation function,
-    (N, units).
-    """
+    """Return the logits (N, K) at test time, and each tower's fc6 activations (N, units)."""
     net.eval()
     read: dict[int, list[Tensor]] = {int(index): [] for index in net.towers}
     handles = [
@@ -129,11 +128,11 @@ def halved_logits(net: AlexNet, images: Tensor) -> tuple[Tensor, Parts]:
 
 
 def sampled_logits(net: AlexNet, hidden: Parts, masks: int, seed: int = 0) -> Iterator[Tensor]:
-    """Logits of ``masks`` masked nets, in pieces (m, N, K): masks of its own for every image, piece
-    p seeded with (seed, p).
+    """Yield the logits of ``masks`` masked nets in pieces (m, N, K).
 
-    ``hidden``: fc6 of each tower as ``halved_logits`` gives it; nothing below it depends on a mask,
-    so fc7 and fc8 alone are computed. The net's dropout is left in training mode and seeded."""
+    Every image has masks of its own; piece p is seeded with (seed, p). ``hidden`` is fc6 of each
+    tower as ``halved_logits`` returns it: nothing below it depends on a mask, so only fc7 and fc8
+    are computed. The net's dropout is left in training mode and seeded."""
     towers = {int(index): tower for index, tower in net.towers.items()}
     last = next(iter(towers.values())).last_stage
     for module in net.modules():
@@ -156,7 +155,7 @@ def sampled_logits(net: AlexNet, hidden: Parts, masks: int, seed: int = 0) -> It
 
 
 def _distance(first: Tensor, second: Tensor) -> Distance:
-    """Mean over all rows of log-probabilities (..., N, K) and (N, K)."""
+    """Return the mean over all rows of log-probabilities (..., N, K) and (N, K)."""
     p = first.exp()
     variation = (p - second.exp()).abs().sum(-1).mean() / 2
     kl = torch.where(p > 0, p * (first - second), 0.0).sum(-1).mean()

@@ -1,8 +1,9 @@
-"""Averages of several nets' predictions (section 6, the rows "5 CNNs" and "7 CNNs" of Table 2).
+"""Averages of several nets' predictions (section 6, rows "5 CNNs" and "7 CNNs" of Table 2).
 
-The paper averages; the released ``avg-valid.py`` also searches the weights of the average by
-coordinate descent on the validation images' top-5 error (facts-2012, section 4). Both are here.
-Weights are never searched on images whose error is then reported."""
+The paper averages. The released ``avg-valid.py`` (lines 49 to 71) also searches the weights of the
+average by coordinate descent on the validation images' top-5 error. Both are here. Weights are
+never searched on images whose error is then reported.
+"""
 
 from collections.abc import Sequence
 
@@ -16,8 +17,9 @@ ROUNDS = 20  # of coordinate descent at most; each round but the last lowers the
 
 
 def align(predictions: Sequence[Predictions]) -> list[Predictions]:
-    """The same predictions with their rows in the first one's order of ids; InputError unless they
-    are of the same images and classes.
+    """Return the predictions with their rows in the first one's order of ids.
+
+    Raises InputError unless they are of the same images and classes.
     """
     first, *others = predictions
     aligned = [first]
@@ -59,8 +61,9 @@ def align(predictions: Sequence[Predictions]) -> list[Predictions]:
 def average(
     predictions: Sequence[Predictions], weights: Sequence[float] | np.ndarray | None = None
 ) -> Predictions:
-    """The weighted mean of the nets' probabilities; ``weights`` (R,) are divided by their sum,
-    None: equal.
+    """Return the weighted mean of the nets' probabilities.
+
+    ``weights`` (R,) are divided by their sum; None means equal weights.
     """
     aligned = align(predictions)
     first = aligned[0]
@@ -79,12 +82,12 @@ def average(
 
 
 def tune(validation: Sequence[Predictions], k: int = 5) -> np.ndarray:
-    """Weights float64 (R,), sum 1, that lower the nets' joint top-``k`` error on validation images:
-    coordinate descent on a grid.
+    """Return the weights that lower the joint top-``k`` error on validation images.
 
-    Each weight starts at ``START`` and is set in its turn to the value of the grid 0, 0.05 ... 1
-    with the lowest error, the one it has unless another is better, until a whole round changes
-    nothing. InputError for predictions of any other split."""
+    They are float64 (R,) with sum 1. Coordinate descent on a grid: each weight starts at ``START``
+    and is set in its turn to the value of the grid 0, 0.05 ... 1 with the lowest error. It keeps
+    its value unless another is better. The search ends when a whole round changes nothing. Raises
+    InputError for predictions of any other split."""
     for one in validation:
         if one.split != "validation":
             raise InputError(
@@ -113,12 +116,11 @@ def tune(validation: Sequence[Predictions], k: int = 5) -> np.ndarray:
 
 
 def _leads(aligned: list[Predictions]) -> tuple[np.ndarray, np.ndarray]:
-    """By how much each other class is ahead of the label, float64 (R nets, P), and of which image
-    that is, int64 (P,).
+    """Return by how much each other class leads the label, and its image.
 
-    Left out are the classes that no net puts level with the label or ahead: no average does either.
-    In a trained net few are left. A row with a NaN is a mistake under any weights; it is never
-    ahead here, so the search does not see it."""
+    Float64 (R nets, P) and int64 (P,). Classes that no net puts level with the label or above it
+    are left out: no average does either. In a trained net few remain. A row with a NaN is a mistake
+    under any weights; it never leads here, so the search does not see it."""
     labels = aligned[0].labels[:, None]
     near = np.logical_or.reduce([one.p >= np.take_along_axis(one.p, labels, 1) for one in aligned])
     np.put_along_axis(near, labels, False, 1)
@@ -133,8 +135,9 @@ def _leads(aligned: list[Predictions]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _wrong(leads: np.ndarray, images: np.ndarray, k: int) -> int:
-    """Images with ``k`` or more classes level with the label or ahead of it; the pessimistic rule
-    of ``metrics.mistakes``.
+    """Count the images with ``k`` or more classes level with the label or ahead of it.
+
+    This is the pessimistic rule of ``metrics.mistakes``.
     """
     return int((np.bincount(images[leads >= 0]) >= k).sum())
 

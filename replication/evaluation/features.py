@@ -1,5 +1,6 @@
-"""Hidden activations of every image: the feature vectors of section 6.1 (Figure 4, right) and of
-its binary codes.
+"""Hidden activations of every image: the feature vectors of section 6.1.
+
+Figure 4, right, and the binary codes use them.
 """
 
 from typing import NamedTuple
@@ -26,13 +27,12 @@ def features(
     device: str | None = None,
     ids: np.ndarray | None = None,
 ) -> Features:
-    """Activations of a fully-connected or other ``layer`` of the run of ``recipe``, flattened, for
-    the central crop of every image.
+    """Return the activations of a ``layer`` for the central crop of every image, flattened.
 
-    After the activation function, in evaluation mode, before the halving of section 4.2; tower 0's
-    units, then tower 1's. The last layer ("fc8", "fc10") gives logits. ``ids``: of these images
-    alone. Kept in ``runs/<id>/``. InputError as ``probabilities``, and for a layer that is not
-    there."""
+    They are taken after the activation function, in evaluation mode, before the halving of section
+    4.2; tower 0's units, then tower 1's. The last layer ("fc8", "fc10") gives logits. ``ids``
+    restricts them to these images. The result is kept in ``runs/<id>/``. Raises InputError as
+    ``probabilities`` does, and for an unknown layer."""
     name = f"features-{split}-{layer}" + ("" if ids is None else f"-{len(ids)}")
     _, found = every_image(
         recipe, split, name, lambda net, images: activations(net, images, layer), 1, device, ids
@@ -41,8 +41,9 @@ def features(
 
 
 def activations(net: nn.Module, images: Tensor, layer: str) -> Tensor:
-    """What ``layer`` of ``net`` makes of images (N, 3, side, side), after its activation function:
-    float32 (N, D).
+    """Return the output of ``layer`` for images (N, 3, side, side): float32 (N, D).
+
+    It is taken after the layer's activation function.
     """
     modules = {name: module for name, module in net.named_modules() if not list(module.children())}
     parts = [name for name in modules if name.rpartition(".")[2] == layer]

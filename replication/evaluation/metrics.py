@@ -1,12 +1,13 @@
-"""Top-1 and top-5 error (sections 1 and 6): the share of images whose label is not among the k most
-probable classes.
+"""Top-1 and top-5 error (sections 1 and 6).
 
-Ties. An error must not depend on the order of the classes, so ties with the label are never
-resolved by position. ``mistakes`` is pessimistic: every class as probable as the label counts as
-ahead of it. All reported errors use it, because it counts whole images. ``credit`` is the released
-code's rule (facts-2012, section 4): the places that are left among the k are shared by all that tie
-for them. The two differ only on images with a tie at the k-th place. Fewer than k classes: no
-finite row is a mistake. A row that is not finite throughout is a mistake under both rules."""
+The top-k error is the share of images whose label is not among the k most probable classes. An
+error must not depend on the order of the classes, so ties with the label are never resolved by
+position. ``mistakes`` is pessimistic: every class as probable as the label counts as ahead of it.
+All reported errors use it, because it counts whole images. ``credit`` is the released code's rule
+(``src/layer_kernels.cu``, lines 104 to 118): classes that tie for the remaining places among the k
+share them. The two differ only on images with a tie at the k-th place. With fewer than k classes,
+no finite row is a mistake. A row with a value that is not finite is a mistake under both rules.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,24 +22,25 @@ TOPS = (1, 5)  # section 1
 
 
 def mistakes(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Whether each label, int (N,), is not surely among the ``k`` largest of its row of ``scores``
-    (N, K): bool (N,).
+    """Return whether each label is not surely among the ``k`` largest of its row: bool (N,).
+
+    ``scores`` (N, K), ``labels`` int (N,).
     """
     greater, equal, finite = _standing(scores, labels, k)
     return (greater + equal > k) | ~finite
 
 
 def credit(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """How far each label is among the ``k`` largest of its row, float64 (N,) in [0, 1]: ties share
-    the places that are left.
+    """Return the share of each label among the ``k`` largest of its row, float64 (N,) in [0, 1].
+
+    Ties share the remaining places.
     """
     greater, equal, finite = _standing(scores, labels, k)
     return np.clip((k - greater) / equal, 0, 1) * finite
 
 
 def errors(predictions: Predictions) -> dict[str, Any]:
-    """``images``, ``top1`` and ``top5`` (fractions), ``mistakes1`` and ``mistakes5`` (whole
-    images).
+    """Return ``images``, ``top1`` and ``top5``, and the counts ``mistakes1`` and ``mistakes5``.
     """
     images = len(predictions.ids)
     counts = {k: int(mistakes(predictions.p, predictions.labels, k).sum()) for k in TOPS}
@@ -50,7 +52,7 @@ def errors(predictions: Predictions) -> dict[str, Any]:
 
 
 def error_interval(predictions: Predictions, k: int) -> "Interval":
-    """The top-``k`` error and its Wilson interval."""
+    """Return the top-``k`` error and its Wilson interval."""
     from replication.base.statistics import wilson
 
     return wilson(int(mistakes(predictions.p, predictions.labels, k).sum()), len(predictions.ids))
@@ -59,8 +61,9 @@ def error_interval(predictions: Predictions, k: int) -> "Interval":
 def _standing(
     scores: np.ndarray, labels: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each row: how many classes are above the label, how many equal it (itself among them),
-    whether all are finite.
+    """Return, per row, how many classes exceed the label and equal it, and whether all are finite.
+
+    The label itself is among those that equal it.
     """
     if k < 1 or scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise ValueError(f"top-{k} of scores {scores.shape} with labels {labels.shape}")

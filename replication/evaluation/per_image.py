@@ -1,5 +1,6 @@
-"""Which images a net got right, packed to a bit an image, so that an interval can be taken over
-images as well as over seeds.
+"""Which images a net got right, packed to one bit per image.
+
+An interval can then be taken over images as well as over seeds.
 """
 
 import base64
@@ -13,8 +14,9 @@ from replication.evaluation.predictions import Predictions
 
 
 def packed(predictions: Predictions) -> dict[str, Any]:
-    """Right or wrong at top-1 and top-5 for every image, in the order of the ids, with the
-    fingerprint of the images, as JSON.
+    """Return right or wrong at top-1 and top-5 for every image, in the order of the ids, as JSON.
+
+    The fingerprint of the images is included.
     """
     by_id = np.argsort(predictions.ids)
     bits = {
@@ -27,8 +29,9 @@ def packed(predictions: Predictions) -> dict[str, Any]:
 
 
 def right(entry: dict[str, Any], k: int) -> np.ndarray:
-    """Whether each image was right at top-``k``, bool (N,) in the order of the ids. InputError
-    where ``entry`` is damaged.
+    """Return whether each image was right at top-``k``, bool (N,) in the order of the ids.
+
+    Raises InputError if ``entry`` is damaged.
     """
     try:
         bits = np.frombuffer(base64.b64decode(entry[f"right{k}"], validate=True), np.uint8)

@@ -1,5 +1,6 @@
-"""What one net, or an average of nets, says of each image of one split; all that the error measures
-of section 6 need.
+"""The probabilities of one net, or of an average, for each image of one split.
+
+All error measures of section 6 are computed from them.
 """
 
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Probabilities of N images over K classes. Row k of every array belongs to one image; a row of
-    NaN counts as a mistake.
+    """Probabilities of N images over K classes.
+
+    Row k of every array belongs to one image; a row of NaN counts as a mistake.
     """
 
     ids: np.ndarray  # int64 (N,), each once

@@ -1,7 +1,8 @@
-"""Class probabilities of every image, over one view or ten (section 4.1; facts-2012, section 4).
+"""Class probabilities of every image, over one view or ten (section 4.1).
 
-Ten views: the softmax *probabilities* are averaged, not the logits. No autocast, whatever the
-training's precision was."""
+Over ten views the softmax *probabilities* are averaged, not the logits, as in the released source
+(``src/layer.cu``, lines 1809 to 1837). Autocast is off, regardless of the training's precision.
+"""
 
 from torch import Tensor, nn
 
@@ -13,12 +14,11 @@ from replication.recipe import Recipe
 def probabilities(
     recipe: Recipe, split: str, views: int = 1, device: str | None = None
 ) -> Predictions:
-    """What the run of ``recipe`` says of every image of ``split`` (``trained.SPLITS``), kept in
-    ``runs/<id>/``.
+    """Return the probabilities of every image of ``split`` (``trained.SPLITS``) for a run.
 
-    ``views``: 1, the central crop, or 10. InputError where weights or images are not at hand, do
-    not belong together, or an image cannot be read: an error is never of fewer images than the
-    split has."""
+    ``views``: 1, the central crop, or 10. The result is kept in ``runs/<id>/``. Raises InputError
+    if weights or images are not available, do not belong together, or an image cannot be read: an
+    error is never of fewer images than the split has."""
     loader, found = every_image(recipe, split, f"predictions-{split}-{views}", ask, views, device)
     return Predictions(
         found["ids"],
@@ -31,8 +31,9 @@ def probabilities(
 
 
 def ask(net: nn.Module, images: Tensor) -> Tensor:
-    """Images (N, 3, side, side), or N times ten views (N, 10, 3, side, side) -> probabilities
-    float32 (N, K), averaged over the views.
+    """Return probabilities float32 (N, K), averaged over the views.
+
+    Images are (N, 3, side, side), or N times ten views (N, 10, 3, side, side).
     """
     if images.ndim == 4:
         return net(images).float().softmax(1)

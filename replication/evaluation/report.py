@@ -1,8 +1,8 @@
-"""The error table of one or more runs: train, validation and test error with intervals, their
-average, and each pair compared.
+"""The error table of one or more runs, their average, and each pair compared.
 
-The answer of ``replication evaluate``. Section 6 reports top-1 and top-5 error in this way, for one
-net and for averages of several."""
+It answers ``replication evaluate``: train, validation and test error with intervals. Section 6
+reports top-1 and top-5 error in this way, for one net and for averages of several.
+"""
 
 import itertools
 import re
@@ -54,7 +54,7 @@ class Report(NamedTuple):
     weights: tuple[float, ...] | None  # of the runs in their average, sum 1; None for one run
 
     def dump(self) -> dict[str, Any]:
-        """Plain types for JSON."""
+        """Return plain types for JSON."""
         rows = [
             row._asdict() | {"top1": row.top1._asdict(), "top5": row.top5._asdict()}
             for row in self.rows
@@ -72,7 +72,7 @@ class Report(NamedTuple):
         }
 
     def table(self) -> str:
-        """For a terminal: a line for each row, then one for each pair."""
+        """Return lines for a terminal: one per row, then one per pair."""
         views = "one view" if self.views == 1 else f"{self.views} views"
         cells = [
             (row.run, row.split, f"{row.images:,}", _percent(row.top1), _percent(row.top5))
@@ -96,10 +96,9 @@ class Report(NamedTuple):
 
 
 def find(run: str, profile: str = "quick") -> Recipe:
-    """The recipe that ``run`` names: a run's id, its folder under ``results/``, or a named recipe
-    at ``profile``.
+    """Return the recipe that ``run`` names: an id, a folder under ``results/``, or a named recipe.
 
-    InputError says what would be accepted.
+    Raises InputError that says what would be accepted.
     """
     if RUN_ID.fullmatch(run):
         path = weights_path(run)
@@ -118,8 +117,9 @@ def find(run: str, profile: str = "quick") -> Recipe:
 
 
 def named_runs(runs: Sequence[str], profile: str = "quick") -> dict[str, Recipe]:
-    """The recipes of several ``runs`` by the names that the table gives them; InputError for a run
-    that is named twice.
+    """Return the recipes of several ``runs`` by the names that the table gives them.
+
+    Raises InputError for a run that is named twice.
     """
     found: dict[str, Recipe] = {}
     for run in runs:
@@ -137,12 +137,12 @@ def evaluate(
     weights: str = "equal",
     device: str | None = None,
 ) -> Report:
-    """Errors of every run (by name) on every split, of their average where there are several, and
-    each pair's difference.
+    """Return the errors of every run on every split, of their average, and each pair's difference.
 
     ``weights``: "equal", or "tuned": those that lower the top-5 error of the average on the runs'
-    validation images. InputError then where one of ``splits`` is that split: an error is never
-    reported on the images that weights were chosen on."""
+    validation images. Raises InputError if one of ``splits`` is then that split: an error is never
+    reported on the images that weights were chosen on.
+    """
     if weights not in ("equal", "tuned"):
         raise InputError(f"no weights {weights!r}: use equal or tuned")
     chosen = None if len(runs) == 1 else (1 / len(runs),) * len(runs)
@@ -173,7 +173,7 @@ def evaluate(
 
 
 def splits_of(split: str, recipes: Sequence[Recipe]) -> list[str]:
-    """``split``, or for "all" every split that all of ``recipes`` have."""
+    """Return ``split``, or for "all" every split that all of ``recipes`` have."""
     if split != "all":
         return [split]
     return [

@@ -1,9 +1,9 @@
-"""A trained net, and what it says of every image of a split: one pass, each image exactly once,
-kept beside the weights.
+"""A trained net and its output for every image of a split, in one pass.
 
-What is kept, ``runs/<id>/<name>.npz``, holds the fingerprint of the images and the hash of the
-weights that made it. It is read again only while both are those at hand; otherwise it is made
-again."""
+The output is stored beside the weights as ``runs/<id>/<name>.npz``, with the fingerprint of the
+images and the hash of the weights. It is read again only while both still agree; otherwise it is
+computed again.
+"""
 
 import logging
 import zipfile
@@ -32,7 +32,10 @@ log = logging.getLogger(__name__)
 
 
 def weights_file(recipe: Recipe) -> Path:
-    """The weights that the run of ``recipe`` left; InputError if it has not ended here."""
+    """Return the weights that the run of ``recipe`` left.
+
+    Raises InputError if the run has not ended here.
+    """
     path = weights_path(recipe.id)
     if not path.is_file():
         raise no_weights(path)
@@ -42,10 +45,10 @@ def weights_file(recipe: Recipe) -> Path:
 def trained_net(
     recipe: Recipe, classes: tuple[str, ...] | None = None, device: str = "cpu"
 ) -> nn.Module:
-    """The net of a run that has ended, in evaluation mode, on ``device``.
+    """Return the net of a run that has ended, in evaluation mode, on ``device``.
 
-    ``classes``: those of the images that it will see; InputError if it was trained with others or
-    in another order."""
+    ``classes``: those of the images that it will see. Raises InputError if it was trained with
+    others or in another order."""
     path = weights_file(recipe)
     weights = load_weights(path)
     if weights.recipe.id != recipe.id:
@@ -55,7 +58,7 @@ def trained_net(
         )
     if weights.fingerprint != training_index(recipe.data).fingerprint:
         raise InputError(
-            f"{path}: trained on other images of {recipe.data.name} than those at hand: "
+            f"{path}: trained on other images of {recipe.data.name} than those available: "
             "name another folder in REPLICATION_RUNS to train it on these"
         )
     if classes is not None and tuple(weights.classes) != tuple(classes):
@@ -77,12 +80,12 @@ def every_image(
     device: str | None = None,
     ids: np.ndarray | None = None,
 ) -> tuple[Loader, Arrays]:
-    """``ask(net, images)`` for every image of ``split``: ids, labels and answers (N, ...) in the
-    index's order, from ``name``.npz if sound.
+    """Return the loader and ``ask(net, images)`` of every image of ``split``.
 
-    ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``, on ``device``
-    (None: ``devices.best_device``). ``ids``: of these images alone. The loader is returned closed,
-    for its facts."""
+    The arrays are ids, labels and answers (N, ...) in the index's order, read from ``name``.npz if
+    it is sound. ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``, on
+    ``device`` (None: ``devices.best_device``). ``ids`` restricts them to these images. The loader
+    is returned closed, for its facts."""
     if split not in SPLITS:
         raise InputError(f"no split {split!r}: use {', '.join(SPLITS)}")
     if split == "validation" and not recipe.data.validation:
@@ -111,8 +114,9 @@ def every_image(
 
 
 def check_whole(ids: np.ndarray, loader: Loader, split: str) -> None:
-    """InputError unless ``ids`` are those of all the loader's images, each once: an error is never
-    of fewer images than the split has.
+    """Raise InputError unless ``ids`` are those of all the loader's images, each once.
+
+    An error is never of fewer images than the split has.
     """
     expected = loader.index.ids
     if not np.array_equal(np.sort(ids), np.sort(expected)):
