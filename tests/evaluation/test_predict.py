@@ -17,7 +17,7 @@ from replication.data.loader import open_loaders, training_index
 from replication.evaluation import export, predict
 from replication.evaluation.probabilities import probabilities
 from replication.nets.build import build
-from replication.recipe import AlexNet, Data, Recipe, Update
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.training.weights import load_weights, save_weights, training_command, weights_path
 
 KEYS = tuple("abcdefg")
@@ -46,7 +46,7 @@ def recipe(request, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     loading.selected.cache_clear()
     made = Recipe(
         data=Data(name=f"folder:{tree}", size=32, crop=24, validation=7),
-        net=AlexNet(fidelity=request.param, side=24, width=1 / 16, init="same_variance"),
+        net=AlexNetSpec(fidelity=request.param, side=24, width=1 / 16, init="same_variance"),
         update=Update(rate=0.01),
         batch=8,
         epochs=1,
