@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from replication.base.errors import InputError
 from replication.nets.activations import ACTIVATIONS
-from replication.nets.crossings import OneDevice
+from replication.nets.crossings import OneDevice, copy_to
 from replication.nets.dropout import Dropout
 from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
 from replication.recipe import AlexNetSpec
@@ -110,10 +110,7 @@ class AlexNet(nn.Module):
         towers = {int(index): tower for index, tower in self.towers.items()}
         last = next(iter(towers.values())).last_stage
         # conv1 and conv2: both towers see the image, and nothing of each other
-        parts = {
-            index: tower(images.to(tower.device, non_blocking=True), 0)
-            for index, tower in towers.items()
-        }
+        parts = {index: tower(copy_to(tower.device, images), 0) for index, tower in towers.items()}
         # conv3 to conv5, (conv6,) fc6, fc7: each stage begins with a crossing
         for stage in range(1, last):
             read = self.exchange.cross(parts)

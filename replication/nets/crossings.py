@@ -45,4 +45,11 @@ class Devices(OneDevice):
         return head(self._both(self._on(self.devices[0], parts)))
 
     def _on(self, device: torch.device, parts: Parts) -> Parts:
-        return {index: part.to(device, non_blocking=True) for index, part in parts.items()}
+        return {index: copy_to(device, part) for index, part in parts.items()}
+
+
+def copy_to(device: torch.device, tensor: Tensor) -> Tensor:
+    """Return ``tensor`` on ``device``; a copy to CUDA is queued, one to the CPU is waited for.
+
+    A queued copy to the CPU would be read before it is complete."""
+    return tensor.to(device, non_blocking=device.type == "cuda")

@@ -1,9 +1,18 @@
 """Dropout as section 4.2 describes it, with masks that depend on the seed and the step only."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from replication.data.augment.draws import ROUNDS, WEYL
+
 KEEP = 0.5  # section 4.2
+BITS = 128  # of one counter: four words
+WORD, LOW = 32, 0xFFFFFFFF
+STREAM = 3  # kept apart from the streams of ``data.augment.draws``
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 
 
 class Dropout(nn.Module):
@@ -11,9 +20,12 @@ class Dropout(nn.Module):
 
     With ``seed`` None, masks come from torch's generator. With a number they are a function of it
     alone, so that a mask does not depend on where its tower runs or on earlier draws (see
-    ``seed_masks``)."""
+    ``seed_masks``). On a CPU torch's generator turns the number into a mask. On a GPU that
+    generator differs from one model to the next, and ``counter_mask`` takes its place."""
 
     seed: int | None = None
+    # The seed as a tensor of two words, where a captured step reads it; None: ``seed`` itself.
+    words: Tensor | None = None
     # The next forward pass sees the images from ``first`` on of a minibatch of ``total`` images;
     # total = 0: it sees the whole minibatch.
     first, total = 0, 0
@@ -21,11 +33,55 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x * KEEP
+        if self.seed is not None and (x.is_cuda or self.words is not None):
+            words = key_words(self.seed) if self.words is None else self.words.unbind()
+            return x * counter_mask(words, self.first, x.shape, x.device)
         generator = None if self.seed is None else torch.Generator(x.device).manual_seed(self.seed)
         uniform = torch.rand(
             (self.total or len(x), *x.shape[1:]), generator=generator, device=x.device
         )
         return x * (uniform[self.first : self.first + len(x)] < KEEP)
+
+
+def key_words(seed: int) -> tuple[int, int]:
+    """Return the two 32-bit words of the key that belongs to ``seed``."""
+    return seed & LOW, seed >> WORD
+
+
+def counter_mask(
+    key: Sequence[int | Tensor], first: int, shape: torch.Size, device: torch.device
+) -> Tensor:
+    """Return which units are kept, bool of ``shape`` (N, ...), for the images from ``first`` on.
+
+    Bit u of image i is bit u % 128 of Philox4x32-10 at the counter (first + i, u // 128), the
+    generator of ``data.augment.draws`` in torch's 64-bit integers. So a mask is the same on every
+    device, and for a part of a minibatch as for the whole."""
+    units = math.prod(shape[1:])
+    image = torch.arange(first, first + shape[0], device=device)[:, None]
+    group = torch.arange(-(-units // BITS), device=device)[None, :]
+    words = torch.stack(_philox(image, group, *key), -1)  # (N, groups, 4)
+    bits = (words[..., None] >> torch.arange(WORD, device=device)) & 1
+    return bits.flatten(1)[:, :units].reshape(shape).bool()
+
+
+def _philox(
+    c0: Tensor, c1: Tensor, k0: int | Tensor, k1: int | Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Philox4x32-10 at counters (c0, c1, 0, stream); each word is in the low half of an int64.
+
+    A product wraps around at 64 bits, and both its halves are still right."""
+    c0, c1 = torch.broadcast_tensors(c0, c1)
+    c2, c3 = torch.zeros_like(c0), torch.full_like(c0, STREAM)
+    for _ in range(ROUNDS):
+        product0, product1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            ((product1 >> WORD) & LOW) ^ c1 ^ k0,
+            product1 & LOW,
+            ((product0 >> WORD) & LOW) ^ c3 ^ k1,
+            product0 & LOW,
+        )
+        k0, k1 = (k0 + WEYL[0]) & LOW, (k1 + WEYL[1]) & LOW
+    return c0, c1, c2, c3
 
 
 def seed_masks(net: nn.Module, seed: int, step: int, first: int = 0, total: int = 0) -> None:

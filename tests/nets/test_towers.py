@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from replication.base.errors import InputError
 from replication.nets.alexnet import alexnet
-from replication.nets.crossings import Devices, OneDevice
+from replication.nets.crossings import Devices, OneDevice, copy_to
 from replication.nets.dropout import seed_masks
 from replication.nets.towers import load_towers, on_devices
 from replication.recipe import AlexNetSpec
@@ -92,3 +92,12 @@ def test_as_many_devices_as_towers_are_asked_for():
     with pytest.raises(InputError, match="2 towers and was given 1 devices"):
         on_devices(make(), ["cpu"])
     assert type(on_devices(make(), ["cpu", "cpu"]).exchange) is OneDevice
+
+
+@pytest.mark.parametrize(("device", "queued"), [("cpu", False), ("cuda:0", True)])
+def test_only_a_copy_to_a_gpu_is_queued(device, queued):
+    class Spy:
+        def to(self, device, non_blocking):
+            return non_blocking
+
+    assert copy_to(torch.device(device), Spy()) is queued
