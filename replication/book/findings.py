@@ -67,9 +67,10 @@ def ours_text(measurement: Measurement | None) -> str:
     space = "" if unit in ("", "%") else " "
     prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
     seeds = f"n = {measurement.n}"
-    if measurement.low is not None and measurement.high is not None:
-        seeds = f"{number(measurement.low)} to {number(measurement.high)}, {seeds}"
-    return f"{prefix}{number(measurement.mean)}{space}{unit} ({seeds})"
+    mean, low, high = measurement.estimate
+    if low is not None and high is not None:
+        seeds = f"{number(low)} to {number(high)}, {seeds}"
+    return f"{prefix}{number(mean)}{space}{unit} ({seeds})"
 
 
 class _Answer(SphinxRole):

@@ -1,281 +1,315 @@
-"""The ledger for the eye: as a table for the terminal, and as HTML for the claims chapter.
+"""The ledger as HTML, for the claims chapter, for a section's rows, and for one experiment's page.
 
-The HTML carries no script. It takes its colours from the page (the book's theme or Jupyter's), so
-it follows the dark mode, and on a narrow screen each row becomes a card. Every text is escaped."""
+No script. Every text is escaped. On a narrow screen each row becomes a short card."""
 
 import html
-import io
 import re
-import shutil
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 from replication.base import paths
-from replication.ledger.measurement import Measurement
-from replication.ledger.verdicts import Row, counts, judge, range_text
-from replication.paper import KINDS, claims
+from replication.ledger.chips import STYLE, chip, filters, row_attributes
+from replication.ledger.record import Measurement
+from replication.ledger.rules import detectable_text, judge, range_text
+from replication.ledger.text import (
+    could_fail_text,
+    counts_text,
+    kinds_text,
+    number,
+    ours_text,
+    rows_table,
+)
+from replication.ledger.verdicts import Row, counts
+from replication.paper import KINDS, Change, claims
 from replication.paper import claim as find_claim
 
-STYLE = """<style>
-.ledger { border-collapse: collapse; width: 100%; font-size: 0.85rem;
-  color: inherit; background: transparent; }
-.ledger th, .ledger td { text-align: left; vertical-align: top; padding: 0.4em 0.6em;
-  white-space: normal;
-  border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit; background: transparent; }
-.ledger td[data-label="ours"] { min-width: 14em; }
-.ledger td:last-child { min-width: 10em; }
-.ledger .id { font-weight: 600; white-space: nowrap; }
-.ledger .small { display: block; font-size: 0.9em; opacity: 0.8; }
-.ledger .verdict { font-weight: 600; }
-.ledger code { font-size: 0.95em; overflow-wrap: anywhere; white-space: normal; }
-@media (max-width: 45rem) {
-  .ledger thead { display: none; }
-  .ledger, .ledger tbody, .ledger tr, .ledger td { display: block; width: 100%;
-    box-sizing: border-box; }
-  .ledger tr { padding: 0.5em 0; border-bottom: 2px solid rgba(128, 128, 128, 0.6); }
-  .ledger td { border: 0; padding: 0.1em 0.2em; min-width: 0 !important; }
-  .ledger td:empty { display: none; }
-  .ledger td[data-label]:not(:empty)::before { content: attr(data-label) ": "; font-weight: 600;
-    opacity: 0.8; }
+__all__ = [
+    "chapters",
+    "counts_html",
+    "counts_text",
+    "kinds_text",
+    "ledger_html",
+    "missing_html",
+    "number",
+    "ours_text",
+    "rows_html",
+    "rows_table",
+    "targets_html",
+    "verdicts_html",
+]
+Cells = list[tuple[str | None, str]]  # label on a narrow screen, HTML
+HEAD = ("claim", "paper", "ours", "verdict")
+SECTIONS = {  # the paper's sections, as its headings have them
+    "abstract": "Abstract",
+    "1": "1 Introduction",
+    "3": "3 The architecture",
+    "3.1": "3.1 ReLU nonlinearity",
+    "3.2": "3.2 Training on multiple GPUs",
+    "3.3": "3.3 Local response normalization",
+    "3.4": "3.4 Overlapping pooling",
+    "3.5": "3.5 Overall architecture",
+    "4.1": "4.1 Data augmentation",
+    "4.2": "4.2 Dropout",
+    "5": "5 Details of learning",
+    "6": "6 Results",
+    "6.1": "6.1 Qualitative evaluations",
 }
-</style>"""
-
-
-def number(value: float) -> str:
-    """A number with three significant digits, whole from 100 on."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
-
-
-def ours_text(measurement: Measurement | None) -> str:
-    """What we found: the mean with its interval and the number of seeds, or the value of a check.
-    "" where nothing was measured.
-    """
-    if measurement is None:
-        return ""
-    unit = f" {measurement.unit}" if measurement.unit else ""
-    if measurement.mean is None:
-        value = measurement.value
-        return f"{value if isinstance(value, str) else format(value, ',.10g')}{unit}"
-    prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
-    interval = (
-        ""
-        if measurement.low is None
-        else f" [{number(measurement.low)}, {number(measurement.high)}]"
-    )
-    return f"{prefix}{number(measurement.mean)}{interval}{unit}, n = {measurement.n}"
-
-
-def rows_table(rows: list[Row], width: int | None = None) -> str:
-    """The ledger as a table for a terminal of ``width`` columns (None: this terminal's), with the
-    counts by verdict under it.
-    """
-    width = width or max(80, shutil.get_terminal_size((120, 24)).columns)
-    table = Table(
-        title="paper | 2012 log | ours (mean, 95% interval, seeds) | verdict",
-        title_justify="left",
-        show_lines=False,
-    )
-    table.add_column("claim", no_wrap=True)
-    for name in ("paper", "2012 log", "ours", "scale", "verdict"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(row.id, row.paper, row.log2012, *_ours_cells(row.ours), row.verdict)
-        for other in row.others:
-            table.add_row("", "", "", *_ours_cells(other.ours), other.verdict)
-    text = io.StringIO()
-    Console(file=text, width=width, markup=False, highlight=False, emoji=False).print(table)
-    return text.getvalue() + counts_text(rows) + "\n"
-
-
-def counts_text(rows: list[Row]) -> str:
-    """How many claims have each verdict, on one line."""
-    return f"{len(rows)} claims: " + ", ".join(
-        f"{count} {word}" for word, count in counts(rows).items()
-    )
-
-
-def kinds_text(rows: list[Row]) -> str:
-    """How many claims there are of each kind, one line a kind."""
-    lines = [
-        f"{sum(row.kind == kind for row in rows):3d}  {kind}  {meaning}"
-        for kind, meaning in KINDS.items()
-    ]
-    return "\n".join([f"{len(rows):3d}  claims", *lines])
+FIGURES = {"fig. 1": "3.1", "fig. 2": "3.5"}  # the section that a figure belongs to
 
 
 def counts_html(rows: list[Row]) -> str:
-    """Counts by verdict (rows) and kind (columns), as an HTML table."""
-    body = []
-    for word, total in counts(rows).items():
+    """Return counts by verdict (rows) and kind (columns), and how many rows could have failed."""
+    body: list[Cells] = []
+    number_of = counts(rows)
+    for word, total in number_of.items():
+        if not total:
+            continue
         cells = [sum(row.verdict == word and row.kind == kind for row in rows) for kind in KINDS]
         labelled = [
             (meaning, str(cell or "")) for meaning, cell in zip(KINDS.values(), cells, strict=True)
         ]
-        body.append([(None, _bold(word)), *labelled, ("all", str(total))])
-    return _html(["verdict", *KINDS.values(), "all"], body)
+        body.append([(None, chip(word)), *labelled, ("all", str(total))])
+    possible = [sum(row.could_fail and row.kind == kind for row in rows) for kind in KINDS]
+    labelled = [
+        (meaning, str(cell or "")) for meaning, cell in zip(KINDS.values(), possible, strict=True)
+    ]
+    body.append([(None, "could have failed"), *labelled, ("all", str(sum(possible)))])
+    table = _html(["verdict", *KINDS.values(), "all"], [("", row) for row in body])
+    absent = ", ".join(word for word, total in number_of.items() if not total)
+    none = f"<p>No row is: {html.escape(absent)}.</p>" if absent else ""
+    return f"{STYLE}\n{table}{none}<p>{html.escape(could_fail_text(rows))}.</p>"
+
+
+def ledger_html(rows: list[Row]) -> str:
+    """Return the whole ledger: filters, the scales named once, and the rows by section."""
+    scales, published = _scales(rows), chapters()
+    groups: dict[str, list[Row]] = {section: [] for section in SECTIONS}
+    for row in rows:
+        groups[_section(row.section)].append(row)
+    parts = [filters(counts(rows)), _scale_list(scales)]
+    for section, members in groups.items():
+        if not members:
+            continue
+        table = _html(HEAD, _body(members, scales, published))
+        many = f"{len(members)} claim{'s' * (len(members) > 1)}"
+        parts.append(
+            f'<details class="ledger-group" open><summary>{html.escape(SECTIONS[section])}'
+            f' <span class="count">({many})</span></summary>{table}</details>'
+        )
+    return f'{STYLE}\n<div class="ledger-page">{"".join(parts)}</div>'
 
 
 def rows_html(rows: list[Row]) -> str:
-    """The whole ledger as an HTML table, one row for every claim and the other variants beneath
-    it.
-    """
-    published = chapters()
-    body = []
-    for row in rows:
-        claim = (
-            f'{html.escape(row.claim)}<span class="small">{html.escape(_place(row.section))},'
-            f" {KINDS[row.kind]}</span>"
-        )
-        words = [(None, _link(row.id, row.experiment, published)), (None, claim)]
-        numbers = [
-            ("paper", html.escape(row.paper)),
-            ("2012", html.escape(row.log2012)),
-            ("ours", _ours(row.ours)),
-        ]
-        body.append([*words, *numbers, (None, _verdict(row.verdict, row.reason))])
-        for other in row.others:
-            body.append(
-                [(None, "")] * 4
-                + [
-                    ("ours", _ours(other.ours, row.ours)),
-                    (None, _verdict(other.verdict, other.reason)),
-                ]
-            )
-    return _html(
-        ["claim", "the paper says", "paper", "2012 log or source", "ours", "verdict"], body
-    )
+    """Return some rows of the ledger as one table, each with its other variants beneath it."""
+    scales = _scales(rows)
+    return f"{STYLE}\n{_html(HEAD, _body(rows, scales, chapters()))}{_scale_list(scales)}"
 
 
 def verdicts_html(
     measurements: Sequence[Measurement], nothing: str = "not run: nothing was measured"
 ) -> str:
-    """paper | 2012 log | ours | verdict for what one chapter measured, one row a measurement, as an
-    HTML table; a claim is stated once.
+    """Return what one chapter measured, one row per measurement; a claim is stated once.
 
-    The verdict is the ledger's. ``nothing``: the line shown instead where there are no
-    measurements."""
+    The verdict is the ledger's. ``nothing``: the line shown if there are no measurements."""
     if not measurements:
         return f"<p>{html.escape(nothing)}</p>"
-    body: list[list[tuple[str | None, str]]] = []
+    scales = _letters(measurements)
+    body: list[tuple[str, Cells]] = []
     before = None
     for measurement in measurements:
         claim = find_claim(measurement.claim)
-        verdict = (None, _verdict(*judge(claim, measurement)))
-        if before is not None and before.claim == measurement.claim:
-            body.append([(None, "")] * 4 + [("ours", _ours(measurement, before)), verdict])
-            continue
+        word, reason = judge(claim, measurement)
+        first = before is None or before.claim != measurement.claim
         before = measurement
-        said = (
-            f"{html.escape(claim.statement)}<span"
-            f' class="small">{html.escape(_place(claim.section))}, {KINDS[claim.kind]}</span>'
-        )
-        numbers = [
-            ("paper", html.escape(claim.paper)),
-            ("2012", html.escape(claim.log2012)),
-            ("ours", _ours(measurement)),
-        ]
         name = f'<span class="id">{html.escape(claim.id)}</span>'
-        body.append([(None, name), (None, said), *numbers, verdict])
-    return _html(
-        ["claim", "the paper says", "paper", "2012 log or source", "ours", "verdict"], body
-    )
+        about = f"{name}{_statement(claim.statement, claim.section, claim.kind)}"
+        more = _more(
+            {"2012 log or source": claim.log2012 if first else "", "why": reason},
+            measurement,
+            claim.changes if first else (),
+        )
+        body.append(
+            (
+                row_attributes(word, claim.kind),
+                [
+                    (None, about if first else ""),
+                    ("paper", html.escape(claim.paper) if first else ""),
+                    ("ours", _ours(measurement, scales)),
+                    (None, chip(word) + more),
+                ],
+            )
+        )
+    banner = ""
+    if any(measurement.synthetic and measurement.values for measurement in measurements):
+        banner = (
+            "<p><strong>A trial on synthetic images.</strong> It shows that the chain works, and"
+            " earns no verdict about the paper.</p>"
+        )
+    return f"{STYLE}\n{banner}{_html(HEAD, body)}{_scale_list(scales)}"
 
 
 def missing_html(rows: list[Row]) -> str:
-    """What it would take to run each row that is ``not run``, as an HTML table; rows that are
-    quoted by design come last.
+    """Return what it would take to run each row that is ``not run``; rows that are quoted by design
+    come last.
     """
     waiting = sorted(
         (row for row in rows if row.verdict == "not run"), key=lambda row: not row.command
     )
-    body = [
-        [
-            (None, f'<span class="id">{html.escape(row.id)}</span>'),
-            (None, html.escape(row.reason)),
-            ("command", f"<code>{html.escape(row.command)}</code>" if row.command else ""),
-        ]
+    body: list[tuple[str, Cells]] = [
+        (
+            "",
+            [
+                (None, f'<span class="id">{html.escape(row.id)}</span>'),
+                (None, html.escape(row.reason)),
+                ("command", f"<code>{html.escape(row.command)}</code>" if row.command else ""),
+            ],
+        )
         for row in waiting
     ]
-    return _html(["claim", "why it is not run", "command that would run it"], body)
+    table = _html(["claim", "why it is not run", "command that would run it"], body)
+    return f"{STYLE}\n{table}"
 
 
 def targets_html() -> str:
-    """What each E and Q claim is measured by, and what would count as ``reproduced`` at the paper's
-    scale, as an HTML table.
-    """
-    body = []
+    """Return what each E and Q claim is measured by, and what counts as ``reproduced``."""
+    body: list[tuple[str, Cells]] = []
     for claim in claims():
         for target in claim.targets:
             unit = f" {target.unit}" if target.unit else ""
-            paper = "" if target.value is None else f"{target.value:g}{unit}"
-            direction = "" if target.null is None else f"{target.side} {target.null:g}"
-            wanted = range_text(target.low, target.high)
-            row = [
-                ("number", target.quantity),
-                ("paper", paper),
-                ("direction", direction),
-                ("reproduced", wanted),
-            ]
             name = (
-                f'<span class="id">{html.escape(claim.id)}</span><span'
-                f' class="small">{html.escape(target.variant)}</span>'
+                f'<span class="id">{html.escape(claim.id)}</span>'
+                f'<span class="small">{html.escape(target.variant)}</span>'
             )
-            body.append(
-                [
-                    (None, name),
-                    *((label, html.escape(text)) for label, text in row),
-                    (None, html.escape(claim.tolerance)),
-                ]
-            )
-    return _html(
-        [
-            "claim",
-            "number that is measured",
-            "paper",
-            "direction",
-            "reproduced, at the paper's scale",
-            "why this range",
-        ],
-        body,
+            texts = [
+                ("number", target.quantity),
+                ("paper", "" if target.value is None else f"{target.value:g}{unit}"),
+                ("direction", "" if target.null is None else f"{target.side} {target.null:g}"),
+                ("reproduced", range_text(target.low, target.high)),
+                (None, claim.tolerance),
+            ]
+            cells = [(label, html.escape(text)) for label, text in texts]
+            body.append(("", [(None, name), *cells]))
+    head = (
+        "claim",
+        "number that is measured",
+        "paper",
+        "direction",
+        "reproduced, at the paper's scale",
+        "why this range",
     )
+    return f"{STYLE}\n{_html(head, body)}"
 
 
 def chapters() -> set[str]:
-    """The experiments that have a chapter in the book's table of contents."""
+    """Return the experiments that have a chapter in the book's table of contents."""
     contents = (paths.BOOK / "_toc.yml").read_text(encoding="utf-8")
     return set(re.findall(r"^ *- file: experiments/(\w+) *$", contents, flags=re.MULTILINE))
 
 
-def _place(section: str) -> str:
-    return section if section.startswith(("abstract", "fig.")) else f"section {section}"
+def _body(
+    rows: Sequence[Row], scales: dict[str, str], published: set[str]
+) -> list[tuple[str, Cells]]:
+    body: list[tuple[str, Cells]] = []
+    for row in rows:
+        about = _link(row.id, row.experiment, published)
+        about += _statement(row.claim, row.section, row.kind)
+        if row.quantity:
+            about += f'<span class="small quantity">Measured: {html.escape(row.quantity)}.</span>'
+        facts = {"statement": row.claim, "2012 log or source": row.log2012, "why": row.reason}
+        if row.effect is not None and row.effect.shortfalls:
+            facts["not at the paper's scale"] = "; ".join(row.effect.shortfalls)
+        more = _more(facts, row.ours, row.changes)
+        body.append((row_attributes(row.verdict, row.kind), _cells(row, about, more, scales)))
+        for other in row.others:
+            more = _more({"why": other.reason}, other.ours, ())
+            cells = [
+                (None, ""),
+                (None, ""),
+                ("ours", _ours(other.ours, scales)),
+                (None, chip(other.verdict) + more),
+            ]
+            body.append((row_attributes(row.verdict, row.kind), cells))
+    return body
 
 
-def _ours_cells(measurement: Measurement | None) -> tuple[str, str]:
-    if measurement is None:
-        return "", ""
-    variant = f", {measurement.variant}" if measurement.variant else ""
-    return ours_text(measurement), f"{measurement.profile}{variant}"
+def _cells(row: Row, about: str, more: str, scales: dict[str, str]) -> Cells:
+    return [
+        (None, about),
+        ("paper", html.escape(row.paper)),
+        ("ours", _ours(row.ours, scales)),
+        (None, chip(row.verdict) + more),
+    ]
 
 
-def _ours(measurement: Measurement | None, above: Measurement | None = None) -> str:
-    """A measurement with its variant and scale; the scale is left out where it is that of the row
-    ``above`` of the same claim.
-    """
+def _section(text: str) -> str:
+    first = text.split(",")[0].strip()
+    return FIGURES.get(first, first)
+
+
+def _statement(statement: str, section: str, kind: str) -> str:
+    place = section if section.startswith(("abstract", "fig.")) else f"section {section}"
+    return (
+        f'<span class="statement"> {html.escape(statement)}</span>'
+        f'<span class="small">{html.escape(place)}, {KINDS[kind]}</span>'
+    )
+
+
+def _scales(rows: Sequence[Row]) -> dict[str, str]:
+    return _letters(
+        [one for row in rows for one in (row.ours, *(other.ours for other in row.others)) if one]
+    )
+
+
+def _letters(measurements: Sequence[Measurement]) -> dict[str, str]:
+    """Return a number for every scale, so that each is written out once."""
+    texts = dict.fromkeys(_scale_text(one) for one in measurements if one.values)
+    return {text: str(place) for place, text in enumerate(texts, start=1)}
+
+
+def _scale_text(measurement: Measurement) -> str:
+    return f"{measurement.profile}: {measurement.scale}"
+
+
+def _scale_list(scales: dict[str, str]) -> str:
+    items = "".join(f"<li>{html.escape(text)}</li>" for text in scales)
+    return f'<details class="scales"><summary>Scales</summary><ol>{items}</ol></details>' * bool(
+        scales
+    )
+
+
+def _ours(measurement: Measurement | None, scales: dict[str, str]) -> str:
     if measurement is None:
         return ""
-    variant = (
-        f'<span class="small">{html.escape(measurement.variant)}</span>'
-        if measurement.variant
-        else ""
+    notes = [measurement.variant] if measurement.variant else []
+    if measurement.values:
+        notes.append(f"scale {scales[_scale_text(measurement)]}")
+    small = f'<span class="small">{html.escape(", ".join(notes))}</span>' if notes else ""
+    found = detectable_text(measurement) if measurement.values else ""
+    power = f'<span class="small">{html.escape(found)}</span>' if found else ""
+    return f"{html.escape(ours_text(measurement))}{small}{power}"
+
+
+def _more(facts: dict[str, str], measurement: Measurement | None, changes: Sequence[Change]) -> str:
+    """Return what a row has to say beyond its line, folded; "" for nothing."""
+    items = [(name, text) for name, text in facts.items() if text]
+    if measurement is not None and measurement.over_images is not None:
+        noise = measurement.over_images
+        interval = f"[{number(noise.low)}, {number(noise.high)}]"
+        items.append(
+            ("interval over seeds and images", f"{interval}, {noise.images:,} test images")
+        )
+    items += [("changed", _change_text(change)) for change in changes]
+    if not items:
+        return ""
+    body = "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in items
     )
-    same = above is not None and (above.profile, above.scale) == (
-        measurement.profile,
-        measurement.scale,
-    )
-    scale = "same scale" if same else html.escape(f"{measurement.profile}: {measurement.scale}")
-    return f'{html.escape(ours_text(measurement))}{variant}<span class="small">{scale}</span>'
+    note = f", {len(changes)} change{'s' * (len(changes) > 1)} of the row" if changes else ""
+    return f'<details class="more"><summary>why{note}</summary><dl>{body}</dl></details>'
+
+
+def _change_text(change: Change) -> str:
+    seen = "after results had been seen" if change.seen else "before any result"
+    return f"{change.date:%d %B %Y}, {seen}: {change.what} {change.why}"
 
 
 def _link(name: str, experiment: str, published: set[str]) -> str:
@@ -285,28 +319,17 @@ def _link(name: str, experiment: str, published: set[str]) -> str:
     )
 
 
-def _bold(text: str) -> str:
-    return f'<span class="verdict">{html.escape(text)}</span>'
-
-
-def _verdict(word: str, reason: str) -> str:
-    return f'{_bold(word)}<span class="small">{html.escape(reason)}</span>'
-
-
-def _html(head: list[str], body: list[list[tuple[str | None, str]]]) -> str:
-    """A table of cells (label for the narrow screen, HTML). The class ``dataframe`` keeps the theme
-    from painting it white.
-    """
+def _html(head: Sequence[str], body: Sequence[tuple[str, Cells]]) -> str:
+    """Return a table. The class ``dataframe`` keeps the theme from painting it white."""
     cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
     rows = []
-    for row in body:
+    for attributes, row in body:
         filled = (
             f'<td data-label="{html.escape(label)}">{text}</td>' if label else f"<td>{text}</td>"
             for label, text in row
         )
-        rows.append(f"<tr>{''.join(filled)}</tr>")
+        rows.append(f"<tr{attributes}>{''.join(filled)}</tr>")
     return (
-        f'{STYLE}\n<table class="ledger'
-        f' dataframe"><thead><tr>{cells}</tr></thead><tbody>\n{chr(10).join(rows)}\n'
-        "</tbody></table>"
+        f'<table class="ledger dataframe"><thead><tr>{cells}</tr></thead><tbody>\n'
+        f"{chr(10).join(rows)}\n</tbody></table>"
     )

@@ -8,6 +8,7 @@ from ledger_worlds import full
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.ledger import tables as ledger_tables
+from replication.ledger.chips import chip
 from replication.ledger.measurement import checked, measured, write_measurements
 from replication.ledger.verdicts import VERDICTS, counts, judge, ledger, rows_json
 from replication.paper import claim, claims
@@ -171,7 +172,7 @@ def test_html_is_escaped_and_links_only_to_chapters_that_exist(results, monkeypa
     assert "<script" not in page and "&lt;script&gt;" in page
     linked = [claim.id for claim in claims() if claim.experiment == "relu_vs_tanh"]
     assert page.count('href="relu_vs_tanh.html"') == page.count("href=") == len(linked)
-    assert page.count("<tr>") == 1 + len(claims())
+    assert page.count("<tr") == 1 + len(claims())
     assert "<script" not in ledger_tables.missing_html(
         ledger()
     ) and "ablations --profile laptop" in ledger_tables.missing_html(ledger())
@@ -180,20 +181,58 @@ def test_html_is_escaped_and_links_only_to_chapters_that_exist(results, monkeypa
 def test_a_chapters_verdicts_are_the_ledgers_and_escaped():
     made = [
         checked("params", 60_965_224, 60_000_000, True, profile="laptop", reason="a < b"),
-        gain([1.0, 1.1, 1.2], variant="top-1"),
+        gain(FIVE, variant="top-1"),
         gain([-0.1, 0.1, 0.2], variant="top-5"),
     ]
     page = ledger_tables.verdicts_html(made)
-    rows = page.split("<tr>")[2:]
+    rows = page.split("<tr")[2:]
     assert len(rows) == len(made)
     for row, measurement in zip(rows, made, strict=True):
         word, reason = judge(claim(measurement.claim), measurement)
-        assert f'<span class="verdict">{word}</span>' in row and reason.replace("<", "&lt;") in row
+        assert chip(word) in row and reason.replace("<", "&lt;") in row
         assert measurement.variant in row
     assert claim("params").paper in rows[0] and claim("lrn-gain").paper in rows[1]
-    # a claim is stated once, above its variants
-    assert claim("lrn-gain").statement not in rows[2] and "same scale" in rows[2]
+    assert claim("lrn-gain").statement not in rows[2]  # a claim is stated once
+    assert "smallest effect found with 80% power" in rows[1]
+    assert page.count("laptop: Tiny ImageNet") == 1  # a scale is named once
     assert ledger_tables.verdicts_html([], "not run: a < b") == "<p>not run: a &lt; b</p>"
+
+
+def test_a_trial_says_so_above_its_table():
+    synthetic = ledger_tables.verdicts_html([gain(FIVE, "quick")])
+    assert "trial on synthetic images" in synthetic and chip("trial") in synthetic
+    counted = checked("params", 60_965_224, 60_000_000, True, profile="quick")
+    assert "trial" not in ledger_tables.verdicts_html([counted])
+
+
+def test_the_page_has_every_row_once_a_filter_for_each_word_and_the_log_of_changes(results):
+    write_measurements("laptop", "ablations", [gain(FIVE), gain(FIVE, variant="top-5")])
+    rows = ledger()
+    page = ledger_tables.ledger_html(rows)
+    assert page.count("<tr data-verdict") == len(rows) + 1  # one other variant
+    assert page.count('class="ledger-group"') == len({*map(section, rows)})
+    for word in ("direction reproduced", "not run"):
+        box = f'<input type="checkbox" checked data-verdict="{slug(word)}">'
+        assert chip(word) in page and box in page
+    assert "<script" not in page and "error without normalisation minus error with it" in page
+    assert "after results had been seen" in page and "within 5%" in page
+
+
+def section(row):
+    return ledger_tables._section(row.section)
+
+
+def slug(word):
+    return word.replace(" ", "-")
+
+
+def test_the_counts_say_how_many_rows_could_have_failed(results):
+    write_measurements(
+        "laptop", "ablations", [gain(FIVE), gain([1.0, 2.0], claim="colour-gain", variant="")]
+    )
+    text = ledger_tables.counts_html(ledger())
+    assert "1 of the 2 measured could have come out against the paper" in text
+    assert "1 of the 2 measured" in ledger_tables.counts_text(ledger())
 
 
 def test_the_book_contents_name_the_chapters():

@@ -1,0 +1,87 @@
+"""The ledger as text: numbers, one line per measurement, and the table for the terminal."""
+
+import io
+import shutil
+
+from rich.console import Console
+from rich.table import Table
+
+from replication.ledger.record import Measurement
+from replication.ledger.verdicts import Row, counts
+from replication.paper import KINDS
+
+
+def number(value: float) -> str:
+    """Return a number with three significant digits, whole from 100 on."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
+
+
+def ours_text(measurement: Measurement | None) -> str:
+    """Return the mean with its interval and the number of seeds, or the value of a check.
+
+    "" if nothing was measured."""
+    if measurement is None:
+        return ""
+    unit = f" {measurement.unit}" if measurement.unit else ""
+    if measurement.mean is None:
+        value = measurement.value
+        return f"{value if isinstance(value, str) else format(value, ',.10g')}{unit}"
+    mean, low, high = (
+        (measurement.mean, measurement.low, measurement.high)
+        if measurement.outdated
+        else measurement.estimate
+    )
+    prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
+    interval = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
+    return f"{prefix}{number(mean)}{interval}{unit}, n = {measurement.n}"
+
+
+def rows_table(rows: list[Row], width: int | None = None) -> str:
+    """Return the ledger as a table for a terminal of ``width`` columns (None: this terminal's),
+    with the counts by verdict under it.
+    """
+    width = width or max(80, shutil.get_terminal_size((120, 24)).columns)
+    table = Table(
+        title="paper | 2012 log | ours (mean, 95% interval, seeds) | verdict",
+        title_justify="left",
+        show_lines=False,
+    )
+    table.add_column("claim", no_wrap=True)
+    for name in ("paper", "2012 log", "ours", "scale", "verdict"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(row.id, row.paper, row.log2012, *_ours_cells(row.ours), row.verdict)
+        for other in row.others:
+            table.add_row("", "", "", *_ours_cells(other.ours), other.verdict)
+    text = io.StringIO()
+    Console(file=text, width=width, markup=False, highlight=False, emoji=False).print(table)
+    return text.getvalue() + counts_text(rows) + "\n"
+
+
+def counts_text(rows: list[Row]) -> str:
+    """Return how many claims have each verdict, and how many could have failed, on one line."""
+    words = ", ".join(f"{count} {word}" for word, count in counts(rows).items() if count)
+    return f"{len(rows)} claims: {words}; {could_fail_text(rows)}"
+
+
+def could_fail_text(rows: list[Row]) -> str:
+    """Return how many of the measured rows could have come out against the paper, as text."""
+    measured = sum(row.ours is not None for row in rows)
+    possible = sum(row.could_fail for row in rows)
+    return f"{possible} of the {measured} measured could have come out against the paper"
+
+
+def kinds_text(rows: list[Row]) -> str:
+    """Return how many claims there are of each kind, one line per kind."""
+    lines = [
+        f"{sum(row.kind == kind for row in rows):3d}  {kind}  {meaning}"
+        for kind, meaning in KINDS.items()
+    ]
+    return "\n".join([f"{len(rows):3d}  claims", *lines])
+
+
+def _ours_cells(measurement: Measurement | None) -> tuple[str, str]:
+    if measurement is None:
+        return "", ""
+    variant = f", {measurement.variant}" if measurement.variant else ""
+    return ours_text(measurement), f"{measurement.profile}{variant}"
