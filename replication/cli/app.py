@@ -27,6 +27,7 @@ from replication.cli import (
     predict,
     run,
     train,
+    where,
 )
 
 # typer carries click inside itself since 0.27 and used the package before; its public BadParameter
@@ -38,6 +39,7 @@ INTERRUPTED = 130
 COMMANDS = (
     run.run,
     claims.claims,
+    where.where,
     book.book,
     train.train,
     evaluate.evaluate,

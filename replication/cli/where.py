@@ -1,0 +1,34 @@
+"""``replication where``: from the paper's words to the code that does them."""
+
+from typing import Annotated
+
+import typer
+
+from replication.cli.output import Json, print_json
+
+
+def where(
+    words: Annotated[
+        list[str], typer.Argument(help='Words of the paper, "PCA", or a section: 4.1.')
+    ],
+    as_json: Json = False,
+) -> None:
+    """Print the code, the tests and the claims of a sentence of the paper."""
+    from replication.paper import index
+
+    found = index.find(" ".join(words))
+    if as_json:
+        return print_json(
+            [
+                one.model_dump() | {"places": [str(index.place(name)) for name in one.symbols]}
+                for one in found
+            ]
+        )
+    for one in found:
+        print(f'{one.section}  "{one.words}"')
+        for symbol in one.symbols:
+            print(f"  code   {index.place(symbol)}  {symbol.rpartition('.')[2]}")
+        for test in one.tests:
+            print(f"  test   {test}")
+        for claim in one.claims:
+            print(f"  claim  {claim}")
