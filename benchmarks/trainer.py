@@ -19,8 +19,8 @@ from benchmarks import timing
 from replication.data.loader import Batch, open_loaders
 from replication.nets.build import build
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
+from replication.training.parameter_groups import optimiser_for
 from replication.training.process.numerics import numerics
-from replication.training.state import optimiser_for
 from replication.training.trainer import train
 
 IMAGES = 1_000

@@ -18,7 +18,7 @@ from replication.nets.dropout import seed_masks
 from replication.nets.towers import load_towers
 from replication.recipe import AlexNetSpec
 from replication.training.distributed import ranks as distributed
-from replication.training.distributed.team import Together
+from replication.training.distributed.group import ProcessGroup
 from replication.training.sgd import PaperSGD
 
 SPEC = AlexNetSpec(side=24, width=1 / 8, classes=5)
@@ -124,11 +124,11 @@ def _end_with_parent():
 
 def comparing(ranks, other):
     """Compare what the ranks see; rank 1 sees ``other``."""
-    team = Together(ranks)
+    group = ProcessGroup(ranks)
     alike = {"code": "a", "labels": "b"}
-    team.compare(alike)
+    group.compare(alike)
     try:
-        team.compare(alike | (other if ranks.rank == 1 else {}))
+        group.compare(alike | (other if ranks.rank == 1 else {}))
     except InputError as error:
         return {"error": str(error)}
     return {"error": ""}
@@ -136,11 +136,11 @@ def comparing(ranks, other):
 
 def saving(ranks, seconds):
     """Rank 0 is busy for longer than the loop's limit; the others then go on."""
-    team = Together(ranks)
-    if team.first:
+    group = ProcessGroup(ranks)
+    if group.is_main:
         time.sleep(seconds)
-    team.wait()
-    return {"every": team.every(ranks.rank != 1), "all": team.every(True)}
+    group.wait()
+    return {"every": group.every(ranks.rank != 1), "all": group.every(True)}
 
 
 PROGRAMS = {

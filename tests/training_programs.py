@@ -29,11 +29,12 @@ from replication.data.prepared.statistics import Statistics, mean_image
 from replication.data.prepared.store import Store
 from replication.nets.build import build
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Plateau, Recipe, Update
-from replication.training import checkpoint
+from replication.training import checkpoint, trainer
 from replication.training.distributed import ranks
-from replication.training.distributed.team import Together
-from replication.training.session import _shared
-from replication.training.trainer import Outcome, Trainer, train
+from replication.training.distributed.group import ProcessGroup
+from replication.training.run import Options
+from replication.training.session import share_loaders
+from replication.training.trainer import Outcome, train
 
 CLASSES, EACH, ASIDE = 3, 10, 6
 CIFAR = Recipe(
@@ -109,13 +110,16 @@ def be_killed(recipe: str, root: str, folder: str, events: int) -> None:
     def half(path, write):
         path.with_name(f".{path.name}.torn").write_bytes(random.randbytes(1000))
 
-    Trainer._step = counted(Trainer._step)
+    trainer.train_step = counted(trainer.train_step)
     checkpoint.write_atomic = counted(checkpoint.write_atomic, half)
     for name in ("fsync", "replace", "chmod", "link"):
         setattr(files.os, name, counted(getattr(os, name)))
     Path.unlink = counted(Path.unlink)
     train_alone(
-        Recipe.model_validate_json(recipe), Path(root), Path(folder), checkpoint_seconds=0.0
+        Recipe.model_validate_json(recipe),
+        Path(root),
+        Path(folder),
+        options=Options(checkpoint_seconds=0.0),
     )
 
 
@@ -135,19 +139,19 @@ def be_rank(
             raise AssertionError("tower 1 prepares a batch by itself")
 
         loaders.training.pipeline.stream = loaders.validation.pipeline.stream = refuse
-    loaders = _shared(loaders, place)
+    loaders = share_loaders(loaders, place)
     net = ranks.on_ranks(build(recipe, CLASSES), place)
     if interrupted and rank == world - 1:
-        step = Trainer._step
+        train_step, second_epoch = trainer.train_step, loaders.training.steps
 
-        def interrupting(self, batch, interrupt):
-            if self.progress.epoch == 1:
+        def interrupting(learner, batch, step):
+            if step >= second_epoch:
                 signal.raise_signal(signal.SIGTERM)
-            return step(self, batch, interrupt)
+            return train_step(learner, batch, step)
 
-        Trainer._step = interrupting
+        trainer.train_step = interrupting
     try:
-        train(recipe, net, loaders, Path(folder), lambda line: None, team=Together(place))
+        train(recipe, net, loaders, Path(folder), lambda line: None, group=ProcessGroup(place))
     except KeyboardInterrupt:
         os._exit(130)
     ranks.leave()

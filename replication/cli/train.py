@@ -1,4 +1,4 @@
-"""``replication train``: one run of a named recipe or of a file's, begun or gone on with."""
+"""``replication train``: one run of a named recipe or of a file's, begun or resumed."""
 
 from typing import Annotated
 
@@ -51,10 +51,11 @@ def train(
 
     from replication.base.devices import best_device
     from replication.recipes import as_yaml, chosen
-    from replication.training.byhand import ask_for_drop
-    from replication.training.process.show import Terminal
+    from replication.training.drop_request import request_drop
+    from replication.training.initial_weights import adopt
+    from replication.training.process.progress import Terminal
+    from replication.training.run import Options
     from replication.training.session import is_first, run_folder, session
-    from replication.training.start import adopt
 
     recipe = chosen(
         name,
@@ -66,7 +67,7 @@ def train(
         print(f"# run {recipe.id}, in {folder}\n{as_yaml(recipe)}", end="")
         return
     if drop_now:
-        ask_for_drop(folder)
+        request_drop(folder)
         print(f"asked for: the rate of {recipe.id} drops at the end of the epoch")
         return
     if threads is not None:
@@ -77,8 +78,7 @@ def train(
         terminal.report,
         (devices or best_device()).split(","),
         workers,
-        divergence="stop",
-        watch=terminal.watch,
+        Options(divergence="stop", watch=terminal.watch),
     )
     if is_first():
         terminal.report(

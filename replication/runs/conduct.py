@@ -13,7 +13,8 @@ from replication.evaluation.probabilities import probabilities
 from replication.runs import provenance
 from replication.runs.progress import note
 from replication.runs.store import Run, Task, load, unanswered, write_evaluation, write_run
-from replication.training.process.show import Moment
+from replication.training.process.progress import Snapshot
+from replication.training.run import Options
 from replication.training.session import run_folder, session
 from replication.training.weights import training_command, weights_path
 
@@ -46,7 +47,7 @@ def _train(task: Task) -> None:
             task.recipe,
             lambda line: print(line, file=log),
             (best_device(),),
-            watch=partial(_note_epoch, task),
+            options=Options(watch=partial(_note_epoch, task)),
         )
     index, progress = training_index(task.recipe.data), outcome.progress
     last = progress.history[-1] if progress.history else {}
@@ -67,16 +68,16 @@ def _train(task: Task) -> None:
     write_run(task, progress.history, progress.timings, summary, origin)
 
 
-def _note_epoch(task: Task, moment: Moment) -> None:
+def _note_epoch(task: Task, snapshot: Snapshot) -> None:
     note(
         task.recipe.id,
         task.name,
         "training",
-        epoch=moment.epoch,
-        epochs=moment.epochs,
-        error=moment.running_error,
-        images_per_second=moment.images_per_second,
-        seconds_left=moment.seconds_left,
+        epoch=snapshot.epoch,
+        epochs=snapshot.epochs,
+        error=snapshot.running_error,
+        images_per_second=snapshot.images_per_second,
+        seconds_left=snapshot.seconds_left,
     )
 
 

@@ -22,9 +22,9 @@ from replication.nets.build import build
 from replication.nets.summary import summary
 from replication.recipe import CifarNetSpec, Data, Recipe
 from replication.runs.store import Task
+from replication.training.parameter_groups import optimiser_for
 from replication.training.process.numerics import numerics
 from replication.training.session import run_folder
-from replication.training.state import optimiser_for
 
 PROBE_SECONDS = 10.0
 PROBE_BATCH = 32  # images a step of the probe, at most

@@ -1,10 +1,9 @@
-"""Checkpoints that can be trusted: written whole, named by their own hash, only tensors and plain
-values.
+"""Checkpoints that can be trusted: written whole, named by their own hash, plain values only.
 
-A run's folder holds the last two as ``step-<steps>.<sha256, 16 digits>.pt``, and as ``best-...``
-the one after the epoch with the lowest validation error. A file that is torn, cut short, altered or
-foreign does not match its name, or is not what this module wrote; it is reported and the one before
-it is used."""
+A run's folder has the last two as ``step-<steps>.<sha256, 16 digits>.pt``, and as ``best-...`` the
+one after the epoch with the lowest validation error. A file that is torn, cut short, altered or
+foreign does not match its name, or is not what this module wrote. It is reported and set aside, and
+the one before it is used."""
 
 import contextlib
 import hashlib
@@ -12,7 +11,7 @@ import io
 import os
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +21,43 @@ from replication.base.errors import TrainingError
 from replication.base.files import sync_folder, write_atomic
 
 KEPT = 2
-FORMAT = 2  # of the state that ``trainer`` keeps; one of another format is passed over
+FORMAT = 2  # of the state in ``training.state``; a checkpoint of another format is passed over
 NAME = re.compile(r"(step|best)-(\d+)\.([0-9a-f]{16})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any], best: bool = False) -> Path:
-    """Write ``state`` (tensors, numbers, text and containers of them) as the checkpoint of
-    ``step``; drop all but the newest two.
+    """Write ``state`` as the checkpoint of ``step`` and delete all but the newest two.
 
-    ``best``: keep it also as the best so far. Raises TrainingError where the disk is full; the
-    checkpoints before it are then intact."""
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT} | state, buffer)
-    content = buffer.getbuffer()
+    ``state`` has tensors, numbers, text and containers of them. ``best``: keep it also as the best
+    so far. Files of later steps, which ``read`` passed over, are not counted. Raises TrainingError
+    if the disk is full; the checkpoints before it are then intact."""
+    content = _serialised(state)
     path = folder / f"step-{step:09d}.{_digest(content)}.pt"
-    try:
+    with _writing(folder):
         if best:
-            _write_best(path, content)
+            _write_best(_best_name(path), content)
+            _link(_best_name(path), path, content)
         else:
             write_atomic(path, lambda file: file.write(content))
-    except OSError as error:
-        reason = error.strerror or error
-        raise TrainingError(
-            f"{folder}: cannot write a checkpoint ({reason}); the last one is intact; free space,"
-            " start again"
-        ) from error
-    number = NAME.fullmatch(path.name)[2]
-    superseded = [
-        old
-        for old in _files(folder, "step")
-        if old != path and NAME.fullmatch(old.name)[2] == number
-    ]
-    for old in superseded + [old for old in _files(folder, "step") if old not in superseded][KEPT:]:
+    earlier = [old for old in _files(folder, "step") if old != path and _step(old) <= step]
+    same = [old for old in earlier if _step(old) == step]
+    for old in same + [old for old in earlier if old not in same][KEPT - 1 :]:
         old.unlink(missing_ok=True)
     return path
 
 
+def save_best(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write ``state`` as the best checkpoint so far, that of an earlier ``step``."""
+    content = _serialised(state)
+    with _writing(folder):
+        _write_best(folder / f"best-{step:09d}.{_digest(content)}.pt", content)
+
+
 def read(folder: Path, report: Callable[[str], None]) -> bytes | None:
-    """The content of the newest sound checkpoint of ``folder``, or None. Each unsound one is
-    reported in one line and passed over.
-    """
+    """Return the content of the newest sound checkpoint of ``folder``, or None.
+
+    Each unsound one is reported in one line. A damaged one is renamed, so that it does not count as
+    one of the last two."""
     for path in [*_files(folder, "step"), *_files(folder, "best")]:
         try:
             content = path.read_bytes()
@@ -76,6 +72,8 @@ def read(folder: Path, report: Callable[[str], None]) -> bytes | None:
                 f"{path}: damaged (its content does not match the hash in its name), using the"
                 " checkpoint before it"
             )
+            with contextlib.suppress(OSError):  # a folder that is only read
+                path.rename(path.with_suffix(".damaged"))
             continue
         try:
             parse(content)
@@ -87,9 +85,9 @@ def read(folder: Path, report: Callable[[str], None]) -> bytes | None:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """The state in the content of a checkpoint, tensors on the CPU. Raises ValueError for a foreign
-    file.
-    """
+    """Return the state in a checkpoint's content, with tensors on the CPU.
+
+    Raises ValueError for a foreign file."""
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -100,33 +98,66 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 def load(folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
-    """``read`` and ``parse``."""
+    """Return the state of the newest sound checkpoint of ``folder``, or None."""
     content = read(folder, report)
     return None if content is None else parse(content)
 
 
 def clear(folder: Path) -> None:
-    """Remove what a process left that was killed while it wrote. Only for the one that holds the
-    folder.
-    """
+    """Remove the temporary files of a process that was killed while it wrote.
+
+    Only for the process that has locked the folder."""
     for path in [*folder.glob(".step-*"), *folder.glob(".best-*"), *_files(folder, "best")[1:]]:
         path.unlink(missing_ok=True)
 
 
-def _write_best(path: Path, content: memoryview) -> None:
-    """The best so far under its own name, and a second name for the same file, which costs no space
-    while both are there.
+def _serialised(state: dict[str, Any]) -> memoryview:
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT} | state, buffer)
+    return buffer.getbuffer()
 
-    The best comes first: a kill between the two repeats the epoch's end and finds it best again, so
-    none is lost."""
-    best = path.with_name(path.name.replace("step", "best", 1))
-    write_atomic(best, lambda file: file.write(content))
-    with contextlib.suppress(FileExistsError):
-        os.link(best, path)
-    sync_folder(path.parent)
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a failed write into a TrainingError that names the folder and the reason."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: cannot write a checkpoint ({error.strerror or error}); the last one is"
+            " intact; free space, start again"
+        ) from error
+
+
+def _write_best(path: Path, content: memoryview) -> None:
+    """Write the best checkpoint, then delete the earlier one.
+
+    It is written before the step's own name: a kill between the two repeats the epoch's end and
+    finds it best again, so none is lost."""
+    write_atomic(path, lambda file: file.write(content))
     for old in _files(path.parent, "best"):
-        if old != best:
+        if old != path:
             old.unlink(missing_ok=True)
+
+
+def _link(path: Path, second: Path, content: memoryview) -> None:
+    """Give a file a second name, which costs no space where the file system has hard links."""
+    try:
+        os.link(path, second)
+    except FileExistsError:
+        return
+    except OSError:
+        write_atomic(second, lambda file: file.write(content))
+        return
+    sync_folder(path.parent)
+
+
+def _best_name(path: Path) -> Path:
+    return path.with_name(path.name.replace("step", "best", 1))
+
+
+def _step(path: Path) -> int:
+    return int(NAME.fullmatch(path.name)[2])
 
 
 def _digest(content: bytes | memoryview) -> str:
@@ -134,12 +165,12 @@ def _digest(content: bytes | memoryview) -> str:
 
 
 def _files(folder: Path, kind: str) -> list[Path]:
-    """Every checkpoint of one kind, newest first."""
+    """Return every checkpoint of one kind, newest first."""
     if not folder.is_dir():
         return []
-    found = [
+    numbered = [
         (int(match[2]), path)
         for path in folder.iterdir()
         if (match := NAME.fullmatch(path.name)) and match[1] == kind
     ]
-    return [path for _, path in sorted(found, reverse=True)]
+    return [path for _, path in sorted(numbered, reverse=True)]

@@ -1,10 +1,8 @@
-"""The learning rate over a run: section 5's rule, the logged runs of 2012, and drops that are
-written down beforehand.
+"""The learning rate over a run: section 5's rule, the logged runs of 2012, and planned drops.
 
-A schedule is asked before every epoch what holds in it (``now``), and told after every epoch what
-the validation error was (``decide``). Everything it remembers is in a ``Memory`` of plain values,
-which goes into the checkpoint: so a decision is taken once, in the same way, however often the run
-is interrupted."""
+``epoch_settings`` gives the rates of an epoch, and ``decide`` applies the rule to the validation
+error after it. What a schedule remembers is in a ``ScheduleState`` of plain values, which is part
+of the checkpoint. So a decision is taken once, regardless of interruptions."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,9 +13,9 @@ CONV1 = "conv1"
 
 
 class Log(NamedTuple):
-    """When the rates of a run of 2012 were changed, in epochs that were complete (facts-2012,
-    section 3).
-    """
+    """When the rates of a run of 2012 were changed, in complete epochs.
+
+    Read from ``layers/layer-params-<run>.cfg`` of computerhistory/AlexNet-Source-Code."""
 
     first: int  # 0.01 -> 1e-3
     second: int  # -> 1e-4
@@ -37,8 +35,8 @@ LOGS = {
 }
 
 
-class Now(NamedTuple):
-    """What holds in one epoch: factors on the recipe's rates, and whether colour noise is on."""
+class EpochSettings(NamedTuple):
+    """Factors on the recipe's learning rates in one epoch, and whether colour noise is on."""
 
     weights: float = 1.0
     biases: float = 1.0
@@ -47,8 +45,8 @@ class Now(NamedTuple):
 
 
 @dataclass
-class Memory:
-    """What the plateau rule and drops by hand have to remember."""
+class ScheduleState:
+    """What the plateau rule and the drops by hand remember."""
 
     drops: int = 0
     best: float | None = None  # lowest validation error so far
@@ -58,64 +56,63 @@ class Memory:
     by_hand: list[str] = field(default_factory=list)
 
 
-def now(recipe: Recipe, epoch: int, memory: Memory) -> Now:
-    """What holds in epoch ``epoch`` (counted from 0)."""
+def epoch_settings(recipe: Recipe, epoch: int, state: ScheduleState) -> EpochSettings:
+    """Return the settings of epoch ``epoch``, counted from 0."""
     schedule = recipe.schedule
     match schedule.kind:
         case "constant":
-            return _by_hand(10.0, memory.drops)
+            return _lowered(10.0, state.drops)
         case "plateau":
-            return _by_hand(schedule.factor, memory.drops)
+            return _lowered(schedule.factor, state.drops)
         case "steps":
             colour = schedule.colour_off is None or epoch < schedule.colour_off
-            return _by_hand(
-                schedule.factor, memory.drops + sum(epoch >= after for after in schedule.after)
+            return _lowered(
+                schedule.factor, state.drops + sum(epoch >= after for after in schedule.after)
             )._replace(colour=colour)
         case "timeline":
-            return _timeline(LOGS[schedule.name], epoch, recipe.epochs, 10.0**-memory.drops)
+            return _timeline(LOGS[schedule.name], epoch, recipe.epochs, 10.0**-state.drops)
 
 
-def decide(recipe: Recipe, error: float | None, memory: Memory) -> str:
-    """Section 5's rule, after an epoch with validation ``error``: "drop", "stop", or "" for going
-    on. Other schedules always go on.
-    """
+def decide(recipe: Recipe, error: float | None, state: ScheduleState) -> str:
+    """Apply section 5's rule after an epoch with validation ``error``.
+
+    Returns "drop", "stop", or "" to continue. Other schedules always continue."""
     schedule = recipe.schedule
     if schedule.kind != "plateau" or error is None:
         return ""
-    if memory.best is None or error < memory.best - schedule.threshold:
-        memory.best, memory.since = error, 0
+    if state.best is None or error < state.best - schedule.threshold:
+        state.best, state.since = error, 0
         return ""
-    memory.since += 1
-    if memory.since < schedule.patience:
+    state.since += 1
+    if state.since < schedule.patience:
         return ""
-    if memory.drops >= schedule.drops:  # more, if some were by hand
-        memory.done = True
+    if state.drops >= schedule.drops:  # more, if some were by hand
+        state.done = True
         return "stop"
-    drop(memory)
+    drop(state)
     return "drop"
 
 
-def drop(memory: Memory) -> None:
-    """Lower the rate once more, and give the new one its own patience."""
-    memory.drops += 1
-    memory.since = 0
+def drop(state: ScheduleState) -> None:
+    """Lower the rate once more; the new rate has the whole patience again."""
+    state.drops += 1
+    state.since = 0
 
 
-def _by_hand(factor: float, drops: int) -> Now:
-    return Now(factor**-drops, factor**-drops)
+def _lowered(factor: float, drops: int) -> EpochSettings:
+    return EpochSettings(factor**-drops, factor**-drops)
 
 
-def _timeline(log: Log, epoch: int, epochs: int, by_hand: float) -> Now:
-    """The log stretched to ``epochs``. Biases, at twice the weights' rate, were lowered once, with
-    the weights' first drop.
+def _timeline(log: Log, epoch: int, epochs: int, by_hand: float) -> EpochSettings:
+    """Return the log's settings, stretched to ``epochs``.
 
-    ``by_hand``: a factor on all of it.
-    """
+    Biases, at twice the weights' rate, were lowered once, with the weights' first drop. ``by_hand``
+    is a factor on all rates."""
 
-    def past(mark: int) -> bool:
-        return epoch * log.stop >= mark * epochs
+    def past(event: int) -> bool:
+        return epoch * log.stop >= event * epochs
 
     weights = 10.0 ** -sum(past(mark) for mark in (log.first, log.second, log.third))
     biases = 0.1 if past(log.first) else 1.0
     conv1 = 0.0 if past(log.conv1_frozen) else 1e-3 * by_hand if past(log.conv1_cut) else None
-    return Now(weights * by_hand, biases * by_hand, conv1, not past(log.conv1_cut))
+    return EpochSettings(weights * by_hand, biases * by_hand, conv1, not past(log.conv1_cut))

@@ -1,15 +1,13 @@
-"""One run from a recipe alone: its images, its net, where it computes, and its folder held alone,
-all of it opened and closed here.
+"""One run from a recipe alone: opens its images, its net and its folder, trains, closes them.
 
-On one device, on two (a tower on each), or as one of the ranks that torchrun started; the recipe
-and its run are the same."""
+The run is the same on one device, on two (a tower on each), and on the ranks of torchrun."""
 
 import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,23 +24,24 @@ from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
 from replication.training.distributed import ranks
+from replication.training.distributed.group import ProcessGroup, SingleProcess
 from replication.training.distributed.shared_loader import SharedLoader
-from replication.training.distributed.team import Alone, Together
-from replication.training.trainer import Outcome, Report, train
+from replication.training.run import DEFAULTS, Options, Report
+from replication.training.trainer import Outcome, train
 
 
 def run_folder(recipe: Recipe) -> Path:
-    """Where a run keeps its checkpoints, its progress and its weights."""
+    """Return the folder of a run's checkpoints, progress and weights."""
     return paths.runs() / recipe.id
 
 
 def is_rank() -> bool:
-    """Whether torchrun started this process together with others."""
+    """Return whether torchrun started this process together with others."""
     return ranks.world_size() > 1
 
 
 def is_first() -> bool:
-    """Whether this process is the one that speaks for all ranks."""
+    """Return whether this process reports for all ranks."""
     return not is_rank() or os.environ["RANK"] == "0"
 
 
@@ -51,20 +50,19 @@ def session(
     report: Report,
     devices: Sequence[str] = ("cpu",),
     workers: int = 0,
-    **options: Any,
+    options: Options = DEFAULTS,
 ) -> Outcome:
-    """Train ``recipe`` to its end in its folder. ``workers``: of the loaders; ``options`` are
-    ``trainer.train``'s.
+    """Train ``recipe`` to its end in its folder; ``workers`` are those of the loaders.
 
-    Among ranks every one calls this, with the one device that ``ranks.join`` takes. Raises
-    InputError if another process trains it."""
+    Every rank calls this, with the one device that ``ranks.join`` takes. Raises InputError if
+    another process trains the recipe."""
     if is_rank():
         if len(devices) != 1:
             raise InputError(
                 f"{len(devices)} devices and ranks of torchrun: each rank has one device; use"
                 " --devices cuda or cpu"
             )
-        # prepared by one rank of a machine, and found by the next
+        # one rank of a machine prepares the images, and the others find them
         with held(paths.runs() / "prepare.lock"):
             open_loaders(recipe).close()
         place = ranks.join(devices[0])
@@ -83,44 +81,44 @@ def session(
                 f"run {recipe.id}, seed {recipe.seed}, {named}, {threads} threads, in"
                 f" {run_folder(recipe)}"
             )
-            return train(recipe, net, loaders, run_folder(recipe), report, team=Alone(), **options)
+            return train(recipe, net, loaders, run_folder(recipe), report, options, SingleProcess())
         finally:
             loaders.close()
 
 
 def _as_rank(
-    recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, options: dict[str, Any]
+    recipe: Recipe, report: Report, place: ranks.Ranks, workers: int, options: Options
 ) -> Outcome:
     if recipe.net.family != "alexnet":
         raise InputError(
             "ranks are the towers of an AlexNet; train this net in one process, without torchrun"
         )
-    team, folder = Together(place), run_folder(recipe)
+    group, folder = ProcessGroup(place), run_folder(recipe)
     with ExitStack() as stack:
-        if team.first:
+        if group.is_main:
             stack.enter_context(locked(folder, f"the recipe {recipe.id}"))
         else:
-            report = _nothing
-            options = options | {"watch": None}
+            report = _silent
+            options = replace(options, watch=None, on_epoch=None)
         loaders = open_loaders(
             recipe, place.device, workers=workers, share=place.share(recipe.batch)
         )
         stack.callback(loaders.close)
-        team.compare(_facts(recipe, loaders))
+        group.compare(_facts(recipe, loaders))
         _check_batch(recipe, loaders)
         report(
             f"run {recipe.id}, seed {recipe.seed}, {2 * place.copies} ranks,"
             f" {described(place.device)}{', all on one card' if place.staged else ''}, in {folder}"
         )
-        loaders = _shared(loaders, place)
+        loaders = share_loaders(loaders, place)
         net = ranks.on_ranks(build(recipe, len(loaders.training.classes)), place)
-        return train(recipe, net, loaders, folder, report, team=team, **options)
+        return train(recipe, net, loaders, folder, report, options, group)
 
 
-def _shared(loaders: Loaders, place: ranks.Ranks) -> Loaders:
-    """The loaders of this rank: a pair prepares each batch once, and each copy measures its part of
-    a split.
-    """
+def share_loaders(loaders: Loaders, place: ranks.Ranks) -> Loaders:
+    """Return the loaders of this rank.
+
+    A pair prepares each batch once, and each copy measures its part of a split."""
     for loader in (loaders.training, loaders.validation):
         if loader is not None:
             loader.shard = (place.copy, place.copies)
@@ -132,7 +130,7 @@ def _shared(loaders: Loaders, place: ranks.Ranks) -> Loaders:
 
 
 def _facts(recipe: Recipe, loaders: Loaders) -> dict[str, str]:
-    """What all ranks must have alike before the first step."""
+    """Return what all ranks must have in common before the first step."""
     facts = {
         "code": code_digest(),
         "torch": torch.__version__,
@@ -174,5 +172,5 @@ def _placed(net: nn.Module, devices: Sequence[torch.device]) -> nn.Module:
     return on_devices(net, devices)
 
 
-def _nothing(line: str) -> None:
-    """What ranks other than the first say."""
+def _silent(line: str) -> None:
+    """Report nothing: only the main process does."""

@@ -1,5 +1,4 @@
-"""The paper's update rule (section 5), which is not quite the one that frameworks call SGD with
-momentum.
+"""The paper's update rule (section 5), which differs from what frameworks call momentum SGD.
 
     v <- 0.9 v - 0.0005 eps w - eps g        w <- w + v
 
@@ -17,33 +16,33 @@ from torch import Tensor
 class PaperSGD(torch.optim.Optimizer):
     """Minibatch gradient descent with momentum and weight decay, as section 5 writes it.
 
-    Each parameter group has its own ``rate``, ``momentum`` and ``weight_decay``. A group with rate
-    0 is frozen: no update, no decay and no drift by momentum, as in the 2012 code. The update is
-    batched over the tensors of a group."""
+    Each parameter group has its own ``lr`` (the learning rate), ``momentum`` and ``weight_decay``.
+    A group with rate 0 is frozen: no update, no decay and no drift by momentum, as in the 2012
+    code. The update is batched over the tensors of a group."""
 
     def __init__(
         self,
         params: Iterable[Any],
-        rate: float,
+        lr: float,
         momentum: float = 0.9,
         weight_decay: float = 0.0005,
     ) -> None:
-        super().__init__(params, {"rate": rate, "momentum": momentum, "weight_decay": weight_decay})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            rate = group["rate"]
+            lr = group["lr"]
             weights = [w for w in group["params"] if w.grad is not None]
-            if rate == 0 or not weights:
+            if lr == 0 or not weights:
                 continue
             gradients = [w.grad for w in weights]
             velocities = [self._velocity(w) for w in weights]
             torch._foreach_mul_(velocities, group["momentum"])
             if group["weight_decay"]:
-                torch._foreach_add_(velocities, weights, alpha=-rate * group["weight_decay"])
-            torch._foreach_add_(velocities, gradients, alpha=-rate)
+                torch._foreach_add_(velocities, weights, alpha=-lr * group["weight_decay"])
+            torch._foreach_add_(velocities, gradients, alpha=-lr)
             torch._foreach_add_(weights, velocities)
 
     def _velocity(self, w: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""Where a run stands, and how that goes into a checkpoint and comes out of it.
+"""The state of a run, and how it goes into a checkpoint and comes out of it.
 
-A checkpoint holds the whole net and all velocities by the parameters' names, whatever number of
-devices or ranks wrote it, so any placement goes on from any other's."""
+A checkpoint holds the whole net and all velocities by the parameters' names, regardless of the
+number of devices or ranks that wrote it. So any placement resumes from any other's."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -15,108 +15,89 @@ from replication.data.loader import Loader
 from replication.nets.alexnet import AlexNet
 from replication.nets.towers import load_towers
 from replication.recipe import Recipe
-from replication.training import schedule
-from replication.training.distributed.team import Alone
+from replication.training.distributed.group import SingleProcess
+from replication.training.schedule import ScheduleState
 from replication.training.sgd import PaperSGD
 
 
 @dataclass
-class Progress:
-    """Where a run stands: everything but the weights and velocities."""
+class EpochSums:
+    """Sums over the minibatches of the current epoch."""
 
-    epoch: int = 0  # epochs that are complete
-    step: int = 0  # minibatches done of the epoch in hand
-    mistakes: int = 0  # of the epoch's minibatches so far, each counted before its update
-    # of them, in the epoch's last fifth; None: a checkpoint of before these were counted has no
-    # number
-    late: int | None = 0
-    loss: float = 0.0  # sum over the epoch's minibatches so far
-    window: float = 0.0  # sum of the loss since the last look at whether it is stuck
-    stuck: bool = False  # it was found stuck in this epoch, and the run goes on all the same
-    busy: float = 0.0  # seconds of the epoch in hand so far
+    loss: float = 0.0
+    mistakes: int = 0  # each counted before its update
+    # of them, in the epoch's last fifth; None: unknown, as the epoch began in an older version
+    late_mistakes: int | None = 0
+    stuck: bool = False  # the loss was found stuck at guessing, and training continued
+    seconds: float = 0.0
     waited: float = 0.0  # of them, seconds in which the net waited for images
+
+
+@dataclass
+class Progress:
+    """The state of a run, except for its weights and velocities."""
+
+    epoch: int = 0  # complete epochs
+    step: int = 0  # complete minibatches of the current epoch
+    sums: EpochSums = field(default_factory=EpochSums)
+    window: float = 0.0  # sum of the loss since the last check for a stuck loss
     seconds: float = 0.0  # of all sessions of this run
     ended: str = ""  # "", "epochs", "stop_error", "plateau" or "diverged"
-    history: list[dict[str, Any]] = field(default_factory=list)  # one row an epoch
-    # one row an epoch; kept apart, because they are never the same twice
+    history: list[dict[str, Any]] = field(default_factory=list)  # one row per epoch
+    # one row per epoch; separate, because they are never the same twice
     timings: list[dict[str, Any]] = field(default_factory=list)
-    memory: schedule.Memory = field(default_factory=schedule.Memory)
+    schedule: ScheduleState = field(default_factory=ScheduleState)
 
     def dump(self) -> str:
-        """As text, for the checkpoint."""
+        """Return the state as text, for the checkpoint."""
         return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, text: str) -> "Progress":
-        """From ``dump``."""
-        values = {"late": None} | json.loads(text)
-        return cls(**values | {"memory": schedule.Memory(**values["memory"])})
+        """Return the state that ``dump`` wrote, in this version or an older one."""
+        values = json.loads(text)
+        if "sums" not in values:
+            values = _from_flat(values)
+        values["sums"] = EpochSums(**values["sums"])
+        values["schedule"] = ScheduleState(**values["schedule"])
+        return cls(**values)
 
 
-def optimiser_for(recipe: Recipe, net: nn.Module) -> PaperSGD:
-    """Groups of parameters that share a rate: weights and biases, apart for each layer whose rate
-    is set by itself.
-
-    Raises InputError if the recipe gives a rate or a decay to a layer that there is not.
-    """
-    update = recipe.update
-    alone = {
-        *update.layer_rates,
-        *update.layer_decays,
-        *([schedule.CONV1] if recipe.schedule.kind == "timeline" else []),
-    }
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {("", False): [], ("", True): []}
-    # on tower 0, and this may be tower 1's process
-    found = {"fc8"} if isinstance(net, AlexNet) else set()
-    for name, parameter in net.named_parameters():
-        layer, kind = name.split(".")[-2:]
-        found.add(layer)
-        groups.setdefault((layer if layer in alone else "", kind == "bias"), []).append(parameter)
-    if unknown := sorted(alone - found):
-        raise InputError(
-            f"update names the layer {unknown[0]}, and the net has {', '.join(sorted(found))}"
-        )
-    return PaperSGD(
-        [
-            {
-                "params": parameters,
-                "layer": layer,
-                "bias": bias,
-                "weight_decay": (
-                    update.layer_decays.get(layer, update.weight_decay)
-                    if not bias or update.decay_biases
-                    else 0.0
-                ),
-            }
-            for (layer, bias), parameters in groups.items()
-            if parameters
-        ],
-        update.rate,
-        update.momentum,
-    )
+# Names in checkpoints of the first version, which kept the epoch's sums beside the rest.
+FLAT_SUMS = {
+    "loss": "loss",
+    "mistakes": "mistakes",
+    "late": "late_mistakes",
+    "stuck": "stuck",
+    "busy": "seconds",
+    "waited": "waited",
+}
 
 
-def set_rates(recipe: Recipe, optimiser: PaperSGD, holds: schedule.Now) -> None:
-    """Give every group the rate that holds in an epoch."""
-    update = recipe.update
-    for group in optimiser.param_groups:
-        factor = holds.biases if group["bias"] else holds.weights
-        if group["layer"] == schedule.CONV1 and holds.conv1 is not None:
-            factor = holds.conv1
-        base = update.rate * update.bias_rate_factor if group["bias"] else update.rate
-        group["rate"] = base * update.layer_rates.get(group["layer"], 1.0) * factor
+def _from_flat(old: dict[str, Any]) -> dict[str, Any]:
+    sums = {new: old[name] for name, new in FLAT_SUMS.items() if name in old}
+    kept = {one.name for one in fields(Progress)}
+    values = {name: value for name, value in old.items() if name in kept}
+    return values | {"sums": {"late_mistakes": None} | sums, "schedule": old["memory"]}
 
 
 def velocities(net: nn.Module, optimiser: PaperSGD) -> dict[str, Tensor]:
-    """Every parameter's velocity by its name; zeros where it has not moved yet."""
-    found = {
+    """Return every parameter's velocity by its name; zeros before its first update."""
+    moving = {
         name: optimiser.state[p].get("velocity") if p in optimiser.state else None
         for name, p in net.named_parameters()
     }
     return {
-        name: torch.zeros_like(p) if found[name] is None else found[name]
+        name: torch.zeros_like(p) if moving[name] is None else moving[name]
         for name, p in net.named_parameters()
     }
+
+
+@torch.no_grad()
+def is_finite(net: nn.Module, optimiser: PaperSGD) -> bool:
+    """Return whether every weight and every velocity of this process is a finite number."""
+    moving = [state["velocity"] for state in optimiser.state.values() if "velocity" in state]
+    return all(bool(t.isfinite().all()) for t in [*net.parameters(), *moving])
 
 
 def dump(
@@ -125,11 +106,12 @@ def dump(
     optimiser: PaperSGD,
     loader: Loader,
     progress: Progress,
-    team: Alone,
+    group: SingleProcess,
 ) -> dict[str, Any] | None:
-    """What a checkpoint holds; None on a rank that writes none. A joint act of all ranks."""
-    weights, moving = team.whole(net.state_dict(), net), team.whole(velocities(net, optimiser), net)
-    if not team.first:
+    """Return what a checkpoint holds; None in a process that writes none. A joint call."""
+    weights = group.gather(net.state_dict(), net)
+    moving = group.gather(velocities(net, optimiser), net)
+    if not group.is_main:
         return None
     return {
         "recipe": recipe.model_dump_json(),
@@ -149,10 +131,10 @@ def restore(
     loader: Loader,
     place: object,
 ) -> Progress:
-    """Put a checkpoint's state into ``net``, which may hold one tower only, and ``optimiser``.
+    """Load a checkpoint's state into ``net``, which may have one tower only, and ``optimiser``.
 
-    Raises InputError where it was made with another recipe, on other images, or with the classes in
-    another order."""
+    Raises InputError if it is of another recipe, of other images, or has the classes in another
+    order. ``place`` names the checkpoint's folder in the message."""
     if Recipe.model_validate_json(state["recipe"]) != recipe:
         raise InputError(
             f"{place}: the checkpoint there was made with another recipe; name another"

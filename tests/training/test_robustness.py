@@ -16,7 +16,8 @@ from replication.base.errors import InputError, TrainingError
 from replication.base.locks import locked
 from replication.nets.build import build
 from replication.recipe import Data, Update
-from replication.training import checkpoint, trainer
+from replication.training import checkpoint, step
+from replication.training.run import Options
 from replication.training.trainer import train
 from replication.training.weights import FILE, load_weights
 
@@ -74,7 +75,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(
     before = checkpoint.write_atomic
     monkeypatch.setattr(checkpoint, "write_atomic", full)
     with pytest.raises(TrainingError, match="No space left on device.*free space"):
-        train_alone(CIFAR, root, tmp_path / "full", checkpoint_seconds=0.0)
+        train_alone(CIFAR, root, tmp_path / "full", options=Options(checkpoint_seconds=0.0))
     assert len(list((tmp_path / "full").glob("step-*.pt"))) == 2
     monkeypatch.undo()
     resumed, whole = (
@@ -105,7 +106,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     with pytest.raises(
         TrainingError, match="the loss is not finite at epoch 2, step 1.*lower update.rate"
     ):
-        train(CIFAR, build(CIFAR, 3), loaders, tmp_path, _quiet, 0.0, divergence="stop")
+        train(CIFAR, build(CIFAR, 3), loaders, tmp_path, _quiet, Options(0.0, "stop"))
     state = checkpoint.load(tmp_path, _quiet)
     assert all(value.isfinite().all() for value in state["net"].values())
     assert not (tmp_path / FILE).exists()
@@ -117,15 +118,15 @@ def test_weights_that_broke_in_the_last_update_are_no_result(root: Path, tmp_pat
     # one update in all
     recipe = CIFAR.model_copy(update={"data": data, "update": update, "batch": 24, "epochs": 1})
     with pytest.raises(TrainingError, match="not finite"):
-        train_alone(recipe, root, tmp_path / "stop", divergence="stop")
+        train_alone(recipe, root, tmp_path / "stop", options=Options(divergence="stop"))
     assert train_alone(recipe, root, tmp_path / "record").progress.ended == "diverged"
 
 
 def test_an_answer_that_is_not_a_number_counts_as_a_mistake() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0], [float("nan"), 9.0, 0.0]])
-    assert trainer.mistakes(logits, torch.tensor([2, 1])) == 1
+    assert step.mistakes(logits, torch.tensor([2, 1])) == 1
     # three classes: the first five are all of them
-    assert trainer.mistakes(logits, torch.tensor([0, 1]), k=5) == 1
+    assert step.mistakes(logits, torch.tensor([0, 1]), k=5) == 1
 
 
 def test_a_file_that_vanishes_ends_the_run_with_a_checkpoint(root: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from replication.recipe import (
     Update,
 )
 from replication.training import schedule
-from replication.training.schedule import LOGS, Memory
+from replication.training.schedule import LOGS, ScheduleState
 
 
 def _recipe(kind: object, epochs: int = 93) -> Recipe:
@@ -26,14 +26,18 @@ def _recipe(kind: object, epochs: int = 93) -> Recipe:
     )
 
 
-def _decisions(recipe: Recipe, errors: list[float], memory: Memory) -> list[str]:
-    return [schedule.decide(recipe, error, memory) for error in errors]
+def _settings(recipe: Recipe, epoch: int) -> schedule.EpochSettings:
+    return schedule.epoch_settings(recipe, epoch, ScheduleState())
+
+
+def _decisions(recipe: Recipe, errors: list[float], state: ScheduleState) -> list[str]:
+    return [schedule.decide(recipe, error, state) for error in errors]
 
 
 def test_the_rate_drops_on_a_plateau_and_the_run_ends_on_the_last_one() -> None:
-    recipe, memory = _recipe(Plateau(kind="plateau", patience=2, drops=2)), Memory()
+    recipe, state = _recipe(Plateau(kind="plateau", patience=2, drops=2)), ScheduleState()
     errors = [0.9, 0.8, 0.8, 0.81, 0.7, 0.75, 0.7, 0.69, 0.69, 0.70]
-    assert _decisions(recipe, errors, memory) == [
+    assert _decisions(recipe, errors, state) == [
         "",
         "",
         "",
@@ -45,21 +49,21 @@ def test_the_rate_drops_on_a_plateau_and_the_run_ends_on_the_last_one() -> None:
         "",
         "stop",
     ]
-    assert schedule.now(recipe, 10, memory).weights == pytest.approx(0.01)
+    assert schedule.epoch_settings(recipe, 10, state).weights == pytest.approx(0.01)
 
 
 def test_an_improvement_below_the_threshold_is_none() -> None:
     recipe = _recipe(Plateau(kind="plateau", patience=1, threshold=0.05))
-    assert _decisions(recipe, [0.5, 0.46], Memory()) == ["", "drop"]
-    assert _decisions(recipe, [0.5, 0.44], Memory()) == ["", ""]
+    assert _decisions(recipe, [0.5, 0.46], ScheduleState()) == ["", "drop"]
+    assert _decisions(recipe, [0.5, 0.44], ScheduleState()) == ["", ""]
 
 
 def test_a_drop_by_hand_counts_and_gives_the_new_rate_its_own_patience() -> None:
-    recipe, memory = _recipe(Plateau(kind="plateau", patience=2, drops=1)), Memory()
-    _decisions(recipe, [0.5, 0.5], memory)
-    schedule.drop(memory)
-    schedule.drop(memory)  # more than the rule would
-    assert _decisions(recipe, [0.5, 0.5], memory) == ["", "stop"]
+    recipe, state = _recipe(Plateau(kind="plateau", patience=2, drops=1)), ScheduleState()
+    _decisions(recipe, [0.5, 0.5], state)
+    schedule.drop(state)
+    schedule.drop(state)  # more than the rule would
+    assert _decisions(recipe, [0.5, 0.5], state) == ["", "stop"]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +73,8 @@ def test_a_drop_by_hand_lowers_every_rate_of_any_schedule(kind: object) -> None:
     recipe = _recipe(kind)
     for epoch in (0, 70, 90):
         before, after = (
-            schedule.now(recipe, epoch, Memory()),
-            schedule.now(recipe, epoch, Memory(drops=1)),
+            _settings(recipe, epoch),
+            schedule.epoch_settings(recipe, epoch, ScheduleState(drops=1)),
         )
         assert after.weights == pytest.approx(
             before.weights / 10
@@ -86,22 +90,20 @@ def test_a_drop_by_hand_lowers_every_rate_of_any_schedule(kind: object) -> None:
 def test_the_timeline_of_2010_is_that_of_the_log() -> None:
     recipe = _recipe(Timeline(kind="timeline"))  # facts-2012, section 3, row 145-2010
     wanted = {0: 1, 22: 1, 23: 0.1, 50: 0.1, 51: 0.01, 77: 0.01, 78: 0.001, 92: 0.001}
-    assert {
-        epoch: pytest.approx(schedule.now(recipe, epoch, Memory()).weights) for epoch in wanted
-    } == wanted
-    assert (
-        schedule.now(recipe, 67, Memory()).conv1 is None
-        and schedule.now(recipe, 67, Memory()).colour
+    assert {epoch: pytest.approx(_settings(recipe, epoch).weights) for epoch in wanted} == wanted
+    assert _settings(recipe, 67).conv1 is None and _settings(recipe, 67).colour
+    cut, frozen = (
+        _settings(recipe, 68),
+        _settings(recipe, 72),
     )
-    cut, frozen = schedule.now(recipe, 68, Memory()), schedule.now(recipe, 72, Memory())
     assert cut.conv1 * 0.01 == pytest.approx(1e-5) and not cut.colour and frozen.conv1 == 0
-    assert schedule.now(recipe, 92, Memory()).biases == pytest.approx(0.1)  # lowered once
+    assert _settings(recipe, 92).biases == pytest.approx(0.1)  # lowered once
 
 
 @pytest.mark.parametrize("name", LOGS)
 @pytest.mark.parametrize("epochs", [10, 60, 200])
 def test_a_stretched_timeline_keeps_its_order(name: str, epochs: int) -> None:
     recipe = _recipe(Timeline(kind="timeline", name=name), epochs)
-    weights = [schedule.now(recipe, epoch, Memory()).weights for epoch in range(epochs)]
+    weights = [_settings(recipe, epoch).weights for epoch in range(epochs)]
     assert weights == sorted(weights, reverse=True) and weights[0] == 1
     assert len({round(weight, 9) for weight in weights}) == (3 if name == "145-half" else 4)

@@ -26,7 +26,7 @@ def test_after_a_drop_of_the_rate_the_old_velocity_still_moves_it() -> None:
     w = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     optimiser = PaperSGD([w], 0.1, 0.9, 0.0)
     assert _step(optimiser, w, 1.0) == pytest.approx(-0.1)
-    optimiser.param_groups[0]["rate"] = 0.01
+    optimiser.param_groups[0]["lr"] = 0.01
     # v = 0.9 * -0.1 - 0.01 = -0.1; torch's rule would move by 0.01 * (0.9 + 1) = 0.019 only
     assert _step(optimiser, w, 1.0) == pytest.approx(-0.2)
 
@@ -35,5 +35,5 @@ def test_a_rate_of_zero_freezes_weights_decay_and_momentum() -> None:
     w = torch.ones(1, requires_grad=True)
     optimiser = PaperSGD([w], 0.1)
     moved = _step(optimiser, w, 1.0)
-    optimiser.param_groups[0]["rate"] = 0.0
+    optimiser.param_groups[0]["lr"] = 0.0
     assert _step(optimiser, w, 5.0) == moved

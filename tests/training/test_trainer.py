@@ -25,8 +25,10 @@ from replication.data.prepared.store import Store, reduce
 from replication.nets.build import build
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs import store
-from replication.training import checkpoint, trainer
-from replication.training.state import Progress
+from replication.training import checkpoint, run, step, trainer
+from replication.training.run import DEFAULTS, Options
+from replication.training.schedule import ScheduleState
+from replication.training.state import EpochSums, Progress
 from replication.training.trainer import Outcome, train
 
 RECIPE = Recipe(
@@ -68,9 +70,11 @@ def _loader(recipe: Recipe, store: Store) -> Loader:
     return Loader(recipe, store, np.arange(len(store.images)), Transform(recipe, found))
 
 
-def _train(loader: Loader, folder: Path, recipe: Recipe = RECIPE, **options: float) -> Outcome:
+def _train(
+    loader: Loader, folder: Path, recipe: Recipe = RECIPE, options: Options = DEFAULTS
+) -> Outcome:
     return train(
-        recipe, build(recipe, 3), Loaders(loader, None, None), folder, lambda line: None, **options
+        recipe, build(recipe, 3), Loaders(loader, None, None), folder, lambda line: None, options
     )
 
 
@@ -87,7 +91,7 @@ def test_a_run_that_was_stopped_at_any_step_ends_in_the_same_bits(
     monkeypatch.setattr(checkpoint, "save", save_and_stop)
     for _ in range(5):  # each session makes one step and is stopped right after its checkpoint
         with pytest.raises(KeyboardInterrupt):
-            _train(loader, tmp_path / "stopped", checkpoint_seconds=0)
+            _train(loader, tmp_path / "stopped", options=Options(checkpoint_seconds=0))
     monkeypatch.undo()
     resumed = _train(loader, tmp_path / "stopped")
     assert resumed.progress.history == whole.progress.history
@@ -109,18 +113,19 @@ def test_checkpoints_come_less_often_where_they_take_long_to_write(
     """120 steps of 5 s: one checkpoint every 20 s; where one takes 3 s, every 100 s, which is 3% of
     the time.
     """
-    clock, saved, mistakes = [0.0], [], trainer.mistakes
+    clock, saved, train_step = [0.0], [], trainer.train_step
 
     def slow_save(folder: Path, step: int, state: object, best: bool) -> None:
         clock[0] += writing
         saved.append(step)
 
-    def slow_step(*arguments: object) -> torch.Tensor:
+    def slow_step(*arguments: object) -> step.StepResult:
         clock[0] += 5.0
-        return mistakes(*arguments)
+        return train_step(*arguments)
 
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(trainer, "mistakes", slow_step)
+    for module in (run, trainer):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(trainer, "train_step", slow_step)
     monkeypatch.setattr(checkpoint, "save", slow_save)
     monkeypatch.setattr(trainer, "write_text", lambda path, text: None)
     _train(loader, tmp_path, RECIPE.model_copy(update={"epochs": 40, "exact_error": False}))
@@ -155,14 +160,23 @@ def test_the_last_fifth_of_an_epoch_has_an_error_of_its_own(loader: Loader, tmp_
     reader = _loader(recipe, Store(loader.index, loader.pipeline.images, 32))
     done = _train(reader, tmp_path, recipe)
     batches = list(reader.epoch(0))[-2:]
-    wrong = sum(int(trainer.mistakes(done.net(batch.images), batch.labels)) for batch in batches)
+    wrong = sum(int(step.mistakes(done.net(batch.images), batch.labels)) for batch in batches)
     assert done.progress.history[0]["last_fifth_error"] == wrong / 6
 
 
 def test_a_checkpoint_from_before_the_last_fifth_was_counted_has_no_number_for_it() -> None:
-    earlier = json.loads(Progress(epoch=1, step=2).dump())
-    del earlier["late"]
-    assert Progress.read(json.dumps(earlier)).late is None
+    earlier = {
+        **{"epoch": 1, "step": 2, "mistakes": 3, "loss": 4.5, "window": 4.5, "stuck": False},
+        **{"busy": 1.5, "waited": 0.5, "seconds": 9.0, "ended": "", "history": [{"epoch": 1}]},
+        "memory": {"drops": 1, "best": 0.5, "since": 0, "done": False, "by_hand": ["word"]},
+        "timings": [],
+    }
+    progress = Progress.read(json.dumps(earlier))
+    assert progress.sums == EpochSums(4.5, 3, None, False, 1.5, 0.5)
+    assert progress.schedule == ScheduleState(1, 0.5, 0, False, ["word"])
+    assert progress.epoch == 1 and progress.step == 2 and progress.seconds == 9.0
+    later = Progress.read(json.dumps(earlier | {"late": 2}))
+    assert later.sums.late_mistakes == 2 and Progress.read(later.dump()) == later
 
 
 def test_a_run_may_be_stopped_by_the_exact_error(loader: Loader, tmp_path: Path) -> None:
@@ -254,8 +268,9 @@ RUN = """
 import sys
 from replication.recipe import *
 from replication.runs import conduct, store
-from replication.training import trainer
-trainer.train.__defaults__ = (0.0,)  # a checkpoint after every step
+from replication.training import session
+from replication.training.run import Options
+session.session.__defaults__ = (("cpu",), 0, Options(0.0))  # a checkpoint after every step
 recipe = Recipe.model_validate_json(sys.argv[1])
 print("ready", flush=True)
 conduct.run(store.Task("quick", "kill", "run", recipe))

@@ -14,8 +14,9 @@ from replication.base.locks import locked
 from replication.nets.build import build
 from replication.recipe import Update
 from replication.training import guard
-from replication.training.byhand import REQUEST, ask_for_drop
-from replication.training.start import adopt, start_from
+from replication.training.drop_request import REQUEST, request_drop
+from replication.training.initial_weights import adopt, start_from
+from replication.training.run import Options
 from replication.training.weights import FILE, load_weights, save_weights
 
 
@@ -68,9 +69,9 @@ def test_a_drop_by_hand_is_granted_once_and_written_down(root: Path, tmp_path: P
 
 def test_a_drop_is_asked_only_of_a_run_that_is_under_way(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run is under way"):
-        ask_for_drop(tmp_path)
+        request_drop(tmp_path)
     with locked(tmp_path, "a run"):
-        ask_for_drop(tmp_path)
+        request_drop(tmp_path)
     assert (tmp_path / REQUEST).read_text().strip()
 
 
@@ -136,7 +137,7 @@ def test_a_loss_that_stays_at_guessing_stops_the_run_or_is_noted(
     monkeypatch.setattr(guard, "STUCK_STEPS", 4)
     still = CIFAR.model_copy(update={"update": Update(rate=1e-30, weight_decay=0.0)})
     with pytest.raises(TrainingError, match="stuck at .* up to epoch 2, step 1.*same_variance"):
-        train_alone(still, root, tmp_path / "stop", divergence="stop")
+        train_alone(still, root, tmp_path / "stop", options=Options(divergence="stop"))
     rows = train_alone(still, root, tmp_path / "record").progress.history
     assert "stuck" not in rows[0] and rows[1]["stuck"] is True
     assert not guard.is_stuck(0.98 * math.log(10), 10)

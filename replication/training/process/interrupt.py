@@ -1,33 +1,33 @@
-"""SIGINT and SIGTERM as a question that the training loop asks between two steps, so that no step
-is ever half done.
-"""
+"""Signals that the training loop looks at between two steps, so that no step is half done."""
 
 import signal
 import threading
 import time
 from types import FrameType, TracebackType
 
-# a terminal and torchrun both pass one Ctrl-C on: what comes this soon after the first is the same
-# request
+# A terminal and torchrun both pass one Ctrl-C on: a signal this soon after the first is the same
+# request.
 SAME_SECONDS = 3.0
 
 
 class Interrupt:
-    """While it is open, the first SIGINT or SIGTERM is only noted; a later one acts as it would
-    have before.
+    """While it is open, sets ``requested`` at the first SIGINT, SIGTERM or SIGHUP.
 
-    Outside the main thread, where Python delivers no signals, it notes nothing.
-    """
+    A later signal has its usual effect. An ignored signal stays ignored (``nohup``), except in a
+    rank, to which torchrun passes on its own SIGHUP. Outside the main thread, where Python delivers
+    no signals, ``requested`` stays False."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_rank: bool = False) -> None:
         self.requested = False
+        self._is_rank = is_rank
         self._first = 0.0
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if self._is_rank or signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

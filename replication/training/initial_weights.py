@@ -1,8 +1,7 @@
-"""Where the weights of a fine-tuned net start: those of another run, or of a file (section 6, the
-nets pre-trained on Fall 2011).
+"""Initial weights from another run or a file (section 6: nets that were pre-trained on Fall 2011).
 
-The output layer starts afresh where the classes are others, or in another order; every other layer
-must fit exactly."""
+The output layer starts afresh if the classes differ, or their order; every other layer must fit
+exactly."""
 
 import shutil
 from pathlib import Path
@@ -19,9 +18,9 @@ FILE = "file:"  # and the first 16 digits of the sha256 of a file kept in ``runs
 
 
 def adopt(source: str) -> str:
-    """What ``Recipe.init_from`` calls ``source``, a run's id or the path of a file of weights; a
-    file is copied into ``runs/weights``.
-    """
+    """Return the name in ``Recipe.init_from`` of ``source``, a run's id or a file of weights.
+
+    A file is copied into ``runs/weights``."""
     if weights_path(source).is_file():
         return source
     path = Path(source).expanduser()
@@ -38,11 +37,10 @@ def adopt(source: str) -> str:
 
 
 def start_from(source: str, net: nn.Module, classes: tuple[str, ...]) -> str:
-    """Load the weights that ``source`` (``Recipe.init_from``) names into ``net``, a whole net or
-    one rank's tower; what was done, in words.
+    """Load the weights named by ``source`` (``Recipe.init_from``) into ``net``.
 
-    Raises InputError where they are not at hand or belong to another net.
-    """
+    ``net`` is a whole net or one rank's tower. Returns a line that says what was loaded. Raises
+    InputError if the weights are not available or belong to another net."""
     path = _place(source)
     weights = load_weights(path)
     if source.startswith(FILE) and FILE + digest(path) != source:
@@ -65,7 +63,7 @@ def start_from(source: str, net: nn.Module, classes: tuple[str, ...]) -> str:
     if left := [
         name
         for name in weights.state
-        if name not in wanted and _held(net, name) and not name.startswith(f"{fresh}.")
+        if name not in wanted and _is_local(net, name) and not name.startswith(f"{fresh}.")
     ]:
         raise InputError(
             f"{path}: it has {left[0]}, and this net has not; use the recipe's net of run"
@@ -89,6 +87,6 @@ def _output(net: nn.Module) -> str:
     return [name for name, module in net.named_modules() if isinstance(module, nn.Linear)][-1]
 
 
-def _held(net: nn.Module, name: str) -> bool:
-    """Whether a parameter of that name would be in this process: another rank's tower is not."""
+def _is_local(net: nn.Module, name: str) -> bool:
+    """Return whether a parameter of that name would be in this process, not in another rank."""
     return not isinstance(net, AlexNet) or name.split(".")[1] in net.towers

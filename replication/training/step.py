@@ -1,0 +1,86 @@
+"""One step of section 5: batch, loss, backward, update."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from replication.data.loader import Batch
+from replication.nets.dropout import seed_masks
+from replication.recipe import Recipe
+from replication.training.distributed.group import SingleProcess
+from replication.training.sgd import PaperSGD
+
+
+@dataclass
+class Learner:
+    """A net, its update rule, and the processes that train it together."""
+
+    recipe: Recipe
+    net: nn.Module
+    optimiser: PaperSGD
+    group: SingleProcess
+
+
+class StepResult(NamedTuple):
+    """A minibatch's loss and mistakes, both before the update."""
+
+    loss: float  # mean over the minibatch
+    mistakes: int
+    # ids of the images behind a loss that is not finite, as far as this process sees them
+    broken: tuple[int, ...] = ()
+
+
+def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
+    """Update the net on ``batch``, minibatch number ``step`` of the run.
+
+    A minibatch may be divided into parts, one pass each, to save memory. A loss that is not finite
+    updates nothing."""
+    recipe, net, group = learner.recipe, learner.net, learner.group
+    share = recipe.batch // group.copies  # images of this process's copy of the net
+    size = share // recipe.parts
+    learner.optimiser.zero_grad()
+    mean, wrong = 0.0, 0
+    for first in range(0, share, size):
+        images, labels = batch.images[first : first + size], batch.labels[first : first + size]
+        seed_masks(net, recipe.seed, step, group.copy * share + first, recipe.batch)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            logits = net(images)
+            loss = F.cross_entropy(logits, labels)
+        (loss if recipe.parts == 1 else loss / recipe.parts).backward()
+        part_loss, part_wrong = _read(loss.detach(), mistakes(logits.detach(), labels), group)
+        if not math.isfinite(part_loss):
+            return StepResult(part_loss, 0, _broken(logits, batch.ids[first : first + size]))
+        mean += part_loss / recipe.parts
+        wrong += part_wrong
+    group.average_gradients(net)
+    learner.optimiser.step()
+    return StepResult(mean, wrong)
+
+
+def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
+    """Return how many of N labels are not surely among the ``k`` largest of their row.
+
+    ``logits`` are (N, K), ``labels`` (N,). A class that ties with the label counts as ahead of it,
+    and a row that is not finite is a mistake, as in ``evaluation.metrics``."""
+    rank = (logits >= logits.gather(1, labels[:, None])).sum(1)  # the label itself is counted
+    return ((rank > k) | ~logits.isfinite().all(1)).sum()
+
+
+def _read(loss: Tensor, wrong: Tensor, group: SingleProcess) -> tuple[float, int]:
+    """Return the mean loss and all mistakes of the copies as numbers.
+
+    A GPU waits for the host only here, once per pass, with the backward pass already queued."""
+    total, count = group.all_sum(
+        *torch.stack([loss.double(), wrong.double()]).tolist(), in_loop=True
+    )
+    return total / group.size, round(count * group.copies / group.size)
+
+
+def _broken(logits: Tensor, ids: Tensor) -> tuple[int, ...]:
+    """Return the ids of images whose outputs are not finite; of all images, if none stands out."""
+    bad = ~logits.detach().isfinite().all(1)
+    return tuple(ids[bad.to(ids.device)].tolist() or ids.tolist())
