@@ -24,7 +24,7 @@ from replication.recipe import Plateau, Recipe
 from replication.recipes import named
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
-from replication.training.schedule import LOGS, Log, Memory, decide, now
+from replication.training.schedule import LOGS, Log, ScheduleState, decide, epoch_settings
 
 EXPERIMENT = "training"
 BASELINE, ZERO, NO_DECAY, RULE = "baseline", "biases-zero", "no-weight-decay", "plateau"
@@ -129,15 +129,15 @@ def walk(recipe: Recipe, errors: Sequence[float]) -> pd.DataFrame:
     """What the plateau rule of ``recipe`` does on a curve of validation errors: epoch, error, rate
     in it, decision after it.
     """
-    memory, rows = Memory(), []
+    state, rows = ScheduleState(), []
     for epoch, error in enumerate(errors):
-        rate = recipe.update.rate * now(recipe, epoch, memory).weights
+        rate = recipe.update.rate * epoch_settings(recipe, epoch, state).weights
         rows.append(
             {
                 "epoch": epoch + 1,
                 "validation_error": error,
                 "rate": rate,
-                "decision": decide(recipe, error, memory),
+                "decision": decide(recipe, error, state),
             }
         )
         if rows[-1]["decision"] == STOPPED:
