@@ -27,6 +27,7 @@ test: $(READY) ## Set up if needed, run the tests, execute the notebooks and com
 	$(BIN)/pytest -p no:xdist --timeout 900 --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 book: $(READY) ## Build the book from the committed notebooks alone, warnings as errors.
+	rm -rf _build/html _build/.doctrees # a page that left the source leaves the book
 	$(BIN)/jupyter-book build book/ -W -n --keep-going
 
 lint: $(READY) ## Check the code and its format with ruff.

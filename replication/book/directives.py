@@ -9,6 +9,7 @@ paper. The pages of ``experiments/`` get the deviations that touch them at their
 
 import ast
 import html
+import json
 import os
 import textwrap
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
@@ -25,7 +27,9 @@ from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE
 from replication.paper import HERE
 from replication.paper.deviations import PARTS, Deviation, deviations, of_section, touching
+from replication.runs import seal
 
+LOGGER = logging.getLogger(__name__)
 PAGES = "experiments/"  # documents whose names begin so are executed notebooks
 LEDGER = "claims"
 CHAPTER = "deviations"  # the notebook that shows all of them
@@ -243,6 +247,32 @@ def _drop_thebe(
     ]
 
 
+def _check_pages(app: Sphinx) -> None:
+    """Warn of pages and results that are not as sealed, and of pages that were not executed.
+
+    The book is built with warnings as errors."""
+    for difference in seal.published_faults():
+        LOGGER.warning("not as sealed: %s", difference)
+    for page in sorted(Path(app.srcdir).glob(f"{PAGES}*.ipynb")):
+        if fault := page_fault(page):
+            LOGGER.warning("%s%s: %s", PAGES, page.name, fault)
+
+
+def page_fault(page: Path) -> str:
+    """Return why an executed notebook must not be published, or ""."""
+    try:
+        cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError):
+        return "it is no notebook"
+    code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"])]
+    for number, cell in enumerate(code, 1):
+        if any(output["output_type"] == "error" for output in cell["outputs"]):
+            return f"cell {number} ended with an error"
+        if cell["execution_count"] is None:
+            return f"cell {number} was not executed"
+    return ""
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("source", Source)
@@ -250,5 +280,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("deviations", Deviations)
     # before Sphinx collects the page's headings
     app.connect("doctree-read", _add_deviations, priority=100)
+    app.connect("builder-inited", _check_pages)
     app.connect("html-page-context", _drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -25,6 +25,7 @@ from replication.cli import (
     export,
     nets,
     predict,
+    reseal,
     run,
     train,
     where,
@@ -47,6 +48,7 @@ COMMANDS = (
     export.export,
     nets.net,
     doctor.doctor,
+    reseal.reseal,
     bench.bench,
 )
 DATA_COMMANDS = (

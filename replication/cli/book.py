@@ -1,5 +1,6 @@
 """``replication book``: the book, built from the committed notebooks."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,8 +11,13 @@ def book(
         str | None, typer.Option(help="quick: add the notebooks of your own quick run.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Build it even if it is up to date.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Build in this folder's _build; default: the clone's.")
+    ] = None,
 ) -> None:
     """Build the book and print the path of its first page."""
-    from replication.book import publish
+    from replication.book.build import build_book
+    from replication.cli.output import warn_of_seals
 
-    print(f"open {publish.build_book(profile, force)}")
+    warn_of_seals()
+    print(f"open {build_book(profile, force, output)}")

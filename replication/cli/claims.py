@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from replication.cli.output import Json, complete_profile
+from replication.cli.output import Json, complete_profile, warn_of_seals
 
 
 def claims(
@@ -21,5 +21,6 @@ def claims(
     from replication.ledger import tables as ledger_tables
     from replication.ledger import verdicts as ledger
 
+    warn_of_seals()
     rows = ledger.ledger(profile)
     print(ledger.rows_json(rows) if as_json else ledger_tables.rows_table(rows).rstrip())

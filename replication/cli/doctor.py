@@ -4,8 +4,10 @@
 A check that fails is a fault only where the thing is needed; data sets and, off Linux, DALI are
 welcome but can be done without."""
 
+import fcntl
 import os
 import platform
+import resource
 import shutil
 import sys
 import tempfile
@@ -16,13 +18,19 @@ from pathlib import Path
 
 import typer
 
-from replication.base import paths
+from replication.base import machine, paths
 from replication.book import KERNEL
 from replication.cli.output import Json, print_json
+from replication.runs import seal
 
 PYTHON = (3, 11)  # pyproject.toml, requires-python
 JUPYTER_BOOK = "1"  # version 2 reads neither _config.yml nor Sphinx extensions
 FREE_GB = 1.0  # the quick profile keeps its prepared images and checkpoints well below this
+SOCKET = 70  # characters of TMPDIR: a process's sockets there have names of at most 107
+OPEN_FILES = 512
+SHARED_MEMORY = Path("/dev/shm")  # between a loader's processes and the training process
+SHARED_MIB = 256
+MOVE_RUNS = "name a folder on another disk in REPLICATION_RUNS"
 SET_UP = "run `make setup`, or `pip install -r requirements.lock`"
 
 
@@ -63,8 +71,13 @@ def checks() -> list[Check]:
         _jupyter_book(),
         _papermill(),
         _kernel(),
+        _installation(),
+        _cpus(),
+        _limits(),
         _data(),
         _disk(paths.runs()),
+        _file_system(paths.runs()),
+        _published(),
         _writable("results folder", paths.results(), "REPLICATION_RESULTS"),
         _writable("runs folder", paths.runs(), "REPLICATION_RUNS"),
     ]
@@ -160,6 +173,8 @@ def _kernel() -> Check:
         spec = KernelSpecManager().get_kernel_spec(KERNEL)
     except NoSuchKernel:
         return Check(name, False, True, "not installed", SET_UP)
+    except (ValueError, TypeError) as error:
+        return Check(name, False, True, f"kernel.json is damaged ({_one_line(error)})", SET_UP)
     command = spec.argv[0]
     # jupyter_client itself puts the running interpreter in the place of a bare "python"
     own = command in ("python", "python3", f"python3.{sys.version_info.minor}")
@@ -171,6 +186,97 @@ def _kernel() -> Check:
         )
         return Check(name, False, True, f"{interpreter}, which is not this environment", cure)
     return Check(name, True, True, str(interpreter))
+
+
+def _installation() -> Check:
+    if paths.is_clone():
+        return Check("installation", True, True, f"clone in {paths.ROOT}")
+    return Check(
+        "installation",
+        False,
+        False,
+        f"package in {paths.ROOT}, without notebooks; folders in {paths.home()}",
+        "to run experiments, clone the repository and run `make setup` there",
+    )
+
+
+def _cpus() -> Check:
+    usable, present = machine.cpus(), os.cpu_count() or 1
+    quota = machine.cgroup_quota()
+    limit = "" if quota is None else f", a quota of {quota:g}"
+    return Check("CPUs", True, True, f"{usable} of {present} usable{limit}; {machine.processor()}")
+
+
+def _limits() -> Check:
+    """Limits that end training in the middle with an error that does not name them."""
+    faults = []
+    if len(tempfile.gettempdir()) > SOCKET:
+        faults.append(f"TMPDIR is too long for sockets ({tempfile.gettempdir()}): shorten it")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < OPEN_FILES:
+        faults.append(f"only {files} files may be open: run `ulimit -n {OPEN_FILES}`")
+    shared = SHARED_MEMORY
+    if shared.is_dir() and (free := shutil.disk_usage(shared).free / 2**20) < SHARED_MIB:
+        faults.append(f"{shared} has {free:.0f} MiB: give it {SHARED_MIB} (docker --shm-size)")
+    found = "; ".join(faults) or f"{files} open files, temporary files in {tempfile.gettempdir()}"
+    return Check("limits", not faults, True, found, "as said" if faults else "")
+
+
+def _published() -> Check:
+    differences = seal.published_faults()
+    if not differences:
+        return Check("published results", True, False, "as sealed")
+    cure = '`git checkout results book/experiments`, or `replication reseal --because "..."`'
+    return Check("published results", False, False, seal.one_line(differences), cure)
+
+
+def _file_system(folder: Path) -> Check:
+    """Try what runs need of a file system, in a folder that is removed at the end."""
+    try:
+        with tempfile.TemporaryDirectory(dir=_nearest(folder), prefix=".doctor-") as place:
+            lacks = _lacking(Path(place))
+    except OSError as error:
+        return Check("file system", False, True, f"{folder}: {error.strerror}", MOVE_RUNS)
+    missing = ", ".join(lacks)
+    if "rename" in lacks:
+        return Check("file system", False, True, f"{folder}: no {missing}", MOVE_RUNS)
+    found = f"{folder}: no {missing}; the project does without" if lacks else str(folder)
+    return Check("file system", True, True, found)
+
+
+def _lacking(place: Path) -> list[str]:
+    """Return which operations the file system of ``place`` does not have."""
+    (place / "a").write_bytes(b"a")
+
+    def rename() -> None:
+        (place / "b").write_bytes(b"b")
+        os.replace(place / "b", place / "c")
+
+    def flock() -> None:
+        with (place / "a").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def sync() -> None:
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    tried = {
+        "rename": rename,
+        "flock": flock,
+        "hard links": lambda: os.link(place / "a", place / "d"),
+        "fsync of folders": sync,
+        "chmod": lambda: (place / "a").chmod(0o600),
+    }
+    lacks = []
+    for name, operation in tried.items():
+        try:
+            operation()
+        except OSError:
+            lacks.append(name)
+    return lacks
 
 
 def _data() -> Check:

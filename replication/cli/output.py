@@ -1,6 +1,7 @@
 """Options that several commands share, and how one JSON document is printed."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -23,3 +24,11 @@ Profile = Annotated[
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def warn_of_seals() -> None:
+    """Say in one line on standard error how published results differ from their seals, if so."""
+    from replication.runs import seal
+
+    if differences := seal.published_faults():
+        print(f"replication: not as sealed: {seal.one_line(differences)}", file=sys.stderr)

@@ -51,32 +51,36 @@ def run(
     import os
     import sys
 
-    from replication.book import progress, publish
+    from replication.book import progress
+    from replication.book.execute import execute, is_current, place
+    from replication.book.notebooks import experiments, parameters, preflight
 
     if scheduler is not None:
         from replication.runs import workers  # imports torch
 
         os.environ[workers.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
-    chosen = names or publish.experiments()
+    chosen = names or experiments()
     if dry_run:
         return _forecast(chosen, profile, changes or (), as_json)
     for name in chosen:  # every mistake is found before the first is started
-        publish.preflight(name, profile, publish.parameters(name, profile, changes or ()))
+        preflight(name, profile, parameters(name, profile, changes or ()))
     for name in chosen:
-        if not force and not changes and publish.is_current(name, profile):
+        if not force and is_current(name, profile, changes or ()):
             print(f"{name} ({profile}): up to date")
             continue
         log = progress.log_path(name, profile)
-        print(f"{name} ({profile}): running, log in {log}", file=sys.stderr, flush=True)
-        place = publish.execute(name, profile, changes or (), jobs)
-        print(f"{name} ({profile}): {place}", flush=True)
+        where = place(name, profile, changes or ())
+        apart = f", not published: kept in results/{where}" if where else ""
+        print(f"{name} ({profile}): running, log in {log}{apart}", file=sys.stderr, flush=True)
+        page = execute(name, profile, changes or (), jobs)
+        print(f"{name} ({profile}): {page}", flush=True)
 
 
 def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_json: bool) -> None:
-    from replication.book import publish
+    from replication.book.notebooks import tasks
     from replication.runs.forecast import forecast
 
-    plans = {name: publish.tasks(name, profile, changes) for name in names}
+    plans = {name: tasks(name, profile, changes) for name in names}
     found = forecast(plans, profile)
     if as_json:
         return print_json(found.dump())

@@ -68,7 +68,7 @@ def trainings(tasks: Iterable[Task], minutes: float) -> list[Step]:
 
 def experiment_tasks(profile: str, names: Sequence[str]) -> list[Task]:
     """The runs that experiments ask for at a profile. Raises InputError for an unknown name."""
-    from replication.book.publish import settings  # its libraries are not on the bare machine
+    from replication.book.notebooks import settings  # its libraries are not on the bare machine
     from replication.experiments import EXPERIMENTS
 
     known = {experiment.name: experiment for experiment in EXPERIMENTS}

@@ -1,42 +1,225 @@
-"""Sealed results: what a published experiment measured, with the hash of every file, so that a
-digit edited by hand is noticed.
+"""Seals: hashes by which a change of published results or pages is noticed.
 
-``results/<profile>/<experiment>/SHA256SUMS`` is written when the experiment's notebook has been
-executed, in the format of ``sha256sum``, which can check it too: ``cd results/laptop/relu_vs_tanh
-&& sha256sum --check SHA256SUMS``."""
+Three kinds of file, all in the format of ``sha256sum``, which can check them too:
+
+- ``results/<profile>/<experiment>/SHA256SUMS``: every result file of an experiment. ``replication
+  run`` writes it after it has executed the experiment's notebook.
+- ``SHA256SUMS`` in a run's folder: its files, as written by the process that trained the run. A
+  command that was interrupted leaves such folders; the next one accepts them.
+- ``results/SHA256SUMS``: the seals of all published experiments, and their pages. So a folder that
+  is removed as a whole is noticed, too.
+
+A page holds the hash of each experiment's results that it shows (``metadata.replication.results``).
+A deliberate change is sealed by ``replication reseal --because "..."``, which adds a line to
+``results/SEALS.log``."""
 
 import hashlib
+import json
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
-from replication.base.files import write_text
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import sha256, write_text
+from replication.base.types import PUBLISHED
 
 FILE = "SHA256SUMS"
-SEALED = (".json", ".jsonl", ".csv", ".npz")
+LOG = "SEALS.log"
+SEALED = (".json", ".jsonl", ".csv", ".npz", ".npy", ".png", ".svg")
+SHOWN = 3  # differences named in one line
 
 
-def seal(folder: Path) -> None:
-    """Write the hashes of all result files under ``folder``."""
-    write_text(
-        folder / FILE, "".join(f"{digest}  {name}\n" for name, digest in _digests(folder).items())
-    )
+def text(folder: Path) -> str:
+    """Return the seal of the result files under ``folder`` as they are now."""
+    return "".join(f"{digest}  {name}\n" for name, digest in _digests(folder).items())
+
+
+def digest(folder: Path) -> str:
+    """Return one hash over all result files under ``folder`` as they are now."""
+    return hashlib.sha256(text(folder).encode()).hexdigest()
+
+
+def seal(folder: Path) -> list[str]:
+    """Write the seal of ``folder``; return what is not as it was sealed before."""
+    changes = faults(folder) if (folder / FILE).is_file() else []
+    write_text(folder / FILE, text(folder))
+    return changes
 
 
 def faults(folder: Path) -> list[str]:
-    """What is not as it was sealed, one phrase each: changed, missing or added files."""
+    """Return what is not as it was sealed, one phrase each: changed, missing or added files."""
     if not (folder / FILE).is_file():
         return [f"{folder / FILE} is missing"]
-    lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
-    sealed = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    found = _digests(folder)
+    sealed, present = _read(folder / FILE), _digests(folder)
     return [
         *(
             f"{name} was changed"
             for name in sealed
-            if name in found and found[name] != sealed[name]
+            if name in present and present[name] != sealed[name]
         ),
-        *(f"{name} is missing" for name in sealed if name not in found),
-        *(f"{name} was added" for name in found if name not in sealed),
+        *(f"{name} is missing" for name in sealed if name not in present),
+        *(f"{name} was added" for name in present if name not in sealed),
     ]
+
+
+def check_unchanged(folder: Path) -> None:
+    """Raise InputError if a sealed folder was changed by anything but an interrupted command.
+
+    Runs that such a command has trained are new folders with an intact seal of their own."""
+    if not (folder / FILE).is_file():
+        return
+    found = [fault for fault in faults(folder) if not _left_by_a_command(folder, fault)]
+    if found:
+        raise InputError(
+            f"{folder}: {one_line(found)} since it was sealed; restore it with `git checkout"
+            f' {folder}`, or accept it with `replication reseal --because "..."`'
+        )
+
+
+def published_faults() -> list[str]:
+    """Return all differences between the published results and pages and their seals."""
+    root = paths.results()
+    if not (root / FILE).is_file():
+        cloned = root == paths.ROOT / "results" and paths.is_clone()
+        return [f"{_short(root / FILE)} is missing"] if cloned else []
+    listed = _read(root / FILE)
+    found = []
+    for name, sealed in listed.items():
+        path = Path(os.path.normpath(root / name))
+        if not path.is_file():
+            found.append(f"{_short(path)} is missing")
+        elif sha256(path) != sealed:
+            found.append(f"{_short(path)} was changed")
+    for folder in published_folders():
+        key = (folder / FILE).relative_to(root).as_posix()
+        if key not in listed:
+            found.append(f"{_short(folder)} is not in the list of published results")
+        elif (folder / FILE).is_file():
+            found += [f"{_short(folder)}/{fault}" for fault in faults(folder)]
+    for page in published_pages():
+        if os.path.relpath(page, root) not in listed:
+            found.append(f"{_short(page)} is not in the list of published pages")
+        found += page_faults(page)
+    return found
+
+
+def page_faults(page: Path) -> list[str]:
+    """Return which results have changed since ``page`` was executed from them."""
+    notes = _notes(page)
+    shown = notes.get("results", {})
+    changed = [
+        name for name, value in sorted(shown.items()) if digest(paths.results() / name) != value
+    ]
+    if not changed:
+        return []
+    again = f"replication run {page.stem} --profile {notes.get('profile', 'laptop')}"
+    return [f"{_short(page)} shows {', '.join(changed)} as before a change (run `{again}`)"]
+
+
+def published_folders() -> list[Path]:
+    """Return the folders of all published experiments that hold results."""
+    return [
+        folder
+        for profile in PUBLISHED
+        for folder in sorted((paths.results() / profile).glob("*"))
+        if folder.is_dir() and _digests(folder)
+    ]
+
+
+def published_pages() -> list[Path]:
+    """Return the executed notebooks of the book that belong to these results."""
+    if paths.results() != paths.ROOT / "results" and not os.environ.get("REPLICATION_PAGES"):
+        return []
+    return sorted(paths.pages().glob("*.ipynb"))
+
+
+def shown_results(profile: str, name: str) -> dict[str, str]:
+    """Return the hashes of the results that a page shows, by ``<profile>/<experiment>``.
+
+    A page without results of its own, such as the ledger's, shows those of all experiments."""
+    root = paths.results()
+    folder = paths.experiment(profile, name)
+    if _digests(folder):
+        return {folder.relative_to(root).as_posix(): digest(folder)}
+    if profile not in PUBLISHED:
+        folders = [path for path in sorted((root / profile).glob("*")) if _digests(path)]
+    else:
+        folders = published_folders()
+    return {folder.relative_to(root).as_posix(): digest(folder) for folder in folders}
+
+
+def list_published(changed: Iterable[Path]) -> None:
+    """Bring the entries of ``changed`` (seals and pages) in ``results/SHA256SUMS`` up to date."""
+    root = paths.results()
+    listed = _read(root / FILE) if (root / FILE).is_file() else {}
+    for path in changed:
+        name = os.path.relpath(path, root)
+        if path.is_file():
+            listed[name] = sha256(path)
+        else:
+            listed.pop(name, None)
+    write_text(root / FILE, "".join(f"{listed[name]}  {name}\n" for name in sorted(listed)))
+
+
+def reseal(because: str) -> list[str]:
+    """Accept all results and pages as they are now, and log ``because``; return what differed."""
+    if not because.strip():
+        raise InputError('say why: replication reseal --because "..."')
+    root = paths.results()
+    differences = published_faults()
+    for folder in published_folders():
+        if faults(folder):
+            seal(folder)
+    for page in published_pages():
+        _renew(page)
+    paths_now = [folder / FILE for folder in published_folders()] + published_pages()
+    gone = [root / name for name in (_read(root / FILE) if (root / FILE).is_file() else {})]
+    list_published([*paths_now, *(path for path in gone if path not in paths_now)])
+    log = root / LOG
+    before = log.read_text(encoding="utf-8") if log.is_file() else ""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    words = " ".join(because.split())
+    write_text(log, f"{before}{now}  {words}  ({one_line(differences) or 'no difference'})\n")
+    return differences
+
+
+def one_line(differences: list[str]) -> str:
+    """Return the first differences and the number of the others, for one line."""
+    shown = "; ".join(differences[:SHOWN])
+    more = len(differences) - SHOWN
+    return shown if more <= 0 else f"{shown}; and {more} more"
+
+
+def _renew(page: Path) -> None:
+    """Let a page hold the hashes of the results as they are now."""
+    document = json.loads(page.read_text(encoding="utf-8"))
+    notes = document["metadata"].get("replication", {})
+    profile = notes.get("profile")
+    if profile not in PUBLISHED:
+        return
+    notes["results"] = shown_results(profile, page.stem)
+    write_text(page, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def _notes(page: Path) -> dict:
+    try:
+        document = json.loads(page.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return document.get("metadata", {}).get("replication", {})
+
+
+def _left_by_a_command(folder: Path, fault: str) -> bool:
+    name, _, what = fault.rpartition(" was ")
+    run = folder / Path(name).parts[0] if name else folder
+    return what == "added" and run.is_dir() and (run / FILE).is_file() and not faults(run)
+
+
+def _read(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines if line)}
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -45,11 +228,15 @@ def _digests(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.suffix in SEALED and not _hidden(path.relative_to(folder))
     )
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
+
+
+def _short(path: Path) -> str:
+    for root, name in ((paths.results(), "results"), (paths.pages(), "book/experiments")):
+        if path.is_relative_to(root):
+            return f"{name}/{path.relative_to(root).as_posix()}"
+    return str(path)

@@ -20,6 +20,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import beside, read_json, sync_folder, write_json, write_text
 from replication.recipe import Recipe
+from replication.runs import seal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,6 +156,7 @@ def write_run(
             )
         write_json(unfinished / "summary.json", summary)
         write_json(unfinished / "provenance.json", provenance)
+        seal.seal(unfinished)
         try:
             unfinished.rename(place)
         except OSError:
@@ -177,6 +179,8 @@ def write_evaluation(run: Run, errors: dict[str, Any], bits: dict[str, Any]) -> 
     # first: a folder with errors always has it
     write_json(folder / PER_IMAGE, _read_if_present(folder / PER_IMAGE) | bits)
     write_json(folder / EVALUATION, run.evaluation | errors)
+    if (folder / seal.FILE).is_file():
+        seal.seal(folder)
 
 
 def _read_if_present(path: Path) -> dict[str, Any]:

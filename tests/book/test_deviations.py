@@ -10,7 +10,7 @@ import pytest
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.book import directives as chapters
-from replication.book import publish
+from replication.book import notebooks
 from replication.book.pages import deviations as chapter
 from replication.paper import Experiment
 from replication.paper import deviations as data
@@ -35,7 +35,7 @@ def test_a_switch_is_an_option_of_the_recipe(one: data.Deviation) -> None:
 
 
 def test_every_page_that_is_named_is_an_experiment() -> None:
-    known = {*get_args(Experiment), *publish.experiments(), "loading_speed"}
+    known = {*get_args(Experiment), *notebooks.experiments(), "loading_speed"}
     assert {page for one in deviations() for page in one.pages} <= known
 
 

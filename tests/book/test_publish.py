@@ -4,8 +4,12 @@ commands' one-line errors.
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import nbformat
@@ -14,24 +18,24 @@ import pytest
 import yaml
 
 from replication.base import paths
-from replication.base.errors import InputError
+from replication.base.errors import InputError, NotebookError
 from replication.base.types import PROFILES
-from replication.book import publish
+from replication.book import execute, notebooks
 from replication.experiments.common.contract import Experiment
 from replication.paper import claims
 
-NAMES = publish.experiments()
+NAMES = notebooks.experiments()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_parameter_files_fit_their_notebooks(name: str, profile: str) -> None:
-    assert publish.parameters(name, profile).get("profile") == profile
+    assert notebooks.parameters(name, profile).get("profile") == profile
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_declares_its_parameters_and_defines_nothing(name: str) -> None:
-    notebook = nbformat.read(publish.source(name), as_version=4)
+    notebook = nbformat.read(notebooks.source(name), as_version=4)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     assert 5 <= len(code) <= 15
     assert not any(
@@ -39,7 +43,7 @@ def test_a_notebook_declares_its_parameters_and_defines_nothing(name: str) -> No
         for source in code
         for line in source.splitlines()
     )
-    declared = papermill.inspect_notebook(str(publish.source(name)))
+    declared = papermill.inspect_notebook(str(notebooks.source(name)))
     assert all(
         entry["help"] and entry["inferred_type_name"] != "None" for entry in declared.values()
     )
@@ -123,7 +127,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params" / "quick" / "tiny.yaml").write_text(yaml.safe_dump({"profile": "quick"}))
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(paths, "PARAMS", tmp_path / "params")
-    monkeypatch.setattr(publish, "EXPERIMENTS", (Experiment("tiny"),))
+    monkeypatch.setattr(notebooks, "EXPERIMENTS", (Experiment("tiny"),))
     monkeypatch.setattr(Experiment, "tasks", lambda *_: [])
     monkeypatch.setattr(Experiment, "settings", lambda *_, **__: None)
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
@@ -132,20 +136,139 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_failed_notebook_publishes_nothing_and_is_kept(project: Path) -> None:
     _notebook(project, "print(1 / 0)")
-    with pytest.raises(publish.NotebookError, match="ZeroDivisionError") as caught:
-        publish.execute("tiny", "quick")
+    with pytest.raises(NotebookError, match="ZeroDivisionError") as caught:
+        execute.execute("tiny", "quick")
     assert "\n" not in str(caught.value)
     assert [file.name for file in (project / "results" / "quick" / "tiny").iterdir()] == [
         "tiny.failed.ipynb"
     ]
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        "import sys; sys.exit(0)",
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "!false",
+        "%no_such_magic",
+    ],
+)
+def test_a_notebook_that_dies_names_its_cell_and_measures_nothing(project: Path, last: str) -> None:
+    folder = project / "results" / "quick" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "measurements.json").write_text("old")
+    _notebook(project, f"open({str(folder / 'measurements.json')!r}, 'w').write('new')\n{last}")
+    with pytest.raises(NotebookError, match=r"tiny, cell \d") as caught:
+        execute.execute("tiny", "quick")
+    assert "\n" not in str(caught.value)
+    assert (folder / "measurements.json").read_text() == "old"
+    kept = sorted(path.name for path in folder.iterdir())
+    assert kept == ["measurements.json", "tiny.failed.ipynb"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_reaches_the_kernel_and_what_it_started(project: Path, number: int) -> None:
+    code = "import subprocess, time; child = subprocess.Popen(['sleep', '300'])\n"
+    code += f"open({str(project / 'pid')!r}, 'w').write(str(child.pid)); time.sleep(300)"
+    _notebook(project, code)
+
+    def send() -> None:
+        while not (project / "pid").is_file() or not (project / "pid").read_text():
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        execute.execute("tiny", "quick")
+    assert time.monotonic() - started < 120
+    with pytest.raises(ProcessLookupError):
+        _gone(int((project / "pid").read_text()))
+
+
+def _gone(pid: int) -> None:
+    for _ in range(200):
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as file:
+            if file.read().split()[2] == "Z":
+                raise ProcessLookupError
+        time.sleep(0.05)
+
+
+def test_the_users_settings_do_not_reach_the_pages(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "TkAgg")
+    (tmp_path / "matplotlibrc").write_text("figure.facecolor: red\n")
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "matplotlibrc"))
+    _notebook(
+        project,
+        "import matplotlib, matplotlib.pyplot as plt\n"
+        "print(matplotlib.get_backend(), matplotlib.rcParams['figure.facecolor'])\n"
+        "plt.plot([1]); plt.show()",
+    )
+    page = nbformat.read(execute.execute("tiny", "quick"), as_version=4)
+    outputs = page.cells[-1].outputs
+    assert "inline" in outputs[0].text and "red" not in outputs[0].text
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_executing_again_leaves_the_page_as_it_is(project: Path) -> None:
+    _notebook(project, "print(profile)")
+    page = execute.execute("tiny", "quick")
+    before = page.read_bytes()
+    execute.execute("tiny", "quick")
+    assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("int", "010", 10),
+        ("float", "1e-3", 0.001),
+        ("str", "on", "on"),
+        ("str", "007", "007"),
+        ("bool", "true", True),
+        ("list[int]", "[0, 1]", [0, 1]),
+    ],
+)
+def test_a_value_is_read_as_the_type_that_is_declared(kind: str, text: str, value: object) -> None:
+    declared = {"x": {"inferred_type_name": kind}}
+    raw = notebooks._yaml(text, "not YAML")
+    assert notebooks._value("tiny", "x", raw, declared) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("int", "1:30"), ("int", "true"), ("float", "1_0"), ("list[int]", "1")]
+)
+def test_a_value_of_another_type_is_refused(kind: str, text: str) -> None:
+    declared = {"x": {"inferred_type_name": kind}}
+    with pytest.raises(InputError, match=f"wants {re.escape(kind)}"):
+        notebooks._value("tiny", "x", notebooks._yaml(text, "not YAML"), declared)
+
+
+def test_the_profile_is_no_parameter(project: Path) -> None:
+    _notebook(project, "print(profile)")
+    with pytest.raises(InputError, match="--profile"):
+        notebooks.parameters("tiny", "quick", ["profile=laptop"])
+
+
+def test_changed_parameters_get_a_place_of_their_own(project: Path) -> None:
+    _notebook(project, "print(profile)")
+    (project / "params" / "laptop").mkdir()
+    (project / "params" / "laptop" / "tiny.yaml").write_text("profile: laptop\n")
+    assert execute.place("tiny", "laptop") == ""
+    where = execute.place("tiny", "laptop", ["seeds=[0, 1]"])
+    assert where.startswith("own/parameters/seeds-0-1-")
+    assert where != execute.place("tiny", "laptop", ["seeds=[0, 2]"])
+
+
 def test_what_is_up_to_date_is_not_executed_again_and_what_changed_is(project: Path) -> None:
     _notebook(project, "print(profile)")
-    place = publish.execute("tiny", "quick")
-    assert publish.is_current("tiny", "quick")
+    place = execute.execute("tiny", "quick")
+    assert execute.is_current("tiny", "quick")
     _notebook(project, "print(profile, 2)")
-    assert not publish.is_current("tiny", "quick")
+    assert not execute.is_current("tiny", "quick")
     assert "2" not in place.read_text().split('"text"')[1][:20]
 
 
@@ -153,11 +276,11 @@ def test_an_unknown_parameter_in_a_file_is_refused(project: Path) -> None:
     _notebook(project, "print(profile)")
     (project / "params" / "quick" / "tiny.yaml").write_text("profil: quick\n")
     with pytest.raises(InputError, match="profil"):
-        publish.parameters("tiny", "quick")
+        notebooks.parameters("tiny", "quick")
 
 
 def test_nbval_fails_when_a_checked_number_is_changed(tmp_path: Path) -> None:
-    notebook = nbformat.read(publish.source("relu_vs_tanh"), as_version=4)
+    notebook = nbformat.read(notebooks.source("relu_vs_tanh"), as_version=4)
     tagged = [
         i
         for i, cell in enumerate(notebook.cells)

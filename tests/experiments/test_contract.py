@@ -5,7 +5,7 @@ import yaml
 
 from replication.base import paths
 from replication.base.types import PROFILES
-from replication.book.publish import settings
+from replication.book.notebooks import settings
 from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment
 

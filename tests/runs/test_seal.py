@@ -1,21 +1,16 @@
-"""Published results are as they were measured: a digit edited by hand, a file taken away or put in
-is found.
-"""
+"""Published results and pages are as they were measured; each way to change them is noticed."""
 
+import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from replication.base import paths
-from replication.base.types import PROFILES
-from replication.runs.seal import faults, seal
-
-PUBLISHED = sorted(
-    path
-    for profile in PROFILES[1:]
-    for path in (paths.ROOT / "results" / profile).glob("*")
-    if path.is_dir()
-)
+from replication.base.errors import InputError
+from replication.runs import seal
+from replication.runs.seal import FILE, check_unchanged, faults
 
 
 @pytest.fixture
@@ -23,17 +18,36 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "run-1").mkdir()
     (tmp_path / "table.csv").write_text("seed,error\n0,0.125\n")
     (tmp_path / "run-1" / "summary.json").write_text('{"epochs": 3}')
-    seal(tmp_path)
+    seal.seal(tmp_path)
     return tmp_path
 
 
-def test_there_are_published_results() -> None:
-    assert PUBLISHED
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two published experiments, each with a page, all of them sealed."""
+    results = tmp_path / "results"
+    monkeypatch.setenv("REPLICATION_RESULTS", str(results))
+    monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path / "pages"))
+    monkeypatch.delenv(paths.PLACE, raising=False)
+    for name in ("one", "two"):
+        place = results / "laptop" / name
+        place.mkdir(parents=True)
+        (place / "table.csv").write_text("error\n0.5\n")
+        seal.seal(place)
+        notes = {"profile": "laptop", "results": seal.shown_results("laptop", name)}
+        page = {"metadata": {"replication": notes}, "cells": [{"outputs": "50%"}]}
+        (tmp_path / "pages").mkdir(exist_ok=True)
+        (tmp_path / "pages" / f"{name}.ipynb").write_text(json.dumps(page))
+        seal.list_published([place / FILE, tmp_path / "pages" / f"{name}.ipynb"])
+    assert seal.published_faults() == []
+    return tmp_path
 
 
-@pytest.mark.parametrize("published", PUBLISHED, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_a_published_result_is_as_it_was_measured(published: Path) -> None:
-    assert faults(published) == []
+def test_the_published_results_and_pages_are_as_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (*paths.FOLDERS, paths.PLACE):
+        monkeypatch.delenv(variable, raising=False)
+    assert len(seal.published_folders()) > 10 and len(seal.published_pages()) > 10
+    assert seal.published_faults() == []
 
 
 def test_an_edited_digit_is_found(folder: Path) -> None:
@@ -49,3 +63,59 @@ def test_a_file_taken_away_and_one_put_in_are_found(folder: Path) -> None:
 
 def test_an_experiment_that_was_not_sealed_is_a_fault(tmp_path: Path) -> None:
     assert "missing" in faults(tmp_path)[0]
+
+
+def test_sha256sum_checks_every_seal(folder: Path) -> None:
+    if shutil.which("sha256sum") is None:
+        pytest.skip("no sha256sum here")
+    subprocess.run(["sha256sum", "--check", "--quiet", FILE], cwd=folder, check=True)
+
+
+def test_a_run_refuses_an_edited_result_and_accepts_a_run_that_sealed_itself(folder: Path) -> None:
+    (folder / "run-2").mkdir()
+    (folder / "run-2" / "summary.json").write_text("{}")
+    seal.seal(folder / "run-2")
+    check_unchanged(folder)  # an interrupted command trained it
+    (folder / "run-1" / "summary.json").write_text('{"epochs": 2}')
+    with pytest.raises(InputError, match=r"run-1/summary.json was changed.*reseal"):
+        check_unchanged(folder)
+
+
+def test_a_run_put_in_by_hand_is_refused(folder: Path) -> None:
+    (folder / "run-2").mkdir()
+    (folder / "run-2" / "summary.json").write_text("{}")
+    with pytest.raises(InputError, match=r"run-2/summary.json was added"):
+        check_unchanged(folder)
+
+
+def test_a_digit_changed_in_a_page_is_found(published: Path) -> None:
+    page = published / "pages" / "one.ipynb"
+    page.write_text(page.read_text().replace("50%", "49%"))
+    assert seal.published_faults() == ["book/experiments/one.ipynb was changed"]
+
+
+def test_a_removed_folder_and_a_new_one_are_found(published: Path) -> None:
+    (published / "results" / "laptop" / "one").rename(published / "results" / "laptop" / "three")
+    found = seal.published_faults()
+    assert "results/laptop/one/SHA256SUMS is missing" in found
+    assert "results/laptop/three is not in the list of published results" in found
+
+
+def test_a_page_beside_newer_results_is_found(published: Path) -> None:
+    place = published / "results" / "laptop" / "one"
+    (place / "table.csv").write_text("error\n0.4\n")
+    seal.seal(place)
+    seal.list_published([place / FILE])
+    (difference,) = seal.published_faults()
+    assert "one.ipynb shows laptop/one" in difference
+    assert "replication run one --profile laptop" in difference
+
+
+def test_resealing_needs_a_reason_and_keeps_it(published: Path) -> None:
+    (published / "results" / "laptop" / "one" / "table.csv").write_text("error\n0.4\n")
+    with pytest.raises(InputError, match="say why"):
+        seal.reseal(" ")
+    assert seal.reseal("a corrected unit")
+    assert seal.published_faults() == []
+    log = (published / "results" / seal.LOG).read_text()
+    assert "a corrected unit" in log and "laptop/one" in log and log.count("\n") == 1

@@ -1,0 +1,337 @@
+"""Executing a notebook by papermill: complete and in its place, or not at all.
+
+The notebook is executed under a hidden name. Only when every cell has run is it moved to
+``paths.pages()`` (a published profile, its own parameters, the published images) or beside its
+results. A notebook that failed is kept beside its results as ``<name>.failed.ipynb``, and the
+tables and measurements that it wrote are put back as they were. SIGINT, SIGTERM and SIGHUP reach
+the kernel and its training processes, which write a checkpoint and end."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from replication.base import paths
+from replication.base.errors import InputError, NotebookError, TrainingError
+from replication.base.files import write_text
+from replication.base.types import PUBLISHED
+from replication.book import KERNEL, progress, stamps
+from replication.book.notebooks import parameters, preflight, source, tasks
+from replication.runs import seal
+from replication.runs.places import place_of, writing_to
+
+WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
+BEFORE = ".before"  # tables and measurements as they were, while a notebook is executed
+MEASURED = (".json", ".csv", ".npz", ".npy", ".png", ".svg")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SECONDS = 3.0  # a signal this soon after the first is the same request
+OF_THE_USER = ("MPLBACKEND", "MPLSTYLE", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS")
+# in a page a shell command or a magic that fails is a failure, as an exception is
+STRICT = """
+from IPython import get_ipython
+
+shell = get_ipython()
+plain = shell.system
+
+
+def system(command):
+    plain(command)
+    if status := shell.user_ns.get("_exit_code"):
+        raise RuntimeError(f"the command {command!r} ended with status {status}")
+
+
+shell.system = system
+"""
+
+
+def target(name: str, profile: str) -> Path:
+    """Return where the executed notebook of an experiment goes in the current place."""
+    in_book = profile in PUBLISHED and not paths.place(profile)
+    named = bool(os.environ.get("REPLICATION_PAGES"))
+    if in_book and (named or paths.results() == paths.ROOT / "results"):
+        return paths.pages() / f"{name}.ipynb"
+    return paths.experiment(profile, name) / f"{name}.ipynb"
+
+
+def place(name: str, profile: str, changes: Iterable[str] = ()) -> str:
+    """Return the folder under ``results/`` to which an execution writes; "" if published."""
+    return place_of(tasks(name, profile) if profile in PUBLISHED else (), changes)
+
+
+def is_current(name: str, profile: str, changes: Iterable[str] = ()) -> bool:
+    """Return whether the page was made from the notebook, parameters, code and results of now."""
+    changes = tuple(changes)
+    values = parameters(name, profile, changes)
+    with writing_to(place(name, profile, changes)):
+        now = stamps.stamp(source(name), profile, values)
+        return not stamps.differences(target(name, profile), now)
+
+
+def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | None = None) -> Path:
+    """Execute one notebook at ``profile`` and return the executed notebook.
+
+    Raises InputError before anything is started if a parameter, the kernel or the data set is
+    missing, or if published results were changed; NotebookError if a cell fails; KeyboardInterrupt
+    after a signal."""
+    changes = tuple(changes)
+    values = parameters(name, profile, changes)
+    preflight(name, profile, values)
+    where = place(name, profile, changes)
+    with writing_to(where):
+        folder = paths.experiment(profile, name)
+        published = not where and profile in PUBLISHED
+        if published:
+            seal.check_unchanged(folder)
+        given = dict(values)
+        if jobs is not None and "jobs" in papermill.inspect_notebook(str(source(name))):
+            given["jobs"] = jobs
+        page = target(name, profile)
+        with _restored_on_failure(folder):
+            notebook = _executed(name, profile, changes, given, folder)
+            _tidy(notebook, name, page)
+            notebook.metadata["replication"] = stamps.stamp(source(name), profile, values)
+            _store(notebook, page)
+        if published:
+            _seal(folder, page)
+    return page
+
+
+def _executed(
+    name: str, profile: str, changes: tuple[str, ...], values: dict[str, Any], folder: Path
+) -> nbformat.NotebookNode:
+    """Return the notebook, executed to its end; keep what there is of one that was not."""
+    unfinished = folder / f".{name}.{os.getpid()}.ipynb"
+    failed = folder / f"{name}.failed.ipynb"
+    try:
+        _run_cells(name, profile, changes, values, unfinished)
+        notebook = nbformat.read(unfinished, as_version=4)
+        if stopped := _unfinished_cell(notebook):
+            raise NotebookError(f"{name}, cell {stopped}: it did not run to its end")
+    except BaseException as error:
+        if unfinished.is_file():
+            unfinished.replace(failed)
+        if isinstance(error, (NotebookError, *WITH_STATUS.values())):
+            raise type(error)(f"{error} (see {failed})") from error.__cause__
+        raise
+    unfinished.unlink()
+    failed.unlink(missing_ok=True)
+    return notebook
+
+
+def _run_cells(
+    name: str, profile: str, changes: tuple[str, ...], values: dict[str, Any], unfinished: Path
+) -> None:
+    """Execute into the file ``unfinished``; every way to fail becomes an error of one line."""
+    signals = Signals()
+
+    def count() -> set[str]:
+        return {task.recipe.id for task in tasks(name, profile, changes)}
+
+    try:
+        with progress.shown(name, profile, count) as manager, signals, _apart_from_the_user():
+            papermill.execute_notebook(
+                str(source(name)),
+                str(unfinished),
+                values,
+                kernel_name=KERNEL,
+                progress_bar=False,
+                log_output=True,
+                cwd=str(paths.ROOT),
+                kernel_manager_class=signals.watched(manager),
+            )
+    except PapermillExecutionError as error:
+        if signals.received:
+            raise KeyboardInterrupt from error
+        # a cell's complaint about the input, or about the training, is that of the command
+        if error.ename in WITH_STATUS:
+            raise WITH_STATUS[error.ename](f"{name}: {_first_line(error.evalue)}") from error
+        raise NotebookError(
+            f"{name}, cell {error.exec_count}: {error.ename}: {_first_line(error.evalue)}"
+        ) from error
+    except DeadKernelError as error:
+        if signals.received:
+            raise KeyboardInterrupt from error
+        cell = _unfinished_cell(nbformat.read(unfinished, as_version=4)) or 1
+        raise NotebookError(
+            f"{name}, cell {cell}: the kernel died, killed by a signal or for lack of memory; run"
+            " the same command again to resume"
+        ) from error
+    except RuntimeError as error:
+        if "ernel" not in str(error):
+            raise
+        raise NotebookError(
+            f"{name}: the kernel did not start ({_first_line(str(error))}), log in"
+            f" {progress.log_path(name, profile)}"
+        ) from error
+
+
+def _unfinished_cell(notebook: nbformat.NotebookNode) -> int | None:
+    """Return the number, among the code cells from 1, of the first one that did not complete."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(cells, 1):
+        if cell.metadata.get("papermill", {}).get("status") != "completed":
+            return number
+    return None
+
+
+class Signals:
+    """While it is open, a signal to this process interrupts the kernel and all that it started.
+
+    The first one asks: training processes write a checkpoint. A later one kills them."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._first = 0.0
+        self._kernels: list[AsyncKernelManager] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def watched(self, manager: type[AsyncKernelManager]) -> type[AsyncKernelManager]:
+        """Return a kind of ``manager`` whose kernels the signals reach."""
+        signals = self
+
+        class Watched(manager):
+            """A kernel manager that starts no cell after a signal."""
+
+            def client(self, **options: Any) -> Any:
+                signals._kernels.append(self)
+                client = super().client(**options)
+                execute = client.execute
+
+                def execute_unless_stopped(*words: Any, **named: Any) -> Any:
+                    if signals.received:
+                        raise KeyboardInterrupt
+                    return execute(*words, **named)
+
+                client.execute = execute_unless_stopped
+                return client
+
+        return Watched
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if not self.received:
+            self.received, self._first = number, time.monotonic()
+            self._send(signal.SIGINT)
+        elif time.monotonic() - self._first > SECONDS:
+            self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        for manager in self._kernels:
+            process = getattr(manager.provisioner, "pid", None)
+            if process:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(os.getpgid(process), number)
+
+
+@contextmanager
+def _restored_on_failure(folder: Path) -> Iterator[None]:
+    """Put tables and measurements back as they were if the block fails, or if this is killed.
+
+    Run folders stay: they are complete, and the next execution reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in folder.glob(f"{BEFORE}.*"):
+        shutil.rmtree(unfinished)
+    before = folder / BEFORE
+    if before.is_dir():  # an execution before this one was killed
+        _put_back(before, folder)
+    new = Path(tempfile.mkdtemp(dir=folder, prefix=f"{BEFORE}."))
+    for path in _measured(folder):
+        shutil.copy2(path, new)
+    new.rename(before)
+    try:
+        yield
+    except BaseException:
+        _put_back(before, folder)
+        raise
+    shutil.rmtree(before)
+
+
+def _put_back(before: Path, folder: Path) -> None:
+    for path in _measured(folder):
+        path.unlink()
+    for path in before.iterdir():
+        os.replace(path, folder / path.name)
+    before.rmdir()
+
+
+def _measured(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file() and path.suffix in MEASURED]
+
+
+@contextmanager
+def _apart_from_the_user() -> Iterator[None]:
+    """Keep the user's settings of matplotlib and IPython out of the pages."""
+    with tempfile.TemporaryDirectory(prefix="replication-") as folder:
+        startup = Path(folder) / "profile_default" / "startup"
+        startup.mkdir(parents=True)
+        (startup / "strict.py").write_text(STRICT, encoding="utf-8")
+        rc = Path(folder) / "matplotlibrc"
+        rc.write_text("", encoding="utf-8")
+        before = dict(os.environ)
+        for variable in OF_THE_USER:
+            os.environ.pop(variable, None)
+        os.environ |= {"IPYTHONDIR": folder, "MATPLOTLIBRC": str(rc)}
+        try:
+            yield
+        finally:
+            for variable in (*OF_THE_USER, "IPYTHONDIR", "MATPLOTLIBRC"):
+                if variable in before:
+                    os.environ[variable] = before[variable]
+                else:
+                    os.environ.pop(variable, None)
+
+
+def _store(notebook: nbformat.NotebookNode, page: Path) -> None:
+    """Write the page, unless it differs from the one there only in when it was executed."""
+    if page.is_file():
+        stored = nbformat.read(page, as_version=4)
+        times = notebook.metadata.get("papermill")
+        notebook.metadata["papermill"] = stored.metadata.get("papermill")
+        if notebook == stored:
+            return
+        notebook.metadata["papermill"] = times
+    write_text(page, nbformat.writes(notebook) + "\n")
+
+
+def _seal(folder: Path, page: Path) -> None:
+    if seal.text(folder):
+        seal.seal(folder)
+    seal.list_published([folder / seal.FILE, page])
+
+
+def _tidy(notebook: nbformat.NotebookNode, name: str, page: Path) -> None:
+    """Leave neither paths of this machine nor cells' times in the page."""
+    notes = notebook.metadata.get("papermill", {})
+    notes.update(input_path=f"notebooks/{name}.ipynb", output_path=page.name)
+    notes.pop("environment_variables", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"  # papermill draws one anew
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")

@@ -1,0 +1,100 @@
+"""What an executed notebook was made from, kept in its metadata as ``replication``.
+
+``notebook``, ``parameters`` and ``code`` are hashes of the source notebook's cells, of its
+parameters, and of the modules that it imports, without comments, docstrings and layout. ``results``
+has the hash of each experiment's results that the page shows. A page whose stamp is that of now is
+not executed again."""
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from replication.runs.seal import shown_results
+
+PACKAGE = Path(__file__).resolve().parents[1]
+DATA = ("*.toml", "*.yaml")  # claims, deviations and recipes; any page may show them
+
+
+def stamp(source: Path, profile: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a page of the notebook ``source`` would be made from now."""
+    notebook = nbformat.read(source, as_version=4)
+    return {
+        "profile": profile,
+        "notebook": _hash(repr([(cell.cell_type, cell.source) for cell in notebook.cells])),
+        "parameters": _hash(json.dumps(values, sort_keys=True)),
+        "code": _code(notebook),
+        "results": shown_results(profile, source.stem),
+    }
+
+
+def differences(page: Path, now: dict[str, Any]) -> list[str]:
+    """Return which parts of ``page``'s stamp are not those of ``now``."""
+    if not page.is_file():
+        return ["page"]
+    stored = nbformat.read(page, as_version=4).metadata.get("replication", {})
+    return [part for part, value in now.items() if stored.get(part) != value]
+
+
+def _code(notebook: nbformat.NotebookNode) -> str:
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    modules: set[Path] = set()
+    waiting = _imported(ast.parse("\n".join(_plain(cell) for cell in cells)))
+    while waiting:
+        path = waiting.pop()
+        if path not in modules:
+            modules.add(path)
+            waiting |= _module(path)[1] - modules
+    data = sorted(path for kind in DATA for path in PACKAGE.rglob(kind))
+    lines = [f"{path.relative_to(PACKAGE)} {_module(path)[0]}" for path in sorted(modules)]
+    lines += [f"{path.relative_to(PACKAGE)} {_hash(path.read_text('utf-8'))}" for path in data]
+    return _hash("\n".join(lines))
+
+
+def _plain(cell: str) -> str:
+    """The cell without IPython's own lines, which import nothing."""
+    return "\n".join(line for line in cell.splitlines() if not line.startswith(("%", "!")))
+
+
+@cache
+def _module(path: Path) -> tuple[str, set[Path]]:
+    """The hash of a module's code, and the modules of the package that it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_text(body[0]):
+            body[0] = ast.Pass()
+    return _hash(ast.dump(tree)), _imported(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imported(tree: ast.AST) -> set[Path]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {path for name in names for path in _files(name)}
+
+
+def _files(module: str) -> list[Path]:
+    if module.partition(".")[0] != PACKAGE.name:
+        return []
+    place = PACKAGE.parent.joinpath(*module.split("."))
+    return [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

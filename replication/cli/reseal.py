@@ -1,0 +1,18 @@
+"""``replication reseal``: published results and pages accepted as they are now."""
+
+from typing import Annotated
+
+import typer
+
+
+def reseal(
+    because: Annotated[str, typer.Option(help="The reason; it is kept in results/SEALS.log.")],
+) -> None:
+    """Seal published results and pages that were changed on purpose, and log the reason."""
+    from replication.runs import seal
+
+    for difference in seal.reseal(because):
+        print(difference)
+    print(
+        f"sealed: {len(seal.published_folders())} experiments, {len(seal.published_pages())} pages"
+    )

@@ -1,0 +1,64 @@
+"""Where the results of an execution go: published, or a place of their own.
+
+Results of changed parameters, or of other images than the published ones, are kept under
+``results/own/`` by themselves, named by what they are. Published results are never touched by
+them."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from replication.base import paths
+from replication.runs.store import Task, load
+
+LENGTH = 40  # characters of a place's name, before its hash
+
+
+def place_of(tasks: Iterable[Task], changes: Iterable[str]) -> str:
+    """Return the folder under ``results/`` for an execution: "" is the published place.
+
+    ``tasks``: the runs that it may need; ``changes``: the parameters that are not the profile's, as
+    ``name=value``."""
+    changed = "-".join(sorted(changes))
+    images = _other_images(tasks)
+    if images:
+        return f"{paths.OTHER_IMAGES}/{images}" + (f"-{_label(changed)}" if changed else "")
+    return f"{paths.OWN}/parameters/{_label(changed)}" if changed else ""
+
+
+@contextmanager
+def writing_to(place: str) -> Iterator[None]:
+    """Let this process, and those that it starts, write results to ``place``."""
+    before = os.environ.get(paths.PLACE)
+    os.environ[paths.PLACE] = place
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[paths.PLACE]
+        else:
+            os.environ[paths.PLACE] = before
+
+
+def _label(text: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:LENGTH].strip("-.")
+    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _other_images(tasks: Iterable[Task]) -> str:
+    """Name the images that are present, if published runs were made from others; else ""."""
+    compared: set[str] = set()
+    with writing_to(""):
+        for task in tasks:
+            data = task.recipe.data.name
+            if data in compared or not task.folder.is_dir():
+                continue
+            compared.add(data)
+            from replication.runs.conduct import other_images  # imports torch
+
+            index = other_images(load(task))
+            if index is not None:
+                return f"{re.sub(r'[^A-Za-z0-9]+', '-', data).strip('-')}-{index.fingerprint[:8]}"
+    return ""
