@@ -14,6 +14,7 @@ from typing import Any
 
 import nbformat
 
+from replication.base import paths
 from replication.runs.seal import shown_results
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -28,7 +29,7 @@ def stamp(source: Path, profile: str, values: dict[str, Any]) -> dict[str, Any]:
         "notebook": _hash(repr([(cell.cell_type, cell.source) for cell in notebook.cells])),
         "parameters": _hash(json.dumps(values, sort_keys=True)),
         "code": _code(notebook),
-        "results": shown_results(profile, source.stem),
+        "results": shown_results(paths.experiment(profile, source.stem)),
     }
 
 

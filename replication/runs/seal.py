@@ -135,12 +135,11 @@ def published_pages() -> list[Path]:
     return sorted(paths.pages().glob("*.ipynb"))
 
 
-def shown_results(profile: str, name: str) -> dict[str, str]:
-    """Return the hashes of the results that a page shows, by ``<profile>/<experiment>``.
+def shown_results(folder: Path) -> dict[str, str]:
+    """Return the hashes of what the page of ``folder`` shows, by ``<profile>/<experiment>``.
 
     A page without results of its own, such as the ledger's, shows those of all experiments."""
-    root = paths.results()
-    folder = paths.experiment(profile, name)
+    root, profile = paths.results(), folder.parent.name
     if _digests(folder):
         return {folder.relative_to(root).as_posix(): digest(folder)}
     if profile not in PUBLISHED:
@@ -199,7 +198,7 @@ def _renew(page: Path) -> None:
     profile = notes.get("profile")
     if profile not in PUBLISHED:
         return
-    notes["results"] = shown_results(profile, page.stem)
+    notes["results"] = shown_results(paths.results() / profile / page.stem)
     write_text(page, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 

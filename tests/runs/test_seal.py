@@ -34,7 +34,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         place.mkdir(parents=True)
         (place / "table.csv").write_text("error\n0.5\n")
         seal.seal(place)
-        notes = {"profile": "laptop", "results": seal.shown_results("laptop", name)}
+        notes = {"profile": "laptop", "results": seal.shown_results(place)}
         page = {"metadata": {"replication": notes}, "cells": [{"outputs": "50%"}]}
         (tmp_path / "pages").mkdir(exist_ok=True)
         (tmp_path / "pages" / f"{name}.ipynb").write_text(json.dumps(page))
