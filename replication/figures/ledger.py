@@ -19,7 +19,8 @@ def effects(table: pd.DataFrame, reference: dict[str, dict[float, str]]) -> Figu
 
     ``table``: columns panel, label, value, low, high (NaN: no interval; infinite: open), verdict,
     colour. ``reference``: by panel, the places of the lines and their names."""
-    panels = [name for name in reference if (table["panel"] == name).any()]
+    # without a measurement the first panel is drawn, empty
+    panels = [name for name in reference if (table["panel"] == name).any()] or [*reference][:1]
     sizes = [int((table["panel"] == name).sum()) for name in panels]
     with style():
         figure, axes = plt.subplots(
@@ -38,7 +39,8 @@ def effects(table: pd.DataFrame, reference: dict[str, dict[float, str]]) -> Figu
             plt.Line2D([], [], marker="o", linestyle="", color=row.colour, label=row.verdict)
             for row in shown.itertuples()
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=3)
+        if handles:
+            figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
 

@@ -61,3 +61,8 @@ def test_what_is_off_the_axis_is_an_arrow_at_its_end(table):
         for line in axis.lines[1:]:
             x = line.get_xdata()
             assert LIMITS[0] <= min(x) and max(x) <= LIMITS[1] or len(set(x)) == 1
+
+
+def test_an_empty_ledger_has_an_empty_figure(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
+    assert len(draw(effects(ledger()), {OVER_PAPER: {0: "no effect"}}).axes) == 1

@@ -1,0 +1,115 @@
+"""The tables of the page about power, computed when the book is built: the directive ``{power}``.
+
+``{power} needed``: the spread of each quantity and the seeds that the paper's effect needs.
+``{power} false``: how often the rules find an effect where there is none.
+``{power} reproduced``: how often an effect counts as reproduced although there is none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from replication.base import paths
+from replication.base.html_tables import html_table
+from replication.ledger import power
+from replication.ledger.measurement import FILE
+from replication.ledger.text import number
+from replication.ledger.verdicts import Row, ledger
+from replication.paper import HERE, claim, claims
+
+TOP1 = "lrn-gain"  # whose spread is that of top-1 error
+
+
+def needed_table(rows: list[Row]) -> pd.DataFrame:
+    """Return claim, number, spread, seeds, smallest effect found, the paper's, seeds needed."""
+    table = []
+    for one in power.needed(rows):
+        ratio = claim(one.claim).target(claim(one.claim).primary)
+        unit = " times" if ratio is not None and ratio.ratio else f" {one.unit}".rstrip()
+        table.append(
+            {
+                "claim": one.claim,
+                "what is measured": one.quantity,
+                "spread": number(one.spread),
+                "seeds": one.seeds,
+                "smallest effect found": number(one.detectable) + unit,
+                "the paper's": "" if one.paper is None else f"{one.paper:g}{unit}",
+                "seeds it needs": _seeds(one),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def _seeds(one: power.Needed) -> str:
+    if one.needed is not None:
+        return str(one.needed)
+    return "" if one.paper is None else f"more than {power.MOST_SEEDS}"
+
+
+def false_table(_rows: list[Row]) -> pd.DataFrame:
+    """Return the share of families and of rows with a false verdict, in per cent."""
+    rates = power.false_verdicts()
+    return pd.DataFrame(
+        {
+            "rule": rates["rule"],
+            "seeds of a variant": rates["seeds"],
+            "seeds of the baseline": rates["baseline"],
+            "families with a false verdict": rates["family"].map("{:.1%}".format),
+            "rows with one": rates["row"].map("{:.1%}".format),
+        }
+    )
+
+
+def reproduced_table(rows: list[Row]) -> pd.DataFrame | None:
+    """Return how often each effect of top-1 error counts as reproduced; None without a spread."""
+    ours = {row.id: row.ours for row in rows}[TOP1]
+    if ours is None or ours.detectable is None:
+        return None
+    targets = {
+        one.id: target
+        for one in claims()
+        if one.experiment == "ablations"
+        and (target := one.target(one.primary)) is not None
+        and target.value is not None
+        and target.unit == ours.unit
+    }
+    rates = power.false_reproductions(power.spread_of(ours), targets)
+    return pd.DataFrame(
+        {
+            "claim": rates["claim"],
+            "one seed, mean in the range": rates["before"].map("{:.1%}".format),
+            "three seeds, interval and mean": rates["now"].map("{:.1%}".format),
+        }
+    )
+
+
+TABLES: dict[str, Callable[[list[Row]], pd.DataFrame | None]] = {
+    "needed": needed_table,
+    "false": false_table,
+    "reproduced": reproduced_table,
+}
+
+
+class Power(SphinxDirective):
+    """``{power} needed|false|reproduced``: one table."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        if self.arguments[0] not in TABLES:
+            raise self.error(f"power has the tables {', '.join(TABLES)}")
+        for file in (HERE / "claims.toml", *paths.results().glob(f"*/*/{FILE}")):
+            self.env.note_dependency(str(file))
+        table = TABLES[self.arguments[0]](ledger())
+        if table is None or table.empty:
+            return [nodes.paragraph("", "Nothing was measured.")]
+        return [nodes.raw("", html_table(table), format="html")]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Add the directive; called by Sphinx."""
+    app.add_directive("power", Power)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

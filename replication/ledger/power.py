@@ -1,0 +1,179 @@
+"""What the rules of the verdicts can find, and how often they find an effect where there is none.
+
+``needed`` computes, from the measured spread of each quantity, the seeds that an effect of the
+paper's own size needs. ``false_verdicts`` simulates families of variants without any effect, judged
+by today's rules and by the rules before them."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from replication.base.statistics import Spread, student_t
+from replication.ledger.families import dunnett, smallest_detectable
+from replication.ledger.record import Measurement
+from replication.ledger.verdicts import Row
+from replication.paper import Target
+
+MOST_SEEDS = 512  # beyond, the number of seeds is not searched
+WORLDS = 4000  # simulated families per rule; a rate of 5% then has a standard error of 0.3 points
+SEED = 2012
+VARIANTS = 13  # of the ablations' family
+
+
+class Needed(NamedTuple):
+    """One measured quantity and what it would take to find the paper's effect in it."""
+
+    claim: str
+    quantity: str
+    unit: str
+    spread: float  # within variants, or of the differences; of a ratio, of its logarithm
+    seeds: int  # measured
+    detectable: float  # smallest effect found with 80% power, at this scale; of a ratio a factor
+    paper: float | None  # the paper's effect from no effect; of a ratio a factor
+    needed: int | None  # seeds of every variant; None: no size in the paper, or too many
+
+
+def needed(rows: list[Row]) -> list[Needed]:
+    """Return the power of every measured E or Q row that has a side, in the ledger's order."""
+    found = []
+    for row in rows:
+        if row.effect is None or row.ours is None or row.effect.detectable is None:
+            continue
+        target = row.ours.target
+        if target.null is None:
+            continue
+        found.append(
+            Needed(
+                row.id,
+                target.quantity,
+                target.unit,
+                spread_of(row.ours),
+                row.effect.n,
+                row.effect.detectable,
+                _paper_effect(target),
+                seeds_needed(row.ours),
+            )
+        )
+    return found
+
+
+def spread_of(measurement: Measurement) -> float:
+    """Return the standard deviation within variants; without a family that of the values."""
+    if measurement.family is not None:
+        return measurement.family.spread
+    return measurement.spread.error * math.sqrt(measurement.n)
+
+
+def seeds_needed(measurement: Measurement) -> int | None:
+    """Return the seeds of every variant with which the paper's effect is found with 80% power.
+
+    The same spread and family, equally many seeds everywhere. None if the paper gives no size, or
+    if more than ``MOST_SEEDS`` are needed."""
+    size = _size(measurement.target)
+    if size == 0:
+        return None
+    low, high = 2, 2
+    while _detectable(measurement, high) > size:
+        low, high = high, 2 * high
+        if low >= MOST_SEEDS:
+            return None
+    while low < high:  # the smallest effect falls with the seeds
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if _detectable(measurement, middle) > size else (low, middle)
+    return low
+
+
+def _detectable(measurement: Measurement, seeds: int) -> float:
+    spread = spread_of(measurement)
+    if measurement.family is None:
+        return smallest_detectable(Spread(0.0, spread / math.sqrt(seeds), seeds - 1))
+    groups = len(measurement.family.groups)
+    freedom = groups * (seeds - 1)
+    critical = dunnett((seeds,) * (groups - 1), seeds, freedom)
+    return smallest_detectable(Spread(0.0, spread * math.sqrt(2 / seeds), freedom), critical)
+
+
+def _size(target: Target) -> float:
+    if target.value is None or target.null is None:
+        return 0.0
+    return abs(math.log(target.value) if target.ratio else target.value - target.null)
+
+
+def _paper_effect(target: Target) -> float | None:
+    if target.value is None or target.null is None:
+        return None
+    return target.value if target.ratio else abs(target.value - target.null)
+
+
+def false_verdicts(worlds: int = WORLDS, seed: int = SEED) -> pd.DataFrame:
+    """Return how often families without an effect get a verdict on direction.
+
+    Columns rule, seeds, baseline (its seeds), family (share of families with at least one false
+    verdict) and row (share of rows)."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for seeds, baseline in ((5, 5), (5, 8), (3, 3)):
+        false = simultaneous(*_world(random, worlds, seeds, baseline))
+        rows.append(("simultaneous, pooled spread", seeds, baseline, *_shares(false)))
+    for seeds in (3, 5):
+        false = paired(*_world(random, worlds, seeds, seeds))
+        rows.append(("before: each row alone, paired t", seeds, seeds, *_shares(false)))
+    return pd.DataFrame(rows, columns=["rule", "seeds", "baseline", "family", "row"])
+
+
+def _shares(false: np.ndarray) -> tuple[float, float]:
+    return float(false.any(axis=1).mean()), float(false.mean())
+
+
+def _world(
+    random: np.random.Generator, worlds: int, seeds: int, baseline: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors without an effect: variants (worlds, VARIANTS, seeds), baseline (worlds,
+    baseline).
+    """
+    return random.normal(size=(worlds, VARIANTS, seeds)), random.normal(size=(worlds, baseline))
+
+
+def simultaneous(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Return whether each variant's simultaneous interval excludes zero, bool (worlds, variants).
+
+    As ``families`` has it, over many worlds at once."""
+    _, count, seeds = variants.shape
+    controls = baseline.shape[1]
+    freedom = count * (seeds - 1) + controls - 1
+    squares = (seeds - 1) * variants.var(axis=2, ddof=1).sum(axis=1)
+    squares += (controls - 1) * baseline.var(axis=1, ddof=1)
+    error = np.sqrt(squares / freedom * (1 / seeds + 1 / controls))
+    away = np.abs(variants.mean(axis=2) - baseline.mean(axis=1)[:, None])
+    return away > dunnett((seeds,) * count, controls, freedom) * error[:, None]
+
+
+def paired(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Return whether each variant's paired t interval excludes zero, as the rules before had it."""
+    seeds = variants.shape[2]
+    differences = variants - baseline[:, None, :seeds]
+    error = differences.std(axis=2, ddof=1) / math.sqrt(seeds)
+    return np.abs(differences.mean(axis=2)) > student_t(seeds - 1) * error
+
+
+def false_reproductions(spread: float, targets: dict[str, Target], seeds: int = 3) -> pd.DataFrame:
+    """Return how often each effect counts as ``reproduced`` although there is none.
+
+    ``spread``: within variants, in the unit of the targets. Columns claim, before (the mean of one
+    seed in the range) and now (the interval of ``seeds`` excludes no effect too)."""
+    random = np.random.default_rng(SEED)
+    variants, baseline = _world(random, WORLDS, seeds, seeds)
+    variants, baseline = spread * variants, spread * baseline
+    excluded = simultaneous(variants, baseline)[:, 0]
+    means = variants[:, 0].mean(axis=1) - baseline.mean(axis=1)
+    single = variants[:, 0, 0] - baseline[:, 0]
+    rows = []
+    for claim, target in targets.items():
+        low = -math.inf if target.low is None else target.low
+        high = math.inf if target.high is None else target.high
+        before = (single >= low) & (single <= high)
+        now = (means >= low) & (means <= high) & excluded
+        rows.append((claim, float(before.mean()), float(now.mean())))
+    return pd.DataFrame(rows, columns=["claim", "before", "now"])

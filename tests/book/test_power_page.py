@@ -1,0 +1,22 @@
+"""The page about power: its tables are computed from what is published."""
+
+from replication.book import power as page
+from replication.ledger.verdicts import ledger
+
+
+def test_every_measured_effect_has_its_spread_and_the_seeds_that_the_papers_needs() -> None:
+    rows = ledger()
+    table = page.needed_table(rows).set_index("claim")
+    measured = {row.id for row in rows if row.effect and row.ours and row.ours.null is not None}
+    assert set(table.index) <= measured and "lrn-gain" in table.index
+    assert (table.loc[table["the paper's"] != "", "seeds it needs"] != "").all()
+
+
+def test_the_rate_of_false_verdicts_is_shown_for_todays_rules_and_those_before() -> None:
+    rules = page.false_table([])["rule"]
+    assert rules.str.startswith("simultaneous").any() and rules.str.startswith("before").any()
+
+
+def test_the_chance_of_a_number_in_the_range_is_shown_for_each_effect_of_top_1_error() -> None:
+    table = page.reproduced_table(ledger())
+    assert table is not None and {"lrn-gain", "overlap-gain", "depth"} <= set(table["claim"])

@@ -1,0 +1,74 @@
+"""What the rules can find, and that they find little where there is nothing."""
+
+import numpy as np
+import pytest
+from ledger_worlds import TINY
+
+from replication.ledger import power
+from replication.ledger.families import family
+from replication.ledger.measurement import measured
+from replication.ledger.rules import judge
+from replication.paper import claim
+
+
+def test_a_world_without_effects_has_at_most_5_per_cent_of_families_with_a_false_verdict():
+    rates = power.false_verdicts()
+    ours = rates[rates["rule"].str.startswith("simultaneous")]
+    # 5% is the rate by design; that of 4,000 families has a standard error of 0.3 points
+    assert (ours["family"].round(2) <= 0.05).all() and ours["family"].mean() <= 0.05
+    before = rates[rates["rule"].str.startswith("before")]
+    assert (before["family"] > 0.3).all()  # the reason of the change
+
+
+def test_the_simulation_judges_as_the_ledger_does():
+    random = np.random.default_rng(11)
+    variants, baseline = random.normal(size=(12, 4, 5)), random.normal(size=(12, 8))
+    variants[:4, 0] += 2.5  # some effects, so that both answers occur
+    said = power.simultaneous(variants, baseline)
+    assert said.any() and not said.all()
+    for world in range(len(variants)):
+        groups = {f"v{i}": values.tolist() for i, values in enumerate(variants[world])}
+        both = family("top-1", groups | {"baseline": baseline[world].tolist()}, "baseline")
+        for place, (name, values) in enumerate(groups.items()):
+            made = measured(
+                "lrn-gain",
+                values,
+                subtracted=baseline[world],
+                family=both,
+                member=name,
+                variant="top-1",
+                profile="laptop",
+                scale="simulated",
+                ran=TINY,
+            )
+            found = judge(claim("lrn-gain"), made)[0] != "inconclusive"
+            assert found == said[world, place]
+
+
+def test_the_seeds_that_are_needed_find_the_papers_effect_and_one_fewer_does_not():
+    random = np.random.default_rng(3)
+    groups = {name: random.normal(0, 0.8, 5).tolist() for name in ("baseline", "a", "b", "c")}
+    made = measured(
+        "lrn-gain",
+        groups["a"],
+        subtracted=groups["baseline"],
+        family=family("top-1", groups, "baseline"),
+        member="a",
+        variant="top-1",
+        profile="laptop",
+        scale="simulated",
+    )
+    seeds = power.seeds_needed(made)
+    assert power._detectable(made, seeds) <= 1.4 < power._detectable(made, seeds - 1)
+    assert power.spread_of(made) == pytest.approx(made.family.spread)
+
+
+def test_no_number_of_seeds_is_given_without_a_size_in_the_paper():
+    made = measured("weight-decay", [1.0, 1.1, 1.2], profile="laptop", scale="simulated")
+    assert power.seeds_needed(made) is None
+
+
+def test_a_mean_in_the_range_is_not_enough_for_reproduced():
+    targets = {"overlap-gain": claim("overlap-gain").target("top-1")}
+    rates = power.false_reproductions(0.3, targets).iloc[0]
+    assert rates["before"] > 0.15 and rates["now"] <= 0.05
