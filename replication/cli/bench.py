@@ -9,11 +9,11 @@ from replication.cli.output import Json
 
 def bench(
     name: Annotated[
-        Literal["lrn", "step", "loader", "trainer"], typer.Argument(help="What is timed.")
+        Literal["lrn", "step", "loader", "trainer"], typer.Argument(help="The part to time.")
     ],
     device: Annotated[
         Literal["cpu", "cuda"] | None,
-        typer.Option(help="cpu or cuda; none: cuda where there is one."),
+        typer.Option(help="cpu or cuda; default: cuda if there is one."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in a minibatch.")] = 64,
     width: Annotated[
@@ -23,7 +23,7 @@ def bench(
         int, typer.Option(min=1, help="Repetitions; ratios are given with their range over them.")
     ] = 5,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; none: one a core.")
+        int | None, typer.Option(min=1, help="CPU threads; default: one per core.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +40,7 @@ def bench(
 
 
 def _benchmark(name: str) -> Any:
-    """A module of benchmarks/, which is beside the package in the repository and not part of it."""
+    """Return a module of benchmarks/, which is in the repository and not in the package."""
     import importlib
     import sys
 
@@ -50,8 +50,8 @@ def _benchmark(name: str) -> Any:
     file = paths.ROOT / "benchmarks" / f"{name}.py"
     if not file.is_file():
         raise InputError(
-            f"{file} is not there; benchmarks are in the repository, run the command from an"
-            " installation of it (make setup)"
+            f"{file} does not exist; the benchmarks are in the repository: run the command from a"
+            " clone (make setup)"
         )
     if str(paths.ROOT) not in sys.path:
         sys.path.insert(0, str(paths.ROOT))  # they import one another as benchmarks.NAME

@@ -1,5 +1,5 @@
-"""``replication data``: what data sets there are, how to get them, what is in them, and their
-images at one size.
+"""``replication data``: the data sets, how to get them, what is in them, and their images at one
+size.
 """
 
 from pathlib import Path
@@ -12,11 +12,11 @@ from replication.cli.output import Json, print_json
 Name = Annotated[
     str, typer.Argument(help="A name of the catalog, or folder:/path for a tree of your own.")
 ]
-Split = Annotated[str | None, typer.Option(help="train, val or test; none: every one.")]
+Split = Annotated[str | None, typer.Option(help="train, val or test; default: all.")]
 
 
 def data_list(as_json: Json = False) -> None:
-    """The data sets of the catalog and where each was found."""
+    """List the data sets of the catalog and where each was found."""
     from replication.data.sources import catalog
 
     rows = catalog.listing()
@@ -34,16 +34,14 @@ def data_get(
     name: Annotated[str, typer.Argument(help="A name of the catalog.")],
     file: Annotated[
         str | None,
-        typer.Option(help="Which file of the source, where there are several; none: the first."),
+        typer.Option(help="Which file of the source, if there are several; default: the first."),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Folder in which the files lie, instead of downloading them."),
+        typer.Option("--from", help="Folder that holds the files, instead of downloading them."),
     ] = None,
 ) -> None:
-    """Download a data set from its official source, or make it, and print its folder. Interrupted,
-    it goes on.
-    """
+    """Download a data set from its official source, or make it, and print its folder."""
     from replication.data.sources import catalog
 
     print(catalog.get(name, file, source))
@@ -54,7 +52,7 @@ def data_index(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     as_json: Json = False,
 ) -> None:
-    """What one split of a data set holds."""
+    """Print what one split of a data set holds."""
     import numpy as np
 
     from replication.data.sources import catalog
@@ -101,8 +99,9 @@ def data_verify(
     card: Annotated[bool, typer.Option("--card", help="Print the data card, Markdown.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Decode every image and list what is broken, odd or there twice; exit status 1 when a file
-    cannot be decoded.
+    """Decode every image and list what is broken, odd or duplicated.
+
+    Exit status 1 if a file cannot be decoded.
     """
     from replication.data.prepared import card as data_card
     from replication.data.prepared.verify import verify
@@ -131,7 +130,7 @@ def data_prepare(
         typer.Option(help="Leave out files that cannot be decoded, instead of stopping at them."),
     ] = False,
 ) -> None:
-    """Reduce every image to SIZE x SIZE once, as section 2 does. Interrupted, it goes on."""
+    """Reduce every image to SIZE x SIZE once, as section 2 does."""
     from replication.data.prepared.store import prepare, prepare_jpeg
     from replication.data.prepared.verify import open_indexes, readable
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from replication.cli.output import Json, print_json
+from replication.cli.output import Json, Profile, print_json
 
 
 def evaluate(
@@ -28,16 +28,15 @@ def evaluate(
             help="Of several runs in their average: equal, or tuned on the validation images."
         ),
     ] = "equal",
-    profile: Annotated[
-        str, typer.Option(help="Of a named recipe: quick, laptop, gpu or paper.")
-    ] = "quick",
+    profile: Profile = "quick",
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; none: cuda where there is one.")
+        str | None, typer.Option(help="cpu or cuda; default: cuda if there is one.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Top-1 and top-5 error of trained runs with intervals; of several also their average and each
-    pair's difference.
+    """Print top-1 and top-5 error of trained runs with intervals.
+
+    Of several runs also the error of their average, and each pair's difference.
     """
     from replication.evaluation import report
 

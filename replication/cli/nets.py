@@ -11,9 +11,7 @@ def net(
     name: Annotated[str, typer.Argument(help="alexnet, alexnet-2012, alexnet-one-gpu, 19pct, ...")],
     as_json: Json = False,
 ) -> None:
-    """Count a net, layer by layer: shapes, parameters, neurons, multiply-adds, bytes between the
-    towers.
-    """
+    """Count a net layer by layer: shapes, parameters, neurons, multiply-adds, bytes moved."""
     from replication.nets.summary import named, summary
 
     counted = summary(named(name))

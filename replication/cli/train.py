@@ -1,20 +1,28 @@
-"""``replication train``: one run of a named recipe or of a file's, begun or resumed."""
+"""``replication train``: one run of a named recipe or of a file's, started or resumed."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from replication.cli.output import Profile
+
+RECIPES = ("alexnet", "alexnet-2012", "alexnet-one-gpu", "alexnet-6conv", "19pct")
+
+
+def complete_recipe(start: str) -> list[str]:
+    """Return the named recipes that begin with ``start``, for the shell."""
+    return [name for name in RECIPES if name.startswith(start)]
 
 
 def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="alexnet, alexnet-2012, alexnet-one-gpu, alexnet-6conv, 19pct; or a YAML file."
+            help="alexnet, alexnet-2012, alexnet-one-gpu, alexnet-6conv, 19pct; or a YAML file.",
+            autocompletion=complete_recipe,
         ),
     ],
-    profile: Annotated[
-        str, typer.Option(help="Scale of a named recipe: quick, laptop, gpu or paper.")
-    ] = "quick",
+    profile: Profile = "quick",
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="field=value, for instance update.rate=0.02.")
     ] = None,
@@ -24,7 +32,7 @@ def train(
     devices: Annotated[
         str,
         typer.Option(
-            help="cpu, cuda, or one for each tower: cuda:0,cuda:1. Under torchrun: found."
+            help="cpu, cuda, or one for each tower: cuda:0,cuda:1; torchrun chooses by itself."
         ),
     ] = "",
     drop_now: Annotated[
@@ -43,10 +51,12 @@ def train(
         int | None,
         typer.Option(min=1, help="CPU threads; default: all cores. They can change the last bits."),
     ] = None,
+    log: Annotated[
+        Literal["tensorboard"] | None,
+        typer.Option(help="tensorboard: also write event files, into the run's folder."),
+    ] = None,
 ) -> None:
-    """Train a net in runs/<id>. Interrupted, by Ctrl-C or by a kill, the same command goes on from
-    the last checkpoint.
-    """
+    """Train a net in runs/<id>; the same command resumes an interrupted run."""
     import torch
 
     from replication.base.devices import best_device
@@ -68,14 +78,23 @@ def train(
         return
     if drop_now:
         request_drop(folder)
-        print(f"asked for: the rate of {recipe.id} drops at the end of the epoch")
+        print(f"the rate of {recipe.id} will drop at the end of the epoch")
         return
     if threads is not None:
         torch.set_num_threads(threads)
-    terminal = Terminal()
+    terminal, report = Terminal(), None
+    if log == "tensorboard" and is_first():
+        from replication.training.process.tensorboard import TensorBoard
+
+        board = TensorBoard(folder)
+
+        def report(line: str) -> None:
+            terminal.report(line)
+            board.update()  # a line comes after each epoch's row
+
     outcome = session(
         recipe,
-        terminal.report,
+        report or terminal.report,
         (devices or best_device()).split(","),
         workers,
         Options(divergence="stop", watch=terminal.watch),
