@@ -17,6 +17,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
 from replication.base.types import Profile
+from replication.evaluation.artefacts import KERNELS, write_kernels
 from replication.evaluation.trained import trained_net
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, distinct, diverged, scale
@@ -143,6 +144,7 @@ def run(settings: Settings) -> Outcome:
     )
     tables = {"kernels": outcome.kernels, "table": outcome.table, "specialisation": outcome.tests}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, float_format="%.6g")
+    write_kernels(paths.experiment(settings.profile, EXPERIMENT) / KERNELS, outcome.shown)
     return outcome
 
 

@@ -229,7 +229,7 @@ def run_name(model: str, seed: int) -> str:
 
 
 def _table1(settings: Settings, seed: int) -> Task:
-    asked = task(settings.profile, "baseline", seed)
+    asked = replace(task(settings.profile, "baseline", seed), keep_probabilities=True)
     return (
         replace(asked, evaluate=(*asked.evaluate, ("val", VIEWS)))
         if has_both(asked.recipe.data.name)
@@ -239,7 +239,12 @@ def _table1(settings: Settings, seed: int) -> Task:
 
 def _task(settings: Settings, model: str, seed: int) -> Task:
     return Task(
-        settings.profile, EXPERIMENT, run_name(model, seed), recipe(settings, model, seed), ASKED
+        settings.profile,
+        EXPERIMENT,
+        run_name(model, seed),
+        recipe(settings, model, seed),
+        ASKED,
+        keep_probabilities=True,
     )
 
 

@@ -8,11 +8,19 @@ from replication.base.errors import InputError
 from replication.data.files.index import Index
 from replication.data.loader import training_index
 from replication.evaluation import per_image
+from replication.evaluation.artefacts import PROBABILITIES, write_probabilities
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
-from replication.runs import provenance
+from replication.runs import provenance, seal
 from replication.runs.progress import note
-from replication.runs.store import Run, Task, load, unanswered, write_evaluation, write_run
+from replication.runs.store import (
+    Run,
+    Task,
+    load,
+    unanswered,
+    write_evaluation,
+    write_run,
+)
 from replication.training.process.progress import Snapshot
 from replication.training.run import Options
 from replication.training.session import run_folder, session
@@ -28,6 +36,7 @@ def run(task: Task) -> Run:
         stored = None
     if stored is not None:
         result = _evaluate(task, stored)
+        _keep_probabilities(task)
         note(task.recipe.id, task.name, "stored")
         return result
     note(task.recipe.id, task.name, "training")
@@ -35,6 +44,7 @@ def run(task: Task) -> Run:
     result = load(task)
     print(f"trained {_line(result)}", flush=True)
     result = _evaluate(task, result)
+    _keep_probabilities(task)
     note(task.recipe.id, task.name, "done", result=_line(result))
     return result
 
@@ -97,6 +107,23 @@ def _evaluate(task: Task, result: Run) -> Run:
     bits = {key: per_image.packed(answer) for key, answer in answers.items()}
     write_evaluation(result, {key: errors(answer) for key, answer in answers.items()}, bits)
     return load(task)
+
+
+def _keep_probabilities(task: Task) -> None:
+    """Store the probabilities of the held-out images if the task asks for them.
+
+    A run without weights here, or stored in another place, is left as it is."""
+    path = task.folder / PROBABILITIES
+    if not task.keep_probabilities or path.is_file() or task.folder != task.place:
+        return
+    if weights_path(task.recipe.id).is_file():
+        asked = [(split, views) for split, views in task.evaluate if split != "train"]
+        answers = {
+            f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in asked
+        }
+        write_probabilities(path, answers)
+        if (task.folder / seal.FILE).is_file():
+            seal.seal(task.folder)
 
 
 def _line(result: Run) -> str:

@@ -41,6 +41,8 @@ class Task:
     recipe: Recipe
     # (split, views) to evaluate the trained net on; ("test", 10) is "test/10" in Run.evaluation
     evaluate: tuple[tuple[str, int], ...] = ()
+    # store the probabilities of the held-out images too
+    keep_probabilities: bool = False
 
     @property
     def _name(self) -> str:
