@@ -104,16 +104,21 @@ def _names(node: ast.stmt) -> Iterator[str]:
 
 
 def _place(file: Path, span: tuple[int, int], text: str) -> list[nodes.Node]:
-    """Where the code stands; a link to it at this commit where the book is built by GitHub, which
+    """Return where the code is, as a link if the book is built by GitHub."""
+    address = source_address(file, *span)
+    return [nodes.reference("", text, refuri=address) if address else nodes.Text(text)]
+
+
+def source_address(file: Path, first: int, last: int) -> str:
+    """Return the address of lines of a file at this commit, "" unless GitHub builds the book, which
     says where the repository is.
     """
     server, repository, commit = (
         os.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "SHA")
     )
     if not (server and repository and commit):
-        return [nodes.Text(text)]
-    address = f"{server}/{repository}/blob/{commit}/{file.as_posix()}#L{span[0]}-L{span[1]}"
-    return [nodes.reference("", text, refuri=address)]
+        return ""
+    return f"{server}/{repository}/blob/{commit}/{file.as_posix()}#L{first}-L{last}"
 
 
 class Claims(SphinxDirective):

@@ -21,7 +21,7 @@ class Sentence(Frozen):
     """One sentence of the paper."""
 
     id: str
-    section: str = Field(pattern=r"^\d+(\.\d+)*$")
+    section: str = Field(pattern=r"^(abstract|\d+(\.\d+)*)$")
     words: str  # quoted from the paper
     symbols: tuple[str, ...] = Field(min_length=1)  # "replication.nets.dropout.Dropout"
     tests: tuple[str, ...] = ()  # "tests/nets/test_alexnet.py::test_name"
@@ -96,7 +96,8 @@ def _line(body: list[ast.stmt], names: list[str]) -> int | None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             defined = [node.name]
         elif isinstance(node, ast.Assign):
-            defined = [name.id for name in node.targets if isinstance(name, ast.Name)]
+            every = (name for target in node.targets for name in ast.walk(target))
+            defined = [name.id for name in every if isinstance(name, ast.Name)]
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             defined = [node.target.id]
         else:
