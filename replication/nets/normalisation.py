@@ -2,7 +2,8 @@
 
 Both are y = x * d**-beta with d = k + alpha * S(x * x), and S sums over a window. ``response_norm``
 is this formula in plain operations. The layers compute the same numbers faster:
-``normalisation_blockwise`` on a CPU, ``normalisation_compiled`` on a GPU.
+``normalisation_blockwise`` on a CPU, ``normalisation_compiled`` and ``normalisation_triton`` on a
+GPU.
 
 ``alpha`` multiplies the plain sum, as section 3.3 is written. The released code and
 ``torch.nn.LocalResponseNorm`` first divide it by the window's size."""
@@ -23,10 +24,13 @@ def sum_over_maps(t: Tensor, size: int) -> Tensor:
     """Return sums over ``size`` adjacent maps of ``t`` (N, C, ...), cut at the first and last map.
 
     ``size`` is odd."""
-    total = t.clone()
-    for distance in range(1, size // 2 + 1):
-        total[:, distance:] += t[:, :-distance]
-        total[:, :-distance] += t[:, distance:]
+    # Sums of a padded copy, of which the compiled form stores nothing. Additions in place would be
+    # a pass over memory each.
+    maps, half = t.shape[1], size // 2
+    padded = F.pad(t, (0, 0) * (t.ndim - 2) + (half, half))
+    total = padded[:, :maps]
+    for first in range(1, size):
+        total = total + padded[:, first : first + maps]
     return total
 
 
@@ -78,9 +82,19 @@ class LocalResponseNorm(_ResponseNorm):
 
     ``alpha`` is not divided by ``size``: ``torch.nn.LocalResponseNorm(n, a, b, k)`` is
     ``LocalResponseNorm(n, a / n, b, k)`` here. ``fused``: whether to use ``torch.compile``; None
-    means on CUDA, if it can work there (``can_compile``). Only the first derivative is defined."""
+    means on CUDA, if it can work there (``can_compile``), and for channels_last tensors two Triton
+    kernels (``normalisation_triton``). Only the first derivative is defined."""
 
     sum, blocks = staticmethod(sum_over_maps), blockwise.AcrossMaps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) of any floating type and memory layout -> the same."""
+        if x.is_cuda and self.fused is None and compiled.can_compile():
+            from replication.nets import normalisation_triton as kernels  # where Triton is
+
+            if kernels.can_respond(x):
+                return kernels.respond(x, self.size, self.alpha, self.beta, self.k)
+        return super().forward(x)
 
 
 class SameMapNorm(_ResponseNorm):

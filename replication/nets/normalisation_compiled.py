@@ -21,8 +21,8 @@ from replication.nets.normalisation_blockwise import statistics_type
 
 Window = Callable[[Tensor], Tensor]
 
-# Versions of a function that torch keeps compiled: one for each shape, precision and window that a
-# process meets.
+# Versions of a function that torch keeps compiled: one for each size of the maps, precision and
+# window that a process meets.
 SHAPES = 256
 
 
@@ -49,13 +49,13 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, window: Window, alpha: float, beta: float, k: float) -> Tensor:
         ctx.settings = window, alpha, beta, k
         ctx.save_for_backward(x)
-        return _compiled(_forward)(x, *ctx.settings)
+        return _run(_forward, (x,), ctx.settings)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         return (
-            _compiled(_backward)(*ctx.saved_tensors, g, *ctx.settings),
+            _run(_backward, (*ctx.saved_tensors, g), ctx.settings),
             None,
             None,
             None,
@@ -88,8 +88,16 @@ def _power(d: Tensor, beta: float) -> Tensor:
     return d.pow(-beta)
 
 
+def _run(function: Callable[..., Tensor], tensors: tuple[Tensor, ...], settings: tuple) -> Tensor:
+    """Call the compiled ``function``; one version serves every number of images but 1."""
+    # Beyond torch's own limit of 8 it would not compile. The setting belongs to the thread, and a
+    # GPU's backward pass has a thread of its own.
+    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)
+    for tensor in tensors:
+        torch._dynamo.maybe_mark_dynamic(tensor, 0)
+    return _compiled(function)(*tensors, *settings)
+
+
 @cache
 def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    # beyond torch's own limit of 8 it would not compile
-    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)
-    return torch.compile(function, dynamic=False)
+    return torch.compile(function)

@@ -1,16 +1,29 @@
 """Response normalisations against their definitions, written as plain loops in float64."""
 
+import os
+import re
 import shutil
+import subprocess
 import sys
 import sysconfig
+import threading
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
+from torch._inductor.utils import run_and_get_code
 
 from replication.nets import normalisation_blockwise, normalisation_compiled
-from replication.nets.normalisation import LocalResponseNorm, SameMapNorm, response_norm
+from replication.nets.normalisation import (
+    LocalResponseNorm,
+    SameMapNorm,
+    response_norm,
+    sum_over_maps,
+)
 
 PAPER = {"alpha": 1e-4, "beta": 0.75, "k": 2.0}  # section 3.3
 
@@ -192,6 +205,99 @@ def test_the_compiled_form_gives_the_same_numbers():
         y.backward(g)
         found.append((y.detach(), leaf.grad))
     torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
+
+
+needs_compiler = pytest.mark.skipif(
+    sys.platform != "linux" or not can_compile(), reason="torch.compile cannot compile here"
+)
+
+
+@needs_compiler
+def test_one_compiled_version_serves_every_number_of_images_in_every_thread():
+    torch._dynamo.reset()
+    counters.clear()
+    layer = LocalResponseNorm(5, **PAPER, fused=True)
+    for images in (8, 5, 6, 3):
+        y = layer(activations(images, 8, 3, 4).requires_grad_())
+        # a GPU's backward pass runs in a thread of its own
+        backward = threading.Thread(target=y.sum().backward)
+        backward.start()
+        backward.join()
+    assert counters["stats"]["unique_graphs"] == 2
+
+
+@needs_compiler
+def test_the_thread_of_the_backward_pass_may_keep_as_many_versions():
+    found = []
+
+    def look():
+        x = activations(4, 6, 3, 3)
+        normalisation_compiled._run(torch.add, (x, x), ())
+        found.append(torch._dynamo.config.recompile_limit)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [normalisation_compiled.SHAPES]
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("function", "tensors", "kernels"), [("_forward", 1, 1), ("_backward", 2, 2)]
+)
+def test_the_generated_code_stores_one_temporary_in_the_backward_pass_and_none_before(
+    function, tensors, kernels
+):
+    torch._dynamo.reset()
+    given = [
+        activations(4, 8, 5, 5, seed=seed, dtype=torch.bfloat16).to(
+            memory_format=torch.channels_last
+        )
+        for seed in range(tensors)
+    ]
+    compiled = torch.compile(getattr(normalisation_compiled, function), dynamic=False)
+    _, [code] = run_and_get_code(compiled, *given, partial(sum_over_maps, size=5), 1e-4, 0.75, 2.0)
+    stored = re.findall(r"buf\d+ = empty_strided_cpu\(.*?(torch\.\w+)\)", code)
+    # each tensor that is stored is a walk of its own over memory
+    assert len(stored) == kernels
+    assert stored.count("torch.float32") == kernels - 1
+
+
+INTERPRETED = """
+import torch
+from functools import partial
+from replication.nets import normalisation_triton as kernels
+from replication.nets.normalisation import response_norm, sum_over_maps
+
+generator = torch.Generator().manual_seed(0)
+for dtype, most in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
+    for maps, size, beta in ((48, 5, 0.75), (7, 5, 0.75), (3, 5, 0.75), (16, 3, 0.6), (5, 9, 0.75)):
+        x, g = (
+            (60 * torch.randn(2, maps, 5, 6, generator=generator))
+            .to(dtype).contiguous(memory_format=torch.channels_last) for _ in "xg"
+        )
+        assert kernels.can_respond(x)
+        exact = x.double().requires_grad_()
+        wanted = response_norm(exact, partial(sum_over_maps, size=size), 1e-4, beta, 2.0)
+        wanted.backward(g.double())
+        leaf = x.clone().requires_grad_()
+        y = kernels.respond(leaf, size, 1e-4, beta, 2.0)
+        y.backward(g.contiguous())  # in another layout
+        for found, right in ((y.detach(), wanted.detach()), (leaf.grad, exact.grad)):
+            assert found.is_contiguous(memory_format=torch.channels_last)
+            assert (found - right).norm() / right.norm() < most, (dtype, maps, size, beta)
+"""
+
+
+@pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
+def test_tritons_kernels_are_the_formula_and_its_gradient():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED],
+        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("missing", ["compiler", "headers"])
