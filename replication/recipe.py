@@ -7,9 +7,10 @@ alone. A default, once published, never changes."""
 
 import hashlib
 import json
+import os
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from replication.base.models import Frozen
 
@@ -39,6 +40,17 @@ class Data(Frozen):
     augment: bool = False
     # standard deviation of the colour multipliers, 0.1 in section 4.1; 0: none
     colour: float = Field(0.0, ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _absolute(cls, name: str) -> str:
+        """Write a path as ``folder:/absolute/path``, so that it means the same everywhere."""
+        path = name.removeprefix("folder:")
+        if path == name and "/" not in name and not name.startswith(("~", ".")):
+            return name  # of the catalog
+        return (
+            f"folder:{path if os.path.isabs(path) else os.path.abspath(os.path.expanduser(path))}"
+        )
 
     @property
     def side(self) -> int:

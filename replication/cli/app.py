@@ -7,6 +7,7 @@ Exit status: 0 done, 1 something failed or is unhealthy, 2 bad input, 3 training
 Nothing here imports torch: each command imports what it needs when it is called, so that help,
 completion and the commands that only read files answer at once."""
 
+import io
 import logging
 import sys
 from typing import Annotated
@@ -94,6 +95,9 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Run the command line and exit; an expected error becomes one line and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name of any bytes can be printed anywhere
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -22,8 +22,8 @@ Profile = Annotated[
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on standard output."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    """Print one JSON document on standard output, in ASCII: it parses whatever the names hold."""
+    print(json.dumps(value, indent=1))
 
 
 def warn_of_seals() -> None:

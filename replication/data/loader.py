@@ -7,7 +7,6 @@ interruption. Batches are prepared in a thread of their own, while the net is bu
 before."""
 
 import contextlib
-import functools
 import importlib.util
 import queue
 import threading
@@ -28,14 +27,19 @@ from replication.data.pipelines.pipeline import Job, Pipeline, view_places
 from replication.data.pipelines.reference import ReferencePipeline
 from replication.data.pipelines.stored import RawPipeline, Transform
 from replication.data.prepared.statistics import Statistics, statistics, streamed_statistics
-from replication.data.prepared.store import Store, prepare
-from replication.data.sources import catalog
+from replication.data.prepared.store import Store
+from replication.data.splits import (
+    index_of,
+    report_skipped,
+    selected,
+    source,
+    stored_split,
+    training_source,
+)
 from replication.recipe import Data, Recipe
 
 AHEAD = 2  # batches prepared before they are asked for
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
-# which images are put aside is the same in every run, so that runs are compared on the same ones
-VALIDATION_SEED = 0
 Backend = Literal["auto", "raw", "reference", "dali", "dali-mixed"]
 
 
@@ -73,7 +77,7 @@ class Loader:
             torch.device(device),
         )
         self.share, self.shard = share or slice(None), shard
-        whole = source.index if isinstance(source, Store) else source
+        whole = index_of(source)
         self.index = whole.take(rows) if len(rows) != len(whole) else whole
         self.batch = recipe.batch
         self.pipeline = _pipeline(source, transform, self.device, backend, workers)
@@ -256,14 +260,15 @@ def open_loaders(
     else by "reference", with ``workers`` processes; on a GPU both by "dali". "dali-mixed" decodes
     files on the GPU. ``share``: the part of
     every minibatch that one of several data-parallel copies takes."""
-    data = recipe.data
-    source, training, validation = _training_rows(data)
-    transform = Transform(recipe, found := _statistics(data, source, training))
+    selected.cache_clear()  # files may have changed since an earlier run of this process
+    report_skipped(recipe.data)
+    images, training, validation = training_source(recipe.data)
+    transform = Transform(recipe, found := _statistics(recipe.data, images, training))
     loader = Loader(
-        recipe, source, training, transform, device, share, backend=backend, workers=workers
+        recipe, images, training, transform, device, share, backend=backend, workers=workers
     )
     aside = (
-        Loader(recipe, source, validation, transform, device, backend=backend, workers=workers)
+        Loader(recipe, images, validation, transform, device, backend=backend, workers=workers)
         if len(validation)
         else None
     )
@@ -283,41 +288,17 @@ def evaluation_loader(
 
     "val" is the validation set of a data set that has a test set besides; InputError for others.
     ``ids``: of these images alone."""
-    data = recipe.data
-    source, training, validation = _training_rows(data)
-    transform = Transform(recipe, _statistics(data, source, training))
-    rows = training
-    if split == "validation":
-        rows = validation
-        if not len(rows):
-            raise InputError(
-                f"the recipe {recipe.id} puts no validation images aside; set data.validation, or"
-                " evaluate train or test"
-            )
-    elif split in ("test", "val"):
-        if split == "val" and not has_both(data.name):
-            raise InputError(
-                f"{data.name} has no validation set beside a test set; evaluate test, which is what"
-                " it holds out"
-            )
-        source = _source(data, held_out(data.name) if split == "test" else split)
-        rows = np.arange(len(source.index if isinstance(source, Store) else source))
+    selected.cache_clear()  # files may have changed since an earlier run of this process
+    stored = stored_split(recipe.data, split)
+    images, training, validation = training_source(recipe.data)
+    transform = Transform(recipe, _statistics(recipe.data, images, training))
+    rows = validation if split == "validation" else training
+    if stored != "train":
+        images = source(recipe.data, stored)
+        rows = np.arange(len(index_of(images)))
     if ids is not None:
-        whole = source.index if isinstance(source, Store) else source
-        rows = rows[np.isin(whole.ids[rows], ids)]
-    return Loader(recipe, source, rows, transform, device, shard=shard, backend=backend)
-
-
-def _source(data: Data, split: str) -> Store | Index:
-    index = selected(data, split)
-    return prepare(index, data.size) if data.files == "raw" else index
-
-
-def _training_rows(data: Data) -> tuple[Store | Index, np.ndarray, np.ndarray]:
-    source = _source(data, "train")
-    return source, *split_rows(
-        source.index if isinstance(source, Store) else source, data.validation
-    )
+        rows = rows[np.isin(index_of(images).ids[rows], ids)]
+    return Loader(recipe, images, rows, transform, device, shard=shard, backend=backend)
 
 
 def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Statistics | None:
@@ -370,60 +351,3 @@ def _pipeline(
             )
         return RawPipeline(source.images, transform)
     return ReferencePipeline(source, transform, workers)
-
-
-def held_out(name: str) -> str:
-    """The split of a data set that results are reported on: "test" where labels of one are public,
-    else "val".
-    """
-    if name.startswith(catalog.FOLDER):
-        return "val"
-    return "test" if "test" in catalog.find(name).splits else "val"
-
-
-def has_both(name: str) -> bool:
-    """Whether a data set has a validation set and a labelled test set."""
-    return not name.startswith(catalog.FOLDER) and {"val", "test"} <= set(catalog.find(name).splits)
-
-
-@functools.cache
-def selected(data: Data, split: str) -> Index:
-    """The images of a split that a recipe names: its classes, and of "train" its count. Raises
-    InputError where they are not at hand.
-    """
-    index = catalog.open_index(data.name, split)
-    if isinstance(data.classes, int):
-        if not 2 <= data.classes <= len(index.classes):
-            raise InputError(
-                f"data.classes is {data.classes}, and {data.name} has {len(index.classes)}; choose"
-                f" 2 to {len(index.classes)}"
-            )
-        index = index.subset(
-            classes=[
-                index.classes[i * len(index.classes) // data.classes] for i in range(data.classes)
-            ]
-        )
-    elif data.classes is not None:
-        index = index.subset(classes=data.classes)
-    return index.subset(count=data.count) if split == "train" and data.count is not None else index
-
-
-def split_rows(index: Index, validation: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows put aside, the same number of each class; both ascending."""
-    everything = np.arange(len(index))
-    if not validation:
-        return everything, everything[:0]
-    if validation >= len(index):
-        raise InputError(
-            f"data.validation is {validation}, and there are only {len(index)} training images; put"
-            " fewer aside"
-        )
-    # not the seed that chose data.count
-    aside = np.isin(index.ids, index.subset(count=validation, seed=VALIDATION_SEED + 1).ids)
-    return everything[~aside], everything[aside]
-
-
-def training_index(data: Data) -> Index:
-    """The images that a recipe trains on. Raises InputError where the data set is not at hand."""
-    index = selected(data, "train")
-    return index.take(split_rows(index, data.validation)[0]) if data.validation else index

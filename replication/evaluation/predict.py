@@ -23,10 +23,11 @@ from replication.base.files import read_json
 from replication.data.augment.views import VIEWS
 from replication.data.files.decode import decode
 from replication.data.files.titles import titles
-from replication.data.loader import open_loaders, training_index
+from replication.data.loader import open_loaders
 from replication.data.pipelines.pipeline import Job
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import reduce
+from replication.data.splits import training_index
 from replication.evaluation.probabilities import ask
 from replication.evaluation.report import find
 from replication.evaluation.trained import check_device, weights_file

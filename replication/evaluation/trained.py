@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from replication.base.devices import best_device, check_device
 from replication.base.errors import InputError
 from replication.base.files import digest, write_atomic
-from replication.data.loader import Loader, evaluation_loader, training_index
+from replication.data.files import unchanged
+from replication.data.loader import Loader, evaluation_loader
+from replication.data.splits import training_index
 from replication.nets.build import build
 from replication.recipe import Recipe
 from replication.training.process.numerics import exact, numerics
@@ -56,11 +58,13 @@ def trained_net(
             f"{path}: the weights of another run, {weights.recipe.id}: put it into that run's"
             " folder"
         )
-    if weights.fingerprint != training_index(recipe.data).fingerprint:
+    images = training_index(recipe.data)
+    if weights.fingerprint != images.fingerprint:
         raise InputError(
             f"{path}: trained on other images of {recipe.data.name} than those available: "
             "name another folder in REPLICATION_RUNS to train it on these"
         )
+    unchanged.check_same(unchanged.note_of_run(recipe.id), images, f"the run {recipe.id}")
     if classes is not None and tuple(weights.classes) != tuple(classes):
         raise InputError(
             f"{path}: trained for {_few(weights.classes)}, but the images are of {_few(classes)}: "
@@ -103,11 +107,14 @@ def every_image(
         kept = path.with_name(f"{name}.npz")
         stamp = f"{loader.fingerprint} {digest(path)}"
         found = _read(kept, stamp)
-        if found is None:
+        # answers of before such notes were written have none
+        noted = unchanged.note_of(kept).is_file()
+        if found is None or (noted and not unchanged.is_current(kept, loader.index)):
             with numerics(exact(recipe)):
                 found = _ask(trained_net(recipe, loader.classes, device), loader, views, ask)
             check_whole(found["ids"], loader, split)
             write_atomic(kept, lambda file: np.savez(file, stamp=np.array(stamp), **found))
+            unchanged.mark(kept, loader.index)
     finally:
         loader.close()
     return loader, found

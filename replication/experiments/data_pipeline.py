@@ -19,12 +19,13 @@ from replication.base.models import Frozen, validated
 from replication.base.types import Profile
 from replication.data.augment.draws import Draws, central, draws_for, positions
 from replication.data.files.index import read_image
-from replication.data.loader import open_loaders, selected
+from replication.data.loader import open_loaders
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.card import card
 from replication.data.prepared.statistics import Statistics, image_divisor, shifts, statistics
 from replication.data.prepared.store import Store, prepare
 from replication.data.prepared.verify import verify
+from replication.data.splits import selected
 from replication.experiments.common.baselines import baseline
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from replication.base import paths
 from replication.base.models import Frozen, validated
 from replication.base.types import Profile
-from replication.data.loader import has_both
+from replication.data.splits import has_both
 from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities

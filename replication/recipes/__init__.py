@@ -69,6 +69,8 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
             )
         try:
             place[last] = yaml.safe_load(text)
+        except yaml.reader.ReaderError:  # a path whose bytes are not text
+            place[last] = text
         except yaml.YAMLError:
             raise InputError(
                 f"--set {change!r}: the value is not YAML; put it into quotes"

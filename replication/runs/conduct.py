@@ -5,8 +5,9 @@ from functools import partial
 from replication.base import paths
 from replication.base.devices import best_device
 from replication.base.errors import InputError
+from replication.data.files import unchanged
 from replication.data.files.index import Index
-from replication.data.loader import training_index
+from replication.data.splits import check_measurable, training_index
 from replication.evaluation import per_image
 from replication.evaluation.artefacts import PROBABILITIES, write_probabilities
 from replication.evaluation.metrics import errors
@@ -50,6 +51,8 @@ def run(task: Task) -> Run:
 
 
 def _train(task: Task) -> None:
+    # what is measured at the end is looked for before training
+    check_measurable(task.recipe.data, tuple(split for split, _ in task.evaluate))
     work = run_folder(task.recipe)
     work.mkdir(parents=True, exist_ok=True)
     with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
@@ -150,6 +153,16 @@ def other_images(stored: Run) -> Index | None:
     return None if index.fingerprint == stored.provenance["data"]["fingerprint"] else index
 
 
+def _check_same_files(stored: Run) -> None:
+    """Raise InputError if the files were replaced after this machine trained on them."""
+    try:
+        index = training_index(stored.task.recipe.data)
+    except InputError:
+        return  # there are no images to compare with
+    note_file = unchanged.note_of_run(stored.task.recipe.id)
+    unchanged.check_same(note_file, index, f"the result {stored.task.folder}")
+
+
 def _usable(stored: Run) -> bool:
     """Return whether a stored result is one of the images that are present.
 
@@ -157,6 +170,7 @@ def _usable(stored: Run) -> bool:
     one in this place is refused with InputError."""
     index = other_images(stored)
     if index is None:
+        _check_same_files(stored)
         return True
     if stored.task.folder != stored.task.place:
         return False

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from replication.base import paths
 from replication.base.devices import best_device
 from replication.base.errors import InputError
-from replication.data.loader import selected
 from replication.data.sources import catalog
+from replication.data.splits import selected
 from replication.nets.build import build
 from replication.nets.summary import summary
 from replication.recipe import CifarNetSpec, Data, Recipe

@@ -18,6 +18,7 @@ from replication.base.code import code_digest
 from replication.base.devices import check_device, described
 from replication.base.errors import InputError
 from replication.base.locks import held, locked
+from replication.data.files import unchanged
 from replication.data.loader import Loaders, open_loaders
 from replication.nets.alexnet import AlexNet
 from replication.nets.build import build
@@ -75,6 +76,7 @@ def session(
         loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
             _check_batch(recipe, loaders)
+            _same_images(recipe, loaders)
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
             named, threads = ",".join(map(described, chosen)), torch.get_num_threads()
             report(
@@ -106,6 +108,8 @@ def _as_rank(
         stack.callback(loaders.close)
         group.compare(_facts(recipe, loaders))
         _check_batch(recipe, loaders)
+        if group.is_main:
+            _same_images(recipe, loaders)
         report(
             f"run {recipe.id}, seed {recipe.seed}, {2 * place.copies} ranks,"
             f" {described(place.device)}{', all on one card' if place.staged else ''}, in {folder}"
@@ -151,6 +155,13 @@ def _digest(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()[:16]
+
+
+def _same_images(recipe: Recipe, loaders: Loaders) -> None:
+    """Raise InputError if a run resumes with other images than it began with."""
+    note, index = unchanged.note_of_run(recipe.id), loaders.training.index
+    unchanged.check_same(note, index, f"the run {recipe.id}")
+    unchanged.begin(note, index)
 
 
 def _check_batch(recipe: Recipe, loaders: Loaders) -> None:

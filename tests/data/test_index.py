@@ -54,7 +54,7 @@ def test_hidden_and_stray_entries_are_skipped_and_counted(tree):
     (tree / "train" / "n02" / "more").mkdir()
     after = index_folder(tree, "train")
     assert after.paths == before.paths and after.fingerprint == before.fingerprint
-    assert after.skipped == {"folder": 1, "hidden": 3, "not an image": 1, "stray": 2}
+    assert after.skipped == {"folder": 1, "hidden": 3, "not an image (.txt)": 1, "stray": 2}
 
 
 def test_names_with_spaces_and_other_letters(tmp_path):

@@ -18,10 +18,11 @@ from replication.base.errors import InputError
 from replication.data.augment.draws import draws_for
 from replication.data.augment.order import order
 from replication.data.files.index import index_folder
-from replication.data.loader import Loader, evaluation_loader, open_loaders, selected, split_rows
+from replication.data.loader import Loader, evaluation_loader, open_loaders
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import mean_image, shifts
 from replication.data.prepared.store import Store, prepare
+from replication.data.splits import selected, split_rows
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 
 SIZE, SIDE = 32, 24

@@ -128,9 +128,9 @@ def test_a_file_that_breaks_is_left_out_and_counted_where_the_recipe_allows_it(
 
 def test_a_batch_of_which_nothing_can_be_read_ends_the_run(broken: Path) -> None:
     the = recipe(broken, unreadable="skip").model_copy(update={"batch": 1})
-    for backend in ("reference", "auto"):
-        loader = open_loaders(the, backend=backend).training
-        spoil(broken) if backend == "reference" else None
+    loaders = [open_loaders(the, backend=backend).training for backend in ("reference", "auto")]
+    spoil(broken)
+    for loader in loaders:
         with pytest.raises(InputError, match="not one of 1"):
             list(loader.epoch(0))
 

@@ -206,12 +206,12 @@ def test_a_full_disk_is_one_line_and_loses_nothing(index, monkeypatch):
     def full(file):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    flush = module._flush
-    monkeypatch.setattr(module, "_flush", full)
+    flush = module.flush
+    monkeypatch.setattr(module, "flush", full)
     with pytest.raises(InputError, match="No space left") as error:
         prepare(index, SIZE)
     assert str(paths.runs()) in str(error.value) and "\n" not in str(error.value)
-    monkeypatch.setattr(module, "_flush", flush)
+    monkeypatch.setattr(module, "flush", flush)
     assert np.array_equal(prepare(index, SIZE).images, expected(index))
 
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from replication.base.errors import InputError
 from replication.cli import app as command_line
 from replication.data import loader as loading
-from replication.data.loader import open_loaders, training_index
+from replication.data.loader import open_loaders
+from replication.data.splits import training_index
 from replication.evaluation import export, predict
 from replication.evaluation.probabilities import probabilities
 from replication.nets.build import build

@@ -14,7 +14,8 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.cli.evaluate import evaluate as evaluate_command
 from replication.data import loader as loading
-from replication.data.loader import Loader, training_index
+from replication.data.loader import Loader
+from replication.data.splits import training_index
 from replication.evaluation import probabilities, report, trained
 from replication.evaluation.features import activations, features
 from replication.evaluation.metrics import errors

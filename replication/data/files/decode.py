@@ -1,14 +1,17 @@
 """From a file's bytes to RGB pixels by one stated policy, the same in every pipeline (section 2).
 
-The paper says nothing of files that are no plain RGB JPEG; ILSVRC holds grey, CMYK and misnamed
-ones, and photographs of one's own hold the rest. ``POLICY`` says what is done with each kind;
+The paper says nothing of files that are not plain RGB JPEGs. ILSVRC has grey, CMYK and misnamed
+ones, and a collection of one's own may have any kind. ``POLICY`` says what is done with each kind;
 ``data verify`` and the data card print it. ``needs_reference`` tells from a file's header whether
-another decoder (DALI's) may be trusted with it, or must be given this one's pixels."""
+another decoder (DALI's) may decode it, or must be given the pixels of this one."""
 
+import errno
 import io
 import os
+import re
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,6 +19,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from replication.base.errors import InputError
+from replication.base.text import printable
+from replication.data.files import jpeg
 
 
 class Rule(NamedTuple):
@@ -27,23 +32,25 @@ class Rule(NamedTuple):
 
 
 POLICY = (
-    Rule("missing", "quarantine", "the index lists it, and it cannot be opened"),
+    Rule("missing", "quarantine", "the index lists it, and it does not exist"),
+    Rule("unreachable", "quarantine", "the machine could not read it; tried again the next time"),
     Rule("empty", "quarantine", "zero bytes"),
-    Rule("not an image", "quarantine", "no format that Pillow knows"),
+    Rule("not an image", "quarantine", "no image format is recognised"),
     Rule("truncated", "quarantine", "the pixels end early or are damaged"),
     Rule(
         "unsupported",
         "quarantine",
-        "too large to decode safely, or pixels that are neither 8 nor 16 bits",
+        "too large to decode safely, a form without a decoder, or samples of neither 8 nor 16 bits",
     ),
-    Rule("misnamed", "convert", "decoded by its content, whatever its name says"),
+    Rule("misnamed", "convert", "decoded by its content, regardless of its name"),
     Rule("animated", "convert", "the first frame"),
     Rule("grey", "convert", "repeated over the three channels"),
     Rule("CMYK", "convert", "to RGB as Pillow does, without a colour profile"),
     Rule("palette", "convert", "looked up"),
     Rule("alpha", "convert", "dropped; the colours stay as stored"),
     Rule("16-bit", "convert", "the high byte of each value is kept"),
-    Rule("rotated", "convert", "set upright by its EXIF tag"),
+    Rule("colour profile", "keep", "ignored: the values are taken as they are"),
+    Rule("rotated", "convert", "turned upright by its EXIF tag"),
     Rule("small", "convert", "enlarged: the shorter side to the stored size"),
     Rule("duplicate", "keep", "the same pixels twice in one split"),
     Rule(
@@ -52,17 +59,18 @@ POLICY = (
 )
 
 SUFFIXES = {
-    "JPEG": {".jpg", ".jpeg"},
-    "MPO": {".jpg", ".jpeg"},
-    "PNG": {".png"},
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".jfi"},
+    "MPO": {".jpg", ".jpeg", ".mpo"},
+    "PNG": {".png", ".apng"},
+    "GIF": {".gif"},
     "BMP": {".bmp"},
-    "DIB": {".bmp"},
-    "PPM": {".ppm"},
+    "DIB": {".bmp", ".dib"},
+    "PPM": {".ppm", ".pgm", ".pbm", ".pnm"},
     "TIFF": {".tif", ".tiff"},
     "WEBP": {".webp"},
+    "AVIF": {".avif"},
+    "JPEG2000": {".jp2", ".j2k"},
 }
-ORIENTATION = 0x0112  # EXIF tag
-EXIF = b"Exif\0\0"
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -84,130 +92,140 @@ DAMAGE = (  # what Pillow's decoders raise on damaged files
     struct.error,
     zlib.error,
 )
+# what they say of a form that they do not decode
+LIMIT = re.compile(r"unsupported|not supported|not available|unknown \w* ?mode|cannot handle", re.I)
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+FOREIGN = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"avif": "AVIF", b"avis": "AVIF"}
+HEADER = 20  # bytes: shorter files tell nothing of what they were
 # Pillow's modes of 16-bit grey; it takes the high byte of 16-bit colour by itself
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
 PLAIN = ("RGB", "RGBX", "L", "LA", "RGBA", "P", "PA", "1", "CMYK", "YCbCr")
+CURES = {
+    errno.EACCES: "give yourself read access",
+    errno.EPERM: "give yourself read access",
+    errno.EMFILE: "allow more open files (`ulimit -n`) and run again",
+    errno.ENFILE: "close other programs and run again",
+    errno.ENOMEM: "free some memory and run again",
+}
 
 
 class Unreadable(InputError):
-    """A file that cannot be decoded; ``kind`` is its row of POLICY."""
+    """A file that cannot be decoded. ``kind`` is its row of POLICY."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
+class Unreachable(Unreadable):
+    """A file that the machine could not read or hold this time, which tells nothing of it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unreachable", message)
+
+
 class Picture(NamedTuple):
     """One decoded file."""
 
     image: Image.Image  # mode RGB, upright
-    kinds: tuple[str, ...]  # of POLICY, those that its bytes tell: empty for a plain RGB JPEG
+    kinds: tuple[str, ...]  # the rows of POLICY that its bytes belong to; () for a plain RGB JPEG
 
 
 def decode(source: Path | bytes, name: str) -> np.ndarray:
-    """Pixels of a file or of its bytes as uint8 (H, W, 3) RGB. ``name`` is what the InputError
-    calls it.
-    """
+    """Return the pixels of a file or of its bytes, uint8 (H, W, 3) RGB.
+
+    ``name`` is the file's name in messages. Raises Unreadable."""
     return np.asarray(picture(source, name).image)
 
 
 def picture(source: Path | bytes, name: str) -> Picture:
-    """The same before it is an array, with the kinds of file that it is. Raises Unreadable, one
-    line.
-    """
-    try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise Unreadable(
-            "missing", f"cannot read {name}: {error.strerror or error}; get the data set again"
-        ) from None
+    """Return the image of a file or of its bytes, with the kinds of file that it is.
+
+    Raises Unreadable, or Unreachable if the machine is at fault, with a message of one line."""
+    shown = printable(name)
+    content = source if isinstance(source, bytes) else read(source, name)
     if not content:
-        raise Unreadable("empty", f"cannot decode {name}: it is empty; get it again or remove it")
+        raise Unreadable("empty", f"cannot decode {shown}: it is empty; get it again or remove it")
+    header = jpeg.frame(content)
+    if header is not None and header.limit:
+        raise _unsupported(shown, header.limit)
+    suffix = os.path.splitext(name)[1].lower()
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return _upright_rgb(image, content, os.path.splitext(name)[1].lower())
+        try:
+            return _decoded(content, suffix, header)
+        except (*DAMAGE, Image.DecompressionBombError) as error:
+            bare = _without_metadata(content)  # a large or broken comment must not decide
+            if bare == content or isinstance(error, Image.DecompressionBombError):
+                raise
+            return _decoded(bare, suffix, header)
+    except MemoryError:
+        raise Unreachable(
+            f"cannot decode {shown}: not enough memory; free some memory and run again"
+        ) from None
     except UnidentifiedImageError:
-        raise Unreadable(
-            "not an image", f"cannot decode {name}: not an image; get it again or remove it"
-        ) from None
-    except (Image.DecompressionBombError, MemoryError, _UnsupportedError) as error:
-        raise Unreadable(
-            "unsupported", f"cannot decode {name}: {_line(error)}; remove it or convert it by hand"
-        ) from None
+        raise _unidentified(content, shown, header) from None
+    except (Image.DecompressionBombError, _UnsupportedError) as error:
+        raise _unsupported(shown, _line(error)) from None
     except DAMAGE as error:
+        if LIMIT.search(str(error)):
+            raise _unsupported(shown, _line(error)) from None
         raise Unreadable(
-            "truncated", f"cannot decode {name}: {_line(error)}; get it again or remove it"
+            "truncated",
+            f"cannot decode {shown}: truncated or damaged ({_line(error)}); get it again or remove"
+            " it",
+        ) from None
+
+
+def read(path: Path, name: str) -> bytes:
+    """Return a file's bytes. Raises Unreadable if it is missing, else Unreachable."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Unreadable(
+            "missing", f"cannot read {printable(name)}: {error.strerror}; get the data set again"
+        ) from None
+    except OSError as error:
+        cure = CURES.get(error.errno, "check the disk or the network and run again")
+        raise Unreachable(
+            f"cannot read {printable(name)}: {error.strerror or error}; {cure}"
         ) from None
 
 
 def needs_reference(source: Path | bytes) -> bool:
-    """Whether these bytes are anything but a JPEG of 8-bit grey or YCbCr pixels that stands
-    upright: decode those here, not elsewhere.
+    """Return whether a file is anything but an upright JPEG of 8-bit grey or YCbCr pixels.
 
-    Reads the JPEG's markers up to the frame header; a header that makes no sense counts as True, so
-    that the error names the file."""
+    Such files are decoded here and by no other decoder. A header that makes no sense counts as
+    True, so that the error names the file."""
     if not isinstance(source, bytes):
         with source.open("rb") as file:
             source = file.read(1 << 17)  # two full segments; a longer header is decoded here
-    return not _is_plain_jpeg(source)
-
-
-def _is_plain_jpeg(content: bytes) -> bool:
-    if content[:2] != b"\xff\xd8":
-        return False
-    at, end = 2, len(content) - 9
-    transformed = True  # Adobe's marker: three components without a transform are RGB as they are
-    while at < end:
-        marker = content[at + 1]
-        if content[at] != 0xFF:
-            return False
-        if marker == 0xFF:  # padding
-            at += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
-            components, names = content[at + 9], content[at + 10 : at + 19 : 3]
-            colours = components == 3 and transformed and names != b"RGB"
-            return marker <= 0xC2 and content[at + 4] == 8 and (components == 1 or colours)
-        if marker == 0xE1 and content[at + 4 : at + 10] == EXIF:
-            if (
-                _exif_orientation(
-                    content[at + 4 : at + 2 + (content[at + 2] << 8) + content[at + 3]]
-                )
-                != 1
-            ):
-                return False
-        elif marker == 0xEE and content[at + 4 : at + 9] == b"Adobe":
-            transformed = content[at + 15 : at + 16] != b"\0"
-        at += 2 + (content[at + 2] << 8) + content[at + 3]
-    return False
-
-
-def _exif_orientation(block: bytes) -> int | None:
-    """The orientation in an EXIF block (a small TIFF file), 1 if it has none, None if it cannot be
-    read.
-    """
-    block = block.removeprefix(EXIF)
-    order = {b"II": "<", b"MM": ">"}.get(block[:2])
-    if order is None:
-        return None
-    try:
-        (start,) = struct.unpack_from(order + "I", block, 4)
-        (entries,) = struct.unpack_from(order + "H", block, start)
-        for at in range(start + 2, start + 2 + 12 * entries, 12):
-            tag, value = struct.unpack_from(order + "H6xH", block, at)
-            if tag == ORIENTATION:
-                return value
-    except struct.error:
-        return None
-    return 1
+    header = jpeg.frame(source)
+    return header is None or not header.plain
 
 
 class _UnsupportedError(Exception):
     """Pixels that the policy has no conversion for."""
 
 
-def _upright_rgb(image: Image.Image, content: bytes, suffix: str) -> Picture:
+def _decoded(content: bytes, suffix: str, header: jpeg.Frame | None) -> Picture:
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = None
+        if header is not None and image.format in ("JPEG", "MPO"):
+            pixels = jpeg.decode(content) if header.plain else None
+            if pixels is None and (warning := jpeg.damage(content, header.components)):
+                raise OSError(warning)
+        if pixels is None:
+            image.load()
+        return _upright_rgb(image, pixels, content, suffix, header)
+
+
+def _upright_rgb(
+    image: Image.Image,
+    pixels: np.ndarray | None,  # of a plain JPEG, which is then not loaded
+    content: bytes,
+    suffix: str,
+    header: jpeg.Frame | None,
+) -> Picture:
     kinds = []
     if suffix and suffix not in SUFFIXES.get(image.format, ()):
         kinds.append("misnamed")
@@ -226,7 +244,11 @@ def _upright_rgb(image: Image.Image, content: bytes, suffix: str) -> Picture:
         kinds.append("alpha")
     if deep_grey or _deep(image, content):
         kinds.append("16-bit")
-    turn = UPRIGHT.get(_orientation(image))
+    if image.info.get("icc_profile"):
+        kinds.append("colour profile")
+    if pixels is not None:
+        return Picture(Image.fromarray(pixels), tuple(kinds))
+    turn = UPRIGHT.get(_orientation(image, header))
     if deep_grey:
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif mode not in PLAIN:
@@ -237,22 +259,65 @@ def _upright_rgb(image: Image.Image, content: bytes, suffix: str) -> Picture:
     return Picture(image if image.mode == "RGB" else image.convert("RGB"), tuple(kinds))
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """By EXIF alone, as other decoders do; Pillow's own reading falls back on XMP."""
+def _orientation(image: Image.Image, header: jpeg.Frame | None) -> int | None:
+    """Return EXIF's alone, as other decoders do; Pillow's own reading falls back on XMP."""
+    if header is not None:
+        return header.orientation
     if "exif" in image.info:
-        return _exif_orientation(image.info["exif"])
-    return image.getexif().get(ORIENTATION) if image.format == "TIFF" else 1
+        return jpeg.exif_orientation(image.info["exif"])
+    return image.getexif().get(jpeg.ORIENTATION) if image.format == "TIFF" else 1
 
 
 def _deep(image: Image.Image, content: bytes) -> bool:
-    """Whether colours were stored in 16 bits, which Pillow does not tell after it has reduced
-    them.
-    """
+    """Return whether colours were stored in 16 bits, which Pillow reduces without saying so."""
     if image.format == "PNG":
         return content[24] == 16  # IHDR's bit depth
     if image.format == "TIFF":
         return 16 in image.tag_v2.get(258, ())  # BitsPerSample
     return False
+
+
+def _without_metadata(content: bytes) -> bytes:
+    if content.startswith(jpeg.START):
+        return jpeg.without_metadata(content)
+    if not content.startswith(MAGIC[1]):
+        return content
+    return MAGIC[1] + b"".join(
+        chunk for name, chunk in _chunks(content) if name[:1].isupper() or name == b"tRNS"
+    )
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (name, the whole chunk) of a PNG file; a capital marks the chunks that pixels need."""
+    at = len(MAGIC[1])
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        yield content[at + 4 : at + 8], content[at:end]
+        at = end
+
+
+def _unidentified(content: bytes, shown: str, header: jpeg.Frame | None) -> Unreadable:
+    if content[4:8] == b"ftyp" and content[8:12] in FOREIGN:
+        form = FOREIGN[content[8:12]]
+        if form != "AVIF" or "AVIF" not in Image.OPEN:
+            return _unsupported(shown, f"it is {form}, which this Pillow does not decode")
+    elif header is None and (len(content) < HEADER or not _is_known(content)):
+        return Unreadable(
+            "not an image", f"cannot decode {shown}: not an image; get it again or remove it"
+        )
+    return Unreadable(
+        "truncated", f"cannot decode {shown}: its header is damaged; get it again or remove it"
+    )
+
+
+def _is_known(content: bytes) -> bool:
+    return content.startswith(MAGIC) or (content[:4] == b"RIFF" and content[8:12] == b"WEBP")
+
+
+def _unsupported(shown: str, why: str) -> Unreadable:
+    return Unreadable(
+        "unsupported", f"cannot decode {shown}: {why}; convert it by hand or remove it"
+    )
 
 
 def _line(error: BaseException) -> str:

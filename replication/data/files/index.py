@@ -16,7 +16,7 @@ import numpy as np
 
 from replication.base.errors import InputError
 from replication.data.files import cifar10 as packed
-from replication.data.files import index_cache, layouts
+from replication.data.files import layouts, tree
 from replication.data.files.decode import decode
 
 
@@ -42,6 +42,13 @@ class Index:
     skipped: dict[str, int]  # kind of entry -> how many were left out
     # 16 hex digits over classes, paths, labels, records and file sizes; not over the root
     fingerprint: str
+    stamps: np.ndarray  # int64 (N,): change when the row's file does; of this machine alone
+    passed: tuple[str, ...] = ()  # files with other suffixes, relative to root; the first of them
+
+    @property
+    def stamp(self) -> str:
+        """16 hex digits that change when any of the files does."""
+        return hashlib.sha256(self.stamps.astype("<i8").tobytes()).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,6 +67,7 @@ class Index:
             records=None if self.records is None else _fixed(self.records[rows]),
             labels=_fixed(self.labels[rows]),
             ids=_fixed(self.ids[rows]),
+            stamps=_fixed(self.stamps[rows]),
             fingerprint=hashlib.sha256(text).hexdigest()[:16],
         )
 
@@ -113,19 +121,12 @@ class Index:
 def index_folder(
     root: Path, split: str, name: str | None = None, form: str = "folder", note: str = ""
 ) -> Index:
-    """Index a tree of image files; see ``layouts.scan`` for the layouts. InputError if there is no
-    such split or layout.
+    """Index a tree of image files; ``layouts.scan`` says which layouts are understood.
 
-    A large tree is listed once and kept in a small file until one of its folders changes.
-    """
+    Raises InputError if there is no such split or layout."""
     name = name or f"folder-{root.name}"
-    cached = index_cache.load(root, split)
-    if cached is not None:
-        return Index(name=name, form=form, note=note, split=split, root=root, **cached)
-    found = layouts.scan(root, split)
-    index = build(name, form, note, split, root, found)
-    index_cache.save(index, found.stamps)
-    return index
+    root = tree.base(root)
+    return build(name, form, note, split, root, layouts.scan(root, split))
 
 
 def index_cifar(root: Path, split: str, form: str, name: str = "cifar10", note: str = "") -> Index:
@@ -138,9 +139,9 @@ def index_cifar(root: Path, split: str, form: str, name: str = "cifar10", note: 
     records = []
     for file in packed.files(form, split):
         _, labels = packed.load(root / file)
-        size = (root / file).stat().st_size
+        size, stamp = tree.stamp(root / file)
         for label in labels.tolist():
-            found.add(file, label, size)
+            found.add(file, label, size, stamp)
         records.append(np.arange(len(labels)))
     return build(name, form, note, split, root, found, np.concatenate(records))
 
@@ -178,6 +179,8 @@ def build(
         ids=_fixed(np.arange(len(labels), dtype=np.int64)),
         skipped={kind: count for kind, count in sorted(found.skipped.items()) if count},
         fingerprint=digest.hexdigest()[:16],
+        stamps=_fixed(np.array(found.stamps, np.int64)),
+        passed=tuple(found.passed),
     )
 
 

@@ -1,24 +1,33 @@
-"""What lies in a folder of images: the directory layouts that are understood, and everything else
-refused by name (section 2).
+"""The directory layouts that are understood; every other one is refused by name (section 2).
 
-A scan only lists names and sizes; no image is opened. Hidden and stray entries are skipped and
-counted by kind. Labels follow the sorted list of class keys (wnid or folder name) of the *training*
-split, so that a test split can never shift them."""
+A scan only lists names and sizes; no image is opened. Labels follow the sorted list of class keys
+(wnid or folder name) of the *training* split, so that a test split can never shift them."""
 
-import os
-import re
 from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from replication.base.errors import InputError
-from replication.data.files import devkit
+from replication.base.text import printable
+from replication.data.files import flat
+from replication.data.files.tree import (
+    NAMED,
+    SPLIT_FOLDERS,
+    Folder,
+    base,
+    check_distinct,
+    contents,
+    list_folder,
+    plain,
+    split_folder,
+    unpack_hint,
+)
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp"})
-STRAY = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})  # left behind by macOS and Windows
-SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+LISTERS = 16  # folders listed at once: a network disk answers several faster than one by one
 
 
 @dataclass
@@ -30,206 +39,216 @@ class Scan:
     paths: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)  # bytes
+    stamps: list[int] = field(default_factory=list)  # change with a file's size and times
     skipped: Counter[str] = field(default_factory=Counter)  # kind of entry -> how many
-    # folders and tables that were read -> time of change, ns
-    stamps: dict[str, int] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)  # paths of files with other suffixes
 
-    def add(self, path: str, label: int, size: int) -> None:
+    def add(self, path: str, label: int, size: int, stamp: int = 0) -> None:
+        """Append one image."""
         self.paths.append(path)
         self.labels.append(label)
         self.sizes.append(size)
+        self.stamps.append(stamp)
 
-    def list_folder(self, folder: Path) -> tuple[list[str], list[tuple[str, int]]]:
-        """Sorted sub-folder names, and sorted (name, bytes) of image files; the rest is counted in
-        ``skipped``.
-        """
-        self.stamps[str(folder)] = folder.stat().st_mtime_ns
-        folders, images = [], []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                if name in STRAY:
-                    self.skipped["stray"] += 1
-                elif name.startswith("."):
-                    self.skipped["hidden"] += 1
-                elif entry.is_dir():
-                    folders.append(name)
-                elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
-                    try:
-                        images.append((name, entry.stat().st_size))
-                    except FileNotFoundError:
-                        raise InputError(
-                            f"broken link: {entry.path}; restore what it points to, or remove it"
-                        ) from None
-                else:
-                    self.skipped["not an image"] += 1
-        return sorted(folders), sorted(images)
-
-    def read_table(self, path: Path) -> list[str]:
-        """The lines of a text file that are not empty."""
-        self.stamps[str(path)] = path.stat().st_mtime_ns
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    def count(self, root: Path, folder: Folder) -> None:
+        """Add what was passed over in ``folder``."""
+        self.skipped.update(folder.skipped)
+        room = NAMED - len(self.passed)
+        prefix = folder.path.relative_to(root)
+        self.passed += [(prefix / name).as_posix() for name in folder.passed[:room]]
 
 
 def scan(root: Path, split: str) -> Scan:
     """List the images of ``split`` under ``root``.
 
     Understood: ``<split>/<class>/<image>`` (ImageFolder, ILSVRC by wnid, the CIFAR-10 JPEG tree,
-    Imagenette); Tiny ImageNet's own ``train/<wnid>/images/<image>`` with ``val/images/`` and
-    ``val/val_annotations.txt``; ILSVRC's flat ``val/`` (and ``test/`` of 2010) with the development
-    kit beside it. Raises InputError for anything else, saying what was found."""
+    Imagenette); Tiny ImageNet's ``train/<wnid>/images/<image>`` with ``val/images/`` and its table,
+    or with a val that was sorted into class folders; flat folders whose classes a table or the
+    names give (``flat``). Raises InputError for anything else, saying what was found."""
     folder = split_folder(root, split)
     result = Scan(())
     if split != "train":
-        result.classes = _training_classes(result, root)
-    if (folder / "val_annotations.txt").is_file():
-        _tiny_imagenet_val(result, root, folder)
+        result.classes = _training_classes(root)
+    found = list_folder(folder)
+    if (folder / flat.TINY).is_file() and (loose := _tiny_images(found)):
+        result.count(root, loose)
+        result.skipped["folder"] += len(found.folders) - (loose is not found)
+        _add_flat(result, root, loose, flat.tiny_table(folder), folder / flat.TINY)
         return result
-    folders, images = result.list_folder(folder)
-    if folders and images:
+    found = _without_images_folder(found)
+    result.count(root, found)
+    if found.folders and found.images:
         raise InputError(
-            f"unknown layout: {folder} holds {len(folders)} folders and {len(images)} images"
-            f" ({images[0][0]}, ...) side by side; put every image into its class folder"
+            f"unknown layout: {printable(str(folder))} holds {len(found.folders)} folders and"
+            f" {len(found.images)} images ({printable(found.images[0][0])}, ...) side by side; put"
+            " every image into its class folder"
         )
-    if folders:
-        _class_folders(result, root, folder, folders)
-    elif images and split != "train" and images[0][0].startswith("ILSVRC"):
-        _ilsvrc_flat(result, root, folder, split, images)
+    if found.folders:
+        _class_folders(result, root, found)
+    elif found.images:
+        _flat(result, root, found, split)
     else:
         raise InputError(
-            f"unknown layout: {folder} has no class folders; found {_found(folder)}; expected"
-            f" {folder.name}/<class>/<image>.JPEG"
+            f"unknown layout: {printable(str(folder))} has no class folders; found"
+            f" {contents(folder)}; expected {folder.name}/<class>/<image>.JPEG"
+            + ("; " + unpack_hint(root, shards) if (shards := found.shards()) else "")
         )
     return result
 
 
-def split_folder(root: Path, split: str) -> Path:
-    """The folder of ``split``; InputError names the folders accepted and what is there instead."""
-    if not root.is_dir():
-        raise InputError(f"no such folder: {root}")
-    names = SPLIT_FOLDERS.get(split)
-    if names is None:
-        raise InputError(f"unknown split {split!r}: use one of {', '.join(SPLIT_FOLDERS)}")
-    for name in names:
-        if (root / name).is_dir():
-            return root / name
-    raise InputError(
-        f"{root} has no folder {' or '.join(names)}: found {_found(root)}; the layout accepted is"
-        f" {names[0]}/<class>/<image>.JPEG"
-    )
+def splits(root: Path) -> tuple[str, ...]:
+    """Return the splits under ``root`` that have folders with labelled images."""
+    root = base(root)
+    return tuple(split for split in SPLIT_FOLDERS if _is_labelled(root, split))
 
 
-def _training_classes(result: Scan, root: Path) -> tuple[str, ...]:
-    """Keys of the training split; empty if there is none."""
-    if not (root / "train").is_dir():
+def _is_labelled(root: Path, split: str) -> bool:
+    try:
+        folder = split_folder(root, split)
+    except InputError:
+        return False
+    found = _without_images_folder(list_folder(folder))
+    if (folder / flat.TINY).is_file() or found.folders not in ([], ["images"]):
+        return True
+    if found.folders:  # "images" may be a class, unless the training images have others
+        return _training_classes(root) in ((), ("images",))
+    names = [name for name, _, _ in found.images]
+    try:
+        return bool(names) and flat.table(root, found.path, split, names) is not None
+    except InputError:
+        return True  # labelled, and the scan says what is wrong
+
+
+def _training_classes(root: Path) -> tuple[str, ...]:
+    """Return the keys of the training split; () if there is none."""
+    try:
+        folder = split_folder(root, "train")
+    except InputError:
         return ()
-    before = result.skipped.copy()
-    folders, _ = result.list_folder(root / "train")
-    result.skipped = before  # stray entries of another split are not this one's
-    return tuple(folders)
+    found = _without_images_folder(list_folder(folder))
+    if found.folders:
+        return tuple(found.folders)
+    by_name = flat.wnids_in_names([name for name, _, _ in found.images])
+    return tuple(sorted(set((by_name or {}).values())))
 
 
-def _class_folders(result: Scan, root: Path, folder: Path, folders: list[str]) -> None:
+def _without_images_folder(found: Folder) -> Folder:
+    """Return ``images/`` in the place of ``found`` if it is all there is and names the classes."""
+    if found.folders == ["images"] and not found.images:
+        inner = list_folder(found.path / "images")
+        if flat.wnids_in_names([name for name, _, _ in inner.images]) is not None:
+            return inner
+    return found
+
+
+def _class_folders(result: Scan, root: Path, found: Folder) -> None:
+    folders = found.folders
+    check_distinct(found.path, folders)
     if result.classes and tuple(folders) != result.classes:
-        odd = sorted(set(folders) ^ set(result.classes))
-        raise InputError(
-            f"the classes of {folder} are not those of {root / 'train'}: {len(odd)} are in only one"
-            f" of them ({', '.join(odd[:3])}, ...)"
-        )
+        raise InputError(_other_classes(root, found.path, folders, result.classes))
     result.classes = tuple(folders)
-    for label, key in enumerate(folders):
-        _add_class(result, root, folder / key, label)
+    with ThreadPoolExecutor(LISTERS) as pool:
+        for label, (outer, inner) in enumerate(
+            pool.map(_list_class, (found.path / key for key in folders))
+        ):
+            _add_class(result, root, outer, inner, label)
 
 
-def _add_class(result: Scan, root: Path, folder: Path, label: int) -> None:
-    inner, images = result.list_folder(folder)
-    if inner == ["images"] and not images:  # Tiny ImageNet: <wnid>/images/ beside <wnid>_boxes.txt
-        folder = folder / "images"
-        inner, images = result.list_folder(folder)
-    result.skipped["folder"] += len(inner)
-    if not images:
+def _list_class(path: Path) -> tuple[Folder, Folder]:
+    """List a class folder, and where its images are: in it, or in Tiny ImageNet's ``images/``."""
+    outer = list_folder(path)
+    if outer.folders == ["images"] and not outer.images:
+        return outer, list_folder(path / "images")
+    return outer, outer
+
+
+def _add_class(result: Scan, root: Path, outer: Folder, inner: Folder, label: int) -> None:
+    result.count(root, outer)
+    if inner is not outer:
+        result.count(root, inner)
+    result.skipped["folder"] += len(inner.folders)
+    if not inner.images:
         raise InputError(
-            f"empty class: {folder} holds no image ({_found(folder)}); add images, or remove the"
-            " folder from every split"
+            f"empty class: {printable(str(inner.path))} holds no image ({contents(inner.path)});"
+            " add images, or remove the folder from every split"
+            + ("; " + unpack_hint(root, shards) if (shards := inner.shards()) else "")
         )
-    prefix = folder.relative_to(root).as_posix()
-    for name, size in images:
-        result.add(f"{prefix}/{name}", label, size)
+    prefix = inner.path.relative_to(root).as_posix()
+    for name, size, stamp in inner.images:
+        result.add(f"{prefix}/{name}", label, size, stamp)
 
 
-def _tiny_imagenet_val(result: Scan, root: Path, folder: Path) -> None:
-    table = folder / "val_annotations.txt"  # image name, wnid, box; tab between
-    rows = [line.split("\t") for line in result.read_table(table)]
-    if any(len(row) < 2 for row in rows):
+def _other_classes(root: Path, folder: Path, folders: Iterable[str], classes: Iterable[str]) -> str:
+    odd = sorted(set(folders) ^ set(classes))
+    shown = ", ".join(map(printable, odd[:3]))
+    line = (
+        f"the classes of {printable(str(folder))} are not those of training in"
+        f" {printable(str(root))}: {len(odd)} are in only one of them ({shown}, ...)"
+    )
+    forms = {plain(name) for name in set(folders) - set(classes)}
+    if forms and forms == {plain(name) for name in set(classes) - set(folders)}:
+        line += "; the names differ only in case, blanks or Unicode form: rename the folders"
+    return line
+
+
+def _tiny_images(found: Folder) -> Folder | None:
+    """Return the folder of Tiny ImageNet's flat validation images, None if they were sorted."""
+    if "images" in found.folders:
+        inner = list_folder(found.path / "images")
+        if inner.images:
+            return inner
+        found.folders.remove("images")  # left empty by the sorting
+    if found.images and not found.folders:
+        return found
+    if not found.folders:
+        return list_folder(found.path)  # nothing: the table says how many are missing
+    return None
+
+
+def _flat(result: Scan, root: Path, found: Folder, split: str) -> None:
+    names = [name for name, _, _ in found.images]
+    labelled = flat.table(root, found.path, split, names)
+    if labelled is None:
+        ilsvrc = split != "train" and names[0].startswith("ILSVRC")
+        advice = (
+            f"put ILSVRC's development kit beside it ({root / 'ILSVRC2012_devkit_t12'} or"
+            f" devkit-1.0), or Kaggle's {flat.SOLUTION}"
+            if ilsvrc
+            else f"expected {found.path.name}/<class>/<image>.JPEG"
+        )
         raise InputError(
-            f"{table}: expected lines of image name, wnid and box with tabs between them"
+            f"unknown layout: {printable(str(found.path))} has no class folders; found"
+            f" {contents(found.path)}, and neither the names nor a table say their classes:"
+            f" {advice}"
         )
-    _, images = result.list_folder(folder / "images")
-    _add_flat(result, root, folder / "images", images, {row[0]: row[1] for row in rows}, table)
-
-
-def _ilsvrc_flat(
-    result: Scan, root: Path, folder: Path, split: str, images: list[tuple[str, int]]
-) -> None:
-    found = devkit.truth(root, split)
-    if found is None:
-        raise InputError(
-            f"{folder} holds {len(images)} images without class folders: put ILSVRC's development"
-            f" kit beside it ({root / 'ILSVRC2012_devkit_t12'} or devkit-1.0), or sort the images"
-            f" into {folder.name}/<wnid>/"
-        )
-    table, wnids = found
-    result.read_table(table)
-    names = {}
-    for name, _ in images:
-        number = re.fullmatch(r"ILSVRC\d+_\w+_0*(\d+)\.JPEG", name)
-        if number and 1 <= int(number[1]) <= len(wnids):
-            names[name] = wnids[int(number[1]) - 1]
-    if len(images) != len(wnids):
-        raise InputError(
-            f"{table} lists {len(wnids)} images but {folder} holds {len(images)}; unpack the"
-            " archive again"
-        )
-    _add_flat(result, root, folder, images, names, table)
+    _add_flat(result, root, found, labelled[1], labelled[0])
 
 
 def _add_flat(
-    result: Scan,
-    root: Path,
-    folder: Path,
-    images: list[tuple[str, int]],
-    wnids: dict[str, str],
-    table: Path,
+    result: Scan, root: Path, found: Folder, wnids: dict[str, str], table: Path | None
 ) -> None:
-    """Images of one folder with their wnids by name, each exactly once."""
+    """Add the images of one folder with their wnids by name, each exactly once."""
     result.classes = result.classes or tuple(sorted(set(wnids.values())))
     label = {key: number for number, key in enumerate(result.classes)}
+    source = table or "its name"
     rows = []
-    for name, size in images:
+    for name, size, stamp in found.images:
         if wnids.get(name) not in label:
             raise InputError(
-                f"{folder / name} has no class: {table} and the folders of {root / 'train'} do not"
-                " name one"
+                f"{printable(str(found.path / name))} has no class: {source} and the training"
+                f" images in {printable(str(root))} do not name one"
             )
-        rows.append((label[wnids[name]], name, size))
+        rows.append((label[wnids[name]], name, size, stamp))
     if len(rows) != len(wnids):
         raise InputError(
-            f"{table} lists {len(wnids)} images but {folder} holds {len(rows)}; unpack the archive"
-            " again"
+            f"{source} lists {len(wnids)} images but {printable(str(found.path))} holds"
+            f" {len(rows)}; unpack the archive again"
         )
-    prefix = folder.relative_to(root).as_posix()
-    for number, name, size in sorted(rows):
-        result.add(f"{prefix}/{name}", number, size)
-
-
-def _found(folder: Path) -> str:
-    """What a refused folder holds, in a few words."""
-    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in os.scandir(folder))
-    if not names:
-        return "nothing"
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    prefix = found.path.relative_to(root).as_posix()
+    for number, name, size, stamp in sorted(rows):
+        result.add(f"{prefix}/{name}", number, size, stamp)
 
 
 def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Images of each class, int64 (classes,)."""
+    """Return the images of each class, int64 (classes,)."""
     return np.bincount(labels, minlength=classes)

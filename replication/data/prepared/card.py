@@ -4,6 +4,8 @@
 
 from typing import Any
 
+from replication.base.text import printable
+
 SHOWN = 5  # files of one kind that are named
 
 
@@ -20,6 +22,11 @@ def summary(report: dict[str, Any]) -> str:
             lines.append(f"  {_sizes(split['sizes'])}")
         if split["skipped"]:
             lines.append(f"  passed over: {_counts(split['skipped'])}")
+        if others := split["images_passed_over"]:
+            lines.append(
+                f"  images among them: {_few(others, len(others))}; give them the suffix of their"
+                " format"
+            )
         for kind, found in split["kinds"].items():
             rule = treatment[kind]
             lines.append(f"  {kind}: {found['count']:,} ({rule['treatment']}: {rule['how']})")
@@ -107,4 +114,5 @@ def _repeated(found: dict[str, Any]) -> str:
 
 
 def _few(names: list[str], count: int) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {count - SHOWN:,} more" if count > SHOWN else "")
+    shown = ", ".join(map(printable, names[:SHOWN]))
+    return shown + (f" and {count - SHOWN:,} more" if count > SHOWN else "")

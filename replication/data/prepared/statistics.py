@@ -15,6 +15,7 @@ import numpy as np
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_atomic
+from replication.data.files import unchanged
 from replication.data.files.index import Index
 from replication.data.prepared.store import Store, blocks
 
@@ -25,7 +26,7 @@ PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of channels
 # whose products are added at once: in the processor's cache, and too few for BLAS to start threads
 PIXELS = 2**13
 SOURCE_DIVISOR = 1.1  # convdata_jpeg.py:179: images with colour noise are divided by it
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +55,11 @@ def statistics(store: Store, rows: np.ndarray | None = None) -> Statistics:
     )
     path = paths.runs() / "statistics" / f"{store.index.name}-{store.size}-{key}.npz"
     count = len(store.index) if rows is None else len(rows)
-    if (kept := _read(path, key, count, store.size)) is not None:
+    if (kept := _read(path, store.index, key, count, store.size)) is not None:
         return kept
     return _keep(
         path,
+        store.index,
         *_sums(_parts(store.images, np.arange(count) if rows is None else rows), store.size),
         count,
         store.size,
@@ -70,9 +72,11 @@ def streamed_statistics(index: Index, size: int) -> Statistics:
     set too large for a store.
     """
     path = paths.runs() / "statistics" / f"{index.name}-{size}-{index.fingerprint}.npz"
-    if (kept := _read(path, index.fingerprint, len(index), size)) is not None:
+    if (kept := _read(path, index, index.fingerprint, len(index), size)) is not None:
         return kept
-    return _keep(path, *_sums(blocks(index, size), size), len(index), size, index.fingerprint)
+    return _keep(
+        path, index, *_sums(blocks(index, size), size), len(index), size, index.fingerprint
+    )
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:
@@ -164,7 +168,13 @@ def _statistics(
 
 
 def _keep(
-    path: Path, pixels: np.ndarray, products: np.ndarray, count: int, size: int, fingerprint: str
+    path: Path,
+    index: Index,
+    pixels: np.ndarray,
+    products: np.ndarray,
+    count: int,
+    size: int,
+    fingerprint: str,
 ) -> Statistics:
     made = _statistics(pixels, products, count, size, fingerprint)
     facts = {
@@ -177,10 +187,11 @@ def _keep(
     }
     head = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     write_atomic(path, lambda file: np.savez(file, head=head, pixels=pixels, products=products))
+    unchanged.mark(path, index)
     return made
 
 
-def _read(path: Path, fingerprint: str, count: int, size: int) -> Statistics | None:
+def _read(path: Path, index: Index, fingerprint: str, count: int, size: int) -> Statistics | None:
     if not path.is_file():
         return None
     try:
@@ -201,4 +212,6 @@ def _read(path: Path, fingerprint: str, count: int, size: int) -> Statistics | N
             f"{path}: statistics of other images ({found[1]} of size {found[2]}, {found[0]});"
             " delete that file"
         )
+    if not unchanged.is_current(path, index):
+        return None  # the images have changed, or the sums have: compute them again
     return _statistics(pixels, products, count, size, fingerprint)

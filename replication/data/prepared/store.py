@@ -7,32 +7,28 @@ floor((n - S) / 2), as in the source's preparation script. An image whose shorte
 is not resampled."""
 
 import io
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import flush, read_json, sync_folder, write_json
-from replication.base.machine import cpus
-from replication.base.progress import progress_bar
+from replication.base.files import flush, read_json, sync_folder, write_atomic, write_json
 from replication.data.files import cifar10 as packed
+from replication.data.files import unchanged
 from replication.data.files.decode import picture
 from replication.data.files.index import Index
-from replication.data.sources.disk import locked, writing
+from replication.data.files.parallel import each
+from replication.data.sources.disk import check_space, locked, writing
 
 # of images that are decoded before they are written, and lost at most when the process is killed
 BLOCK_BYTES = 2**25
 # an image whose sides differ by more than this factor is cut to twice its shorter side first
 NARROW = 64
 QUALITY = 95  # of prepared JPEG files: make-data/pyext/src/pyext.h:26 of cuda-convnet2
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -48,14 +44,17 @@ def prepare(index: Index, size: int) -> Store:
     """Decode and reduce every image of ``index`` to ``size`` x ``size``, or open the array that an
     earlier call left.
 
-    Interrupted, it goes on from the last block of images that reached the disk. A second process
-    that wants the same array waits for the first. InputError names a file that cannot be decoded;
+    Interrupted, the same call resumes after the last block of images that reached the disk. A
+    second process that wants the same array waits for the first. An array that is damaged, or whose
+    files have changed, is built again. Raises InputError that names a file that cannot be decoded;
     what was done before it is kept."""
     path = paths.runs() / "store" / f"{index.name}-{index.split}-{size}-{index.fingerprint}.npy"
-    if not path.is_file():
+    if not unchanged.is_current(path, index):
         with writing(path, index.name), locked(path):
-            if not path.is_file():  # nobody else has made it meanwhile
+            if not unchanged.is_current(path, index):  # no other process has built it meanwhile
+                path.unlink(missing_ok=True)
                 _write(path, index, size)
+                unchanged.mark(path, index)
     return Store(index, np.load(path, mmap_mode="r", allow_pickle=False), size)
 
 
@@ -72,6 +71,7 @@ def prepare_jpeg(index: Index, size: int, folder: Path) -> Path:
         "size": size,
         "quality": QUALITY,
         "images": len(index),
+        "content": unchanged.content(index),
     }
     note = folder / f".prepared-{index.split}.json"
     with writing(root, index.name), locked(note):
@@ -157,55 +157,42 @@ def _reduce(image: Image.Image, size: int) -> Image.Image:
     return image if image.size == (size, size) else image.crop((left, top, left + size, top + size))
 
 
-def each(
-    work: Callable[[int], Result], rows: range, name: str, total: int | None = None
-) -> Iterator[Result]:
-    """``work(row)`` in the order of the rows, by threads (Pillow decodes outside the interpreter
-    lock), with a bar on a terminal.
-
-    Only so much is done ahead of what was taken that the cores stay busy; so memory is bounded and
-    an error ends it soon."""
-    workers = cpus()
-    total = len(rows) if total is None else total
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        progress_bar(total, total - len(rows), "image", name) as bar,
-    ):
-        ahead: deque[Future[Result]] = deque()
-        try:
-            for row in rows:
-                ahead.append(pool.submit(work, row))
-                if len(ahead) > 16 * workers:
-                    yield ahead.popleft().result()
-                    bar.update()
-            while ahead:
-                yield ahead.popleft().result()
-                bar.update()
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
 def _write(path: Path, index: Index, size: int) -> None:
-    """Append block after block to ``<path>.partial``, whose length tells how far it is, and rename
-    it at the end.
+    """Append block after block to ``<path>.partial``, and rename it at the end.
 
-    A block is on the disk before the next one is begun. So after a power cut, too, all but the last
-    block of the file can be trusted."""
+    Its length tells how far it is. A block is on the disk before the next one is begun, so after a
+    power cut, too, all but the last block of the file can be trusted. Blocks of files that have
+    changed meanwhile are written again."""
     unfinished = path.with_name(f"{path.name}.partial")
+    stamps = path.with_name(f".{path.name}.partial.npy")  # of the files, when they were read
     head = _head((len(index), size, size, 3))
     row = 3 * size * size
     with open(unfinished, "a+b") as file:
-        whole = max(0, (file.tell() - len(head)) // row)
+        whole = min(max(0, (file.tell() - len(head)) // row), _unchanged_rows(stamps, index))
         done = max(0, (whole - 1) // block_rows(size) * block_rows(size))
         file.truncate(len(head) + done * row if done else 0)
+        check_space(path.parent, (len(index) - done) * row, f"the images of {index.name}")
+        write_atomic(stamps, lambda kept: np.save(kept, index.stamps))
         if not done:
             file.write(head)
         for block in blocks(index, size, done):
             file.write(block)
             flush(file)
     unfinished.replace(path)
+    stamps.unlink()
     sync_folder(path.parent)
+
+
+def _unchanged_rows(stamps: Path, index: Index) -> int:
+    """Return how many of the first rows come from files that are as they were."""
+    try:
+        before = np.load(stamps, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return 0
+    if before.shape != index.stamps.shape:
+        return 0
+    changed = np.flatnonzero(before != index.stamps)
+    return int(changed[0]) if len(changed) else len(index)
 
 
 def _head(shape: tuple[int, ...]) -> bytes:

@@ -6,7 +6,6 @@ The decoder is the one that training uses, and what is done with each kind of fi
 
 import dataclasses
 import hashlib
-import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,16 +19,18 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_atomic
 from replication.data.files import cifar10 as packed
-from replication.data.files import layouts
-from replication.data.files.decode import POLICY, Unreadable, picture
+from replication.data.files import jpeg, layouts, tree, unchanged
+from replication.data.files.decode import POLICY, Unreadable, picture, read
 from replication.data.files.index import Index, build
-from replication.data.prepared.store import each
+from replication.data.files.parallel import each
 from replication.data.sources import catalog
 
 CROP = 224  # pixels, section 4.1
 LISTED = 1000  # files of one kind in a report, at most
 BITS = {rule.kind: 1 << number for number, rule in enumerate(POLICY)}
 QUARANTINE = sum(BITS[rule.kind] for rule in POLICY if rule.treatment == "quarantine")
+
+PASSING = BITS["unreachable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class Findings:
     sizes: np.ndarray  # int64 (N, 2): height and width, upright; 0 where it cannot be decoded
     hashes: np.ndarray  # uint64 (N,) of the decoded pixels and their shape
     messages: dict[int, str]  # row -> why it cannot be decoded
+    passed: dict[str, bool]  # files with other suffixes -> whether they are images
 
     @property
     def unreadable(self) -> np.ndarray:
@@ -135,7 +137,8 @@ def examine(index: Index, crop: int = CROP) -> Findings:
         kinds[row], sizes[row], hashes[row] = bits, size, int.from_bytes(digest, "little")
         if message:
             messages[row] = message
-    return Findings(index, kinds, sizes, hashes, messages)
+    passed = {path: _is_image(index.root / path) for path in index.passed}
+    return Findings(index, kinds, sizes, hashes, messages, passed)
 
 
 def quarantined(found: Findings) -> Index:
@@ -146,32 +149,69 @@ def quarantined(found: Findings) -> Index:
 
 
 def readable(index: Index) -> Index:
-    """The index without the images that cannot be decoded. Every file is decoded once; the outcome
-    is kept for the next time.
-    """
+    """Return the index without the images that cannot be decoded.
+
+    Every file is decoded once, and the outcome is kept until a file changes. A fault of the machine
+    is no property of the data: the outcome is then not kept."""
+    return _without(index, _unreadable(index))
+
+
+def check_readable(index: Index) -> None:
+    """Raise InputError that names the images which cannot be decoded; looked at once, as above."""
+    rows = np.flatnonzero(_unreadable(index))
+    if not len(rows):
+        return
+    try:
+        _open(index, int(rows[0]))
+        first = f"cannot decode {index.path(int(rows[0]))}"
+    except Unreadable as error:
+        first = str(error)
+    more = f"; {len(rows) - 1} more: run `replication data verify`" if len(rows) > 1 else ""
+    raise InputError(first + more)
+
+
+def _unreadable(index: Index) -> np.ndarray:
+    """Return bits of QUARANTINE, int64 (N,), from the note of an earlier look if it still holds."""
     path = paths.runs() / "verify" / f"{index.name}-{index.split}-{index.fingerprint}.npz"
     kinds = _kept(path, len(index))
-    if kinds is None:
-        kinds = examine(index).kinds & QUARANTINE
-        write_atomic(path, lambda file: np.savez(file, policy=np.array(list(BITS)), kinds=kinds))
-    return _without(index, kinds)
+    if kinds is not None and unchanged.is_current(path, index):
+        return kinds
+    work = each(lambda row: _fault(index, row), range(len(index)), f"{index.name} {index.split}")
+    kinds = np.fromiter(work, np.int64, len(index))
+    if not (kinds & PASSING).any():
+        policy = np.array(list(BITS))
+        write_atomic(path, lambda file: np.savez(file, policy=policy, kinds=kinds))
+        unchanged.mark(path, index)
+    return kinds
+
+
+def _fault(index: Index, row: int) -> int:
+    """Return the bit of QUARANTINE that row ``row`` has, 0 if it can be decoded."""
+    path = index.path(row)
+    try:
+        if index.records is None:
+            content = read(path, str(path))
+            header = jpeg.frame(content)
+            if header is None or not header.plain or jpeg.damage(content, header.components):
+                picture(content, str(path))
+    except Unreadable as error:
+        return BITS[error.kind]
+    return 0
 
 
 def open_indexes(name: str, split: str | None = None) -> list[Index]:
     """The indexes of a data set's splits, or of one; of a folder that has no splits, all images
     under it as one.
     """
-    root = Path(name.removeprefix(catalog.FOLDER)).expanduser().resolve()
-    if name in catalog.names() or not (name.startswith(catalog.FOLDER) or root.is_dir()):
+    root = catalog.folder_of(name)
+    if root is None and name not in catalog.names() and Path(name).is_dir():
+        root = Path(name).resolve()
+    if root is None:
         return [
             catalog.open_index(name, one)
             for one in ([split] if split else catalog.find(name).splits)
         ]
-    known = [
-        one
-        for one, folders in layouts.SPLIT_FOLDERS.items()
-        if any((root / folder).is_dir() for folder in folders)
-    ]
+    known = layouts.splits(root) if root.is_dir() else ()
     if split or known:
         return [
             catalog.open_index(f"{catalog.FOLDER}{root}", one)
@@ -185,6 +225,14 @@ def _open(index: Index, row: int) -> tuple[Image.Image, tuple[str, ...]]:
     if index.records is not None:
         return Image.fromarray(packed.read(path, int(index.records[row]))), ()
     return picture(path, str(path))
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        picture(path, path.name)
+    except Unreadable:
+        return False
+    return True
 
 
 def _without(index: Index, kinds: np.ndarray) -> Index:
@@ -204,20 +252,25 @@ def _without(index: Index, kinds: np.ndarray) -> Index:
 
 
 def _loose(root: Path) -> Index:
-    """All images under a folder without splits; their class is the folder that they lie in."""
+    """Return all images under a folder without splits; the class is the folder that holds them."""
     found = layouts.Scan(())
     images = []
-    for folder, inner, _ in os.walk(root):
-        inner[:], here = found.list_folder(Path(folder))
-        images += [(Path(folder).relative_to(root).as_posix(), name, size) for name, size in here]
+
+    def add(folder: tree.Folder) -> None:
+        found.count(root, folder)
+        key = folder.path.relative_to(root).as_posix()
+        images.extend((key, *image) for image in folder.images)
+
+    tree.walk(root, add)
     if not images:
         raise InputError(
             f"no images in {root}: name a folder of images or a data set of `replication data list`"
         )
-    found.classes = tuple(sorted({folder for folder, _, _ in images}))
+    found.classes = tuple(sorted({folder for folder, *_ in images}))
     number = {key: label for label, key in enumerate(found.classes)}
-    for folder, name, size in sorted(images):
-        found.add(name if folder == "." else f"{folder}/{name}", number[folder], size)
+    for folder, name, size, stamp in sorted(images):
+        path = name if folder == "." else f"{folder}/{name}"
+        found.add(path, number[folder], size, stamp)
     return build(f"folder-{root.name}", "folder", "", "all", root, found)
 
 
@@ -248,6 +301,7 @@ def _facts(found: Findings) -> dict[str, Any]:
         "classes": len(index.classes),
         "images_per_class": [int(counts.min()), int(counts.max())],
         "skipped": index.skipped,
+        "images_passed_over": [path for path, image in found.passed.items() if image],
         "fingerprint": index.fingerprint,
         "sizes": _sizes(found.sizes[~found.unreadable]),
         "kinds": {

@@ -11,6 +11,7 @@ from pathlib import Path
 from replication.base import paths
 from replication.base.errors import InputError, unknown
 from replication.base.models import Frozen
+from replication.data.files import layouts
 from replication.data.files.index import Index, index_cifar, index_folder
 from replication.data.sources import download, ilsvrc, synthetic
 
@@ -69,13 +70,28 @@ class Dataset(Frozen):
         return f"run `replication data get {self.name}`" if self.archives else self.how
 
 
+def folder_of(name: str) -> Path | None:
+    """Return the folder of ``folder:/path`` or of a bare path, None for a name of the catalog."""
+    if name.startswith(FOLDER) or "/" in name or name.startswith(("~", ".")):
+        return Path(name.removeprefix(FOLDER)).expanduser().resolve()
+    return None
+
+
+def splits(name: str) -> tuple[str, ...]:
+    """Return the labelled splits of a data set; of a tree of one's own, those on the disk."""
+    root = folder_of(name)
+    if root is None:
+        return find(name).splits
+    return layouts.splits(root) if root.is_dir() else ()
+
+
 def open_index(name: str, split: str) -> Index:
     """The index of ``split`` of a data set of the catalog, or of ``folder:/path``.
 
     InputError says which folders and files would be accepted, and where, if the data set is not
     there."""
-    if name.startswith(FOLDER):
-        return index_folder(Path(name.removeprefix(FOLDER)).expanduser().resolve(), split)
+    if (root := folder_of(name)) is not None:
+        return index_folder(root, split)
     dataset = find(name)
     if split not in dataset.splits:
         raise InputError(f"{name} has no split {split!r}: use {' or '.join(dataset.splits)}")

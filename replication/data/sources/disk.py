@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,3 +35,13 @@ def writing(path: Path, name: str) -> Iterator[None]:
             f"cannot write {name} to {path.parent}: {why}; free some space or choose another"
             " folder, and go on"
         ) from None
+
+
+def check_space(folder: Path, needed: int, name: str) -> None:
+    """Raise InputError unless ``folder``'s disk has ``needed`` bytes for ``name``."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{name} need {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free;"
+            " free some space or choose another folder"
+        )

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from replication.data.loader import Batch, Loader, open_loaders, training_index
+from replication.data.loader import Batch, Loader, open_loaders
 from replication.data.pipelines.pipeline import Job, Made, Pipeline
+from replication.data.splits import training_index
 from replication.experiments.common.baselines import baseline
 from replication.experiments.data_pipeline import Settings
 from replication.ledger.measurement import Measurement, measured

@@ -14,7 +14,8 @@ from torch import Tensor
 from replication.base import paths
 from replication.base.devices import best_device
 from replication.base.types import Profile
-from replication.data.loader import evaluation_loader, held_out, selected
+from replication.data.loader import evaluation_loader
+from replication.data.splits import held_out, selected
 from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
 from replication.evaluation.trained import trained_net
 from replication.experiments.common.baselines import EXPERIMENT

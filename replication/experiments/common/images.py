@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from replication.data.files.index import Index
-from replication.data.loader import held_out, selected, split_rows
 from replication.data.prepared.store import prepare
+from replication.data.splits import held_out, selected, split_rows
 from replication.evaluation.features import features
 from replication.recipe import Recipe
 
