@@ -1,17 +1,21 @@
-"""What was found, for prose: numbers read from the results, and text that knows its verdicts.
+"""What was found, for prose: numbers read from the results, and text that knows what they show.
 
 Roles: ``{ours}`relu-tanh`` is our number with its interval, ``{ours}`relu-tanh/modern`` that of
 another variant, ``{paper}`relu-tanh`` the paper's, ``{verdict}`relu-tanh`` the verdict.
 
-``{finding} relu-tanh = direction reproduced; lrn-cifar = inconclusive`` holds prose that was
-written for these verdicts. If the ledger gives another one, the prose is left out and the ledger's
-own lines take its place: the book never says what the results no longer show."""
+``{finding} relu-tanh = agrees; lrn-cifar = open`` holds prose that was written for these outcomes:
+the interval is on the paper's side of no effect (``agrees``), on the other (``opposes``), or
+includes it (``open``); of a check, its verdict. The verdicts follow as a line of their own, since
+they ask for more, such as a number of seeds. If an outcome is another one now, the prose is left
+out and the ledger's own lines take its place: the book never says what the results do not show."""
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -19,11 +23,13 @@ from replication.base import paths
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
+from replication.ledger.rules import excluded_side, judge
 from replication.paper import HERE
+from replication.paper import claim as find_claim
 
 log = logging.getLogger(__name__)
 UNITS = {"percentage points": "points", "per cent": "%", "fraction": ""}
-TIMES = ("relu-tanh", "dropout-iterations", "bias-one")  # claims whose number is a ratio
+OUTCOMES = ("agrees", "opposes", "open", "holds", "contradicted", "not run")
 
 
 def rows() -> dict[str, ledger.Row]:
@@ -31,8 +37,14 @@ def rows() -> dict[str, ledger.Row]:
     return _rows(tuple((file, file.stat().st_mtime_ns) for file in _files()))
 
 
-def _files() -> list[Any]:
+def _files() -> list[Path]:
     return [HERE / "claims.toml", *sorted(paths.results().glob(f"*/*/{FILE}"))]
+
+
+def note_results(env: BuildEnvironment) -> None:
+    """Let a page be built again when the claims or the results change."""
+    for file in _files():
+        env.note_dependency(str(file))
 
 
 @lru_cache(maxsize=4)
@@ -54,6 +66,18 @@ def answer(name: str) -> tuple[ledger.Row, Measurement | None, str]:
     raise LookupError(name)
 
 
+def outcome(measurement: Measurement | None) -> str:
+    """Return which of ``OUTCOMES`` a measurement is."""
+    if measurement is None or measurement.outdated:
+        return "not run"
+    if measurement.mean is None:
+        return "holds" if measurement.holds else "contradicted"
+    side = excluded_side(measurement)
+    if side is None:
+        return "open"
+    return "agrees" if side == measurement.target.side else "opposes"
+
+
 def ours_text(measurement: Measurement | None) -> str:
     """Return a measurement for a sentence: "6.06 times (5.77 to 6.37, n = 3)"."""
     if measurement is None:
@@ -61,7 +85,7 @@ def ours_text(measurement: Measurement | None) -> str:
     if measurement.mean is None:
         return ledger_tables.ours_text(measurement)
     unit = UNITS.get(measurement.unit, measurement.unit)
-    if measurement.claim in TIMES and not unit:
+    if measurement.target.ratio and not unit:
         unit = "times"
     number = ledger_tables.number
     space = "" if unit in ("", "%") else " "
@@ -77,8 +101,7 @@ class _Answer(SphinxRole):
     """A role whose text names a claim, or a claim and a variant."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        for file in _files():
-            self.env.note_dependency(str(file))
+        note_results(self.env)
         try:
             row, measurement, verdict = answer(self.text)
         except LookupError:
@@ -114,58 +137,77 @@ class VerdictWord(_Answer):
         return nodes.emphasis("", verdict, classes=["verdict-word"])
 
 
-def stale(conditions: str) -> list[str]:
-    """Return the claims of "ID[/VARIANT] = VERDICT; ..." whose verdict is another one now."""
-    changed = []
+def names_of(conditions: str) -> list[tuple[str, str]]:
+    """Return the claims and outcomes of "ID[/VARIANT] = OUTCOME; ...". Raises ValueError."""
+    found = []
     for part in filter(None, (part.strip() for part in conditions.split(";"))):
         name, _, wanted = (text.strip() for text in part.partition("="))
-        if wanted not in ledger.VERDICTS:
-            raise ValueError(f"{part!r}: write it as claim = verdict")
-        try:
-            now = answer(name)[2]
-        except LookupError:
-            if name.partition("/")[0] not in rows():
-                raise
-            now = "not run"
-        if now != wanted:
-            changed.append(name)
-    return changed
+        if wanted not in OUTCOMES:
+            raise ValueError(f"{part!r}: write it as claim = one of {', '.join(OUTCOMES)}")
+        if name.partition("/")[0] not in rows():
+            raise ValueError(f"no claim {name}")
+        found.append((name, wanted))
+    return found
+
+
+def measured(name: str) -> tuple[ledger.Row, Measurement | None, str]:
+    """Return ``answer``, with nothing measured for a variant that is not there."""
+    try:
+        return answer(name)
+    except LookupError:
+        return rows()[name.partition("/")[0]], None, "not run"
+
+
+def stale(conditions: str) -> list[str]:
+    """Return the claims of ``conditions`` whose outcome is another one now. Raises ValueError."""
+    return [name for name, wanted in names_of(conditions) if outcome(measured(name)[1]) != wanted]
 
 
 class Finding(SphinxDirective):
-    """``{finding} ID = VERDICT; ...``: prose that holds while these are the verdicts."""
+    """``{finding} ID = OUTCOME; ...``: prose that holds while these are the outcomes."""
 
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        for file in _files():
-            self.env.note_dependency(str(file))
+        note_results(self.env)
         try:
             changed = stale(self.arguments[0])
-        except (ValueError, LookupError) as error:
+        except ValueError as error:
             raise self.error(str(error)) from error
         if changed:
-            log.info("%s: written for other verdicts of %s", self.env.docname, ", ".join(changed))
+            log.info("%s: written for other outcomes of %s", self.env.docname, ", ".join(changed))
             return [generated(self.arguments[0])]
         parent = nodes.container(classes=["finding"])
         self.state.nested_parse(self.content, self.content_offset, parent)
+        parent += verdict_line(self.arguments[0])
         return [parent]
 
 
+def verdict_line(conditions: str) -> nodes.paragraph:
+    """Return the verdicts on the claims of ``conditions``, each with what it wants for."""
+    line = nodes.paragraph("", "Verdicts: ", classes=["small", "verdicts"])
+    for place, (name, _) in enumerate(names_of(conditions)):
+        row, measurement, verdict = measured(name)
+        line += nodes.Text("; " if place else "")
+        line += nodes.literal("", name)
+        line += nodes.Text(" ")
+        line += nodes.emphasis("", verdict)
+        few = verdict == "inconclusive" and outcome(measurement) != "open"
+        if few and measurement is not None:
+            line += nodes.Text(f" ({judge(find_claim(row.id), measurement)[1].split(';')[0]})")
+    line += nodes.Text(".")
+    return line
+
+
 def generated(conditions: str) -> nodes.bullet_list:
-    """Return one line per claim, for text that was written for other verdicts."""
+    """Return one line per claim, for text that was written for other outcomes."""
     items = nodes.bullet_list(classes=["finding"])
-    for part in filter(None, (part.strip() for part in conditions.split(";"))):
-        name = part.partition("=")[0].strip()
-        try:
-            row, measurement, verdict = answer(name)
-        except LookupError:
-            continue
-        text = (
-            f"{row.claim} Paper: {row.paper}. Here: {ours_text(measurement)}. Verdict: {verdict}."
-        )
+    for name, _ in names_of(conditions):
+        row, measurement, verdict = measured(name)
+        ours = ours_text(measurement)
+        text = f"{row.claim} Paper: {row.paper}. Here: {ours}. Verdict: {verdict}."
         items += nodes.list_item("", nodes.paragraph("", text))
     return items
 

@@ -63,11 +63,11 @@ class _Figure(SphinxDirective):
     option_spec = {"alt": directives.unchanged_required}
 
     def figure(self, name: str, file: Path, alt: str, caption: list[nodes.Node]) -> nodes.figure:
-        """Return the figure node, which can be referred to as ``plate-NAME``."""
+        """Return the figure node, with a label of its page (``plate-intro-contest``)."""
         here = Path(self.env.doc2path(self.env.docname)).parent
         image = nodes.image(uri=Path(os.path.relpath(file, here)).as_posix(), alt=alt)
         figure = nodes.figure("", image, nodes.caption("", "", *caption), classes=["plate"])
-        label = f"plate-{name}"
+        label = f"plate-{self.env.docname.replace('/', '-')}-{name}"
         figure["names"].append(label)
         self.state.document.note_explicit_target(figure, figure)
         self.set_source_info(figure)

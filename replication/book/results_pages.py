@@ -93,9 +93,10 @@ def _fold(cells: list[Notebook]) -> None:
 
 def in_short(name: str, chapter: str, figure: str, finding: str, text: str) -> str:
     """Return the MyST text of a page's "In short"."""
+    found = f"::::{{finding}} {finding}\n{text.strip()}\n::::" if finding else text.strip()
     return (
         ":::::{admonition} In short\n:class: in-short\n\n"
-        f"::::{{finding}} {finding}\n{text.strip()}\n::::\n"
+        f"{found}\n\n"
         f"```{{result-figure}} {name} {figure}\n:teaser:\n```\n"
         f"The chapter on the paper: {{doc}}`/{chapter}`.\n:::::\n"
     )

@@ -16,8 +16,17 @@ def claims(
         ),
     ] = None,
     as_json: Json = False,
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Write README.md's block of results anew.")
+    ] = False,
 ) -> None:
     """Print the ledger: what the paper says, what was measured here, and the verdict."""
+    if readme:
+        from replication.book import headlines
+
+        changed = headlines.update_readme()
+        print(f"{headlines.README}: {'written' if changed else 'up to date'}")
+        return
     from replication.ledger import tables as ledger_tables
     from replication.ledger import verdicts as ledger
 

@@ -1,0 +1,198 @@
+"""The results at a glance: for README (``replication claims --readme``) and the book's front page.
+
+Every word about a result is read from the ledger. The README's block is between two markers; a test
+compares it with the ledger of now."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_text
+from replication.book.findings import ours_text, rows
+from replication.book.pages import runs as provenance
+from replication.book.plates import KINDS, committed_figures
+from replication.ledger.verdicts import VERDICTS, Row, counts
+
+HEADLINES = (
+    "params",
+    "relu-tanh",
+    "two-gpu-gain",
+    "lrn-gain",
+    "overlap-gain",
+    "ten-views",
+    "dropout-overfit",
+    "weight-decay",
+    "table2-5cnn",
+    "table2-1cnn-pre",
+    "specialise",
+    "depth",
+)
+README = paths.ROOT / "README.md"
+README_FIGURES = paths.BOOK / "_static" / "readme"
+PICTURES = (("relu_vs_tanh", "curves"), ("architecture", "figure2"))  # results page, figure
+BEGIN, END = "<!-- results: begin (replication claims --readme) -->", "<!-- results: end -->"
+# colours of the bar, from agreement to disagreement
+SHADES = {
+    "holds": "#029e73",
+    "reproduced": "#027a5a",
+    "direction reproduced, other size": "#56b4a0",
+    "direction reproduced": "#56b4e9",
+    "inconclusive": "#bdbdbd",
+    "reversed here": "#de8f05",
+    "contradicted": "#d55e00",
+    "trial": "#cccccc",
+    "not run": "#e8e8e8",
+}
+
+
+def headline_rows() -> list[Row]:
+    """Return the ledger's rows that README and the front page show."""
+    return [rows()[name] for name in HEADLINES]
+
+
+def named(row: Row) -> str:
+    """Return our number with the name of what was measured, if the claim has several."""
+    variant = row.ours.variant if row.ours is not None else ""
+    return f"{ours_text(row.ours)}, {variant}" if variant else ours_text(row.ours)
+
+
+def scale_text(row: Row) -> str:
+    """Return the profile at which a row was measured; "exact" for arithmetic."""
+    if row.ours is None:
+        return ""
+    return "exact" if row.kind in "AS" else row.ours.profile
+
+
+def block() -> str:
+    """Return README's block of results as Markdown, between its markers."""
+    every = list(rows().values())
+    lines = [
+        BEGIN,
+        "",
+        f"{_counts(every)}. A dozen of them:",
+        "",
+        "| the paper says | paper | ours (95% interval, seeds) | scale | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.claim} | {row.paper} | {named(row)} | {scale_text(row)} | {row.verdict} |"
+        for row in headline_rows()
+    ]
+    lines += [
+        "",
+        "What each experiment took and gave:",
+        "",
+        "| command | took | gave |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{command}` | {took} | {gave} |" for command, took, gave in costs()]
+    return "\n".join([*lines, "", END])
+
+
+def costs() -> list[tuple[str, str, str]]:
+    """Return for each published experiment with stored runs its command, what its runs took by
+    their provenance, and the verdicts that it gave.
+    """
+    found = []
+    runs = provenance.table(provenance.stored_runs("laptop"))
+    for (profile, experiment), group in runs.groupby(["profile", "experiment"], sort=False):
+        hours = group["seconds"].sum() / 3600
+        devices = " and ".join(sorted({_device(text) for text in group["device"]}))
+        took = f"{len(group)} runs, {hours:.1f} hours of training, {devices}"
+        given = Counter(row.verdict for row in rows().values() if row.experiment == experiment)
+        gave = ", ".join(f"{given[word]} *{word}*" for word in VERDICTS if given[word])
+        found.append((f"replication run {experiment} --profile {profile}", took, gave or "a page"))
+    return found
+
+
+def _device(text: str) -> str:
+    return "CPU" if text.startswith("cpu") else text
+
+
+def _counts(every: Sequence[Row]) -> str:
+    found = ", ".join(f"{count} *{word}*" for word, count in counts(list(every)).items() if count)
+    return f"{len(every)} claims: {found}"
+
+
+def pictures() -> dict[Path, bytes]:
+    """Return README's figures, which are those of committed results pages, by their files."""
+    found = {}
+    for page, name in PICTURES:
+        figure = committed_figures(paths.BOOK / "experiments" / f"{page}.ipynb")[name]
+        suffix = KINDS[figure.kind]
+        found[README_FIGURES / f"{page}-{name}.{suffix}"] = figure.content
+    return found
+
+
+def update_readme() -> bool:
+    """Write today's block and figures of README.md; return whether that changed anything.
+
+    Raises InputError if the markers are missing."""
+    text = README.read_text(encoding="utf-8")
+    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+    if not re.search(pattern, text, flags=re.DOTALL):
+        raise InputError(f"{README} has no block between {BEGIN} and {END}; add the two lines")
+    new = re.sub(pattern, lambda _: block(), text, flags=re.DOTALL)
+    changed = new != text
+    if changed:
+        write_text(README, new)
+    for file, content in pictures().items():
+        if not file.is_file() or file.read_bytes() != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            changed = True
+    return changed
+
+
+def bar_html() -> str:
+    """Return the counts by verdict as one bar with a legend, as HTML."""
+    number = counts(list(rows().values()))
+    shown = [(word, number[word]) for word in VERDICTS if number[word]]
+    parts = "".join(
+        f'<span style="flex:{count};background:{SHADES[word]}">{count}</span>'
+        for word, count in shown
+    )
+    legend = "".join(
+        f'<li><span style="background:{SHADES[word]}"></span>{html.escape(word)}: {count}</li>'
+        for word, count in shown
+    )
+    label = html.escape(", ".join(f"{count} {word}" for word, count in shown))
+    return (
+        f'<div class="verdict-bar" role="img" aria-label="{label}">{parts}</div>'
+        f'<ul class="verdict-legend">{legend}</ul>'
+    )
+
+
+def table_html(up: str) -> str:
+    """Return the headline claims as an HTML table; ``up`` leads to the book's root."""
+    cells = "".join(
+        f"<tr><td>{html.escape(row.claim)}</td><td>{html.escape(row.paper)}</td>"
+        f"<td>{_ours(row)}</td><td>{_verdict(row, up)}</td></tr>\n"
+        for row in headline_rows()
+    )
+    return (
+        '<div class="wide"><table class="dataframe numbers headlines"><thead><tr>'
+        "<th>the paper says</th><th>paper</th><th>ours</th><th>verdict</th></tr></thead>\n"
+        f"<tbody>\n{cells}</tbody></table></div>"
+    )
+
+
+def _ours(row: Row) -> str:
+    number, _, interval = ours_text(row.ours).partition(" (")
+    if not interval:
+        return html.escape(number)
+    variant = row.ours.variant if row.ours is not None else ""
+    below = f"{interval[:-1]}; {variant}" if variant else interval[:-1]
+    return f'{html.escape(number)}<span class="interval">{html.escape(below)}</span>'
+
+
+def _verdict(row: Row, up: str) -> str:
+    shade = SHADES[row.verdict]
+    scale = html.escape(scale_text(row))
+    word = f'<span class="dot" style="background:{shade}"></span>{html.escape(row.verdict)}'
+    page = f'<a href="{up}experiments/{row.experiment}.html">{scale}</a>' if scale else ""
+    return f'{word}<span class="interval">{page}</span>'

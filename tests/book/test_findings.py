@@ -1,0 +1,87 @@
+"""Prose about results: numbers are read from the ledger, and text gives way when they change."""
+
+import pytest
+
+from replication.book import findings, headlines
+from replication.ledger.measurement import checked, measured
+from replication.ledger.verdicts import ledger
+
+SEEDS = [5.0, 6.0, 7.0, 6.0, 6.0]
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch):
+    """Replace the ledger's measurement of one claim."""
+
+    def put(measurement) -> None:
+        found = {row.id: row for row in ledger()}
+        claim = measurement.claim
+        found[claim] = found[claim].model_copy(update={"ours": measurement, "others": ()})
+        monkeypatch.setattr(findings, "rows", lambda: found)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("values", "outcome"),
+    [([1.0, 1.1, 0.9, 1.0, 1.0], "agrees"), ([-1.0, -1.1, -0.9], "opposes"), ([1, -1, 0], "open")],
+)
+def test_an_outcome_is_the_side_of_the_interval(rows, values: list[float], outcome: str) -> None:
+    rows(measured("colour-gain", values, profile="laptop", scale="made up"))
+    assert findings.stale(f"colour-gain = {outcome}") == []
+    others = {"agrees", "opposes", "open"} - {outcome}
+    assert all(findings.stale(f"colour-gain = {other}") == ["colour-gain"] for other in others)
+
+
+def test_a_check_has_its_verdict_as_outcome(rows) -> None:
+    rows(checked("params", 60_965_224, 60_000_000, True, profile="laptop"))
+    assert findings.stale("params = holds") == []
+    assert findings.stale("params = contradicted") == ["params"]
+
+
+def test_text_for_another_outcome_gives_way_to_the_ledger_s_own_line(rows) -> None:
+    rows(measured("colour-gain", [-1.0, -1.1, -0.9], profile="laptop", scale="made up"))
+    line = findings.generated("colour-gain = agrees").astext()
+    assert "-1.00 points (" in line and "n = 3" in line and "Verdict: " in line
+
+
+def test_too_few_seeds_are_named_beside_a_clear_interval(rows) -> None:
+    rows(measured("colour-gain", [1.0, 1.1, 0.9], profile="laptop", scale="made up"))
+    line = findings.verdict_line("colour-gain = agrees").astext()
+    assert line.startswith("Verdicts: colour-gain ")
+    assert "seeds are needed" in findings.verdict_line("relu-tanh = agrees").astext() or (
+        findings.rows()["relu-tanh"].verdict != "inconclusive"
+    )
+
+
+@pytest.mark.parametrize("wrong", ["colour-gain", "colour-gain = fine", "no-such-claim = open"])
+def test_a_condition_that_means_nothing_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError):
+        findings.stale(wrong)
+
+
+def test_a_variant_that_was_not_measured_is_not_run() -> None:
+    assert findings.stale("relu-tanh/no-such-variant = not run") == []
+
+
+def test_our_number_says_interval_seeds_and_unit(rows) -> None:
+    ours = measured("relu-tanh", SEEDS, denominators=[1.0] * 5, profile="laptop", scale="made up",
+                    variant="source2012")  # fmt: skip
+    text = findings.ours_text(ours)
+    assert text.startswith("5.96 times (") and text.endswith("n = 5)")
+    bound = ours.model_copy(update={"bound": "lower"})
+    assert findings.ours_text(bound).startswith("at least ")
+
+
+def test_readme_s_results_are_those_of_the_ledger() -> None:
+    text = headlines.README.read_text(encoding="utf-8")
+    assert headlines.block() in text, "run `replication claims --readme` and commit README.md"
+    for file, content in headlines.pictures().items():
+        assert file.read_bytes() == content, f"{file}: run `replication claims --readme`"
+        assert file.relative_to(headlines.README.parent).as_posix() in text
+
+
+def test_every_experiment_with_runs_says_what_it_took_and_gave() -> None:
+    commands = [command for command, _, _ in headlines.costs()]
+    assert "replication run relu_vs_tanh --profile laptop" in commands
+    assert all("hours" in took for _, took, _ in headlines.costs())

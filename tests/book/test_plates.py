@@ -1,0 +1,107 @@
+"""The book's own figures, formulas, and how an executed notebook becomes a page."""
+
+import base64
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from replication.base import paths
+from replication.book import formulas, results_pages
+from replication.book.plates import committed_figures
+from replication.figures import WIDTH, drawings, photographs
+from replication.nets import alexnet
+
+PUBLISHED = sorted((paths.BOOK / "experiments").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", drawings.DRAWINGS)
+def test_a_drawing_has_the_column_s_width_and_is_closed(name: str) -> None:
+    figure = drawings.DRAWINGS[name]()
+    assert figure.get_size_inches()[0] == pytest.approx(WIDTH)
+    assert not plt.get_fignums()
+    texts = [text for text in figure.findobj(plt.Text) if text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= 8
+
+
+def test_the_normalisation_is_drawn_by_the_net_s_formula() -> None:
+    constants = (alexnet.LRN_K, alexnet.LRN_SIZE, alexnet.LRN_ALPHA, alexnet.LRN_BETA)
+    assert constants == (drawings.K, drawings.N, drawings.ALPHA, drawings.BETA)
+    a = np.arange(12, dtype=np.float32).reshape(12, 1, 1) * 50
+    norm = torch.nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)  # torch divides alpha by n
+    wanted = norm(torch.from_numpy(a)[None])[0].numpy()
+    np.testing.assert_allclose(a / drawings._denominators(a), wanted, rtol=1e-5)
+
+
+def test_the_photograph_is_wider_than_high_so_that_a_margin_is_lost() -> None:
+    height, width, channels = photographs.render(photographs.LABEL, photographs.NUMBER).shape
+    assert channels == 3 and width > 1.3 * height
+
+
+def test_a_formula_stands_on_the_line_and_says_its_tex() -> None:
+    flat, deep = formulas.outline("x"), formulas.outline(r"\frac{x}{y}")
+    assert deep[3] > flat[3] >= 0
+    html = formulas.element(r"a < \alpha_1")
+    assert 'aria-label="a &lt; \\alpha_1"' in html and "currentColor" in html
+    with pytest.raises(ValueError):
+        formulas.outline(r"\nosuchcommand{x}")
+
+
+def page(*cells: nbformat.NotebookNode, profile: str = "laptop") -> dict:
+    notebook = new_notebook(cells=[new_markdown_cell("# Title"), *cells])
+    notebook.metadata["papermill"] = {"parameters": {"profile": profile}}
+    return notebook
+
+
+def image() -> nbformat.NotebookNode:
+    return new_output("display_data", {"image/png": base64.b64encode(b"png").decode()})
+
+
+def test_parameters_are_shown_once_and_inputs_are_folded() -> None:
+    defaults = new_code_cell("a = 1", metadata={"tags": ["parameters"]})
+    given = new_code_cell("a = 2", metadata={"tags": ["injected-parameters"]})
+    plain = new_code_cell("import this")
+    results_pages.as_page(page(defaults, given, plain), "none", published=True)
+    assert "remove-cell" in defaults.metadata.tags
+    assert "hide-input" in given.metadata.tags and "hide-input" in plain.metadata.tags
+    assert given.metadata.mystnb["code_prompt_show"] == "Parameters"
+
+
+def test_the_provenance_of_the_runs_is_folded() -> None:
+    heading = new_markdown_cell(f"## {results_pages.PROVENANCE}")
+    cell = new_code_cell("display(runs)")
+    results_pages.as_page(page(heading, cell), "none", published=True)
+    assert {"remove-input", "hide-output"} <= set(cell.metadata.tags)
+
+
+def test_a_caption_names_the_profile_and_belongs_to_the_figure_alone() -> None:
+    table = new_output("display_data", {"text/html": "<table></table>"})
+    figure = {"figure": {"caption": "Curves.", "name": "curves"}, "image": {"alt": "curves"}}
+    cell = new_code_cell("x", metadata={"mystnb": figure}, outputs=[image(), table, image()])
+    made = results_pages.as_page(page(cell), "some_page", published=True)
+    shown = [one["metadata"]["mystnb"].get("figure") for one in made["cells"][1:]]
+    assert shown[0] == {"caption": "Curves. Profile: laptop.", "name": "some-page-curves"}
+    assert shown[1] is None and shown[2] == {"caption": "Curves. Profile: laptop."}
+    assert [len(one["outputs"]) for one in made["cells"][1:]] == [1, 1, 1]
+
+
+def test_only_a_published_page_begins_in_short() -> None:
+    for published in (True, False):
+        made = results_pages.as_page(page(new_code_cell("x")), "relu_vs_tanh", published)
+        assert ("In short" in made["cells"][1]["source"]) == published
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_a_published_figure_has_a_name_and_a_caption_that_stands_alone(path: Path) -> None:
+    source = nbformat.read(paths.NOTEBOOKS / path.name, as_version=4)
+    for notebook in (nbformat.read(path, as_version=4), source):
+        for cell in notebook.cells:
+            options = cell.metadata.get("mystnb", {})
+            if "image" in options:
+                assert len(options["figure"]["caption"]) > 40, cell.source[:60]
+    if path.stem in results_pages.short():
+        assert results_pages.short()[path.stem]["figure"] in committed_figures(path)
