@@ -24,6 +24,7 @@ import yaml
 
 from replication.base import paths
 from replication.book import directives as chapters
+from replication.book import findings
 from replication.paper.deviations import deviations
 
 CHAPTERS = sorted(paths.BOOK.rglob("*.md"))
@@ -307,4 +308,39 @@ def test_the_search_finds_dropout(browser, address: str) -> None:
         "#search-results li a", "links => links.map(link => link.getAttribute('href'))"
     )
     tab.close()
-    assert any("paper/dropout.html" in link for link in found)
+    first = next(link for link in found if "glossary" not in link)
+    assert "paper/dropout.html" in first, found[:5]  # the chapter is before the pages of results
+
+
+def test_moving_the_target_error_moves_the_ratio(browser, address: str) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{address}/paper/relu.html")
+    answer = tab.locator(".touch[data-touch=figure1] figure p").first
+    _, ours, _ = findings.answer("relu-tanh")
+    assert ours is not None and answer.inner_text().endswith(f"{ours.estimate.mean:.2f} times")
+    before = answer.inner_text()
+    tab.locator(".touch[data-touch=figure1] input").fill("0.4")
+    assert tab.locator(".touch output").first.inner_text() == "40%"
+    assert answer.inner_text() != before and "times" in answer.inner_text()
+    tab.close()
+
+
+def test_a_strong_response_holds_its_neighbours_down(browser, address: str) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{address}/paper/normalisation.html")
+    after = tab.locator(".touch svg").nth(1).locator("text")  # a number and a place per kernel
+    before = float(after.nth(2 * 3).text_content())
+    tab.locator(".touch input").fill("800")
+    assert float(after.nth(2 * 3).text_content()) < before / 5
+    tab.close()
+
+
+def test_parameters_are_in_a_fold_and_the_page_begins_in_short(browser, address: str) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{address}/experiments/relu_vs_tanh.html")
+    assert tab.locator(".in-short img").is_visible() and tab.locator(".in-short .ours").count()
+    fold = tab.locator("details:has(summary:has-text('Parameters'))")
+    assert fold.count() == 1 and not fold.locator("pre").is_visible()
+    fold.locator("summary").click()
+    assert "target" in fold.inner_text() or "mark" in fold.inner_text()
+    tab.close()
