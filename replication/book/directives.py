@@ -132,7 +132,8 @@ class Claims(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         rows = {row.id: row for row in ledger.ledger()}
         chosen: list[ledger.Row] = []
-        for word in self.arguments[0].split():
+        given = self.arguments[0].strip()
+        for word in [given] if given in ledger.VERDICTS else given.split():
             found = (
                 [rows[word]]
                 if word in rows

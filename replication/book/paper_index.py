@@ -47,7 +47,7 @@ def index_html(chosen: tuple[Sentence, ...], up: str) -> str:
         parts.append(
             f'<h2 id="section-{section.replace(".", "-")}">{title}</h2>'
             f'<p class="small"><a href="{up}paper/{chapter}.html">The chapter</a></p>'
-            '<table class="ledger dataframe"><thead><tr><th>the paper</th><th>code</th>'
+            '<table class="ledger index dataframe"><thead><tr><th>the paper</th><th>code</th>'
             "<th>test</th><th>claim</th></tr></thead><tbody>"
             f"{''.join(_row(one, up) for one in rows)}</tbody></table>"
         )

@@ -20,19 +20,21 @@ from replication.ledger.text import number
 from replication.ledger.verdicts import Row, ledger
 from replication.paper import HERE, claim, claims
 
+UNITS = {"": "", "percentage points": " points", "fraction": ""}
 TOP1 = "lrn-gain"  # whose spread is that of top-1 error
 
 
 def needed_table(rows: list[Row]) -> pd.DataFrame:
-    """Return claim, number, spread, seeds, smallest effect found, the paper's, seeds needed."""
+    """Return claim, spread, seeds, smallest effect found, the paper's effect, seeds needed."""
     table = []
     for one in power.needed(rows):
         ratio = claim(one.claim).target(claim(one.claim).primary)
-        unit = " times" if ratio is not None and ratio.ratio else f" {one.unit}".rstrip()
+        unit = UNITS.get(one.unit, f" {one.unit}")
+        if ratio is not None and ratio.ratio:
+            unit = " times"
         table.append(
             {
                 "claim": one.claim,
-                "what is measured": one.quantity,
                 "spread": number(one.spread),
                 "seeds": one.seeds,
                 "smallest effect found": number(one.detectable) + unit,

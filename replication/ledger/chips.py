@@ -30,6 +30,10 @@ STYLE = """<style>
   white-space: normal;
   border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit; background: transparent; }
 .ledger td[data-label="ours"] { min-width: 14em; }
+.ledger.index { table-layout: fixed; }
+.ledger.index th:nth-child(1) { width: 34%; } .ledger.index th:nth-child(2) { width: 30%; }
+.ledger.index th:nth-child(3) { width: 24%; }
+.ledger.index td { overflow-wrap: anywhere; }
 .ledger .id { font-weight: 600; white-space: nowrap; }
 .ledger .small { display: block; font-size: 0.9em; opacity: 0.85; }
 .ledger details.more { font-size: 0.9em; }
