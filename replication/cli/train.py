@@ -1,6 +1,6 @@
 """``replication train``: one run of a named recipe or of a file's, started or resumed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -61,6 +61,7 @@ def train(
 
     from replication.base.devices import best_device
     from replication.recipes import as_yaml, chosen
+    from replication.training import guard
     from replication.training.drop_request import request_drop
     from replication.training.initial_weights import adopt
     from replication.training.process.progress import Terminal
@@ -82,25 +83,26 @@ def train(
         return
     if threads is not None:
         torch.set_num_threads(threads)
-    terminal, report = Terminal(), None
+    terminal, on_epoch = Terminal(), None
     if log == "tensorboard" and is_first():
         from replication.training.process.tensorboard import TensorBoard
 
         board = TensorBoard(folder)
 
-        def report(line: str) -> None:
-            terminal.report(line)
-            board.update()  # a line comes after each epoch's row
+        def on_epoch(row: dict[str, Any], timing: dict[str, Any]) -> None:
+            board.update()
 
     outcome = session(
         recipe,
-        report or terminal.report,
+        terminal.report,
         (devices or best_device()).split(","),
         workers,
-        Options(divergence="stop", watch=terminal.watch),
+        Options(divergence="stop", watch=terminal.watch, on_epoch=on_epoch, extend=True),
     )
     if is_first():
         terminal.report(
             f"run {recipe.id} ended after {outcome.progress.epoch} epochs"
             f" ({outcome.progress.ended}), weights in {folder}"
         )
+        if line := guard.nothing_learned(outcome.progress.history, outcome.classes, recipe):
+            terminal.report(line)

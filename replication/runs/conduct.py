@@ -99,6 +99,11 @@ def _evaluate(task: Task, result: Run) -> Run:
     if not (wanted := unanswered(task, result.evaluation)):
         return result
     if not weights_path(task.recipe.id).is_file():
+        if result.summary["ended"] == "diverged":
+            raise InputError(
+                f"{task.folder}: the run diverged and left no weights to evaluate; lower"
+                " update.rate"
+            )
         raise InputError(
             f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights"
             f" are not in {paths.runs()}; train it with `{training_command(task.recipe.id)}`"

@@ -5,6 +5,9 @@ weights stays there for a while and then leaves it. One that is still there afte
 updates does not leave by itself."""
 
 import math
+from typing import Any
+
+from replication.recipe import Recipe
 
 # The full-size net leaves ln K after some hundred updates, a narrow one with the paper's literal
 # deviations after a thousand
@@ -15,6 +18,27 @@ STUCK_SHARE = 0.99  # of ln K
 def is_stuck(mean_loss: float, classes: int) -> bool:
     """Return whether the mean loss over ``STUCK_STEPS`` updates is that of guessing, or worse."""
     return mean_loss >= STUCK_SHARE * math.log(classes)
+
+
+def nothing_learned(history: list[dict[str, Any]], classes: int, recipe: Recipe) -> str:
+    """Return a line that says so if the last epoch's errors are those of guessing, else "".
+
+    An error is that of guessing unless it lies three standard errors below it."""
+    if not history:
+        return ""
+    row, guessing = history[-1], 1 - 1 / classes
+    trained = row["iterations"] // row["epoch"] * recipe.batch
+    counts = {"running_error": trained, "validation_error": recipe.data.validation}
+    for name, images in counts.items():
+        margin = 3 * math.sqrt(guessing * (1 - guessing) / max(images, 1))
+        if row.get(name) is not None and row[name] < guessing - margin:
+            return ""
+    return (
+        f"the net has learned nothing yet: its training error is {row['running_error']:.1%}, and"
+        f" guessing among {classes} classes gives {guessing:.1%}; train longer (--set"
+        f" epochs={10 * recipe.epochs}), or change the rate (--set update.rate=...); dropout, which"
+        " slows learning, can be switched off (--set net.dropout=false)"
+    )
 
 
 def not_finite(what: str, place: str, learning_rate: float, folder: object) -> str:

@@ -39,12 +39,14 @@ class Options:
     within 3% of the time. ``divergence``: what to do about a loss that is not finite or does not
     leave that of guessing. "record" ends the run as "diverged" for the former and notes the latter
     in the epoch's row; "stop" raises TrainingError for either. ``watch`` is called with a snapshot
-    about twice a second, ``on_epoch`` with each epoch's row and timing."""
+    about twice a second, ``on_epoch`` with each epoch's row and timing. ``extend``: a run without a
+    checkpoint starts from that of a shorter run which it would repeat."""
 
     checkpoint_seconds: float | None = None
     divergence: Literal["record", "stop"] = "record"
     watch: Callable[[Snapshot], None] | None = None
     on_epoch: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
+    extend: bool = False
 
 
 DEFAULTS = Options()
@@ -210,25 +212,46 @@ class Run:
 
     def _resume(self) -> Progress:
         """Load the last checkpoint, or the recipe's initial weights."""
-        content = None
+        content, source = None, self.folder
         if self.group.is_main:
             checkpoint.clear(self.folder)
             content = checkpoint.read(self.folder, self.report)
+            if content is None and self.options.extend:
+                content, source = self._shorter()
         content = self.group.broadcast(content)
         if content is not None:
+            state = checkpoint.parse(content)
             progress = restore(
-                checkpoint.parse(content),
-                self.recipe,
-                self.net,
-                self.learner.optimiser,
-                self.loader,
-                self.folder,
+                state, self.recipe, self.net, self.learner.optimiser, self.loader, source
             )
-            self.report(f"resumed after epoch {progress.epoch}, step {progress.step}")
+            origin = "" if source == self.folder else f" of run {source.name}"
+            self.report(f"resumed after epoch {progress.epoch}, step {progress.step}{origin}")
+            if progress.ended:
+                self.report(f"the run has ended ({progress.ended}){extension(self.recipe)}")
             return progress
         if self.recipe.init_from is not None:
             self.report(start_from(self.recipe.init_from, self.net, self.loader.classes))
         return Progress()
+
+    def _shorter(self) -> tuple[bytes | None, Path]:
+        """Return the checkpoint of the longest shorter run that this run repeats, and its folder.
+
+        Order, draws and masks of an epoch do not depend on the number of epochs, and the rate does
+        so on a timeline only."""
+        if self.recipe.schedule.kind != "timeline":
+            for epochs in range(self.recipe.epochs - 1, 0, -1):
+                shorter = self.recipe.model_copy(update={"epochs": epochs})
+                folder = self.folder.parent / shorter.id
+                if folder.is_dir() and (content := checkpoint.read(folder, self.report)):
+                    return content, folder
+        return None, self.folder
+
+
+def extension(recipe: Recipe) -> str:
+    """Return how to train longer, as the end of a sentence."""
+    if recipe.schedule.kind == "timeline":
+        return "; its rates are scaled to its length, so a longer run starts afresh"
+    return f"; --set epochs={2 * recipe.epochs} extends it"
 
 
 def _copy(value: Tensor) -> Tensor:

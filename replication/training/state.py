@@ -133,9 +133,13 @@ def restore(
 ) -> Progress:
     """Load a checkpoint's state into ``net``, which may have one tower only, and ``optimiser``.
 
-    Raises InputError if it is of another recipe, of other images, or has the classes in another
-    order. ``place`` names the checkpoint's folder in the message."""
-    if Recipe.model_validate_json(state["recipe"]) != recipe:
+    A checkpoint of the same recipe with fewer epochs is extended. Raises InputError if it is of
+    another recipe, of other images, or has the classes in another order. ``place`` names the
+    checkpoint's folder in the message."""
+    stored = Recipe.model_validate_json(state["recipe"])
+    if stored.model_copy(update={"epochs": recipe.epochs}) != recipe or (
+        stored.epochs > recipe.epochs
+    ):
         raise InputError(
             f"{place}: the checkpoint there was made with another recipe; name another"
             " REPLICATION_RUNS folder"
@@ -156,4 +160,7 @@ def restore(
         net.load_state_dict(state["net"])
     for name, p in net.named_parameters():
         optimiser.state[p]["velocity"] = torch.empty_like(p).copy_(state["velocities"][name])
-    return Progress.read(state["progress"])
+    progress = Progress.read(state["progress"])
+    if progress.ended == "epochs" and progress.epoch < recipe.epochs:
+        progress.ended = ""
+    return progress

@@ -47,6 +47,7 @@ class Outcome:
     made_by: str  # the pipeline of the batches, name and version
     skipped: int  # training images left out because their files could not be read
     device: str  # where the logits were computed
+    classes: int
 
 
 def train(
@@ -88,7 +89,9 @@ def train(
         finish(run)
     loader = run.loader
     device = _device_name(loader.device)
-    return Outcome(run.net, run.progress, loader.backend, loader.skipped, device)
+    return Outcome(
+        run.net, run.progress, loader.backend, loader.skipped, device, len(loader.classes)
+    )
 
 
 def train_epoch(run: Run, settings: EpochSettings) -> None:

@@ -5,6 +5,7 @@ reflections.
 import numpy as np
 import pytest
 
+from replication.base.errors import InputError
 from replication.data.augment.views import CENTRE, offsets
 from replication.data.loader import view_places
 from replication.data.pipelines.stored import Transform
@@ -16,6 +17,13 @@ def test_the_papers_five_crops_lie_at_0_16_and_32() -> None:
     assert offsets(256, 224).tolist() == [[0, 0], [0, 32], [16, 16], [32, 0], [32, 32]]
 
 
+def test_ten_views_of_images_as_small_as_the_crop_are_refused() -> None:
+    data = Data(name="synthetic", size=24, crop=24)
+    with pytest.raises(InputError, match="10 views need images larger than the crop.*both are 24"):
+        view_places(data, 10)
+    assert len(view_places(data, 1)[0]) == 1
+
+
 def test_an_odd_margin_is_rounded_down_in_the_centre() -> None:
     assert offsets(65, 56)[CENTRE].tolist() == [4, 4]
 
@@ -25,7 +33,7 @@ def test_a_crop_that_does_not_fit_is_refused() -> None:
         offsets(64, 65)
 
 
-@pytest.mark.parametrize(("size", "crop"), [(32, 24), (33, 24), (64, 56), (24, 24)])
+@pytest.mark.parametrize(("size", "crop"), [(32, 24), (33, 24), (64, 56)])
 def test_views_are_the_windows_at_the_offsets_then_their_reflections_pixel_by_pixel(
     size: int, crop: int
 ) -> None:

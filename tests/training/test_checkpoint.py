@@ -67,6 +67,43 @@ def test_the_last_two_and_the_best_are_kept_and_the_best_serves_when_they_are_da
     assert value == 3.0 and len(said) == 2
 
 
+def test_damaged_newer_files_are_set_aside_and_do_not_count_as_the_last_two(
+    tmp_path: Path,
+) -> None:
+    _save(tmp_path, 1)
+    for path in [_save(tmp_path, 8), _save(tmp_path, 9)]:
+        _flip(path)
+    assert _load(tmp_path)[0] is None  # step 1 was not one of the last two
+    for step in (2, 3):
+        _save(tmp_path, step)
+        assert _load(tmp_path) == (float(step), [])
+    assert len(list(tmp_path.glob("step-*.pt"))) == 2
+    assert len(list(tmp_path.glob("step-*.damaged"))) == 2
+
+
+def test_a_newer_file_that_cannot_be_set_aside_does_not_push_out_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in [_save(tmp_path, 8), _save(tmp_path, 9)]:
+        _flip(path)
+    for step in (2, 3, 4):
+        _save(tmp_path, step)
+    kept = sorted(path.name.split(".")[0] for path in tmp_path.iterdir())
+    assert kept == [f"step-{step:09d}" for step in (3, 4, 8, 9)]
+
+
+def test_a_file_system_without_hard_links_gets_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*names: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(checkpoint.os, "link", refused)
+    _save(tmp_path, 1, best=True)
+    names = sorted(path.name.split("-")[0] for path in tmp_path.iterdir())
+    assert names == ["best", "step"] and _load(tmp_path) == (1.0, [])
+
+
 def test_a_second_checkpoint_of_a_step_takes_the_place_of_the_first(tmp_path: Path) -> None:
     _save(tmp_path, 1)
     _save(tmp_path, 2)

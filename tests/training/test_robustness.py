@@ -1,6 +1,4 @@
-"""Kills, full disks, broken files and numbers that are none: nothing that was saved is lost, and
-the line says what is wrong.
-"""
+"""Kills, full disks, broken files and numbers that are not finite: what was saved is not lost."""
 
 import errno
 import os
@@ -8,27 +6,23 @@ import random
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from training_programs import CIFAR, TOWERS, in_processes, make_images, open_images, train_alone
+from training_programs import CIFAR, TOWERS, in_processes, open_images, train_alone
 
 from replication.base.errors import InputError, TrainingError
 from replication.base.locks import locked
+from replication.data.loader import Batch
+from replication.evaluation import metrics
 from replication.nets.build import build
 from replication.recipe import Data, Update
-from replication.training import checkpoint, step
+from replication.training import checkpoint, guard, step, trainer
 from replication.training.run import Options
 from replication.training.trainer import train
 from replication.training.weights import FILE, load_weights
 
 KILLS = 20
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("images")
-    make_images(place)
-    return place
 
 
 def _quiet(line: str) -> None:
@@ -120,13 +114,64 @@ def test_weights_that_broke_in_the_last_update_are_no_result(root: Path, tmp_pat
     with pytest.raises(TrainingError, match="not finite"):
         train_alone(recipe, root, tmp_path / "stop", options=Options(divergence="stop"))
     assert train_alone(recipe, root, tmp_path / "record").progress.ended == "diverged"
+    assert not [*(tmp_path / "record").glob("*.pt"), *(tmp_path / "record").glob(FILE)]
 
 
-def test_an_answer_that_is_not_a_number_counts_as_a_mistake() -> None:
-    logits = torch.tensor([[0.0, 1.0, 2.0], [float("nan"), 9.0, 0.0]])
-    assert step.mistakes(logits, torch.tensor([2, 1])) == 1
-    # three classes: the first five are all of them
-    assert step.mistakes(logits, torch.tensor([0, 1]), k=5) == 1
+@pytest.mark.parametrize("broken", ["weight", "velocity"])
+def test_a_number_that_broke_at_a_timed_save_reaches_no_checkpoint(
+    broken: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_step = trainer.train_step
+
+    def breaking(learner: step.Learner, batch: Batch, number: int) -> step.StepResult:
+        result = train_step(learner, batch, number)
+        if number == 4:
+            weight = next(learner.net.parameters())
+            target = weight if broken == "weight" else learner.optimiser.state[weight]["velocity"]
+            target.data.fill_(float("nan"))
+        return result
+
+    monkeypatch.setattr(trainer, "train_step", breaking)
+    options = Options(checkpoint_seconds=0.0, divergence="stop")
+    with pytest.raises(TrainingError, match="a weight is not finite at epoch 2, step 2"):
+        train_alone(CIFAR, root, tmp_path / "run", options=options)
+    state = checkpoint.load(tmp_path / "run", _quiet)
+    tensors = [*state["net"].values(), *state["velocities"].values()]
+    assert all(value.isfinite().all() for value in tensors)
+    monkeypatch.undo()
+    train_alone(CIFAR, root, tmp_path / "run")
+    train_alone(CIFAR, root, tmp_path / "whole")
+    assert (tmp_path / "run" / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
+
+
+def test_the_images_behind_a_loss_that_is_not_finite_are_named(root: Path, tmp_path: Path) -> None:
+    loaders = open_images(CIFAR, root)
+    batches, ids = loaders.training.epoch, []
+
+    def poisoned(epoch: int, start: int = 0, colour: bool = True):
+        for batch in batches(epoch, start, colour):
+            batch.images[3] = float("inf")
+            ids.append(int(batch.ids[3]))
+            yield batch
+
+    loaders.training.epoch = poisoned
+    options = Options(divergence="stop")
+    with pytest.raises(TrainingError) as caught:
+        train(CIFAR, build(CIFAR, 3), loaders, tmp_path, _quiet, options)
+    assert f"at epoch 1, step 0 (images {ids[0]}):" in str(caught.value)
+    assert guard.of_images(tuple(range(20))) == " (images 0, 1, 2, 3, 4, 5, 6, 7 and 12 more)"
+
+
+def test_the_error_of_training_and_of_evaluation_count_ties_and_nans_alike() -> None:
+    draws = np.random.default_rng(0)
+    scores = draws.integers(0, 4, (200, 7)).astype(np.float32)  # many ties
+    scores[:5, 2] = np.nan
+    labels = draws.integers(0, 7, 200)
+    for k in (1, 5):
+        found = step.mistakes(torch.from_numpy(scores), torch.from_numpy(labels), k)
+        assert found == metrics.mistakes(scores, labels, k).sum()
+    # a net with equal outputs has not recognised anything
+    assert step.mistakes(torch.zeros(6, 3), torch.zeros(6, dtype=torch.int64)) == 6
 
 
 def test_a_file_that_vanishes_ends_the_run_with_a_checkpoint(root: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_programs import CLASSES, TOWERS, in_processes, make_images, open_images, train_alone
+from training_programs import CLASSES, TOWERS, in_processes, open_images, train_alone
 
 from replication.nets.build import build
 from replication.nets.towers import on_devices
@@ -17,13 +17,6 @@ from replication.training.weights import FILE, load_weights
 # float32, nine updates: sums over maps and over the minibatch are taken in another order, and the
 # errors grow with every update
 TOLERANCE = {"rtol": 1e-4, "atol": 2e-6}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("images")
-    make_images(place)
-    return place
 
 
 @pytest.fixture(scope="module")

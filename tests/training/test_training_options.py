@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_programs import CIFAR, CLASSES, TOWERS, make_images, train_alone
+from training_programs import CIFAR, CLASSES, TOWERS, train_alone
 
 from replication.base.errors import InputError, TrainingError
 from replication.base.locks import locked
@@ -18,13 +18,6 @@ from replication.training.drop_request import REQUEST, request_drop
 from replication.training.initial_weights import adopt, start_from
 from replication.training.run import Options
 from replication.training.weights import FILE, load_weights, save_weights
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("images")
-    make_images(place)
-    return place
 
 
 def test_a_minibatch_in_parts_is_the_minibatch_as_a_whole(root: Path, tmp_path: Path) -> None:

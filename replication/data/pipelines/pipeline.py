@@ -57,4 +57,9 @@ def view_places(data: Data, views_each: int) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             f"{views_each} views: use 1 (the central crop) or {views.VIEWS} (section 4.1)"
         )
+    if data.side == data.size:
+        raise InputError(
+            f"{views_each} views need images larger than the crop, and here both are {data.size}:"
+            " the views would be two; use 1 view, or set data.size or data.crop"
+        )
     return np.tile(places, (2, 1)), np.arange(views.VIEWS) >= views.VIEWS // 2
