@@ -1,9 +1,9 @@
 """The description of one training run: frozen, validated, and hashed into the run's id.
 
-Everything that decides a run's numbers is here, and nothing else: not the folder, the device or the
-number of threads, which go into its provenance. The id is a hash over the fields that differ from
-their defaults, so an option that is added later with "as before" for its default leaves the old ids
-alone. A default, once published, never changes."""
+A recipe has everything that decides a run's numbers, and nothing else: the folder, the device and
+the number of threads are in its provenance. The id is a hash over the fields that differ from their
+defaults. So a new option whose default means "as before" does not change old ids. A published
+default never changes."""
 
 import hashlib
 import json
@@ -19,24 +19,24 @@ class Data(Frozen):
     """Which images, and what is done to them before the net."""
 
     name: str  # a name of the catalog
-    # these only; a number: that many, evenly spaced in the sorted list; None: all
+    # these classes; a number: that many, evenly spaced in the sorted list; None: all
     classes: int | tuple[str, ...] | None = None
-    # this many training images, the same number of each class; None: all
+    # number of training images, equal for each class; None: all
     count: int | None = Field(None, ge=1)
-    # training images put aside for every decision, the same number of each class; not trained on
+    # number of training images held out for decisions, equal for each class; not trained on
     validation: int = Field(0, ge=0)
     size: int = Field(256, ge=8)  # side of the stored square image, section 2
-    # read the stored pixels, or decode the data set's own files every time
+    # read stored pixels, or decode the data set's own files every time
     files: Literal["raw", "encoded"] = "raw"
-    # a file that breaks during training: end the run, or leave it out and count it
+    # if a file cannot be read during training: end the run, or leave the image out and count it
     unreadable: Literal["stop", "skip"] = "stop"
-    # what is subtracted: the training set's mean image, section 2
+    # subtracted from every image: the training set's mean image, section 2
     mean: Literal["image", "none"] = "image"
-    # the images are multiplied by it after that; 1 keeps the paper's 0-255
+    # factor on the images after that; 1 keeps the paper's 0-255
     scale: float = Field(1.0, gt=0)
     # side of the square that the net sees, section 4.1; None: the whole stored image
     crop: int | None = Field(None, ge=8)
-    # crops and flips at random while training, section 4.1; otherwise the central crop
+    # random crops and flips in training, section 4.1; otherwise the central crop
     augment: bool = False
     # standard deviation of the colour multipliers, 0.1 in section 4.1; 0: none
     colour: float = Field(0.0, ge=0)
@@ -77,12 +77,12 @@ class CifarNetSpec(Frozen):
 
 
 class AlexNetSpec(Frozen):
-    """The net of section 3 and its variants; the defaults are the paper's two-GPU net. Built by
-    ``nets.alexnet``.
-    """
+    """The net of section 3 and its variants, which ``nets.alexnet`` builds.
+
+    The defaults are the paper's two-GPU net."""
 
     family: Literal["alexnet"] = "alexnet"
-    # where the paper and the released source differ: which of them
+    # which of the two to follow where the paper and the released source differ
     fidelity: Literal["paper", "source2012"] = "paper"
     towers: Literal[1, 2] = 2  # 2: section 3.2's two GPUs; 1: the one-GPU net of its footnote 2
     # section 3.1
@@ -92,37 +92,37 @@ class AlexNetSpec(Frozen):
     pooling: Literal["overlapping", "non_overlapping"] = "overlapping"
     dropout: bool = True  # section 4.2
     # section 5: biases start at 1 in conv2, conv4, conv5 and the hidden fully-connected layers;
-    # False: at 0
+    # False: all biases start at 0
     ones: bool = True
-    # section 7; the next layer reads what this one read
+    # section 7; the next layer reads the removed layer's input
     removed: Literal["conv2", "conv3", "conv4", "conv5"] | None = None
     sixth_conv: bool = False  # section 6, the nets of Fall 2009 and Fall 2011
     classes: int = Field(1000, ge=2)
-    # of the input; 56 (crops of 64) and 24 (crops of 32) have a smaller first layer
+    # side of the input; for 56 (crops of 64) and 24 (crops of 32) the first layer is smaller
     side: Literal[224, 56, 24] = 224
-    width: float = Field(1.0, gt=0, le=4)  # times the paper's number of maps and of hidden units
-    # section 5's deviations, or each times sqrt(the paper's fan-in / this layer's)
+    width: float = Field(1.0, gt=0, le=4)  # factor on the paper's numbers of maps and hidden units
+    # section 5's standard deviations, or each times sqrt(the paper's fan-in / this layer's)
     init: Literal["paper", "same_variance"] = "paper"
 
     @property
     def deviations(self) -> tuple[str, ...]:
-        """What makes this net another than the paper's for the sake of cost, one sentence each; the
-        paper's variants are none.
-        """
-        found = []
+        """What differs from the paper's net to save cost, one sentence each.
+
+        The paper's own variants do not count."""
+        sentences = []
         if self.side != 224:
-            found.append(
+            sentences.append(
                 f"The input is {self.side} x {self.side} instead of 224 x 224, with 5 x 5 kernels"
                 " in conv1 instead of 11 x 11."
             )
         if self.width != 1:
-            found.append(f"Maps and hidden units are {self.width:g} times the paper's.")
+            sentences.append(f"Maps and hidden units are {self.width:g} times the paper's.")
         if self.init == "same_variance":
-            found.append(
+            sentences.append(
                 "Initial weights are scaled so that each unit's input varies as in the paper's net,"
                 " which has more inputs."
             )
-        return tuple(found)
+        return tuple(sentences)
 
 
 class Update(Frozen):
@@ -133,11 +133,11 @@ class Update(Frozen):
     bias_rate_factor: float = Field(1.0, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0005, ge=0)  # on weights
-    # instead of it, by layer; the CIFAR-10 nets have one for each
+    # instead of it, by layer; the released CIFAR-10 nets have one per layer
     layer_decays: dict[str, Annotated[float, Field(ge=0)]] = {}
-    # and on biases: the paper does not say, the released code has none there
+    # weight decay on biases too; the paper does not say, and the released code has none
     decay_biases: bool = False
-    # times the rate, by layer ("fc8": 10); 0 freezes a layer
+    # factors on the rate, by layer ("fc8": 10); 0 freezes a layer
     layer_rates: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
@@ -148,15 +148,15 @@ class Constant(Frozen):
 
 
 class Plateau(Frozen):
-    """Section 5: divide the rate when the validation error stops improving at it; after the last
-    drop has stopped helping, end.
-    """
+    """Section 5: divide the rate when the validation error stops improving.
+
+    Training ends when it stops improving after the last drop."""
 
     kind: Literal["plateau"]
     drops: int = Field(3, ge=0)  # section 5
     factor: float = Field(10.0, gt=1)  # section 5
-    patience: int = Field(ge=1)  # epochs without improvement; the paper's eye is not on record
-    # an error must be lower than the best so far by more than this, a fraction
+    patience: int = Field(ge=1)  # epochs without improvement; the paper does not say how many
+    # a lower error counts as an improvement if it is lower by more than this fraction
     threshold: float = Field(0.0, ge=0, lt=1)
 
 
@@ -164,16 +164,14 @@ class Steps(Frozen):
     """Drops after given epochs."""
 
     kind: Literal["steps"]
-    after: tuple[int, ...]  # epochs complete when the rate drops
-    # epochs complete when colour noise ends, as it did in the logged runs; None: never
+    after: tuple[int, ...]  # complete epochs when the rate drops
+    # complete epochs when colour noise ends, as in the logged runs; None: never
     colour_off: int | None = None
     factor: float = Field(10.0, gt=1)
 
 
 class Timeline(Frozen):
-    """A logged run of 2012 (facts-2012, section 3), scaled from its length to this recipe's
-    epochs.
-    """
+    """A logged run of 2012 (``training.schedule.LOGS``), scaled to this recipe's epochs."""
 
     kind: Literal["timeline"]
     name: Literal["145-2010", "145", "145-half", "147", "148", "150"] = "145-2010"
@@ -189,36 +187,37 @@ class Recipe(Frozen):
     net: Annotated[CifarNetSpec | AlexNetSpec, Field(discriminator="family")]
     update: Update
     schedule: Schedule = Constant(kind="constant")
-    batch: int = Field(128, ge=1)  # images an update, whatever the ranks and the parts
-    # forward and backward passes a minibatch is divided into, to save memory
+    batch: int = Field(128, ge=1)  # images per update, regardless of ranks and parts
+    # forward and backward passes per minibatch, to save memory
     parts: int = Field(1, ge=1)
     epochs: int = Field(ge=1)  # at most this many
-    # anew each epoch, or the data set's own order every epoch, as in 2012
+    # shuffled anew in each epoch, or the data set's own order in every epoch, as in 2012
     order: Literal["shuffled", "stored"] = "shuffled"
     # stop after the first epoch whose training error is at most this
     stop_error: float | None = Field(None, gt=0, lt=1)
-    stop_on: Literal["running", "exact"] = "running"  # which training error that is
-    exact_error: bool = False  # measure the error over the whole training set after each epoch too
+    # which training error that is: the mean over the epoch, or that of the net after it
+    stop_on: Literal["running", "exact"] = "running"
+    exact_error: bool = False  # measure the error on the whole training set after each epoch too
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    # algorithms that give the same bits on a GPU too, where there are any
+    # on a GPU, use algorithms that repeat the same bits, where torch has them
     deterministic: bool = False
-    # where the weights start: the id of a run, or "file:" and the first 16 digits of a file's
-    # sha256
+    # source of the initial weights: the id of a run, or "file:" and the first 16 digits of a
+    # file's sha256
     init_from: str | None = None
     seed: int = Field(0, ge=0)
 
     @property
     def fidelity(self) -> Literal["paper", "source2012"]:
-        """The paper's word or the released source's, where they differ. The CIFAR-10 nets are the
-        source's, but draw crops per image.
-        """
+        """Whether the run follows the paper or the released source, where they differ.
+
+        The CIFAR-10 nets are the source's, but draw crops per image."""
         return self.net.fidelity if self.net.family == "alexnet" else "paper"
 
     @property
     def id(self) -> str:
         """Ten hex digits that name this recipe."""
         changed = self.model_dump(mode="json", exclude_defaults=True)
-        changed["net"]["family"] = self.net.family  # a default, but it tells the families apart
+        changed["net"]["family"] = self.net.family  # a default, but it distinguishes the families
         text = json.dumps(changed, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 

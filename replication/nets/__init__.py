@@ -1,3 +1,1 @@
-"""The nets: AlexNet in its towers, the CIFAR-10 nets of its authors, the layers both need, and what
-can be counted about them.
-"""
+"""The nets: AlexNet in its towers, its authors' CIFAR-10 nets, their layers, and their counts."""

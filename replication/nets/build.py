@@ -1,4 +1,4 @@
-"""From a recipe's description of a net to the net."""
+"""The net that a recipe describes."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from replication.recipe import Recipe
 
 
 def build(recipe: Recipe, classes: int) -> nn.Module:
-    """The recipe's net for ``classes`` classes, its weights drawn from the recipe's seed alone."""
+    """Return the recipe's net for ``classes`` classes; its weights depend on the seed alone."""
     generator = torch.Generator().manual_seed(recipe.seed)
     side = recipe.data.side
     if recipe.net.family == "cifar":

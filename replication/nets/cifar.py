@@ -1,8 +1,7 @@
-"""The nets for CIFAR-10 that were released with cuda-convnet (facts: `example-layers/` of its
-source).
+"""The nets for CIFAR-10 that were released with cuda-convnet (``example-layers/`` of its source).
 
 The paper's Figure 1 and its 13% to 11% (section 3.3) were measured with nets of this family.
-``19pct`` is the only published one with four weight layers and no normalisation, so it stands for
+``19pct`` is the only published one with four weight layers and no normalisation, so it represents
 Figure 1's "four-layer convolutional network". Learned parameters, biases included: 80sec 145,578;
 19pct and 18pct 89,578 (32 x 32 input); conv-local-13pct 1,116,490 and conv-local-11pct 2,112,970
 (24 x 24 crops)."""
@@ -21,19 +20,25 @@ from replication.recipe import CifarNetSpec
 
 
 class Conv(NamedTuple):
+    """A convolution, or a layer of unshared weights."""
+
     name: str
     maps: int
     std: float  # of the released initialisation, N(0, std^2); all biases start at 0
     kernel: int = 5
-    shared: bool = True  # False: locally connected, one set of weights for each position
+    shared: bool = True  # False: locally connected, with weights for each position
 
 
 class Pool(NamedTuple):
+    """A pooling layer."""
+
     name: str
     kind: Literal["max", "average"]  # windows of 3, stride 2, clipped at the right and bottom edge
 
 
 class Norm(NamedTuple):
+    """A response normalisation."""
+
     name: str
     kind: Literal["cross_map", "same_map"]
     size: int
@@ -41,14 +46,16 @@ class Norm(NamedTuple):
 
 
 class Full(NamedTuple):
+    """A fully-connected layer."""
+
     name: str
     units: int
     std: float
 
 
 OUTPUT = Full("fc10", 10, 0.01)
-# Source: 80sec, 19pct, 18pct, conv-local-13pct and conv-local-11pct of cuda-convnet's
-# example-layers (facts-2012, section 5).
+# Source: layers-80sec.cfg, layers-19pct.cfg, layers-18pct.cfg, layers-conv-local-13pct.cfg and
+# layers-conv-local-11pct.cfg of cuda-convnet's example-layers.
 NETS: dict[str, tuple[Conv | Pool | Norm | Full, ...]] = {
     "80sec": (
         Conv("conv1", 32, 1e-4),
@@ -101,7 +108,7 @@ NETS: dict[str, tuple[Conv | Pool | Norm | Full, ...]] = {
         OUTPUT,
     ),
 }
-# of the input that the files name
+# side of the input in the files
 SIDE = {"80sec": 32, "19pct": 32, "18pct": 32, "conv-local-13pct": 24, "conv-local-11pct": 24}
 NORM_BETA, NORM_K = 0.75, 1.0  # the files' pow, and the constant 1 of cuda-convnet 1
 
@@ -112,11 +119,10 @@ def cifar_net(
     side: int | None = None,
     generator: torch.Generator | None = None,
 ) -> nn.Sequential:
-    """The net ``spec`` names, freshly initialised, for images (N, 3, side, side); it returns logits
-    (N, classes).
+    """Return the net that ``spec`` names, freshly initialised: images (N, 3, side, side) -> logits.
 
-    ``side`` defaults to the released input side (32, or 24 for the conv-local nets). ``generator``
-    draws the weights."""
+    Logits are (N, classes). ``side`` defaults to the released input's (32, or 24 for the conv-local
+    nets). ``generator`` draws the weights."""
     layers = tuple(layer for layer in NETS[spec.name] if spec.norms or not isinstance(layer, Norm))
     side = SIDE[spec.name] if side is None else side
     modules: OrderedDict[str, nn.Module] = OrderedDict()
@@ -160,20 +166,20 @@ def cifar_net(
 
 
 def _after_pool(activation: str, following: object) -> bool:
-    """Whether the activation may be applied to the pool's output: max commutes with a function that
-    never falls.
+    """Return whether the activation may be applied to the pool's output.
 
-    Same function, a quarter of the work; the released files write the first layer that way.
-    """
+    The maximum commutes with a function that never falls: the same result for a quarter of the
+    work. The released files write the first layer that way."""
     return isinstance(following, Pool) and following.kind == "max" and activation != "abs_tanh"
 
 
 def _initialise(
     net: nn.Sequential, spec: CifarNetSpec, layers: tuple, generator: torch.Generator | None
 ) -> None:
-    """Weights N(0, std^2), biases 0. ``fan_in``: std^2 = gain / fan-in, gain 2 for ReLU (He et al.
-    2015), else 1; 1 in the last layer.
-    """
+    """Draw weights N(0, std^2) and set biases to 0.
+
+    With ``init: fan_in``, std^2 is gain / fan-in; the gain is 2 for ReLU (He et al. 2015), else 1,
+    and 1 in the last layer."""
     weighted = [layer for layer in layers if isinstance(layer, Conv | Full)]
     for layer in weighted:
         module = net.get_submodule(layer.name)

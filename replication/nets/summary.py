@@ -1,9 +1,8 @@
-"""Counting a net: shapes, parameters, neurons, multiply-adds, and the bytes that cross between
-towers (Figure 2, section 3.5).
+"""Counts of a net: shapes, parameters, neurons, multiply-adds, bytes between the towers (Figure 2).
 
-Everything is read off the modules while one image passes through them on torch's "meta" device,
-which computes shapes and no values; so it holds for the net that is trained, not for a list kept
-beside it, and costs no memory."""
+The counts are taken from the modules while one image passes through them on torch's "meta" device,
+which computes shapes and no values. So they are those of the net that is trained, and they cost no
+memory."""
 
 from typing import Any, NamedTuple
 
@@ -21,9 +20,7 @@ FLOAT_BYTES = 4  # the paper's nets are float32
 
 
 class Row(NamedTuple):
-    """One layer of one tower, or (``Summary.layers``) of all towers together. All counts are for
-    one image.
-    """
+    """One layer of one tower, or of all towers together; all counts are for one image."""
 
     name: str
     kind: str  # the module's class
@@ -38,30 +35,26 @@ class Row(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What ``summary`` found, in the order of the computation."""
+    """The counts of a net, in the order of the computation."""
 
     rows: tuple[Row, ...]
     total: Row
 
     @property
     def layers(self) -> tuple[Row, ...]:
-        """One row for each layer, the towers added up: maps or units side by side, as the paper
-        counts them.
-        """
+        """One row per layer, with the towers added up as the paper counts them."""
         merged: dict[str, Row] = {}
         for row in self.rows:
             merged[row.name] = _add(merged[row.name], row) if row.name in merged else row
         return tuple(merged.values())
 
     def dump(self) -> dict[str, Any]:
-        """Plain values for JSON: ``total``, ``layers`` (towers added up) and ``rows`` (each
-        tower).
-        """
+        """Return plain values for JSON: ``total``, ``layers`` (towers added), ``rows`` (each)."""
         layers, rows = ([row._asdict() for row in some] for some in (self.layers, self.rows))
         return {"total": self.total._asdict(), "layers": layers, "rows": rows}
 
     def table(self) -> str:
-        """The layers as text in aligned columns, one line each, towers added up."""
+        """Return the layers as a table of text, with the towers added up."""
         head = (
             "layer",
             "towers",
@@ -86,7 +79,7 @@ class Summary(NamedTuple):
 
 
 def named(name: str) -> AlexNetSpec | CifarNetSpec:
-    """The published net of this name. Raises InputError that lists the names."""
+    """Return the published net of this name; raises InputError that lists the names."""
     if name in NAMED:
         return NAMED[name]
     if name in NETS:
@@ -95,7 +88,7 @@ def named(name: str) -> AlexNetSpec | CifarNetSpec:
 
 
 def summary(spec: AlexNetSpec | CifarNetSpec) -> Summary:
-    """Count the net that ``spec`` describes, at the input size it is made for."""
+    """Count the net that ``spec`` describes, for its own input size."""
     with torch.device("meta"):
         if isinstance(spec, AlexNetSpec):
             return count(AlexNet(spec), spec.side)
@@ -103,9 +96,9 @@ def summary(spec: AlexNetSpec | CifarNetSpec) -> Summary:
 
 
 def count(net: nn.Module, side: int) -> Summary:
-    """Count any net of (N, 3, side, side) images. It runs once, without gradients, on the device
-    where its parameters are.
-    """
+    """Count any net of (N, 3, side, side) images.
+
+    The net runs once, without gradients, on the device of its parameters."""
     rows: list[Row] = []
     layers = {
         m: name
@@ -143,9 +136,7 @@ def count(net: nn.Module, side: int) -> Summary:
 
 
 class Meter(OneDevice):
-    """The crossings of one device, which also notes what each tower would have to be sent if it
-    were on a device of its own.
-    """
+    """Crossings on one device that count the bytes between towers on devices of their own."""
 
     def __init__(self) -> None:
         # bytes on their way to a tower, until its next layer takes them
@@ -190,9 +181,7 @@ def _row(path: str, module: nn.Module, output: Tensor, total: int, meter: Meter)
 
 
 def _reads(module: nn.Module) -> int:
-    """Multiply-adds for one output value: the number of inputs that it is a weighted sum of. The
-    bias is not one.
-    """
+    """Return the multiply-adds of one output value: the inputs in its sum, without the bias."""
     match module:
         case nn.Conv2d():
             return module.weight[0].numel()

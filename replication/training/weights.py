@@ -1,6 +1,4 @@
-"""The final weights of a run: one safetensors file that says what it is, loadable without running
-any code of its maker.
-"""
+"""The final weights of a run: one safetensors file that describes itself and runs no code."""
 
 import json
 import shlex
@@ -24,29 +22,29 @@ except ImportError:  # a bare machine with torch (``replication.lease``)
     from replication.training.plain_safetensors import SafetensorError, safe_open, save
 
 FILE = "weights.safetensors"
-MEAN = "mean_image"  # its name in the file; no parameter of a net is called so
+MEAN = "mean_image"  # its name in the file; no parameter of a net has this name
 
 
 class Weights(NamedTuple):
-    """Trained weights, and what they were trained as."""
+    """Trained weights and their origin."""
 
-    state: dict[str, Tensor]  # of the whole net, under its own names
+    state: dict[str, Tensor]  # of the whole net, by parameter name
     recipe: Recipe
     classes: tuple[str, ...]  # in the order of the outputs
     fingerprint: str  # of the training images
     epochs: int
-    # float32 (S, S, 3), grey levels: what was subtracted from stored images; None: nothing, or a
-    # file from before it was kept
+    # float32 (S, S, 3), grey levels: subtracted from stored images; None: nothing is subtracted,
+    # or the file is of an older version, which did not store it
     mean: np.ndarray | None = None
 
 
 def weights_path(run: str) -> Path:
-    """Where the run with that id leaves its weights."""
+    """Return the weights file of the run with that id."""
     return paths.runs() / run / FILE
 
 
 def no_weights(path: Path) -> InputError:
-    """Return the error for weights that are not there, with the command that trains them."""
+    """Return the error for missing weights, with the command that trains them."""
     command = training_command(path.parent.name)
     how = f" with `{command}`" if command else ""
     return InputError(
@@ -87,16 +85,16 @@ def save_weights(
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     if mean is not None:
         tensors[MEAN] = torch.from_numpy(np.ascontiguousarray(mean, np.float32))
-    content = _noted(save(tensors), notes)
+    content = _with_notes(save(tensors), notes)
     write_atomic(path, lambda file: file.writelines(content))
 
 
-def _noted(content: bytes, notes: dict[str, str]) -> tuple[bytes, memoryview]:
-    """A safetensors file's content with ``notes`` in its header, in their order.
+def _with_notes(content: bytes, notes: dict[str, str]) -> tuple[bytes, memoryview]:
+    """Return a safetensors file's content with ``notes`` in its header, in their order.
 
-    The library writes them in an order that differs from call to call; so the same weights would
-    not be the same file."""
-    # of the header, JSON that spaces fill up to a multiple of eight bytes
+    The library writes them in an order that differs from call to call, so that the same weights
+    would not give the same file."""
+    # The header is JSON, padded with spaces to a multiple of eight bytes.
     size = int.from_bytes(content[:8], "little")
     header = json.dumps({"__metadata__": notes} | json.loads(content[8 : 8 + size])).encode()
     header += b" " * (-len(header) % 8)
@@ -104,9 +102,9 @@ def _noted(content: bytes, notes: dict[str, str]) -> tuple[bytes, memoryview]:
 
 
 def load_weights(path: Path) -> Weights:
-    """Read weights onto the CPU. Raises InputError for a file that is damaged or says nothing of
-    its origin.
-    """
+    """Load weights onto the CPU.
+
+    Raises InputError for a file that is missing, damaged or without its origin."""
     try:
         with safe_open(path, framework="pt") as file:
             notes = file.metadata() or {}

@@ -1,8 +1,6 @@
-"""How exactly a run computes: float32, TF32 or bf16 products, and algorithms that give the same
-bits every time.
+"""The precision of a run: float32, TF32 or bf16 products, and repeatable algorithms.
 
-torch keeps these as settings of the process; here they hold for the time of a run, and are put
-back."""
+torch keeps these as settings of the process. They are set for the time of a run, then restored."""
 
 import os
 from collections.abc import Iterator
@@ -14,17 +12,16 @@ from replication.recipe import Recipe
 
 
 def exact(recipe: Recipe) -> Recipe:
-    """``recipe`` as it is evaluated: products in float32, whatever it was trained in."""
+    """Return ``recipe`` for evaluation: float32 products, regardless of its training precision."""
     return recipe.model_copy(update={"precision": "float32"})
 
 
 @contextmanager
 def numerics(recipe: Recipe) -> Iterator[None]:
-    """Within it, products are as ``recipe.precision`` says. bf16 is a matter of autocast, and what
-    stays float32 then is exact.
+    """Compute products within the context as ``recipe.precision`` says.
 
-    ``recipe.deterministic``: where a GPU has no such algorithm torch warns, and the run goes on.
-    """
+    bf16 is left to autocast, and what stays float32 then is exact. With ``recipe.deterministic``,
+    torch warns if a GPU has no repeatable algorithm, and the run continues."""
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     repeatable, search = (
         torch.are_deterministic_algorithms_enabled(),
