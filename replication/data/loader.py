@@ -23,6 +23,7 @@ from replication.base.types import Split
 from replication.data.augment.draws import draws_for
 from replication.data.augment.order import order
 from replication.data.files.index import Index
+from replication.data.pipelines import on_device
 from replication.data.pipelines.pipeline import Job, Pipeline, view_places
 from replication.data.pipelines.reference import ReferencePipeline
 from replication.data.pipelines.stored import RawPipeline, Transform
@@ -40,7 +41,7 @@ from replication.recipe import Data, Recipe
 
 AHEAD = 2  # batches prepared before they are asked for
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
-Backend = Literal["auto", "raw", "reference", "dali", "dali-mixed"]
+Backend = Literal["auto", "raw", "reference", "dali", "dali-mixed", "device"]
 
 
 class Batch(NamedTuple):
@@ -257,9 +258,9 @@ def open_loaders(
     not at hand.
 
     ``backend`` "auto": stored squares by "raw" on a CPU; files by "dali" where it is installed,
-    else by "reference", with ``workers`` processes; on a GPU both by "dali". "dali-mixed" decodes
-    files on the GPU. ``share``: the part of
-    every minibatch that one of several data-parallel copies takes."""
+    else by "reference", with ``workers`` processes; on a GPU both by "dali", but a set of
+    squares that fits there by "device". "dali-mixed" decodes files on the GPU. ``share``: the part
+    of every minibatch that one of several data-parallel copies takes."""
     selected.cache_clear()  # files may have changed since an earlier run of this process
     report_skipped(recipe.data)
     images, training, validation = training_source(recipe.data)
@@ -328,6 +329,8 @@ def _pipeline(
     if backend == "auto":
         if device.type == "cpu" and isinstance(source, Store):
             backend = "raw"
+        elif isinstance(source, Store) and on_device.fits(source):
+            backend = "device"
         elif _has_dali():
             backend = "dali"
         else:
@@ -338,10 +341,10 @@ def _pipeline(
         )
 
         return DaliPipeline(source, transform, device, mixed=backend == "dali-mixed")
-    if backend == "raw" and not isinstance(source, Store):
+    if backend in ("raw", "device") and not isinstance(source, Store):
         raise InputError(
-            "the raw pipeline reads stored squares, and the recipe's data.files is 'encoded': use"
-            " reference or dali"
+            f"the {backend} pipeline reads stored squares, and the recipe's data.files is"
+            " 'encoded': use reference or dali"
         )
     if isinstance(source, Store):
         if backend == "reference":
@@ -349,5 +352,7 @@ def _pipeline(
                 "the reference pipeline decodes files, and the recipe's data.files is 'raw': use"
                 " raw or dali"
             )
+        if backend == "device":
+            return on_device.DevicePipeline(source, transform, device)
         return RawPipeline(source.images, transform)
     return ReferencePipeline(source, transform, workers)

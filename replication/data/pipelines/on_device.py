@@ -1,0 +1,96 @@
+"""Stored squares on the GPU as uint8, for sets that are small enough: batches are cut there.
+
+The arithmetic is that of ``stored``, value by value in the same order, from the same draws. Only
+row numbers, offsets and colour shifts travel, so a batch costs some microseconds."""
+
+from collections.abc import Iterable, Iterator
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from replication.data.augment.draws import Draws
+from replication.data.pipelines.pipeline import Job, Made, view_places
+from replication.data.pipelines.stored import Transform
+from replication.data.prepared.store import Store
+
+# those that a loader holds, so that training and validation share one copy: of fingerprint, size
+# and device
+_held: WeakValueDictionary[tuple[str, int, str], Tensor] = WeakValueDictionary()
+MOST_BYTES = 4 * 2**30  # of images; a GPU that trains has as much to spare
+CHUNK = 4096  # images copied at once: the store may be a file that is read page by page
+
+
+class DevicePipeline:
+    """Batches cut from squares that are on ``device``."""
+
+    def __init__(self, store: Store, transform: Transform, device: torch.device) -> None:
+        self.backend = f"squares on {device.type}"
+        self.transform, self.device = transform, device
+        self.images = _resident(store, device)
+        # as tensors: by a number, a GPU multiplies with its reciprocal
+        self.divisor = torch.tensor(transform.divisor, dtype=torch.float32, device=device)
+        self.scale = torch.tensor(transform.scale, dtype=torch.float32, device=device)
+        self.mean = None if transform.mean is None else torch.from_numpy(transform.mean).to(device)
+
+    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
+        """Return every job's batch, in order."""
+        for job in jobs:
+            yield Made(self.batch(job), np.arange(len(job.rows)))
+
+    def close(self) -> None:
+        """Nothing but memory is held."""
+
+    def batch(self, job: Job) -> Tensor:
+        """Return float32 (N, side, side, 3), or (N, 10, side, side, 3) for ten views."""
+        transform = self.transform
+        if job.draws is not None:
+            shift = transform.shifts(job.draws.normals) if job.colour and transform.colour else None
+            return self._crops(job.rows, job.draws, shift)
+        places, flips = view_places(transform.data, job.views)
+        rows = np.repeat(job.rows, job.views)
+        top, left = np.tile(places, (len(job.rows), 1)).T
+        draws = Draws(top, left, np.tile(flips, len(job.rows)), np.empty((0, 3)))
+        crops = self._crops(rows, draws, None)
+        return crops if job.views == 1 else crops.unflatten(0, (len(job.rows), job.views))
+
+    def _crops(self, rows: np.ndarray, draws: Draws, shift: np.ndarray | None) -> Tensor:
+        transform, side = self.transform, self.transform.side
+        row, top, left = (self._there(values.astype(np.int64)) for values in (rows, *draws[:2]))
+        flip = self._there(draws.flip)[:, None]
+        line = torch.arange(side, device=self.device)
+        across = torch.where(flip, side - 1 - line, line)  # (N, side)
+        y, x = (top[:, None] + line)[:, :, None], (left[:, None] + across)[:, None, :]
+        made = self.images[row[:, None, None], y, x].float()  # (N, side, side, 3)
+        if self.mean is not None:
+            middle = slice(transform.middle, transform.middle + side)
+            # the source flips first and subtracts the same central mean from both
+            made -= self.mean[y, x] if transform.aligned else self.mean[middle, middle]
+        if shift is not None:
+            made += self._there(shift)[:, None, None, :]
+            if transform.divisor != 1:
+                made /= self.divisor
+        if transform.scale != 1:
+            made *= self.scale
+        return made
+
+    def _there(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+
+def fits(store: Store) -> bool:
+    """Return whether the store's images are few enough to be kept on a GPU."""
+    return store.images.nbytes <= MOST_BYTES
+
+
+def _resident(store: Store, device: torch.device) -> Tensor:
+    """Return the store's images on ``device``, those of another loader if there is one."""
+    key = (store.index.fingerprint, store.size, str(device))
+    if (images := _held.get(key)) is None:
+        images = torch.empty(store.images.shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(images), CHUNK):
+            part = torch.from_numpy(np.array(store.images[start : start + CHUNK]))
+            images[start : start + CHUNK].copy_(part)
+        _held[key] = images
+    return images

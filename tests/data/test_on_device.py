@@ -1,0 +1,70 @@
+"""Squares on a device are cut to the bits that the raw pipeline makes of the same draws."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from photos import write_tree
+
+from replication.data.loader import open_loaders
+from replication.data.pipelines import on_device
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPLICATION_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield write_tree(tmp_path_factory.mktemp("photos"))
+
+
+def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
+    given = {"name": f"folder:{tree}", "size": 32, "crop": 24, "augment": True, "colour": 0.1}
+    net = AlexNetSpec(side=24, fidelity=fidelity, classes=3)
+    return Recipe(data=Data(**given | data), net=net, update=Update(rate=0.1), batch=9, epochs=1)
+
+
+@pytest.mark.parametrize("asked", ["training", "without colour", "one view", "ten views"])
+@pytest.mark.parametrize(
+    ("fidelity", "data"),
+    [
+        ("paper", {}),
+        ("source2012", {"scale": 0.3}),
+        ("source2012", {}),
+        ("paper", {"mean": "none", "colour": 0.0}),
+        ("paper", {"augment": False}),
+    ],
+)
+def test_all_bits_are_those_of_the_raw_pipeline(
+    tree: Path, fidelity: str, data: dict, asked: str
+) -> None:
+    batches = {
+        "training": lambda loader: loader.epoch(1),
+        "without colour": lambda loader: loader.epoch(1, colour=False),
+        "one view": lambda loader: loader.once(batch=7),
+        "ten views": lambda loader: loader.once(10, batch=7),
+    }[asked]
+    the = recipe(tree, fidelity, **data)
+    raw, ours = (open_loaders(the, backend=name).training for name in ("raw", "device"))
+    count = 0
+    for a, b in zip(batches(raw), batches(ours), strict=True):
+        assert torch.equal(a.images, b.images) and torch.equal(a.ids, b.ids)
+        assert a.images.stride() == b.images.stride()
+        count += 1
+    assert count > 1
+    raw.close()
+    ours.close()
+
+
+def test_training_and_validation_share_one_copy(tree: Path) -> None:
+    loaders = open_loaders(recipe(tree, validation=6), backend="device")
+    assert loaders.training.pipeline.images is loaders.validation.pipeline.images
+    loaders.close()
+
+
+def test_a_large_set_does_not_go_to_the_device(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = open_loaders(recipe(tree), backend="device").training
+    store = type("Store", (), {"images": loader.pipeline.images.numpy()})
+    assert on_device.fits(store)
+    monkeypatch.setattr(on_device, "MOST_BYTES", 1000)
+    assert not on_device.fits(store)
