@@ -22,12 +22,12 @@ from replication.experiments.common.comparison import (
     halfway,
     iterations_to_loss,
     iterations_to_validation,
+    ran,
     scale,
     speed,
 )
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, measured
-from replication.ledger.scale import describe
 from replication.paper import claim as find_claim
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
@@ -182,7 +182,7 @@ def measure(
     }
     first = by_variant[BASELINE][0]
     one, ten = (scale(first, views) for views in ("one view", "ten views"))
-    ran = describe(first.task.recipe, first.provenance["data"])
+    where = ran(first)
     found = []
 
     def add(
@@ -205,7 +205,7 @@ def measure(
                 reason=reason,
                 profile=settings.profile,
                 scale=scale,
-                ran=ran,
+                ran=where,
                 **compared,
             )
         )

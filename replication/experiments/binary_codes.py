@@ -19,7 +19,7 @@ from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
 from replication.base.types import Profile
 from replication.experiments.common import baselines
-from replication.experiments.common.comparison import Seeds, diverged, scale
+from replication.experiments.common.comparison import Seeds, diverged, ran, scale
 from replication.experiments.common.contract import store_tables
 from replication.experiments.common.images import Images, feature_vectors, some_images
 from replication.ledger.measurement import Measurement, measured
@@ -218,7 +218,12 @@ def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[M
     """For each length: precision of codes from features minus that of codes from pixels, by
     seed.
     """
-    common = {"profile": settings.profile, "scale": scale(runs[0]), "reason": diverged(runs)}
+    common = {
+        "profile": settings.profile,
+        "scale": scale(runs[0]),
+        "reason": diverged(runs),
+        "ran": ran(runs[0]),
+    }
     found = []
     for bits, rows in table[table["bits"] > 0].groupby("bits"):
         of = rows.set_index(["source", "seed"])["precision"]

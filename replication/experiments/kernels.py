@@ -20,7 +20,7 @@ from replication.base.types import Profile
 from replication.evaluation.artefacts import KERNELS, write_kernels
 from replication.evaluation.trained import trained_net
 from replication.experiments.common import baselines
-from replication.experiments.common.comparison import Seeds, distinct, diverged, scale
+from replication.experiments.common.comparison import Seeds, distinct, diverged, ran, scale
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, measured
 from replication.recipe import Recipe
@@ -217,7 +217,7 @@ def summary(kernels: pd.DataFrame) -> pd.DataFrame:
 def _measurements(
     settings: Settings, kernels: pd.DataFrame, tests: pd.DataFrame, runs: list[Run]
 ) -> list[Measurement]:
-    common = {"profile": settings.profile, "scale": scale(runs[0])}
+    common = {"profile": settings.profile, "scale": scale(runs[0]), "ran": ran(runs[0])}
     remark = diverged(runs)
     ours, tested = kernels[kernels["net"] == TOWERS], tests[tests["net"] == TOWERS]
     shares = ours.groupby("seed", sort=False)["selective_any"].agg(["mean", "size"])

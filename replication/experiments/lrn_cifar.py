@@ -19,11 +19,11 @@ from replication.experiments.common.comparison import (
     Seeds,
     diverged,
     error_rows,
+    ran,
     scale,
 )
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, measured
-from replication.ledger.scale import describe
 from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
@@ -168,7 +168,7 @@ def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> lis
             profile=settings.profile,
             scale=scale(runs[0], "ten views"),
             reason=diverged(runs),
-            ran=describe(by_variant[variant][0].task.recipe, runs[0].provenance["data"]),
+            ran=ran(by_variant[variant][0]),
             **beside_baseline.difference(table, "test_top1", variant, WITH, by_variant),
         )
         for variant in (WITHOUT, RELEASED)

@@ -20,7 +20,7 @@ from replication.base.statistics import mean_interval
 from replication.data.files.titles import titles
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common import baselines
-from replication.experiments.common.comparison import Seeds, diverged, scale
+from replication.experiments.common.comparison import Seeds, diverged, ran, scale
 from replication.experiments.common.contract import store_tables
 from replication.experiments.common.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
@@ -254,7 +254,12 @@ def _pictures(
 
 
 def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[Measurement]:
-    common = {"profile": settings.profile, "scale": scale(runs[0]), "reason": diverged(runs)}
+    common = {
+        "profile": settings.profile,
+        "scale": scale(runs[0]),
+        "reason": diverged(runs),
+        "ran": ran(runs[0]),
+    }
     found = []
     if "closeness" in table:
         found.append(

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
 from replication.base.types import Profile
+from replication.experiments.common.comparison import ran
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, measured
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
@@ -340,6 +341,7 @@ def _measure(settings: Settings, races: list[Race]) -> list[Measurement]:
                 variant=regime,
                 bound="lower" if tanh_cut else "upper" if relu_cut else None,
                 reason="; ".join(remarks),
+                ran=ran(pair[0].runs[0], settings.mark),
             )
         )
     return measurements

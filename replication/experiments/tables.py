@@ -27,7 +27,15 @@ from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common.baselines import baseline, task
-from replication.experiments.common.comparison import PER_CENT, VIEWS, Seeds, diverged, kept, scale
+from replication.experiments.common.comparison import (
+    PER_CENT,
+    VIEWS,
+    Seeds,
+    diverged,
+    kept,
+    ran,
+    scale,
+)
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, measured
 from replication.recipe import Recipe, Steps, Timeline
@@ -369,8 +377,17 @@ def measure(
     ) -> None:
         if len(values):
             reasons = "; ".join(text for text in (reason, remark) if text)
-            said = {"profile": settings.profile, "scale": scale(shown, views), "reason": reasons}
-            found.append(measured(claim, list(values), variant=variant, **said))
+            found.append(
+                measured(
+                    claim,
+                    list(values),
+                    variant=variant,
+                    profile=settings.profile,
+                    scale=scale(shown, views),
+                    reason=reasons,
+                    ran=ran(shown),
+                )
+            )
 
     def gained(name: str, k: str) -> list[float]:
         return gains.loc[(gains["gain"] == name) & (gains["k"] == k), "value"].tolist()

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from replication.base import paths
 from replication.base.files import read_json, write_json
+from replication.ledger.scale import Ran, describe
 from replication.runs.store import TIMINGS, Run
 
 PER_CENT = 100.0
@@ -153,6 +154,13 @@ def scale(run: Run, views: str = "one view") -> str:
         f"{data['images']:,} images of {data['classes']} classes of {data['name']}{note}, {side},"
         f" {net}, at most {recipe.epochs} epochs, {views}"
     )
+
+
+def ran(run: Run, target_error: float | None = None) -> Ran:
+    """Return what decides whether ``run`` is at a claim's own scale, for the ledger.
+
+    ``target_error``: the training error to which iterations were counted, a fraction."""
+    return describe(run.task.recipe, run.provenance["data"], target_error)
 
 
 def diverged(runs: Sequence[Run]) -> str:
