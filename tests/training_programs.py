@@ -1,8 +1,8 @@
-"""Small runs for the tests of training: images in memory, nets of a few thousand weights; and what
-their extra processes run.
+"""Small runs for the tests of training, and the programs of their extra processes.
 
-Called as a program it starts groups of processes, one group after the other. They are forked from
-it, so torch is imported once."""
+Images are in memory, and nets have a few thousand weights. Run as a program, this file starts
+groups of processes, one group after the other. They are forked from it, so torch is imported once.
+"""
 
 import json
 import multiprocessing
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# an optimiser imports it at its first step; here it is once for all processes that are forked
+# An optimiser imports it at its first step; here it is imported once for all forked processes.
 import torch._dynamo
 from PIL import Image
 
@@ -44,7 +44,7 @@ CIFAR = Recipe(
     batch=8,
     epochs=2,
 )
-# crops, dropout, and a rule that decides: whatever could differ between placements
+# crops, dropout and a rule that decides: everything that could differ between placements
 TOWERS = Recipe(
     data=Data(name="synthetic", size=32, crop=24, augment=True, validation=ASIDE),
     net=AlexNetSpec(fidelity="source2012", side=24, width=1 / 16, init="same_variance"),
@@ -56,7 +56,7 @@ TOWERS = Recipe(
 
 
 def make_images(root: Path) -> Index:
-    """The index of a small tree of noise."""
+    """Return the index of a small tree of noise."""
     draws = np.random.default_rng(0)
     for key in "abc":
         (root / "train" / key).mkdir(parents=True)
@@ -68,9 +68,7 @@ def make_images(root: Path) -> Index:
 
 
 def open_images(recipe: Recipe, root: Path, share: slice | None = None) -> Loaders:
-    """Loaders of the tree's images, the last few of each class put aside where the recipe asks for
-    it.
-    """
+    """Return loaders of the tree's images; the last of each class are held out for validation."""
     index = index_folder(root, "train")
     pixels = np.random.default_rng(1).integers(0, 256, (len(index), 32, 32, 3), np.uint8)
     store, rows = Store(index, pixels, 32), np.arange(len(index))
@@ -84,15 +82,15 @@ def open_images(recipe: Recipe, root: Path, share: slice | None = None) -> Loade
 
 
 def train_alone(recipe: Recipe, root: Path, folder: Path, **options: object) -> Outcome:
-    """A run in this process."""
+    """Train in this process."""
     options = {"report": lambda line: None} | options
     return train(recipe, build(recipe, CLASSES), open_images(recipe, root), folder, **options)
 
 
 def be_killed(recipe: str, root: str, folder: str, events: int) -> None:
-    """Train with a checkpoint after every step, and die by SIGKILL at the ``events``-th step or
-    touch of the disk; 0: live.
-    """
+    """Train with a checkpoint after every step; SIGKILL itself at the ``events``-th event.
+
+    An event is a step or a change of the disk. 0: train to the end."""
     torch.set_num_threads(1)
     left = [events]
 
@@ -126,9 +124,10 @@ def be_killed(recipe: str, root: str, folder: str, events: int) -> None:
 def be_rank(
     rank: int, world: int, meet: str, recipe: str, root: str, folder: str, interrupted: bool
 ) -> None:
-    """One rank of a run; ``interrupted``: the last rank gets a SIGTERM in the second epoch. Exit
-    status 130 then, as a command's.
-    """
+    """Train as one rank of a run.
+
+    ``interrupted``: the last rank gets a SIGTERM in the second epoch, and the exit status is 130,
+    as that of a command."""
     torch.set_num_threads(1)
     place = ranks.join("cpu", f"file://{meet}", 60.0, rank=rank, world_size=world)
     recipe = Recipe.model_validate_json(recipe)
@@ -158,9 +157,9 @@ def be_rank(
 
 
 def in_processes(groups: list[list[tuple]], limit: float = 240.0) -> list[list[int | None]]:
-    """Exit codes of groups of processes, each (name of a function here, its arguments); all are
-    gone afterwards, whatever happens.
-    """
+    """Return the exit codes of groups of processes, each (name of a function here, arguments).
+
+    All processes have ended afterwards, also after an error."""
     program = subprocess.Popen(
         [sys.executable, __file__, json.dumps(groups)],
         stdout=subprocess.PIPE,

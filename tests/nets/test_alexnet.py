@@ -1,4 +1,4 @@
-"""The net of section 3: its towers against one grouped net, its variants, and what it refuses."""
+"""The net of section 3: its towers against the reference, its variants, refused input."""
 
 import pytest
 import torch

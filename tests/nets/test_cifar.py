@@ -1,4 +1,4 @@
-"""The cuda-convnet nets: their parameter counts, clipped pools, and where the activation stands."""
+"""The cuda-convnet nets: parameter counts, clipped pools, the place of the activation."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The counts of facts-2012, section 7, read off the modules."""
+"""Counts that are read off the modules, against those of the paper and of the released nets."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Two devices give the numbers of one, and read each other's checkpoints."""
+"""Two devices give the numbers of one device, and load its checkpoints."""
 
 import copy
 

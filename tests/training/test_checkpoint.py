@@ -1,6 +1,4 @@
-"""Checkpoints: whole or passed over, the last two and the best kept, nothing but plain values
-read.
-"""
+"""Checkpoints: the last two and the best are kept, unsound ones are set aside, no code is run."""
 
 import pickle
 from pathlib import Path
@@ -16,9 +14,9 @@ def _save(folder: Path, step: int, best: bool = False) -> Path:
 
 
 def _load(folder: Path) -> tuple[float | None, list[str]]:
-    said: list[str] = []
-    state = checkpoint.load(folder, said.append)
-    return (None if state is None else state["w"][0].item()), said
+    lines: list[str] = []
+    state = checkpoint.load(folder, lines.append)
+    return (None if state is None else state["w"][0].item()), lines
 
 
 def _truncate(path: Path) -> None:
@@ -46,9 +44,9 @@ def test_an_unsound_file_is_reported_in_one_line_and_the_one_before_it_is_used(
 ) -> None:
     _save(tmp_path, 1)
     harm(_save(tmp_path, 2))
-    value, said = _load(tmp_path)
+    value, lines = _load(tmp_path)
     assert value == 1.0
-    assert len(said) == 1 and "using the checkpoint before it" in said[0] and "\n" not in said[0]
+    assert len(lines) == 1 and "using the checkpoint before it" in lines[0] and "\n" not in lines[0]
 
 
 def test_the_last_two_and_the_best_are_kept_and_the_best_serves_when_they_are_damaged(
@@ -63,8 +61,8 @@ def test_the_last_two_and_the_best_are_kept_and_the_best_serves_when_they_are_da
     ]
     for path in tmp_path.glob("step-*"):
         _flip(path)
-    value, said = _load(tmp_path)
-    assert value == 3.0 and len(said) == 2
+    value, lines = _load(tmp_path)
+    assert value == 3.0 and len(lines) == 2
 
 
 def test_damaged_newer_files_are_set_aside_and_do_not_count_as_the_last_two(
@@ -117,8 +115,8 @@ def test_one_of_another_version_is_passed_over(
 ) -> None:
     _save(tmp_path, 1)
     monkeypatch.setattr(checkpoint, "FORMAT", 1)
-    value, said = _load(tmp_path)
-    assert value is None and "another version" in said[0]
+    value, lines = _load(tmp_path)
+    assert value is None and "another version" in lines[0]
 
 
 def test_an_empty_or_missing_folder_has_none(tmp_path: Path) -> None:

@@ -187,9 +187,9 @@ def test_a_file_that_vanishes_ends_the_run_with_a_checkpoint(root: Path, tmp_pat
     loaders.training.epoch = vanishing
     with pytest.raises(InputError, match="a/3.png"):
         train(CIFAR, build(CIFAR, 3), loaders, tmp_path / "run", _quiet)
-    said: list[str] = []
-    resumed = train_alone(CIFAR, root, tmp_path / "run", report=said.append)
-    assert said[0] == "resumed after epoch 1, step 2"
+    lines: list[str] = []
+    resumed = train_alone(CIFAR, root, tmp_path / "run", report=lines.append)
+    assert lines[0] == "resumed after epoch 1, step 2"
     whole = train_alone(CIFAR, root, tmp_path / "whole")
     assert all(
         torch.equal(a, b)

@@ -88,7 +88,7 @@ def test_a_drop_by_hand_lowers_every_rate_of_any_schedule(kind: object) -> None:
 
 
 def test_the_timeline_of_2010_is_that_of_the_log() -> None:
-    recipe = _recipe(Timeline(kind="timeline"))  # facts-2012, section 3, row 145-2010
+    recipe = _recipe(Timeline(kind="timeline"))  # layer-params-145-2010.cfg
     wanted = {0: 1, 22: 1, 23: 0.1, 50: 0.1, 51: 0.01, 77: 0.01, 78: 0.001, 92: 0.001}
     assert {epoch: pytest.approx(_settings(recipe, epoch).weights) for epoch in wanted} == wanted
     assert _settings(recipe, 67).conv1 is None and _settings(recipe, 67).colour

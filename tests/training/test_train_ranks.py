@@ -1,6 +1,4 @@
-"""The same recipe in one process, on two devices of it, on two ranks and on two pairs of ranks: one
-and the same run.
-"""
+"""One recipe in one process, on its two devices, on two ranks and on four: the same run."""
 
 import json
 from pathlib import Path
@@ -82,9 +80,9 @@ def test_one_process_goes_on_from_the_checkpoint_of_interrupted_ranks(
 ) -> None:
     # the signal came to one of them, and all stop after one checkpoint
     assert _launch(2, root, tmp_path, interrupted=True) == [130, 130]
-    said: list[str] = []
-    train_alone(TOWERS, root, tmp_path, report=said.append)
-    assert said[0].startswith("resumed after epoch 1, step 1")
+    lines: list[str] = []
+    train_alone(TOWERS, root, tmp_path, report=lines.append)
+    assert lines[0].startswith("resumed after epoch 1, step 1")
     _assert_same_run(tmp_path, alone)
 
 

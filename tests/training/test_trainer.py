@@ -1,6 +1,4 @@
-"""Training that can be stopped anywhere: exact resume, damaged checkpoints, recipes and results
-that are never mixed up.
-"""
+"""Training that can be stopped anywhere: exact resumption, and recipes that are never mixed up."""
 
 import json
 import os
@@ -110,9 +108,7 @@ def test_checkpoints_come_less_often_where_they_take_long_to_write(
     least: int,
     most: int,
 ) -> None:
-    """120 steps of 5 s: one checkpoint every 20 s; where one takes 3 s, every 100 s, which is 3% of
-    the time.
-    """
+    """120 steps of 5 s: a checkpoint every 20 s, or every 100 s (3% of the time) if it takes 3 s."""
     clock, saved, train_step = [0.0], [], trainer.train_step
 
     def slow_save(folder: Path, step: int, state: object, best: bool) -> None:
@@ -138,9 +134,9 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used(tmp_path
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    said: list[str] = []
-    assert torch.equal(checkpoint.load(tmp_path, said.append)["w"], torch.ones(3))
-    assert len(said) == 1 and newest.name in said[0]
+    lines: list[str] = []
+    assert torch.equal(checkpoint.load(tmp_path, lines.append)["w"], torch.ones(3))
+    assert len(lines) == 1 and newest.name in lines[0]
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(loader: Loader, tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""What may be asked of a run beside the plain loop: parts of a minibatch, weights to start from, a
-drop by hand, a guard.
-"""
+"""Options of a run: a minibatch in parts, initial weights, a drop by hand, a stuck loss."""
 
 import math
 from pathlib import Path
