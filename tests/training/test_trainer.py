@@ -108,7 +108,7 @@ def test_checkpoints_come_less_often_where_they_take_long_to_write(
     least: int,
     most: int,
 ) -> None:
-    """120 steps of 5 s: a checkpoint every 20 s, or every 100 s (3% of the time) if it takes 3 s."""
+    """120 steps of 5 s: a checkpoint every 20 s; every 100 s (3% of the time) if one takes 3 s."""
     clock, saved, train_step = [0.0], [], trainer.train_step
 
     def slow_save(folder: Path, step: int, state: object, best: bool) -> None:
