@@ -30,9 +30,10 @@ book: $(READY) ## Build the book from the committed notebooks alone, warnings as
 	rm -rf _build/html _build/.doctrees # a page that left the source leaves the book
 	$(BIN)/jupyter-book build book/ -W -n --keep-going
 
-lint: $(READY) ## Check the code and its format with ruff.
+lint: $(READY) ## Check the code, its format and its types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(READY) ## Format the code.
 	$(BIN)/ruff check --fix .
@@ -54,4 +55,4 @@ clean: ## Remove what the commands built; keep .venv, data/, runs/ and the cache
 	    -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 full-clean: clean ## Remove also .venv, the caches, and runs/ with its checkpoints and weights; keep data/.
-	rm -rf .venv runs *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv runs *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage

@@ -127,7 +127,7 @@ def selective(kernels: np.ndarray) -> Selectivity:
         _share_below(order, scores) for scores in (_scores(measure(kernels)), chance)
     )
     mark = np.quantile(chance_shares.max(0), MARK)
-    return Selectivity(*(shares > MARK), shares.max(0) > mark)
+    return Selectivity(*(shares > MARK), shares.max(0) > mark)  # type: ignore[call-arg]
 
 
 def _scores(measures: pd.DataFrame) -> np.ndarray:

@@ -212,7 +212,7 @@ class Signals:
         """Return a kind of ``manager`` whose kernels the signals reach."""
         signals = self
 
-        class Watched(manager):
+        class Watched(manager):  # type: ignore[misc, valid-type]
             """A kernel manager that starts no cell after a signal."""
 
             def client(self, **options: Any) -> Any:

@@ -10,7 +10,7 @@ completion and the commands that only read files answer at once."""
 import io
 import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +34,7 @@ from replication.cli import (
 
 # typer carries click inside itself since 0.27 and used the package before; its public BadParameter
 # is one in both
-UsageProblem: type[Exception] = next(
+UsageProblem: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 INTERRUPTED = 130
@@ -88,8 +88,8 @@ def _options(
 
 for command in COMMANDS:
     app.command()(command)
-for command in DATA_COMMANDS:
-    data_app.command(command.__name__.removeprefix("data_"))(command)
+for data_command in DATA_COMMANDS:
+    data_app.command(data_command.__name__.removeprefix("data_"))(data_command)
 app.add_typer(data_app, name="data")
 
 

@@ -137,7 +137,7 @@ def data_prepare(
     for index in open_indexes(name, split):
         wanted = readable(index) if skip else index
         place = (
-            prepare(wanted, size).images.filename
+            prepare(wanted, size).images.filename  # type: ignore[attr-defined]  # memory-mapped
             if jpeg is None
             else prepare_jpeg(wanted, size, jpeg.expanduser().resolve())
         )

@@ -1,5 +1,6 @@
 """``replication train``: one run of a named recipe or of a file's, started or resumed."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import typer
@@ -83,14 +84,17 @@ def train(
         return
     if threads is not None:
         torch.set_num_threads(threads)
-    terminal, on_epoch = Terminal(), None
+    terminal = Terminal()
+    on_epoch: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
     if log == "tensorboard" and is_first():
         from replication.training.process.tensorboard import TensorBoard
 
         board = TensorBoard(folder)
 
-        def on_epoch(row: dict[str, Any], timing: dict[str, Any]) -> None:
+        def add_epoch(row: dict[str, Any], timing: dict[str, Any]) -> None:
             board.update()
+
+        on_epoch = add_epoch
 
     outcome = session(
         recipe,

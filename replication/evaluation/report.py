@@ -207,7 +207,9 @@ def _stored(path: Path) -> Recipe:
 
 
 def _percent(error: Interval) -> str:
-    return f"{100 * error.mean:.2f} [{100 * error.low:.2f}, {100 * error.high:.2f}]"
+    return " ".join(
+        [f"{100 * error.mean:.2f}", f"[{100 * error.low:.2f}, {100 * error.high:.2f}]"]  # type: ignore[operator]
+    )
 
 
 def _columns(rows: list[tuple[str, ...]]) -> list[str]:

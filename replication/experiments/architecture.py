@@ -167,8 +167,8 @@ def _pairs(images: Tensor, seed: int, scale: int) -> list[tuple[str, str, Tensor
         for one in ("paper", "source2012")
     )
     for net in (paper, source):
-        for tower in net.towers.values():
-            tower.conv1.weight.mul_(scale)
+        for one in net.towers.values():
+            one.conv1.weight.mul_(scale)
     tower: Tower = paper.towers["0"]
     margin = conv1_margin(paper.spec)
     signed = tower.conv1(F.pad(images, (0, margin, 0, margin)))

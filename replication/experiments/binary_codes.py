@@ -192,7 +192,7 @@ def _costs(
         0: lambda: neighbours.nearest(*vectors, settings.k)
     }
     searches |= {
-        bits: lambda pair=pair: codes.hamming_nearest(*pair, settings.k)
+        bits: lambda pair=pair: codes.hamming_nearest(*pair, settings.k)  # type: ignore[call-arg]
         for bits, pair in packed.items()
     }
     seconds: dict[int, list[float]] = {bits: [] for bits in searches}

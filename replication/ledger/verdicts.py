@@ -131,7 +131,7 @@ def _row(claim: Claim, by_scale: dict[str, dict[str, tuple[Measurement, ...]]]) 
     }
     measured = [scale for scale in here if here[scale]]
     complete = [scale for scale in measured if claim.variant_at(scale) in here[scale]]
-    scale = (complete or measured or [None])[0]
+    scale = next(iter(complete or measured), None)
     variants = here[scale] if scale else {}
     primary = claim.variant_at(scale) if scale else claim.primary
     ours, source = variants.get(primary, (None, claim.experiment or ""))

@@ -145,7 +145,8 @@ class Tower(nn.Module):
         super().__init__()
         self.spec, self.index = spec, index
         self.stages: list[list[str]] = [[]]
-        self._maps, self._side = 3, spec.side
+        self._maps = 3
+        self._side: int = spec.side
         stem = STEMS[spec.side]
         source = spec.fidelity == "source2012"
         pad2, pad5 = 2, 1  # conv2 and conv5 keep their input's size

@@ -64,7 +64,7 @@ class _ResponseNorm(nn.Module):
                 f"{type(self).__name__}: a window of {size} has no middle; use an odd size"
             )
         self.size, self.alpha, self.beta, self.k, self.fused = size, alpha, beta, k, fused
-        self.window = partial(type(self).sum, size=size)
+        self.window = partial(type(self).sum, size=size)  # type: ignore[call-arg]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) of any floating type and memory layout -> the same."""

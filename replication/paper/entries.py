@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from replication.base.errors import InputError
 from replication.base.models import Model, validated
 
@@ -19,10 +21,14 @@ def read_entries(path: Path, word: str, kind: type[Model]) -> tuple[Model, ...]:
         validated(kind, f"{path.name}, {word} {entry.get('id', '?')}", entry)
         for entry in parse(path).get(word, [])
     ]
-    twice = sorted(id for id, count in Counter(one.id for one in read).items() if count > 1)
+    twice = sorted(id for id, count in Counter(_id(one) for one in read).items() if count > 1)
     if twice:
         raise InputError(f"{path.name}: {word} {twice[0]} occurs twice; keep one")
     return tuple(read)
+
+
+def _id(entry: BaseModel) -> str:
+    return str(entry.model_dump(include={"id"})["id"])
 
 
 def parse(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ short trials on validation images, never on the reported split.
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -59,7 +60,7 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
     for change in changes:
         field, equals, text = change.partition("=")
         *parents, last = field.split(".")
-        place = values
+        place: Any = values
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
         if not equals or not isinstance(place, dict):

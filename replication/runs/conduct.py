@@ -42,7 +42,7 @@ def run(task: Task) -> Run:
         return result
     note(task.recipe.id, task.name, "training")
     _train(task)
-    result = load(task)
+    result = _stored(task)
     print(f"trained {_line(result)}", flush=True)
     result = _evaluate(task, result)
     _keep_probabilities(task)
@@ -114,7 +114,15 @@ def _evaluate(task: Task, result: Run) -> Run:
     }
     bits = {key: per_image.packed(answer) for key, answer in answers.items()}
     write_evaluation(result, {key: errors(answer) for key, answer in answers.items()}, bits)
-    return load(task)
+    return _stored(task)
+
+
+def _stored(task: Task) -> Run:
+    """Return the result that this process has just written."""
+    result = load(task)
+    if result is None:
+        raise InputError(f"{task.folder} has been removed; run the same command again")
+    return result
 
 
 def _keep_probabilities(task: Task) -> None:

@@ -74,8 +74,8 @@ class Forecast(NamedTuple):
     @property
     def hours(self) -> float | None:
         """Of all experiments; None if those of one are not known."""
-        each = [share.hours for share in self.shares]
-        return None if None in each else math.fsum(each)
+        each = [share.hours for share in self.shares if share.hours is not None]
+        return math.fsum(each) if len(each) == len(self.shares) else None
 
     def dump(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -226,12 +226,13 @@ def _seconds_per_image(recipe: Recipe, device: str, seconds: float) -> float:
 
 
 def _hours(tasks: Sequence[Task], pace: _Pace) -> float | None:
-    images = [steps_of_images(task.recipe) for task in tasks]
-    if None in images:
-        return None
-    return (
-        sum(n * pace.seconds(task.recipe) for n, task in zip(images, tasks, strict=True)) / 3600.0
-    )
+    seconds = 0.0
+    for task in tasks:
+        images = steps_of_images(task.recipe)
+        if images is None:
+            return None
+        seconds += images * pace.seconds(task.recipe)
+    return seconds / 3600
 
 
 def _measured(experiment: str, profile: str) -> bool:

@@ -67,7 +67,7 @@ def read(folder: Path, report: Callable[[str], None]) -> bytes | None:
                 " before it"
             )
             continue
-        if _digest(content) != NAME.fullmatch(path.name)[3]:
+        if _digest(content) != _parts(path)[3]:
             report(
                 f"{path}: damaged (its content does not match the hash in its name), using the"
                 " checkpoint before it"
@@ -157,7 +157,15 @@ def _best_name(path: Path) -> Path:
 
 
 def _step(path: Path) -> int:
-    return int(NAME.fullmatch(path.name)[2])
+    return int(_parts(path)[2])
+
+
+def _parts(path: Path) -> re.Match[str]:
+    """The kind, step and hash in a checkpoint's name."""
+    parts = NAME.fullmatch(path.name)
+    if parts is None:
+        raise ValueError(f"{path} is not named as a checkpoint")
+    return parts
 
 
 def _digest(content: bytes | memoryview) -> str:

@@ -19,7 +19,11 @@ try:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import save
 except ImportError:  # a bare machine with torch (``replication.lease``)
-    from replication.training.plain_safetensors import SafetensorError, safe_open, save
+    from replication.training.plain_safetensors import (  # type: ignore[assignment]
+        SafetensorError,
+        safe_open,
+        save,
+    )
 
 FILE = "weights.safetensors"
 MEAN = "mean_image"  # its name in the file; no parameter of a net has this name

@@ -84,9 +84,7 @@ def chunk(recipe: Recipe) -> int:
     return CHUNK if recipe.fidelity == "source2012" else 1
 
 
-def philox(
-    seed: int, who: np.ndarray, epoch: int, stream: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def philox(seed: int, who: np.ndarray, epoch: int, stream: int) -> tuple[np.ndarray, ...]:
     """Four uint64 (N,) that hold 32 random bits each: Philox4x32-10 of counters (who, epoch,
     stream) under the key ``seed``.
     """

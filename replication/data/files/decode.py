@@ -273,7 +273,7 @@ def _deep(image: Image.Image, content: bytes) -> bool:
     if image.format == "PNG":
         return content[24] == 16  # IHDR's bit depth
     if image.format == "TIFF":
-        return 16 in image.tag_v2.get(258, ())  # BitsPerSample
+        return 16 in image.tag_v2.get(258, ())  # type: ignore[attr-defined]  # BitsPerSample
     return False
 
 

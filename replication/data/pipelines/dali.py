@@ -145,7 +145,7 @@ class DaliPipeline:
     def _prepare(self, job: Job, readers: ThreadPoolExecutor, careful: bool) -> "_Flight":
         if self.squares is not None:
             draws = job.draws or central(len(job.rows), self.transform.size, self.transform.side)
-            inputs = {"image": [self.squares[row] for row in job.rows.tolist()]}
+            inputs: dict[str, Any] = {"image": [self.squares[row] for row in job.rows.tolist()]}
             if job.views == 1:
                 inputs |= {
                     "start": np.stack([draws.top, draws.left], 1).astype(np.int32),

@@ -215,8 +215,8 @@ def _soft(inside: np.ndarray, pixels: float) -> np.ndarray:
 def _turned(
     rng: np.random.Generator, x: np.ndarray, y: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    c, s = _unit(_uniform(rng, 0, 2 * math.pi))
-    c, s = np.float32(c / radius), np.float32(s / radius)
+    cosine, sine = _unit(_uniform(rng, 0, 2 * math.pi))
+    c, s = np.float32(cosine / radius), np.float32(sine / radius)
     return x * c + y * s, y * c - x * s
 
 

@@ -39,7 +39,7 @@ def difference(
     groups = _groups(table, column)
     if variant not in groups or baseline not in groups:
         return {}
-    found = {"values": groups[variant], "subtracted": groups[baseline]}
+    found: dict[str, Any] = {"values": groups[variant], "subtracted": groups[baseline]}
     found |= _model(column, groups, variant, baseline, ratio=False)
     if runs and column in PER_IMAGE:
         found["over_images"] = image_noise(runs[variant], runs[baseline], *PER_IMAGE[column])
@@ -77,7 +77,9 @@ def image_noise(runs: Sequence[Run], others: Sequence[Run], key: str, k: int) ->
     """Return the interval of a difference of errors over seeds and images, in percentage points.
 
     ``key``: "split/views". None unless every run has its per-image results on the same images."""
-    entries = [[run.per_image.get(key) for run in group] for group in (runs, others)]
+    entries: list[list[Any]] = [
+        [run.per_image.get(key) for run in group] for group in (runs, others)
+    ]
     known = [entry for group in entries for entry in group]
     if not known or None in known or len({entry["fingerprint"] for entry in known}) > 1:
         return None
