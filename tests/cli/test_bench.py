@@ -101,7 +101,9 @@ def test_a_benchmark_prints_one_json_document_of_ratios_with_their_spread(
 
 def test_outside_the_repository_the_benchmarks_are_missed_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "ROOT", tmp_path)
-    with pytest.raises(InputError, match=r"lrn.py is not there; benchmarks are in the repository"):
+    with pytest.raises(
+        InputError, match=r"lrn.py does not exist; the benchmarks are in the repository"
+    ):
         _benchmark("lrn")
 
 
