@@ -187,9 +187,10 @@ def test_every_module_imports_without_dali():
     program = (
         "import importlib, pkgutil, sys; sys.modules['nvidia'] = None; import replication\nnames ="
         " [module.name for module in pkgutil.walk_packages(replication.__path__,"
-        " 'replication.')]\nleft_out ="
-        " 'replication.__main__', 'replication.nets.normalisation_triton'\nfor name in names:\n    if name not in left_out:"
-        " importlib.import_module(name)\nprint(len(names))"
+        " 'replication.')]\n"
+        "left_out = ('replication.__main__', 'replication.nets.normalisation_triton')\n"
+        "for name in names:\n    if name not in left_out: importlib.import_module(name)\n"
+        "print(len(names))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
