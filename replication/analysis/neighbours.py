@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 
 # Figure 4 shows six; the 2012 script (findsimilar.py) showed sixteen, at most one per file
 K = 6
@@ -125,18 +126,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
     Equal values share their mean rank.
     """
-    order = values.argsort(1)
-    ordered = np.take_along_axis(values, order, 1)
-    place = np.arange(values.shape[1])
-    starts = np.ones(values.shape, bool)  # where a run of equal values begins
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    ends = np.ones(values.shape, bool)
-    ends[:, :-1] = starts[:, 1:]
-    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
-    last = np.minimum.accumulate(np.where(ends, place, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    shared = np.empty(values.shape)
-    np.put_along_axis(shared, order, (first + last) / 2, 1)
-    return shared
+    return rankdata(values, axis=1) - 1
 
 
 def squared_distances(queries: np.ndarray, base: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from replication.ledger.text import (
     rows_table,
 )
 from replication.ledger.verdicts import Row, counts
-from replication.paper import KINDS, Change, claims
+from replication.paper import KINDS, Change, claims, rule_changes
 from replication.paper import claim as find_claim
 
 __all__ = [
@@ -85,7 +85,7 @@ def ledger_html(rows: list[Row]) -> str:
     groups: dict[str, list[Row]] = {section: [] for section in SECTIONS}
     for row in rows:
         groups[_section(row.section)].append(row)
-    parts = [filters(counts(rows)), _scale_list(scales)]
+    parts = [filters(counts(rows)), _rule_list(), _scale_list(scales)]
     for section, members in groups.items():
         if not members:
             continue
@@ -273,6 +273,13 @@ def _scale_list(scales: dict[str, str]) -> str:
     items = "".join(f"<li>{html.escape(text)}</li>" for text in scales)
     return f'<details class="scales"><summary>Scales</summary><ol>{items}</ol></details>' * bool(
         scales
+    )
+
+
+def _rule_list() -> str:
+    items = "".join(f"<li>{html.escape(_change_text(change))}</li>" for change in rule_changes())
+    return (
+        f"<details><summary>Changes of the rules for every row</summary><ul>{items}</ul></details>"
     )
 
 

@@ -15,6 +15,7 @@ from replication.paper.statements import (
     claim,
     claims,
     paper_scale,
+    rule_changes,
 )
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "claims",
     "paper_scale",
     "read_entries",
+    "rule_changes",
     "tables",
 ]

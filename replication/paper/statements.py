@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from replication.base.errors import InputError
-from replication.base.models import Frozen
-from replication.paper.entries import HERE, read_entries
+from replication.base.models import Frozen, validated
+from replication.paper.entries import HERE, parse, read_entries
 
 Kind = Literal["A", "S", "E", "Q", "C"]
 Experiment = Literal[
@@ -197,6 +197,13 @@ def claim(id: str) -> Claim:
             f"claim {id!r} is not in replication/paper/claims.toml; it has {', '.join(named)}"
         )
     return named[id]
+
+
+@cache
+def rule_changes() -> tuple[Change, ...]:
+    """Return the changes of the rules for every row, oldest first."""
+    entries = parse(HERE / "claims.toml").get("change", [])
+    return tuple(validated(Change, "claims.toml, change", entry) for entry in entries)
 
 
 @cache

@@ -216,6 +216,7 @@ def test_the_page_has_every_row_once_a_filter_for_each_word_and_the_log_of_chang
         assert chip(word) in page and box in page
     assert "<script" not in page and "error without normalisation minus error with it" in page
     assert "after results had been seen" in page and "within 5%" in page
+    assert "Changes of the rules for every row" in page
 
 
 def section(row):

@@ -8,7 +8,7 @@ import pytest
 
 from replication import paper
 from replication.base.errors import InputError
-from replication.paper import Claim, claim, claims, tables
+from replication.paper import Claim, claim, claims, rule_changes, tables
 
 CHECKED = [(claim.id, target) for claim in claims() for target in claim.targets]
 
@@ -87,6 +87,14 @@ def test_rows_of_the_tables_have_an_analogue_only_where_a_difference_can_stand_i
     assert claim("table2-5cnn").variant_at("laptop") == "gain of five"
     needing = {claim.id for claim in claims() if claim.needs_paper_scale}
     assert needing == {"fig1-curves", "table1-cnn", "table2-1cnn", "val-test", "fall2009"}
+
+
+def test_changes_of_a_row_and_of_the_rules_say_what_why_and_whether_results_had_been_seen():
+    logged = {one.id: one.changes for one in claims() if one.changes}
+    assert {"neurons", "dropout-iterations", "aug-free", "three-drops"} <= set(logged)
+    every = [*rule_changes(), *(change for changes in logged.values() for change in changes)]
+    assert all(change.what.endswith(".") and change.why.endswith(".") for change in every)
+    assert any(change.seen for change in every)
 
 
 def test_every_arithmetic_claim_says_how_its_number_is_compared():
