@@ -66,7 +66,7 @@ def _inline(translator: nodes.NodeVisitor, node: nodes.math) -> None:
 def _displayed(translator: nodes.NodeVisitor, node: nodes.math_block) -> None:
     for line in re.split(r"\\\\\s", node.astext()):
         shown = _checked(line, DISPLAYED)
-        translator.body.append(f'<div class="math formula-block">{shown}</div>\n')
+        translator.body.append(f'<div class="formula-block">{shown}</div>\n')
     raise nodes.SkipNode
 
 
