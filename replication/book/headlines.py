@@ -15,6 +15,7 @@ from replication.base.files import write_text
 from replication.book.findings import ours_text, rows
 from replication.book.pages import runs as provenance
 from replication.book.plates import KINDS, committed_figures
+from replication.ledger.chips import CHIPS, STYLE, chip
 from replication.ledger.verdicts import VERDICTS, Row, counts
 
 HEADLINES = (
@@ -35,18 +36,6 @@ README = paths.ROOT / "README.md"
 README_FIGURES = paths.BOOK / "_static" / "readme"
 PICTURES = (("relu_vs_tanh", "curves"), ("architecture", "figure2"))  # results page, figure
 BEGIN, END = "<!-- results: begin (replication claims --readme) -->", "<!-- results: end -->"
-# colours of the bar, from agreement to disagreement
-SHADES = {
-    "holds": "#029e73",
-    "reproduced": "#027a5a",
-    "direction reproduced, other size": "#56b4a0",
-    "direction reproduced": "#56b4e9",
-    "inconclusive": "#bdbdbd",
-    "reversed here": "#de8f05",
-    "contradicted": "#d55e00",
-    "trial": "#cccccc",
-    "not run": "#e8e8e8",
-}
 
 
 def headline_rows() -> list[Row]:
@@ -153,15 +142,13 @@ def bar_html() -> str:
     number = counts(list(rows().values()))
     shown = [(word, number[word]) for word in VERDICTS if number[word]]
     parts = "".join(
-        f'<span style="flex:{count};background:{SHADES[word]}">{count}</span>'
+        f'<span style="flex:{count};background:{CHIPS[word][1]}">{count}</span>'
         for word, count in shown
     )
-    legend = "".join(
-        f'<li><span style="background:{SHADES[word]}"></span>{html.escape(word)}: {count}</li>'
-        for word, count in shown
-    )
+    legend = "".join(f"<li>{chip(word)} {count}</li>" for word, count in shown)
     label = html.escape(", ".join(f"{count} {word}" for word, count in shown))
     return (
+        f"{STYLE}\n"
         f'<div class="verdict-bar" role="img" aria-label="{label}">{parts}</div>'
         f'<ul class="verdict-legend">{legend}</ul>'
     )
@@ -191,8 +178,6 @@ def _ours(row: Row) -> str:
 
 
 def _verdict(row: Row, up: str) -> str:
-    shade = SHADES[row.verdict]
     scale = html.escape(scale_text(row))
-    word = f'<span class="dot" style="background:{shade}"></span>{html.escape(row.verdict)}'
     page = f'<a href="{up}experiments/{row.experiment}.html">{scale}</a>' if scale else ""
-    return f'{word}<span class="interval">{page}</span>'
+    return f'{chip(row.verdict)}<span class="interval">{page}</span>'
