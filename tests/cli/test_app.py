@@ -12,7 +12,14 @@ from replication.base.errors import InputError
 from replication.cli import app as command_line
 
 HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy.stats")
-READERS = (["--help"], ["--version"], ["run", "--help"], ["claims", "--json"], ["data", "list"])
+READERS = (
+    ["--help"],
+    ["--version"],
+    ["run", "--help"],
+    ["claims", "--json"],
+    ["data", "list"],
+    ["where", "PCA"],
+)
 
 
 def test_commands_that_only_read_files_import_no_heavy_library():
