@@ -81,3 +81,28 @@ def test_a_mistake_is_one_line_that_names_it(name: str, changes: list[str], faul
     with pytest.raises(InputError) as error:
         chosen(name, "quick", changes)
     assert fault in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "value"),
+    [
+        ("update.rate=1e-3", "update.rate", 0.001),
+        ("epochs=010", "epochs", 10),
+        ("net.towers=1", "net.towers", 1),
+        ("net.lrn=false", "net.lrn", False),
+        ("data.count=null", "data.count", None),
+        ("init_from='1234567890'", "init_from", "1234567890"),
+        ("update.layer_rates={fc8: 10}", "update.layer_rates", {"fc8": 10.0}),
+    ],
+)
+def test_a_changed_value_has_the_type_that_its_field_declares(change, field, value):
+    found = chosen("alexnet", "quick", [change])
+    for name in field.split("."):
+        found = getattr(found, name)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("change", ["epochs=1:30", "epochs=true", "epochs=0x10", "net.lrn=2"])
+def test_a_value_of_another_type_is_refused_instead_of_guessed(change):
+    with pytest.raises(InputError, match=change.partition("=")[0]):
+        chosen("alexnet", "quick", [change])

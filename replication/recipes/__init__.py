@@ -69,7 +69,7 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
                 " update.rate=0.02"
             )
         try:
-            place[last] = yaml.safe_load(text)
+            place[last] = _value(text, place.get(last))
         except yaml.reader.ReaderError:  # a path whose bytes are not text
             place[last] = text
         except yaml.YAMLError:
@@ -77,6 +77,20 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
                 f"--set {change!r}: the value is not YAML; put it into quotes"
             ) from None
     return validated(Recipe, name, values)
+
+
+def _value(text: str, current: object) -> Any:
+    """Return a value as plain text, which the declared type of its field then reads.
+
+    YAML itself would guess: 010 is 8 there, 1:30 is 90, and 1e-3 is a word. Only whole numbers,
+    which a choice such as 1 or 2 towers compares by value, and null are read here."""
+    value = yaml.load(text, Loader=yaml.BaseLoader)
+    if value in ("", "null", "~"):
+        return None
+    quoted = text.lstrip()[:1] in ("'", '"')
+    if not quoted and not isinstance(current, str) and isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value
 
 
 def as_yaml(recipe: Recipe) -> str:
