@@ -7,6 +7,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from replication.book import headlines
@@ -14,11 +15,16 @@ from replication.book.directives import up_to_root
 from replication.book.findings import note_results
 
 
+def _note(env: BuildEnvironment) -> None:
+    note_results(env)
+    env.note_dependency(str(headlines.__file__))
+
+
 class VerdictBar(SphinxDirective):
     """``{verdict-bar}``: how many claims have each verdict."""
 
     def run(self) -> list[nodes.Node]:
-        note_results(self.env)
+        _note(self.env)
         return [nodes.raw("", headlines.bar_html(), format="html")]
 
 
@@ -26,7 +32,7 @@ class Headlines(SphinxDirective):
     """``{headlines}``: about a dozen claims with our number and verdict."""
 
     def run(self) -> list[nodes.Node]:
-        note_results(self.env)
+        _note(self.env)
         table = headlines.table_html(up_to_root(self.env.docname))
         return [nodes.raw("", table, format="html")]
 
@@ -35,7 +41,7 @@ class Costs(SphinxDirective):
     """``{costs}``: the command of each experiment, what it took and what it gave."""
 
     def run(self) -> list[nodes.Node]:
-        note_results(self.env)
+        _note(self.env)
         rows = "".join(
             f"<tr><td><code>{html.escape(command)}</code></td><td>{html.escape(took)}</td>"
             f"<td>{html.escape(gave.replace('*', ''))}</td></tr>\n"

@@ -91,7 +91,8 @@ def costs() -> list[tuple[str, str, str]]:
     for (profile, experiment), group in runs.groupby(["profile", "experiment"], sort=False):
         hours = group["seconds"].sum() / 3600
         devices = " and ".join(sorted({_device(text) for text in group["device"]}))
-        took = f"{len(group)} runs, {hours:.1f} hours of training, {devices}"
+        number = f"{len(group)} run{'s' if len(group) > 1 else ''}"
+        took = f"{number}, {hours:.1f} hours of training, {devices}"
         given = Counter(row.verdict for row in rows().values() if row.experiment == experiment)
         gave = ", ".join(f"{given[word]} *{word}*" for word in VERDICTS if given[word])
         found.append((f"replication run {experiment} --profile {profile}", took, gave or "a page"))
