@@ -124,27 +124,27 @@ class View:
             self._show()
 
     def _show(self) -> None:
-        found = statuses(self.folder)
+        known = statuses(self.folder)
         if self.live:
             width = shutil.get_terminal_size().columns
-            print(f"\r\x1b[K{self.line(found)[: width - 1]}", end="", file=self.out, flush=True)
+            print(f"\r\x1b[K{self.line(known)[: width - 1]}", end="", file=self.out, flush=True)
             return
-        for status in found:
+        for status in known:
             if status.state == "done" and status.run not in self.printed:
                 self.printed.add(status.run)
-                number = self._number(found, len(self.printed))
+                number = self._number(known, len(self.printed))
                 print(f"{self.title}: {number}: {status.result}", file=self.out, flush=True)
 
-    def line(self, found: list[Status]) -> str:
+    def line(self, known: list[Status]) -> str:
         """Return the live line."""
-        running = [status for status in found if status.state not in FINISHED]
-        finished = len(found) - len(running)
+        running = [status for status in known if status.state not in FINISHED]
+        finished = len(known) - len(running)
         spent = duration(time.time() - self.started)
         if not running:
-            runs = f"{finished} runs ready, " if found else ""
+            runs = f"{finished} runs ready, " if known else ""
             return f"{self.title}  {runs}{spent}"
         last = running[-1]
-        parts = [f"{self.title}  {self._number(found, finished + 1)}"]
+        parts = [f"{self.title}  {self._number(known, finished + 1)}"]
         if last.state == "evaluating":
             parts.append("evaluating")
         elif last.epoch:
@@ -155,26 +155,26 @@ class View:
             parts.append(f"{last.images_per_second:,.0f} images/s")
         if last.seconds_left is not None:
             left = f"{duration(last.seconds_left)} left"
-            whole = self._seconds_left(found)
+            whole = self._seconds_left(known)
             parts.append(left if whole is None else f"{left}, {duration(whole)} for all")
         return "  ".join([*parts, last.name])  # last, since a narrow terminal cuts it off
 
-    def _number(self, found: list[Status], number: int) -> str:
+    def _number(self, known: list[Status], number: int) -> str:
         if not self.planned:
             return f"run {number}"
         # a search decides which runs it needs: the plan is then the most that it can need
-        searched = any(status.run not in self.planned for status in found)
+        searched = any(status.run not in self.planned for status in known)
         of = "of at most" if searched else "of"
         return f"run {number} {of} {max(len(self.planned), number)}"
 
-    def _seconds_left(self, found: list[Status]) -> float | None:
+    def _seconds_left(self, known: list[Status]) -> float | None:
         """Return the seconds that the planned runs need at the pace so far, if one has ended."""
-        done = [status for status in found if status.state == "done"]
-        running = [status for status in found if status.state not in FINISHED]
+        done = [status for status in known if status.state == "done"]
+        running = [status for status in known if status.state not in FINISHED]
         if not self.planned or not done:
             return None
         each = (done[-1].time - self.started) / len(done)
-        waiting = max(0, len(self.planned) - len(found))
+        waiting = max(0, len(self.planned) - len(known))
         return each * waiting + max((status.seconds_left or 0.0) for status in running)
 
 

@@ -23,9 +23,9 @@ def data_list(as_json: Json = False) -> None:
     if as_json:
         return print_json(rows)
     for row in rows:
-        found = f"{row['form']} in {row['where']}" if row["form"] else f"not here; {row['how']}"
+        place = f"{row['form']} in {row['where']}" if row["form"] else f"not here; {row['how']}"
         print(
-            f"{row['name']:20} {found}"
+            f"{row['name']:20} {place}"
             + (f" ({row['note']})" if row["form"] and row["note"] else "")
         )
 

@@ -1,8 +1,7 @@
-"""What this machine has of what the project needs, and how to get the rest: the checks behind
-``replication doctor``.
+"""``replication doctor``: what this machine has of what the project needs, and how to get the rest.
 
-A check that fails is a fault only where the thing is needed; data sets and, off Linux, DALI are
-welcome but can be done without."""
+A check that fails is a fault only if the thing is needed. Data sets are not, nor is DALI except on
+Linux."""
 
 import fcntl
 import os
@@ -36,22 +35,23 @@ SET_UP = "run `make setup`, or `pip install -r requirements.lock`"
 
 def doctor(as_json: Json = False) -> None:
     """Check this machine; exit status 1 if something that is needed is wrong."""
-    found = checks()
+    results = checks()
     if as_json:
-        print_json([vars(check) for check in found])
+        print_json([vars(check) for check in results])
     else:
-        for check in found:
+        for check in results:
             state = "ok  " if check.ok else "BAD " if check.needed else "none"
             cure = "" if check.ok or not check.cure else f" -> {check.cure}"
             print(f"{state} {check.name}: {check.found}{cure}")
-    if not healthy(found):
+    if not healthy(results):
         raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: what was found, and, unless ``ok``, how to mend it. ``needed`` says
-    whether it can be done without.
+    """One property of this machine, and, unless ``ok``, how to correct it.
+
+    ``needed``: the project does not work without it.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at everything, in the order in which it should be mended. Writes nothing that stays."""
+    """Check everything, in the order in which faults should be corrected; leave no files."""
     return [
         _python(),
         _torch(),
@@ -83,9 +83,9 @@ def checks() -> list[Check]:
     ]
 
 
-def healthy(found: Iterable[Check]) -> bool:
-    """True if everything that is needed is there."""
-    return all(check.ok or not check.needed for check in found)
+def healthy(results: Iterable[Check]) -> bool:
+    """Return whether everything that is needed is present."""
+    return all(check.ok or not check.needed for check in results)
 
 
 def _python() -> Check:
@@ -109,7 +109,7 @@ def _torch() -> Check:
 
 
 def _device() -> Check:
-    """The device that runs compute on, and the driver's own word about a GPU that torch leaves."""
+    """Check which device runs use, and what the driver says of a GPU that torch does not use."""
     try:
         import torch
 
@@ -138,7 +138,7 @@ def _dali() -> Check:
             False,
             False,
             "not installed: the reference pipeline serves",
-            "none: DALI is made for Linux only",
+            "none: DALI exists for Linux only",
         )
     return Check("DALI", True, needed, dali.__version__)
 
@@ -163,9 +163,7 @@ def _papermill() -> Check:
 
 
 def _kernel() -> Check:
-    """Notebooks must run in this environment, not in whatever else registered a kernel of the same
-    name.
-    """
+    """Check that notebooks run in this environment, not in another kernel of the same name."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     name = f"kernel {KERNEL}"
@@ -208,7 +206,7 @@ def _cpus() -> Check:
 
 
 def _limits() -> Check:
-    """Limits that end training in the middle with an error that does not name them."""
+    """Check limits that would end training later with an error that does not name them."""
     faults = []
     if len(tempfile.gettempdir()) > SOCKET:
         faults.append(f"TMPDIR is too long for sockets ({tempfile.gettempdir()}): shorten it")
@@ -219,7 +217,7 @@ def _limits() -> Check:
     if shared.is_dir() and (free := shutil.disk_usage(shared).free / 2**20) < SHARED_MIB:
         faults.append(f"{shared} has {free:.0f} MiB: give it {SHARED_MIB} (docker --shm-size)")
     found = "; ".join(faults) or f"{files} open files, temporary files in {tempfile.gettempdir()}"
-    return Check("limits", not faults, True, found, "as said" if faults else "")
+    return Check("limits", not faults, True, found, "raise these limits" if faults else "")
 
 
 def _published() -> Check:
@@ -339,7 +337,7 @@ def _writable(name: str, folder: Path, variable: str) -> Check:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists: where it would be made."""
+    """Return the folder, or the nearest one above it that exists: where it would be created."""
     return next(place for place in (folder, *folder.parents) if os.path.lexists(place))
 
 

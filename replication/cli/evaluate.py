@@ -41,9 +41,9 @@ def evaluate(
     from replication.evaluation import report
 
     recipes = report.named_runs(runs, profile)
-    found = report.evaluate(
+    errors = report.evaluate(
         recipes, report.splits_of(split, list(recipes.values())), views, weights, device
     )
     if as_json:
-        return print_json(found.dump())
-    print(found.table())
+        return print_json(errors.dump())
+    print(errors.table())

@@ -35,37 +35,37 @@ def predict(
     from replication.evaluation import predict as prediction
 
     predictor = prediction.load(run, profile, device)
-    found = predictor.predict(images, views)
+    predictions = predictor.predict(images, views)
     if figure is not None:
-        _draw(predictor, found, figure)
+        _draw(predictor, predictions, figure)
     if as_json:
         rows = [
             {"image": str(one.image), "labels": [label._asdict() for label in one.labels]}
-            for one in found
+            for one in predictions
         ]
         return print_json({"run": predictor.recipe.id, "views": views, "images": rows})
     print(f"run {predictor.recipe.id}, {prediction.views_text(views)}, probabilities in %")
-    width = max(len(label.title) for one in found for label in one.labels)
-    for one in found:
+    width = max(len(label.title) for one in predictions for label in one.labels)
+    for one in predictions:
         print(f"\n{one.image}")
         for label in one.labels:
             key = "" if label.title == label.key else f"  {label.key}"
             print(f"  {100 * label.p:6.2f}  {label.title:{width}}{key}".rstrip())
 
 
-def _draw(predictor: "Predictor", found: list["Prediction"], path: Path) -> None:
+def _draw(predictor: "Predictor", predictions: list["Prediction"], path: Path) -> None:
     import numpy as np
 
     from replication.base.errors import InputError
     from replication.base.files import write_atomic
-    from replication.figures.predictions import predictions
+    from replication.figures.predictions import predictions as draw
 
-    picture = predictions(
-        np.stack([one.stored for one in found]),
+    picture = draw(
+        np.stack([one.stored for one in predictions]),
         None,
-        np.stack([one.p for one in found]),
+        np.stack([one.p for one in predictions]),
         predictor.titles,
-        [one.image.name for one in found],
+        [one.image.name for one in predictions],
     )
     suffix = path.suffix.removeprefix(".").lower()
     if suffix not in picture.canvas.get_supported_filetypes():

@@ -81,7 +81,7 @@ def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_jso
     from replication.runs.forecast import forecast
 
     plans = {name: tasks(name, profile, changes) for name in names}
-    found = forecast(plans, profile)
+    costs = forecast(plans, profile)
     if as_json:
-        return print_json(found.dump())
-    print(found.table())
+        return print_json(costs.dump())
+    print(costs.table())

@@ -16,15 +16,15 @@ def where(
     """Print the code, the tests and the claims of a sentence of the paper."""
     from replication.paper import index
 
-    found = index.find(" ".join(words))
+    sentences = index.find(" ".join(words))
     if as_json:
         return print_json(
             [
                 one.model_dump() | {"places": [str(index.place(name)) for name in one.symbols]}
-                for one in found
+                for one in sentences
             ]
         )
-    for one in found:
+    for one in sentences:
         print(f'{one.section}  "{one.words}"')
         for symbol in one.symbols:
             print(f"  code   {index.place(symbol)}  {symbol.rpartition('.')[2]}")

@@ -138,21 +138,21 @@ def card(weights: Weights, facts: dict[str, Any]) -> str:
 
 def _facts(weights: Weights) -> dict[str, Any]:
     """Return the errors and the provenance of the run: as stored, else measured if possible."""
-    found: dict[str, Any] = {"errors": {}, "provenance": {}}
+    facts: dict[str, Any] = {"errors": {}, "provenance": {}}
     for folder in sorted(paths.results().glob(f"*/*/*-{weights.recipe.id}")):
         if (folder / "provenance.json").is_file():
-            found["provenance"] = read_json(folder / "provenance.json")
+            facts["provenance"] = read_json(folder / "provenance.json")
         if (folder / "evaluation.json").is_file():
-            found["errors"] = read_json(folder / "evaluation.json")
-    if not found["errors"]:
+            facts["errors"] = read_json(folder / "evaluation.json")
+    if not facts["errors"]:
         crop = weights.recipe.data.side < weights.recipe.data.size
         for split, views in ASKED if crop else ASKED[:1]:
             try:
                 answer = probabilities(weights.recipe, split, views)
             except InputError:  # the images, or the run's own weights, are not here
                 break
-            found["errors"][f"{split}/{views}"] = errors(answer)
-    return found
+            facts["errors"][f"{split}/{views}"] = errors(answer)
+    return facts
 
 
 def _deviations(recipe: Recipe) -> tuple[str, ...]:
@@ -175,13 +175,13 @@ def _origin(origin: dict[str, Any]) -> str:
     return f", on {origin['device']}, finished {origin['finished'][:10]}{commit}"
 
 
-def _error_table(found: dict[str, Any]) -> list[str]:
-    if not found:
+def _error_table(answers: dict[str, Any]) -> list[str]:
+    if not answers:
         return ["Not measured: the images were not there when the net was exported."]
     rows = [
         f"| {key.partition('/')[0]} | {key.partition('/')[2]} | {answer['images']:,} |"
         f" {100 * answer['top1']:.1f} | {100 * answer['top5']:.1f} |"
-        for key, answer in found.items()
+        for key, answer in answers.items()
     ]
     return [
         "| images of | views | images | top-1 error, % | top-5 error, % |",

@@ -99,9 +99,9 @@ class Predictor:
     @torch.inference_mode()
     def _probabilities(self, squares: np.ndarray, views: int) -> np.ndarray:
         rows = np.arange(len(squares))
-        made = torch.from_numpy(self.transform.batch(squares, rows, Job(rows, None, views)))
+        crops = torch.from_numpy(self.transform.batch(squares, rows, Job(rows, None, views)))
         with numerics(exact(self.recipe)):
-            return ask(self.net, made.movedim(-1, -3).to(self.device)).cpu().numpy()
+            return ask(self.net, crops.movedim(-1, -3).to(self.device)).cpu().numpy()
 
     def _best(self, p: np.ndarray, top: int) -> tuple[Label, ...]:
         order = np.argsort(-p, kind="stable")[:top]

@@ -51,13 +51,13 @@ def find(words: str) -> list[Sentence]:
 
     Case and punctuation do not matter. Raises InputError if there are none."""
     wanted = _parts(words)
-    found = [one for one in sentences() if _matches(wanted, one)]
-    if not wanted or not found:
+    matching = [one for one in sentences() if _matches(wanted, one)]
+    if not wanted or not matching:
         raise InputError(
             f"no sentence of the paper's index has {words!r}; try one word of it, for instance"
             " dropout, or a section such as 4.1"
         )
-    return found
+    return matching
 
 
 def _matches(wanted: list[str], sentence: Sentence) -> bool:

@@ -241,16 +241,16 @@ def _measured(experiment: str, profile: str) -> bool:
 
 def _sources(names: set[str]) -> tuple[Source, ...]:
     rows = {row["name"]: row for row in catalog.listing()}
-    found = []
+    sources = []
     for name in sorted(names):
         if name == "synthetic":
-            found.append(Source(name, True, "embedded in the package"))
+            sources.append(Source(name, True, "embedded in the package"))
         elif name in rows:
             row = rows[name]
-            found.append(Source(name, bool(row["where"]), row["where"] or row["how"]))
+            sources.append(Source(name, bool(row["where"]), row["where"] or row["how"]))
         else:
-            found.append(Source(name, True, "a folder of your own"))
-    return tuple(found)
+            sources.append(Source(name, True, "a folder of your own"))
+    return tuple(sources)
 
 
 def _disk_bytes(recipes: Sequence[Recipe]) -> int:

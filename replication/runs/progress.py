@@ -55,8 +55,8 @@ def finished(folder: Path) -> list[Status]:
 
 def statuses(folder: Path) -> list[Status]:
     """Return the last status of every run, the oldest first."""
-    found = []
+    read = []
     for path in folder.glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError):
-            found.append(Status(**json.loads(path.read_text(encoding="utf-8"))))
-    return sorted(found, key=lambda status: status.time)
+            read.append(Status(**json.loads(path.read_text(encoding="utf-8"))))
+    return sorted(read, key=lambda status: status.time)
