@@ -23,6 +23,7 @@ from replication.training.sgd import PaperSGD
 
 SPEC = AlexNetSpec(side=24, width=1 / 8, classes=5)
 BATCH, STEPS = 8, 5
+LIMIT_SECONDS = 100  # generous: a loaded machine starts processes slowly
 
 
 def make(dropout=True, seed=0):
@@ -50,7 +51,7 @@ def train(net, part=slice(None), average=lambda: None, restless=None):
         seed_masks(net, seed=3, step=step)
         answer = net(images[part])
         optimiser.zero_grad()
-        loss = F.cross_entropy(answer, labels[part])
+        loss = F.cross_entropy(answer, labels[part].to(answer.device))
         if restless is None:
             loss.backward()
         else:
@@ -61,7 +62,7 @@ def train(net, part=slice(None), average=lambda: None, restless=None):
             time.sleep(restless.uniform(0, 0.2))
         average()
         optimiser.step()
-        logits.append(answer.detach())
+        logits.append(answer.detach().cpu())
         first = first or {name: p.grad.clone() for name, p in net.named_parameters()}
     return torch.stack(logits), first, optimiser
 
@@ -152,12 +153,72 @@ PROGRAMS = {
 }
 
 
-def run(program, rank, world, folder, timeout, late, arguments):
+def run(program, rank, world, folder, timeout, late, device, arguments):
     """Entry of a process. It ends with the one that started it, however that one ends. The last
     rank comes ``late`` seconds after the others.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     time.sleep(late if rank == world - 1 else 0)
-    ranks = distributed.join("cpu", f"file://{folder}/meet", timeout, rank=rank, world_size=world)
+    ranks = distributed.join(device, f"file://{folder}/meet", timeout, rank=rank, world_size=world)
     torch.save(PROGRAMS[program](ranks, **arguments), f"{folder}/{rank}.pt")
+
+
+def launch(
+    folder, world, program, waited_for=None, timeout=60.0, late=0.0, device="cpu", **arguments
+):
+    """Run ``program`` on ``world`` ranks; the results of the ranks ``waited_for`` (all), by
+    rank.
+    """
+    context = multiprocessing.get_context("forkserver")
+    # torch is imported once, then processes start at once
+    context.set_forkserver_preload(["rank_programs"])
+    waited_for = range(world) if waited_for is None else waited_for
+    processes = [
+        context.Process(
+            target=run,
+            args=(program, rank, world, str(folder), timeout, late, device, arguments),
+            daemon=True,
+        )
+        for rank in range(world)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        end = time.monotonic() + LIMIT_SECONDS
+        for rank in waited_for:
+            processes[rank].join(max(0.0, end - time.monotonic()))
+        codes = {rank: processes[rank].exitcode for rank in waited_for}
+        assert set(codes.values()) == {0}, (
+            f"exit codes by rank (None: still running after {LIMIT_SECONDS} s): {codes}"
+        )
+        return {rank: torch.load(folder / f"{rank}.pt", weights_only=True) for rank in waited_for}
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(
+            found[name], value, rtol=1e-10, atol=1e-13, msg=lambda m, name=name: f"{name}: {m}"
+        )
+
+
+def check_training(results, dropout, world):
+    net = make(dropout)
+    logits, gradients, optimiser = train(net)
+    first, second = (
+        torch.cat([results[rank]["logits"] for rank in range(tower, world, 2)], 1)
+        for tower in (0, 1)
+    )
+    assert torch.equal(first, second)  # both towers are told the same logits
+    torch.testing.assert_close(first, logits, rtol=1e-10, atol=1e-13)
+    velocities = {name: optimiser.state[p]["velocity"] for name, p in net.named_parameters()}
+    for rank in range(0, world, 2):
+        assert_same(results[rank]["gradients"], gradients)
+        assert_same(results[rank]["velocities"], velocities)
+        assert_same(results[rank]["weights"], net.state_dict())

@@ -38,14 +38,15 @@ class PaperSGD(torch.optim.Optimizer):
             if lr == 0 or not weights:
                 continue
             gradients = [w.grad for w in weights]
-            velocities = [self._velocity(w) for w in weights]
+            velocities = [self.velocity(w) for w in weights]
             torch._foreach_mul_(velocities, group["momentum"])
             if group["weight_decay"]:
                 torch._foreach_add_(velocities, weights, alpha=-lr * group["weight_decay"])
             torch._foreach_add_(velocities, gradients, alpha=-lr)
             torch._foreach_add_(weights, velocities)
 
-    def _velocity(self, w: Tensor) -> Tensor:
+    def velocity(self, w: Tensor) -> Tensor:
+        """Return the velocity of ``w``, zero before its first update."""
         state = self.state[w]
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(w)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ class Learner:
     net: nn.Module
     optimiser: PaperSGD
     group: SingleProcess
+    recorded: Any = None  # the step as a CUDA graph (``captured``), once there is one
 
 
 class StepResult(NamedTuple):
@@ -47,11 +48,8 @@ def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
     for first in range(0, share, size):
         images, labels = batch.images[first : first + size], batch.labels[first : first + size]
         seed_masks(net, recipe.seed, step, group.copy * share + first, recipe.batch)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            logits = net(images)
-            loss = F.cross_entropy(logits, labels)
-        (loss if recipe.parts == 1 else loss / recipe.parts).backward()
-        part_loss, part_wrong = _read(loss.detach(), mistakes(logits.detach(), labels), group)
+        loss, missed, logits = gradients(learner, images, labels)
+        part_loss, part_wrong = _read(loss, missed, group)
         if not math.isfinite(part_loss):
             return StepResult(part_loss, 0, _broken(logits, batch.ids[first : first + size]))
         mean += part_loss / recipe.parts
@@ -59,6 +57,17 @@ def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
     group.average_gradients(net)
     learner.optimiser.step()
     return StepResult(mean, wrong)
+
+
+def gradients(learner: Learner, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Add the gradients of the mean loss; return loss, mistakes and logits of the images."""
+    recipe = learner.recipe
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        logits = learner.net(images)
+        loss = F.cross_entropy(logits, labels)
+    (loss if recipe.parts == 1 else loss / recipe.parts).backward()
+    logits = logits.detach()
+    return loss.detach(), mistakes(logits, labels), logits
 
 
 def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
@@ -82,5 +91,5 @@ def _read(loss: Tensor, wrong: Tensor, group: SingleProcess) -> tuple[float, int
 
 def _broken(logits: Tensor, ids: Tensor) -> tuple[int, ...]:
     """Return the ids of images whose outputs are not finite; of all images, if none stands out."""
-    bad = ~logits.detach().isfinite().all(1)
+    bad = ~logits.isfinite().all(1)
     return tuple(ids[bad.to(ids.device)].tolist() or ids.tolist())

@@ -20,6 +20,7 @@ from replication.base.files import write_text
 from replication.data.loader import Loader, Loaders
 from replication.recipe import Recipe
 from replication.training import guard, schedule
+from replication.training.captured import steps
 from replication.training.distributed.group import SingleProcess
 from replication.training.drop_request import REQUEST
 from replication.training.error_rates import Stopped, error_rates
@@ -99,13 +100,14 @@ def train_epoch(run: Run, settings: EpochSettings) -> None:
     progress, loader = run.progress, run.loader
     set_learning_rates(run.recipe, run.learner.optimiser, settings)
     run.start_lap()
-    for batch in loader.epoch(progress.epoch, progress.step, settings.colour):
-        result = train_step(run.learner, batch, run.step)
-        if not math.isfinite(result.loss):
-            run.diverge("the loss", settings, result.broken)
-            return
-        count(run, result.loss, result.mistakes)
-        check_for_guessing(run, result.loss, settings)
+    batches = loader.epoch(progress.epoch, progress.step, settings.colour)
+    for results in steps(run.learner, batches, run.step, train_step):
+        for result in results:
+            if not math.isfinite(result.loss):
+                run.diverge("the loss", settings, result.broken)
+                return
+            count(run, result.loss, result.mistakes)
+            check_for_guessing(run, result.loss, settings)
         stop, due = run.group.any(
             run.interrupt.requested, run.is_due() and run.group.is_main, in_loop=True
         )

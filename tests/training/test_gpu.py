@@ -7,15 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rank_programs import check_training, launch
 from torch.nn import functional as F
 
 from replication.data.loader import Loader, open_loaders
 from replication.nets.alexnet import alexnet
+from replication.nets.build import build
 from replication.nets.dropout import seed_masks
 from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
 from replication.nets.towers import on_devices
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
+from replication.training import captured
+from replication.training.captured import RecordedStep
 from replication.training.sgd import PaperSGD
+from replication.training.trainer import train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -122,3 +127,32 @@ def test_dali_on_the_gpu_gives_the_pictures_of_the_reference(
     )
     difference = (ours - peer).abs()
     assert difference.mean() < most
+
+
+def test_a_step_as_a_cuda_graph_trains_as_the_loop_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path))
+    data = Data(name="synthetic", count=400, size=64, crop=56, augment=True, colour=0.1)
+    net = AlexNetSpec(side=56, width=1 / 4, init="same_variance")
+    recipe = Recipe(data=data, net=net, update=Update(rate=0.001), batch=20, epochs=2)
+    histories, recorded = [], []
+    record = RecordedStep._record
+    monkeypatch.setattr(
+        RecordedStep, "_record", lambda self: recorded.append(record(self)) or recorded[-1]
+    )
+    for capture in (False, True):
+        with monkeypatch.context() as patch:
+            if not capture:
+                patch.setattr(captured, "can_capture", lambda learner: False)
+            loaders = open_loaders(recipe, "cuda")
+            net = build(recipe, len(loaders.training.classes)).to("cuda")
+            outcome = train(recipe, net, loaders, tmp_path / str(capture), lambda line: None)
+            histories.append([row["loss"] for row in outcome.progress.history])
+    assert recorded and all(graph is not None for graph in recorded)
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-3)
+
+
+def test_two_ranks_on_one_card_train_as_one_device_does(tmp_path: Path) -> None:
+    results = launch(tmp_path, 2, "training", dropout=False, device="cuda:0")
+    check_training(results, dropout=False, world=2)

@@ -3,76 +3,14 @@
 Each test starts its processes with a limit on time and ends them all, whatever happens.
 """
 
-import multiprocessing
-import time
-
 import pytest
 import rank_programs
 import torch
+from rank_programs import check_training, launch
 
 from replication.base.errors import InputError
 from replication.training.distributed.ranks import ENVIRONMENT, _own_device, join, world_size
 from replication.training.session import is_first, is_rank
-
-LIMIT_SECONDS = 100  # generous: a loaded machine starts processes slowly
-
-
-def launch(folder, world, program, waited_for=None, timeout=60.0, late=0.0, **arguments):
-    """Run ``program`` on ``world`` ranks; the results of the ranks ``waited_for`` (all), by
-    rank.
-    """
-    context = multiprocessing.get_context("forkserver")
-    # torch is imported once, then processes start at once
-    context.set_forkserver_preload(["rank_programs"])
-    waited_for = range(world) if waited_for is None else waited_for
-    processes = [
-        context.Process(
-            target=rank_programs.run,
-            args=(program, rank, world, str(folder), timeout, late, arguments),
-            daemon=True,
-        )
-        for rank in range(world)
-    ]
-    try:
-        for process in processes:
-            process.start()
-        end = time.monotonic() + LIMIT_SECONDS
-        for rank in waited_for:
-            processes[rank].join(max(0.0, end - time.monotonic()))
-        codes = {rank: processes[rank].exitcode for rank in waited_for}
-        assert set(codes.values()) == {0}, (
-            f"exit codes by rank (None: still running after {LIMIT_SECONDS} s): {codes}"
-        )
-        return {rank: torch.load(folder / f"{rank}.pt", weights_only=True) for rank in waited_for}
-    finally:
-        for process in processes:
-            if process.pid is not None:
-                process.kill()
-                process.join()
-
-
-def assert_same(found, wanted):
-    assert found.keys() == wanted.keys()
-    for name, value in wanted.items():
-        torch.testing.assert_close(
-            found[name], value, rtol=1e-10, atol=1e-13, msg=lambda m, name=name: f"{name}: {m}"
-        )
-
-
-def check_training(results, dropout, world):
-    net = rank_programs.make(dropout)
-    logits, gradients, optimiser = rank_programs.train(net)
-    first, second = (
-        torch.cat([results[rank]["logits"] for rank in range(tower, world, 2)], 1)
-        for tower in (0, 1)
-    )
-    assert torch.equal(first, second)  # both towers are told the same logits
-    torch.testing.assert_close(first, logits, rtol=1e-10, atol=1e-13)
-    velocities = {name: optimiser.state[p]["velocity"] for name, p in net.named_parameters()}
-    for rank in range(0, world, 2):
-        assert_same(results[rank]["gradients"], gradients)
-        assert_same(results[rank]["velocities"], velocities)
-        assert_same(results[rank]["weights"], net.state_dict())
 
 
 def test_two_ranks_train_as_one_device_does(tmp_path):
