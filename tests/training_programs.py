@@ -4,6 +4,7 @@ Images are in memory, and nets have a few thousand weights. Run as a program, th
 groups of processes, one group after the other. They are forked from it, so torch is imported once.
 """
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -22,6 +23,7 @@ import torch._dynamo
 from PIL import Image
 
 from replication.base import files
+from replication.data import loader
 from replication.data.files.index import Index, index_folder
 from replication.data.loader import Loader, Loaders
 from replication.data.pipelines.stored import Transform
@@ -29,7 +31,7 @@ from replication.data.prepared.statistics import Statistics, mean_image
 from replication.data.prepared.store import Store
 from replication.nets.build import build
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Plateau, Recipe, Update
-from replication.training import checkpoint, trainer
+from replication.training import checkpoint, error_rates, trainer
 from replication.training.distributed import ranks
 from replication.training.distributed.group import ProcessGroup
 from replication.training.run import Options
@@ -122,12 +124,12 @@ def be_killed(recipe: str, root: str, folder: str, events: int) -> None:
 
 
 def be_rank(
-    rank: int, world: int, meet: str, recipe: str, root: str, folder: str, interrupted: bool
+    rank: int, world: int, meet: str, recipe: str, root: str, folder: str, interrupted: str
 ) -> None:
     """Train as one rank of a run.
 
-    ``interrupted``: the last rank gets a SIGTERM in the second epoch, and the exit status is 130,
-    as that of a command."""
+    ``interrupted`` "training" or "evaluation": there the last rank gets a SIGTERM in the second
+    epoch, and the exit status is 130, as that of a command."""
     torch.set_num_threads(1)
     place = ranks.join("cpu", f"file://{meet}", 60.0, rank=rank, world_size=world)
     recipe = Recipe.model_validate_json(recipe)
@@ -140,7 +142,16 @@ def be_rank(
         loaders.training.pipeline.stream = loaders.validation.pipeline.stream = refuse
     loaders = share_loaders(loaders, place)
     net = ranks.on_ranks(build(recipe, CLASSES), place)
-    if interrupted and rank == world - 1:
+    loader.CROPS = error_rates.CROPS = 2  # so that a small pass has several batches
+    once, passes = loaders.validation.once, itertools.count()
+
+    def evaluating(*arguments):
+        if interrupted == "evaluation" and rank == world - 1 and next(passes) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return once(*arguments)
+
+    loaders.validation.once = evaluating
+    if interrupted == "training" and rank == world - 1:
         train_step, second_epoch = trainer.train_step, loaders.training.steps
 
         def interrupting(learner, batch, step):

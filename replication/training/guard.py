@@ -33,11 +33,13 @@ def nothing_learned(history: list[dict[str, Any]], classes: int, recipe: Recipe)
         margin = 3 * math.sqrt(guessing * (1 - guessing) / max(images, 1))
         if row.get(name) is not None and row[name] < guessing - margin:
             return ""
+    longer = f"train longer (--set epochs={10 * recipe.epochs})"
+    if getattr(recipe.net, "dropout", False):
+        longer += " and without dropout, which slows learning (--set net.dropout=false)"
     return (
         f"the net has learned nothing yet: its training error is {row['running_error']:.1%}, and"
-        f" guessing among {classes} classes gives {guessing:.1%}; train longer (--set"
-        f" epochs={10 * recipe.epochs}), or change the rate (--set update.rate=...); dropout, which"
-        " slows learning, can be switched off (--set net.dropout=false)"
+        f" guessing among {classes} classes gives {guessing:.1%}; {longer}, or change the rate"
+        " (--set update.rate=...)"
     )
 
 

@@ -24,7 +24,7 @@ def alone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _launch(world: int, root: Path, folder: Path, interrupted: bool = False) -> list[int | None]:
+def _launch(world: int, root: Path, folder: Path, interrupted: str = "") -> list[int | None]:
     folder.mkdir(exist_ok=True)
     meet = str(folder / f"meet-{world}-{interrupted}")
     [codes] = in_processes(
@@ -75,14 +75,15 @@ def test_ranks_end_in_the_weights_of_one_process(
     _assert_same_run(tmp_path, alone)
 
 
+@pytest.mark.parametrize(("interrupted", "step"), [("training", 1), ("evaluation", 3)])
 def test_one_process_goes_on_from_the_checkpoint_of_interrupted_ranks(
-    root: Path, alone: Path, tmp_path: Path
+    interrupted: str, step: int, root: Path, alone: Path, tmp_path: Path
 ) -> None:
     # the signal came to one of them, and all stop after one checkpoint
-    assert _launch(2, root, tmp_path, interrupted=True) == [130, 130]
+    assert _launch(2, root, tmp_path, interrupted) == [130, 130]
     lines: list[str] = []
     train_alone(TOWERS, root, tmp_path, report=lines.append)
-    assert lines[0].startswith("resumed after epoch 1, step 1")
+    assert lines[0] == f"resumed after epoch 1, step {step}"
     _assert_same_run(tmp_path, alone)
 
 
