@@ -7,16 +7,17 @@ Errors are on the held-out images, over ten views; the gap is the test error ove
 error of the same net on its training images."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from replication.base.models import Frozen, validated
 from replication.experiments.common import beside_baseline, dropout_average, step_time
 from replication.experiments.common.baselines import EXPERIMENT, VARIANTS, task
 from replication.experiments.common.comparison import (
     Seeds,
+    distinct,
     diverged,
     error_rows,
     halfway,
@@ -67,6 +68,8 @@ class Settings(Frozen):
     profile: Profile
     variants: tuple[str, ...] = Field(min_length=1)
     seeds: Seeds
+    # more seeds of the baseline alone: they narrow every interval
+    baseline_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
     # training loss, nats: where dropout's iterations are compared, beside the validation error half
     # way
     mark: float = Field(gt=0)
@@ -109,22 +112,26 @@ def settings(**parameters: Any) -> Settings:
 
 def plan(settings: Settings) -> str:
     """What will be run, in words."""
-    runs = len(settings.variants) * len(settings.seeds)
+    more = ", ".join(map(str, settings.baseline_seeds))
+    also = f", the baseline on {more} too" if more else ""
     return (
         f"{len(settings.variants)} variants, the baseline among them, each on seeds"
-        f" {', '.join(map(str, settings.seeds))}: {runs} runs\nvariants:"
+        f" {', '.join(map(str, settings.seeds))}{also}: {len(wanted(settings))} runs\nvariants:"
         f" {', '.join(settings.variants)}\niterations are compared at a training loss of"
         f" {settings.mark:g}, and early at {settings.early_mark:g}"
     )
 
 
+def wanted(settings: Settings) -> list[tuple[str, int]]:
+    """Return variant and seed of every run, seed by seed; the baseline's further seeds last."""
+    every = [(variant, seed) for seed in settings.seeds for variant in settings.variants]
+    more = [seed for seed in settings.baseline_seeds if seed not in settings.seeds]
+    return every + [(BASELINE, seed) for seed in more]
+
+
 def tasks(settings: Settings) -> list[Task]:
     """Return the runs, seed by seed and variant by variant."""
-    return [
-        task(settings.profile, variant, seed)
-        for seed in settings.seeds
-        for variant in settings.variants
-    ]
+    return [task(settings.profile, variant, seed) for variant, seed in wanted(settings)]
 
 
 def run(settings: Settings) -> Outcome:
@@ -133,10 +140,14 @@ def run(settings: Settings) -> Outcome:
     """
     with Workers(settings.jobs) as workers:
         runs = workers.all(tasks(settings))
-    names = [variant for _ in settings.seeds for variant in settings.variants]
+    names = [variant for variant, _ in wanted(settings)]
     dropout = dropout_average.distances(
         settings.profile,
-        [run for run, name in zip(runs, names, strict=True) if name == BASELINE],
+        [
+            run
+            for run, (name, seed) in zip(runs, wanted(settings), strict=True)
+            if name == BASELINE and seed in settings.seeds
+        ],
         settings.images,
         settings.masks,
     )

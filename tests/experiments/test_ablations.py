@@ -173,3 +173,11 @@ def test_the_chapter_runs_and_reads_its_own_results_again(
         list(read_measurements(paths.results() / "quick" / "ablations" / "measurements.json"))
         == first.measurements
     )
+
+
+def test_further_seeds_of_the_baseline_are_run_once_and_narrow_the_intervals() -> None:
+    settings = ablations.settings(**GOOD | {"baseline_seeds": [1, 7, 8]})
+    every = ablations.wanted(settings)
+    assert len(set(every)) == len(every) == len(settings.variants) * len(settings.seeds) + 2
+    assert every[-2:] == [("baseline", 7), ("baseline", 8)]
+    assert "the baseline on 1, 7, 8 too" in ablations.plan(settings)
