@@ -33,3 +33,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.7)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}{hint}; choose one of {', '.join(choices)}"
+
+
+class CheckError(Exception):
+    """A published table or page contradicts what it was computed from."""
+
+
+def check(condition: bool, message: str) -> None:
+    """Raise CheckError unless ``condition`` is true, also where Python drops assert statements."""
+    if not condition:
+        raise CheckError(message)

@@ -7,14 +7,17 @@ Exit status: 0 done, 1 something failed or is unhealthy, 2 bad input, 3 training
 Nothing here imports torch: each command imports what it needs when it is called, so that help,
 completion and the commands that only read files answer at once."""
 
-import io
+import contextlib
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from replication import __version__
+from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError
 from replication.cli import (
     bench,
@@ -28,6 +31,7 @@ from replication.cli import (
     predict,
     reseal,
     run,
+    streams,
     train,
     where,
 )
@@ -95,9 +99,7 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Run the command line and exit; an expected error becomes one line and an exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name of any bytes can be printed anywhere
-            stream.reconfigure(errors="backslashreplace")
+    streams.prepare()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -117,19 +119,35 @@ def main() -> None:
         status = _fail(str(error), 3)
     except NotebookError as error:
         status = _fail(str(error), 1)
+    except BrokenPipeError:
+        status = 0  # a reader such as ``head`` has seen enough
     except OSError as error:
         if error.errno is None:
             raise
-        folders = "REPLICATION_RUNS, REPLICATION_RESULTS and REPLICATION_DATA"
-        status = _fail(
-            f"{error.filename or 'a file'}: {error.strerror}; check it, and the folders that"
-            f" {folders} name",
-            2,
-        )
+        status = _fail(f"{_place(error)}: {error.strerror}", 2)
+    if problem := streams.finish():
+        status = _fail(problem, 2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _place(error: OSError) -> str:
+    """Return the file that an OSError is about, with the variable that moves its folder."""
+    if not error.filename:
+        return "a standard stream or an open file"
+    path = Path(os.fsdecode(error.filename))
+    for variable, folder in (
+        ("REPLICATION_RUNS", paths.runs()),
+        ("REPLICATION_RESULTS", paths.results()),
+        ("REPLICATION_DATA", paths.data()),
+    ):
+        if path.is_relative_to(folder) or folder.is_relative_to(path):
+            return f"{path} (in the folder that {variable} names)"
+    return str(path)
 
 
 def _fail(line: str, status: int) -> int:
     if line:  # without a command the help has said all
-        print(f"replication: {' '.join(line.split())}", file=sys.stderr)
+        # contextlib: standard error may be full
+        with contextlib.suppress(OSError):
+            print(f"replication: {' '.join(line.split())}", file=sys.stderr, flush=True)
     return status

@@ -56,9 +56,9 @@ def run(
     from replication.book.notebooks import experiments, parameters, preflight
 
     if scheduler is not None:
-        from replication.runs import workers  # imports torch
+        from replication.runs.cluster import SCHEDULER
 
-        os.environ[workers.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
+        os.environ[SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     chosen = names or experiments()
     if dry_run:
         return _forecast(chosen, profile, changes or (), as_json)

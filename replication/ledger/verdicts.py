@@ -208,4 +208,4 @@ def document(rows: list[Row]) -> dict[str, Any]:
 
 def rows_json(rows: list[Row]) -> str:
     """Return the ledger as one JSON document."""
-    return json.dumps(document(rows), indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(document(rows), indent=1, allow_nan=False)

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from replication.base import devices
+from replication.base import devices, machine
 from replication.base.code import code_digest
 from replication.base.paths import ROOT
 from replication.data.files.index import Index
@@ -45,7 +46,11 @@ def describe(
         "device": device,
         "driver": driver.release or "unknown" if driver else None,
         "pipeline": made_by,
+        "processor": machine.processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),  # which kernels torch's CPU code has
         "threads": torch.get_num_threads(),
+        "threads_between": torch.get_num_interop_threads(),
+        "cpus": machine.cpus(),
         "data": {
             "name": index.name,
             "form": index.form,
@@ -74,13 +79,30 @@ def commit() -> dict[str, Any]:
 
 
 def _git(*words: str) -> str | None:
-    try:
+    """Return git's answer about this clone; None if there is no git, or the clone is not ours.
+
+    A package in an environment inside another repository must not record that one's commit; nor may
+    GIT_DIR and its like point elsewhere."""
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+
+    def ask(*words: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=30, check=True
+            ["git", "-C", str(ROOT), *words],
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=30,
+            check=True,
+            env=environment,
         )
+        return done.stdout.strip()
+
+    try:
+        if Path(ask("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            return None
+        return ask(*words)
     except (OSError, subprocess.SubprocessError):
-        return None  # not a clone, or no git: the result then says that its commit is unknown
-    return done.stdout.strip()
+        return None
 
 
 def _version(name: str) -> str | None:

@@ -7,43 +7,46 @@ on from the last checkpoint. Workers of a cluster share the folders of results a
 data, under the paths that they have here."""
 
 import os
+import platform
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import connection, get_context, parent_process
+from types import FrameType
 from typing import Any, TypeVar
 
 import torch
 
 from replication.base import paths
+from replication.base.code import code_digest
 from replication.base.errors import InputError, TrainingError
 from replication.base.machine import cpus
+from replication.runs.cluster import SCHEDULER, Cluster
 from replication.runs.conduct import run
 from replication.runs.store import Run, Task
 
-# address of a Dask scheduler; where a run is trained is no parameter of an experiment
-SCHEDULER = "REPLICATION_SCHEDULER"
-DEATHS = 3  # how many workers may die under a run before it is given up
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class Workers:
-    """Runs tasks: on the cluster that REPLICATION_SCHEDULER names, else ``jobs`` at a time in
-    processes that share the cores evenly.
+    """Trains tasks on the cluster that REPLICATION_SCHEDULER names, or in local processes.
 
-    One job is trained in this process. Use it in a ``with`` block.
-    """
+    ``jobs`` local processes share the CPUs evenly; one job is trained in this process. Use it in a
+    ``with`` block."""
 
     def __init__(self, jobs: int = 1) -> None:
         if jobs < 1:
             raise InputError(f"jobs is {jobs}; it must be at least 1")
         self._stack = ExitStack()
         self._pool: Executor | None = None
+        self._cluster: Cluster | None = None
         if address := os.environ.get(SCHEDULER):
-            self._pool = _cluster(address, self._stack)
+            self._cluster = self._stack.enter_context(Cluster(address))
+            self._pool = self._cluster.pool
         elif jobs > 1:
             threads = max(1, cpus() // jobs)
             spawn = get_context("spawn")
@@ -60,35 +63,81 @@ class Workers:
         self._stack.close()
 
     def run(self, task: Task) -> Run:
-        """The result of one task, waited for."""
+        """Return the result of one task, waited for."""
         if not self._pool or task.is_stored():
             return run(task)
         try:
-            self._pool.submit(_run_in, task, _folders(task)).result()
+            future = self._pool.submit(train_in_worker, task, _folders(task), code_digest())
+            if self._cluster:
+                self._cluster.wait(future, task)
+            else:
+                future.result()
         except BrokenProcessPool as error:
             raise TrainingError(
-                f"{task.name}: a training process died; run the same command again, it goes on from"
-                " there"
+                f"{task.name}: a training process died; run the same command again, it resumes"
             ) from error
         return run(task)  # only read
 
     def chains(self, chain: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """``chain(item)`` for every item, each a sequence of dependent runs; the chains run side by
-        side when there are several jobs.
-        """
+        """Return ``chain(item)`` for every item, each a sequence of dependent runs.
+
+        The chains run side by side if there are several jobs. An interrupt starts no further run
+        and waits until those under way have written a checkpoint."""
         if not self._pool or not items:
             return [chain(item) for item in items]
         with ThreadPoolExecutor(len(items)) as threads:  # they only wait; the work is elsewhere
-            return list(threads.map(chain, items))
+            futures = [threads.submit(chain, item) for item in items]
+            try:
+                return [future.result() for future in futures]
+            except (KeyboardInterrupt, Interrupted):
+                self._stop()
+                raise KeyboardInterrupt from None
 
     def all(self, tasks: Sequence[Task]) -> list[Run]:
-        """The results of independent tasks, in their order."""
+        """Return the results of independent tasks, in their order."""
         return self.chains(self.run, tasks)
 
+    def _stop(self) -> None:
+        """Start no further run."""
+        if isinstance(self._pool, ProcessPoolExecutor):
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        elif self._pool:
+            self._pool.shutdown(wait=False)  # Dask's cancels what it has not begun
 
-def _run_in(task: Task, folders: dict[str, str]) -> None:
-    os.environ.update(folders)
-    run(task)
+
+class Interrupted(Exception):
+    """A run in a worker was interrupted, and has written its checkpoint."""
+
+
+def train_in_worker(task: Task, folders: dict[str, str], code: str) -> None:
+    """Train ``task`` in a process that another one started, perhaps on another machine.
+
+    ``code``: the digest of the code that the run is meant for. Raises InputError if this process
+    has other code."""
+    if code_digest() != code:
+        raise InputError(
+            f"a worker on {platform.node()} has other code than this command: give it the same"
+            " commit, and start it again"
+        )
+    with _one_run:  # torch's settings belong to the process
+        os.environ.update(folders)
+        _training.set()
+        try:
+            run(task)
+        except KeyboardInterrupt:
+            raise Interrupted(task.name) from None  # the pool's own protocol stays in order
+        finally:
+            _training.clear()
+
+
+_one_run = threading.Lock()
+_training = threading.Event()  # in this worker, now
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt a run; a worker without one is ended by the process that started it."""
+    if _training.is_set():
+        raise KeyboardInterrupt
 
 
 def _folders(task: Task) -> dict[str, str]:
@@ -102,25 +151,6 @@ def _folders(task: Task) -> dict[str, str]:
     } | ({"REPLICATION_DATA": str(paths.data())} if "REPLICATION_DATA" in os.environ else {})
 
 
-def _cluster(address: str, stack: ExitStack) -> Any:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InputError(
-            f"{SCHEDULER} is set, and Dask is not installed: pip install -e '.[cluster]' in the"
-            " clone"
-        ) from None
-    try:
-        client = stack.enter_context(Client(address, timeout=30, set_as_default=False))
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(
-            f"no Dask scheduler answers at {address} ({' '.join(str(error).split())}); check the"
-            " address"
-        ) from None
-    # a run is not a pure function for Dask: its result is a folder, which Dask cannot see
-    return client.get_executor(pure=False, retries=DEATHS)
-
-
 def gpus() -> tuple[str, ...]:
     """The CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -128,6 +158,7 @@ def gpus() -> tuple[str, ...]:
 
 
 def _start_worker(threads: int, turn: Any, devices: tuple[str, ...]) -> None:
+    signal.signal(signal.SIGINT, _interrupt)
     _take_gpu(turn, devices)
     torch.set_num_threads(threads)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

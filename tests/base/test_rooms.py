@@ -56,3 +56,14 @@ def test_imports_only_go_down() -> None:
             if other != room and FLOOR[other] <= FLOOR[room]
         ]
     assert upward == []
+
+
+def test_no_assert_statement_carries_a_check() -> None:
+    """Python drops them with PYTHONOPTIMIZE=1; ``base.errors.check`` stays."""
+    found = [
+        f"{path.relative_to(paths.ROOT)}:{node.lineno}"
+        for path in sorted((paths.ROOT / "replication").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assert)
+    ]
+    assert found == []

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -14,9 +15,10 @@ import torch
 
 from replication.base.errors import InputError
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
-from replication.runs import conduct, workers
+from replication.runs import cluster, conduct, workers
+from replication.runs.cluster import SCHEDULER
 from replication.runs.store import Task
-from replication.runs.workers import SCHEDULER, Workers
+from replication.runs.workers import Workers
 
 EPOCHS = 12
 
@@ -52,9 +54,9 @@ def test_a_killed_worker_of_a_cluster_loses_and_doubles_no_run(
     tasks = [_task(seed) for seed in range(4)]
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-    ) as cluster:
-        monkeypatch.setenv(SCHEDULER, cluster.scheduler_address)
-        victims = {name: worker.process.pid for name, worker in cluster.workers.items()}
+    ) as local:
+        monkeypatch.setenv(SCHEDULER, local.scheduler_address)
+        victims = {name: worker.process.pid for name, worker in local.workers.items()}
         assert len(victims) == 2
 
         killed = []
@@ -67,9 +69,9 @@ def test_a_killed_worker_of_a_cluster_loses_and_doubles_no_run(
             killed.append(sum((task.folder).is_dir() for task in tasks))
 
         thread = Thread(target=killer, daemon=True)
-        with Workers() as workers:
+        with Workers() as spread:
             thread.start()
-            runs = workers.all(tasks)
+            runs = spread.all(tasks)
             thread.join(10)
     assert killed and killed[0] < len(tasks), "no worker was killed while a run was under way"
     kept = sorted(path.name for path in (folders / "results" / "quick" / "spread").iterdir())
@@ -118,3 +120,52 @@ def test_workers_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fewer_than_one_job_is_refused() -> None:
     with pytest.raises(InputError, match="at least 1"):
         Workers(0)
+
+
+def test_an_interrupt_ends_the_runs_under_way_with_a_checkpoint_and_starts_no_other(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SCHEDULER, raising=False)
+    tasks = [_task(seed) for seed in range(4)]
+    tasks = [replace(task, recipe=task.recipe.model_copy(update={"epochs": 500})) for task in tasks]
+    works = [folders / "runs" / task.recipe.id for task in tasks]
+
+    def interrupt() -> None:
+        while sum(_lines(work) >= 1 for work in works) < 2:
+            time.sleep(0.01)
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGINT)  # a terminal and ``replication run`` reach all
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt), Workers(2) as both:
+        both.all(tasks)
+    assert not any(task.folder.is_dir() for task in tasks)
+    begun = [work for work in works if _lines(work)]
+    assert len(begun) == 2
+    assert all(list(work.glob("step-*.pt")) for work in begun)
+
+
+def test_a_worker_with_other_code_stores_nothing(folders: Path) -> None:
+    with pytest.raises(InputError, match="other code"):
+        workers.train_in_worker(_task(0), {}, "another digest")
+    assert not (folders / "results").exists()
+
+
+def test_a_cluster_without_workers_says_so(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "SECONDS", 0.2)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as empty,
+        cluster.Cluster(empty.scheduler_address) as connected,
+    ):
+        future = connected.pool.submit(time.sleep, 0)
+        waiter = Thread(target=lambda: connected.wait(future, _task(0)), daemon=True)
+        waiter.start()
+        waiter.join(2)
+        assert waiter.is_alive()
+        empty.scale(1)
+        waiter.join(60)
+    assert "no workers yet at" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from replication.base.errors import check
 from replication.book.pages.tables import html_table, stored_check
 from replication.experiments.ablations import BASELINE, NO_DROPOUT, Outcome, Settings
 from replication.experiments.common import beside_baseline
@@ -93,8 +94,9 @@ def checks(settings: Settings, outcome: Outcome) -> str:
             )
             for recipe in ours
         }
-        assert len(ours) == len(settings.variants) and len(alike) == 1, (
-            "the variants of a seed are not trained alike"
+        check(
+            len(ours) == len(settings.variants) and len(alike) == 1,
+            "the variants of a seed are not trained alike",
         )
     said.append(
         f"each of {len(settings.seeds)} seeds has every variant, with the same images, minibatches,"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from replication.base import paths
-from replication.base.errors import InputError
+from replication.base.errors import InputError, check
 from replication.base.types import Profile
 from replication.ledger import verdicts as ledger
 from replication.ledger.tables import chapters, number, ours_text
@@ -140,7 +140,7 @@ def checks(profile: Profile) -> str:
         wanted.experiment for one in deviations() for wanted in one.measured if wanted.experiment
     }
     found = sum(effects_text(one, profile) != NOT_MEASURED for one in deviations())
-    assert all(one.why and one.here for one in deviations()), "a deviation without a reason"
+    check(all(one.why and one.here for one in deviations()), "a deviation without a reason")
     return "\n".join(
         [
             f"effects are read from: {', '.join(sorted(named))}",

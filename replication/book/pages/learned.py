@@ -9,6 +9,7 @@ import pandas as pd
 
 from replication.analysis import kernels as analysis
 from replication.analysis import neighbours
+from replication.base.errors import check
 from replication.base.statistics import mean_interval
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
@@ -56,14 +57,15 @@ def kernels_checks(outcome: kernels.Outcome) -> str:
     """The chapter's checks, one line each; AssertionError where one fails."""
     said = [stored_check(outcome.runs)]
     again = kernels.specialisation(outcome.kernels)
-    assert np.allclose(again["p"], outcome.tests["p"]), (
-        "the permutation test depends on something but its seed"
+    check(
+        np.allclose(again["p"], outcome.tests["p"]),
+        "the permutation test depends on something but its seed",
     )
     said.append("permutation tests made again: equal")
     side = outcome.shown[0].shape[-1]
     share = analysis.selective(analysis.untrained(side, seed=1)).any.mean()
     # standard error 0.005
-    assert abs(share - 0.05) < 0.02, "untrained kernels are not selective at the rate of chance"
+    check(abs(share - 0.05) < 0.02, "untrained kernels are not selective at the rate of chance")
     said.append(f"other untrained kernels that count as selective: {share:.1%}, and chance is 5%")
     return "\n".join(said)
 
@@ -118,8 +120,8 @@ def neighbours_checks(outcome: predictions_and_neighbours.Outcome) -> str:
         for images in (pictures.queries, pictures.by_pixels)
     ]
     apart = np.square(flat[0][:, None] - flat[1]).sum(2)
-    assert (np.diff(apart, axis=1) >= 0).all(), "the neighbours by pixels are not in order"
-    assert np.allclose(pictures.p.sum(1), 1, atol=1e-5), "probabilities do not add up to 1"
+    check((np.diff(apart, axis=1) >= 0).all(), "the neighbours by pixels are not in order")
+    check(np.allclose(pictures.p.sum(1), 1, atol=1e-5), "probabilities do not add up to 1")
     return "\n".join(
         [
             stored_check(outcome.runs),
@@ -171,11 +173,12 @@ def codes_checks(settings: binary_codes.Settings, outcome: binary_codes.Outcome)
     """The chapter's checks, one line each; AssertionError where one fails."""
     table = outcome.table
     counted = table.groupby(["source", "bits"])["seed"].nunique()
-    assert (counted == len(settings.seeds)).all() and len(counted) == 2 * (
-        len(settings.bits) + 1
-    ), "a length or a seed is missing"
+    check(
+        (counted == len(settings.seeds)).all() and len(counted) == 2 * (len(settings.bits) + 1),
+        "a length or a seed is missing",
+    )
     pixels = table[(table["source"] == "pixels") & (table["bits"] == 0)]["precision"]
-    assert pixels.nunique() == 1, "the pixels' own ranking differs between seeds"
+    check(pixels.nunique() == 1, "the pixels' own ranking differs between seeds")
     return "\n".join(
         [
             stored_check(outcome.runs),

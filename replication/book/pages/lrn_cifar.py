@@ -4,6 +4,7 @@ here.
 
 import pandas as pd
 
+from replication.base.errors import check
 from replication.book.pages.tables import html_table, stored_check
 from replication.experiments.lrn_cifar import RELEASED, WITH, WITHOUT, Outcome, Settings
 from replication.paper import claim as find_claim
@@ -35,8 +36,9 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     by_norms = {
         net.norms: count for net, count in parameters.items() if net.name == "conv-local-11pct"
     }
-    assert by_norms[True] == by_norms[False], (
-        "taking the normalisations out changed the number of parameters"
+    check(
+        by_norms[True] == by_norms[False],
+        "taking the normalisations out changed the number of parameters",
     )
     said.append(f"parameters with and without the normalisations: {by_norms[True]:,}, the same")
     return "\n".join(said)

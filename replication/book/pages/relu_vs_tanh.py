@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from replication.base.errors import check
 from replication.book.pages.tables import html_table
 from replication.experiments.relu_vs_tanh import Outcome, Settings, epochs_to
 from replication.ledger import tables as ledger_tables
@@ -56,16 +57,19 @@ def verdicts_html(outcome: Outcome) -> str:
 def checks(settings: Settings, outcome: Outcome) -> str:
     """The chapter's checks, one line each; AssertionError where one fails."""
     stored = [load(run.task) for run in outcome.runs]
-    assert all(run is not None for run in stored), "a run that was just made is not stored"
+    check(all(run is not None for run in stored), "a run that was just made is not stored")
     for run, (_, row) in zip(
         [r for r in stored if r.task.recipe.exact_error], outcome.table.iterrows(), strict=True
     ):
         again = epochs_to(run.history["running_error"], settings.mark)
-        assert again == row["epochs_to_mark"] or (
-            math.isnan(again) and math.isnan(row["epochs_to_mark"])
-        ), "the table is not of these runs"
-    assert not set(settings.seeds) & set(settings.selection_seeds), (
-        "a reporting seed took part in the choice of the rate"
+        check(
+            again == row["epochs_to_mark"]
+            or (math.isnan(again) and math.isnan(row["epochs_to_mark"])),
+            "the table is not of these runs",
+        )
+    check(
+        not set(settings.seeds) & set(settings.selection_seeds),
+        "a reporting seed took part in the choice of the rate",
     )
     edge = outcome.table.loc[
         outcome.table["rate_at_edge"], ["regime", "activation"]

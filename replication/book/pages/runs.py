@@ -13,6 +13,7 @@ import nbformat
 import pandas as pd
 
 from replication.base import paths
+from replication.base.errors import check
 from replication.base.files import read_json
 from replication.base.html_tables import html_table
 from replication.ledger.measurement import Profile
@@ -217,8 +218,8 @@ def checks(runs: list[Stored]) -> str:
     """The page's checks, one line each; AssertionError where one fails."""
     for run in runs:
         identity = Recipe.model_validate(run.recipe).id
-        assert run.folder.name.endswith(identity), (
-            f"{run.folder} is not under the hash of its recipe"
+        check(
+            run.folder.name.endswith(identity), f"{run.folder} is not under the hash of its recipe"
         )
     identities = [run.folder.name.rpartition("-")[2] for run in runs]
     return (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from replication.base.errors import check
 from replication.base.html_tables import html_table
 from replication.experiments.common.comparison import QUANTITIES
 from replication.ledger import tables as ledger_tables
@@ -82,8 +83,9 @@ def stored_check(runs: Sequence[Run]) -> str:
     """
     for run in runs:
         again = load(run.task)
-        assert again is not None and again.evaluation == run.evaluation, (
-            f"{run.task.name} is not stored as it was shown"
+        check(
+            again is not None and again.evaluation == run.evaluation,
+            f"{run.task.name} is not stored as it was shown",
         )
     return f"stored runs: {len(runs)}, each under the hash of its recipe"
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from replication.base.errors import check
 from replication.base.statistics import mean_interval
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments.common.comparison import scale
@@ -128,10 +129,10 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     """The chapter's checks, one line each; AssertionError where one fails."""
     said = [stored_check(outcome.runs)]
     seeds = [set(settings.seeds_of(group)) for group in range(settings.groups)]
-    assert len(set.union(*seeds)) == settings.groups * settings.members, "two averages share a net"
+    check(len(set.union(*seeds)) == settings.groups * settings.members, "two averages share a net")
     said.append(f"groups of nets without a net in common: {settings.groups}")
     tests = outcome.table[(outcome.table["split"] == "test") & (outcome.table["data"] == "table 2")]
-    assert tests["images"].nunique() == 1, "two rows of table 2 are errors of different images"
+    check(tests["images"].nunique() == 1, "two rows of table 2 are errors of different images")
     said.append(
         f"every row of table 2 is of the same {tests['images'].iloc[0]:,} held-out images, each"
         " counted once"

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from replication.base.errors import check
 from replication.book.pages.tables import html_table, stored_check
 from replication.experiments.training import BASELINE, NO_DECAY, RULE, Outcome, Settings, rate_text
 from replication.recipe import Recipe
@@ -119,12 +120,13 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     said = [stored_check(outcome.runs)]
     for run in outcome.runs:
         rates = run.history["rate"] if len(run.history) else pd.Series(dtype=float)
-        assert rates.is_monotonic_decreasing, f"{run.task.name}: a rate rose"
+        check(rates.is_monotonic_decreasing, f"{run.task.name}: a rate rose")
     said.append("no run's rate ever rises")
     rule = outcome.runs[-1].history
     drops = int((rule["decision"] == "drop").sum())
-    assert drops == rule["rate"].nunique() - 1 or rule["decision"].iloc[-1] == "drop", (
-        "a drop was decided and not taken"
+    check(
+        drops == rule["rate"].nunique() - 1 or rule["decision"].iloc[-1] == "drop",
+        "a drop was decided and not taken",
     )
     said.append(f"drops decided by the rule in its run: {drops}, each taken")
     return "\n".join(said)

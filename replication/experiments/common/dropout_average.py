@@ -13,6 +13,7 @@ from torch import Tensor
 
 from replication.base import paths
 from replication.base.devices import best_device
+from replication.base.errors import check
 from replication.base.types import Profile
 from replication.data.loader import evaluation_loader
 from replication.data.splits import held_out, selected
@@ -54,7 +55,7 @@ def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) ->
 def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
     device = best_device()
     net = trained_net(recipe, device=device)
-    assert isinstance(net, AlexNet)
+    check(isinstance(net, AlexNet), "only an AlexNet has dropout to average over")
     with torch.inference_mode(), numerics(exact(recipe)):
         halved, hidden = halved_logits(net, some_images(recipe, images, device))
         found = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)

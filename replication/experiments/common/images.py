@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from replication.base.errors import check
 from replication.data.files.index import Index
 from replication.data.prepared.store import prepare
 from replication.data.splits import held_out, selected, split_rows
@@ -61,5 +62,5 @@ def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Where each of ``wanted`` stands in ``ids``, both int64, each id once."""
     order = np.argsort(ids)
     rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-    assert np.array_equal(ids[rows], wanted), "these are other images"
+    check(np.array_equal(ids[rows], wanted), "these are other images")
     return rows

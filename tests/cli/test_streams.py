@@ -1,0 +1,55 @@
+"""Standard streams: closed, full, ASCII or cut short, and JSON that parses in all of them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from replication.base import paths
+
+COMMAND = f"{sys.executable} -m replication"
+
+
+def _shell(line: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=paths.ROOT,
+        env=os.environ | {"PYTHONPATH": str(paths.ROOT)} | variables,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_closed_standard_error_is_no_failure() -> None:
+    done = _shell(f"{COMMAND} --version 2>&-")
+    assert done.returncode == 0 and done.stdout.startswith(b"replication")
+
+
+def test_a_full_standard_output_is_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    done = _shell(f"{COMMAND} claims >/dev/full")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(b"replication: ")
+    assert b"No space left" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_stops_is_no_failure() -> None:
+    done = _shell(f"{COMMAND} claims | head -1")
+    assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict", "latin-1"])
+def test_json_parses_in_every_encoding(encoding: str) -> None:
+    done = _shell(f"{COMMAND} claims --json", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode("ascii"))["rows"]
+
+
+def test_tables_are_written_to_a_stream_without_their_characters() -> None:
+    done = _shell(f"{COMMAND} claims", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
