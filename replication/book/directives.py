@@ -1,5 +1,4 @@
-"""What the book's chapters can ask for, so that no code and no number of ours is typed into them: a
-Sphinx extension.
+"""The directives of the chapters that quote code, claims and deviations: a Sphinx extension.
 
 ``{source} replication.nets.alexnet Dropout``: the source of named objects, as it is in the package,
 with its lines. ``{claims} 3.3``: the ledger's rows of a section of the paper (or named by id, or by
@@ -73,9 +72,9 @@ class Source(SphinxDirective):
 
 
 def lines_of(text: str, name: str) -> tuple[int, int]:
-    """First and last line (from 1) of the definition of ``name`` ("function", "Class.method",
-    "CONSTANT"). Raises LookupError.
-    """
+    """Return first and last line (from 1) of the definition of ``name``. Raises LookupError.
+
+    ``name`` is "function", "Class.method" or "CONSTANT"."""
     body, found = ast.parse(text).body, None
     for part in name.split("."):
         found = next((node for node in body if part in _names(node)), None)
@@ -156,16 +155,12 @@ class Claims(SphinxDirective):
 
 
 def sections(text: str) -> list[str]:
-    """The sections that a claim's ``section`` names: "4.1, note 5" and "3.5" give ["4.1", "note 5"]
-    and ["3.5"].
-    """
+    """Return the sections that a claim names: "4.1, note 5" gives ["4.1", "note 5"]."""
     return [part.strip() for part in text.split(",")]
 
 
 def up_to_root(docname: str) -> str:
-    """The relative path from a page to the book's first one: "" for "intro", "../" for
-    "paper/lrn".
-    """
+    """Return the path from a page to the book's root: "../" for "paper/lrn"."""
     return "../" * docname.count("/")
 
 
@@ -200,9 +195,7 @@ class Deviations(SphinxDirective):
 
 
 def deviations_html(chosen: list[Deviation], up: str) -> str:
-    """A list of deviations: what it is, on one line what the paper, its source and this project do,
-    and the link to its entry.
-    """
+    """Return a list of deviations as HTML: what the paper, its source and this project do."""
     items = []
     for one in chosen:
         sides = [("paper", one.paper), ("source", one.source), ("here", one.here)]
@@ -215,7 +208,7 @@ def deviations_html(chosen: list[Deviation], up: str) -> str:
 
 
 def anchor(one: Deviation) -> str:
-    """The name of a deviation's entry on the page that shows all of them."""
+    """Return the anchor of a deviation's entry on the page that shows all of them."""
     return f"deviation-{one.id}"
 
 
@@ -242,9 +235,9 @@ def _drop_thebe(
     context: dict[str, Any],
     _doctree: nodes.document | None,
 ) -> None:
-    """Leave out the script that would run cells on a server: it is not used, and Jupyter Book 1
-    loads it twice, which is an error.
-    """
+    """Leave out the script that would run cells on a server.
+
+    It is not used, and Jupyter Book 1 loads it twice, which is an error."""
     scripts = context.get("script_files", [])
     context["script_files"] = [
         one

@@ -1,6 +1,6 @@
-"""Every plot of the book: one style, colour-blind safe, from tables and arrays to a matplotlib
-Figure. Nothing here computes a result.
-"""
+"""Every plot of the book: tables and arrays to a matplotlib Figure, in one style.
+
+The colours are safe for the colour-blind. Nothing here computes a result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,4 @@
-"""Figures of the ablations: what each change costs, the gap between training and test error, and
-losses up to a mark.
-"""
+"""Figures of the ablations: what each change costs, overfitting, and losses up to a target."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -21,8 +19,9 @@ DASHES = ("-", "--", ":", "-.")
 def effects(
     differences: pd.DataFrame, titles: Mapping[str, str], paper: Mapping[str, Mapping[str, float]]
 ) -> Figure:
-    """Variant minus baseline in percentage points, one panel for each quantity of ``titles``: dot
-    and bar are mean and 95% interval.
+    """Draw variant minus baseline in percentage points, one panel per quantity of ``titles``.
+
+    Dot and bar are mean and 95% interval.
 
     ``differences``: columns variant, quantity, mean, low, high, values (one for each seed, drawn as
     small rings). ``paper``: by quantity and variant, the paper's difference, drawn as a grey bar;
@@ -98,8 +97,9 @@ def _mark(label: str) -> plt.Line2D:
 
 
 def gaps(table: pd.DataFrame) -> Figure:
-    """Training and test error (top-1, per cent) of each variant, mean over seeds, joined by a line:
-    its length is the overfitting.
+    """Draw training and test error (top-1, per cent) of each variant, mean over seeds.
+
+    The line that joins them is the overfitting.
 
     ``table``: columns variant, test_top1_one, train_top1, one row for each run; both over one view.
     """
@@ -117,8 +117,9 @@ def gaps(table: pd.DataFrame) -> Figure:
 
 
 def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], float]]) -> Figure:
-    """Training loss against epochs up to a mark, one panel (title, variants, mark) each: mean over
-    seeds, band from lowest to highest.
+    """Draw training loss against epochs up to a target, one panel (title, variants, target) each.
+
+    A line is the mean over seeds, a band reaches from the lowest to the highest.
 
     ``curves``: columns variant, seed, epoch, loss (nats, mean of the epoch's minibatches before
     their updates)."""

@@ -1,6 +1,6 @@
-"""Figure 2 of the paper: the net as two towers and the layers at which they read each other. Drawn
-from the counts of ``nets.summary``.
-"""
+"""Figure 2 of the paper: the two towers and the layers at which they read each other.
+
+Drawn from the counts of ``nets.summary``."""
 
 import math
 
@@ -25,8 +25,9 @@ ROWS = (1.35, -1.35)  # height of the middle of tower 0 and tower 1
 
 
 def figure2(net: Summary, side: int = 224) -> Figure:
-    """One box for each layer that has weights and each tower: height and depth are the map's sides,
-    width the number of maps or units.
+    """Draw one box per layer with weights and tower.
+
+    Height and depth are the map's sides, width the number of maps or units.
 
     Arrows between the towers are the crossings, with the bytes that pass for each image, both
     directions together. ``side`` is the image's."""
@@ -77,7 +78,7 @@ def _box(
     colour: object,
     name: str,
 ) -> float:
-    """Draw a layer's box with its left edge at ``left``; returns where its front ends."""
+    """Draw a layer's box with its left edge at ``left``, and return where its front ends."""
     wide = LAYER_WIDTH * math.sqrt(shape[0] / 2048)
     if len(shape) == 3:
         wide, tall = max(wide, 0.06), HEIGHT * math.sqrt(shape[1] / image)
@@ -134,7 +135,7 @@ def _arrow(
 
 
 def _name(axis: Axes, left: float, layer: Row, first: bool) -> None:
-    """The layer's name under the towers, with what it reads."""
+    """Write the layer's name under the towers, with what it reads."""
     axis.annotate(
         layer.name, (left + 0.15, -2.75), ha="center", va="top", fontweight="bold", fontsize=SMALL
     )

@@ -1,6 +1,4 @@
-"""Section 6.1's proposal of binary codes: what their ranking finds, beside the Euclidean ranking of
-the vectors they are made from.
-"""
+"""Section 6.1's binary codes: what their ranking finds, beside that of the vectors themselves."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -13,8 +11,9 @@ STYLES = {"features": ("-", "o", PALETTE[0]), "pixels": ("--", "s", PALETTE[1])}
 
 
 def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
-    """Share of the k nearest training images that are of the query's class, against the length of
-    the code; a band over the seeds.
+    """Draw the share of the k nearest training images of the query's class, by code length.
+
+    A band reaches over the seeds.
 
     ``table``: columns source ("features", "pixels"), bits (0: the vectors themselves, by Euclidean
     distance), seed, precision."""

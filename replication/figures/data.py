@@ -1,6 +1,4 @@
-"""Pictures of the data path (sections 2 and 4.1): what happens to an image, the colour directions,
-and the loader beside the steps.
-"""
+"""Pictures of the data path (sections 2 and 4.1), and the loader beside the steps."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +12,7 @@ STEP, PREPARE, WAIT = PALETTE[0], PALETTE[1], "0.75"
 
 
 def walk(images: dict[str, np.ndarray]) -> Figure:
-    """The stations of one image in a row, each in its own proportions: name -> uint8 (H, W, 3)."""
+    """Draw the stages of one image in a row, in their own proportions: name -> uint8 (H, W, 3)."""
     with style():
         figure, axes = plt.subplots(
             2, -(-len(images) // 2), figsize=(WIDTH, 5.2), layout="constrained"
@@ -28,9 +26,7 @@ def walk(images: dict[str, np.ndarray]) -> Figure:
 
 
 def mean_image(mean: np.ndarray) -> Figure:
-    """The mean image, float (S, S, 3) of 0 to 255, and how far each of its pixels lies from the
-    mean of its channel.
-    """
+    """Draw the mean image, float (S, S, 3) of 0 to 255, and its distance to its channels' means."""
     away = (mean - mean.mean((0, 1))).mean(2)
     limit = max(float(np.abs(away).max()), 1e-6)
     with style():
@@ -45,9 +41,9 @@ def mean_image(mean: np.ndarray) -> Figure:
 
 
 def colour_grid(images: np.ndarray, multipliers: tuple[float, ...], title: str) -> Figure:
-    """The image moved along each principal direction (rows) by multiples of the standard deviation
-    (columns): uint8 (3, M, H, W, 3).
-    """
+    """Draw an image moved along each principal direction (rows): uint8 (3, M, H, W, 3).
+
+    Columns are multiples of the standard deviation."""
     with style():
         figure, axes = plt.subplots(
             3,
@@ -68,7 +64,7 @@ def colour_grid(images: np.ndarray, multipliers: tuple[float, ...], title: str) 
 
 
 def gallery(images: np.ndarray) -> Figure:
-    """Versions of one image, one an epoch: uint8 (V, H, W, 3)."""
+    """Draw versions of one image, one per epoch: uint8 (V, H, W, 3)."""
     columns = min(8, len(images))
     rows = -(-len(images) // columns)
     with style():
@@ -88,9 +84,9 @@ def gallery(images: np.ndarray) -> Figure:
 
 
 def difference(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> Figure:
-    """The same image by two pipelines, and what they differ by: float (H, W, 3), grey levels around
-    0.
-    """
+    """Draw the same image by two pipelines and their difference.
+
+    Both are float (H, W, 3), grey levels around 0."""
     away = np.abs(first - second).max(2)
     with style():
         figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7), layout="constrained")
@@ -105,9 +101,9 @@ def difference(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) ->
 
 
 def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Figure:
-    """The first ``count`` steps and the preparation of batches beside them. ``steps``: asked, got,
-    done; ``prepared``: begin, end.
-    """
+    """Draw the first ``count`` steps and the preparation of batches beside them.
+
+    ``steps`` has columns asked, got and done, ``prepared`` begin and end."""
     steps = steps.head(count)
     end = float(steps["done"].iloc[-1])
     made = prepared[prepared["begin"] < end]
@@ -129,14 +125,16 @@ def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Fi
 
 
 def rates(table: pd.DataFrame) -> Figure:
-    """Images a second of each way to load them: columns name, median, low, high."""
+    """Draw images per second of each way to load them: columns name, median, low, high."""
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 0.45 * len(table) + 0.9), layout="constrained")
         place = np.arange(len(table))[::-1]
         axis.barh(place, table["median"], color=PALETTE[0], height=0.6)
         spread = np.stack([table["median"] - table["low"], table["high"] - table["median"]])
         axis.errorbar(table["median"], place, xerr=spread, fmt="none", ecolor=PAPER, capsize=3)
-        axis.set(yticks=place, yticklabels=table["name"], xlabel="images a second", xlim=(0, None))
+        axis.set(
+            yticks=place, yticklabels=table["name"], xlabel="images per second", xlim=(0, None)
+        )
         axis.grid(visible=False, axis="y")
     return figure
 

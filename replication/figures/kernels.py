@@ -1,6 +1,4 @@
-"""Figure 3: conv1's kernels by tower, in both scalings of the 2012 code; and how selective they
-are, tower by tower.
-"""
+"""Figure 3: conv1's kernels by tower, in both scalings of the 2012 code, and their selectivity."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,8 +9,8 @@ from matplotlib.figure import Figure
 from replication.analysis.kernels import mosaic
 from replication.figures import PALETTE, PAPER, WIDTH, style
 
-ROWS = 3  # of a tower's 48 kernels, as in the paper: 16 a row
-FEWEST = 6  # kernels a row, if there are as many
+ROWS = 3  # of a tower's 48 kernels, as in the paper: 16 per row
+FEWEST = 6  # kernels per row, if there are as many
 SCALINGS = {False: "one scale for the tower's kernels", True: "each kernel normalised first"}
 MEASURES = {
     "colourfulness": "share of energy off the grey axis",
@@ -22,9 +20,9 @@ MEASURES = {
 
 
 def figure3(towers: list[np.ndarray]) -> Figure:
-    """Kernels (n, 3, k, k) of each tower, tower 0 above, in the two scalings beside each other;
-    each tower is scaled by itself.
-    """
+    """Draw the kernels (n, 3, k, k) of each tower, tower 0 above, in the two scalings.
+
+    Each tower is scaled by itself."""
     n = max(map(len, towers))
     columns = max(-(-n // ROWS), min(n, FEWEST))
     height = 0.49 * WIDTH * -(-n // columns) / columns + 0.35
@@ -43,8 +41,10 @@ def figure3(towers: list[np.ndarray]) -> Figure:
 
 
 def by_tower(kernels: pd.DataFrame, marks: dict[str, float]) -> Figure:
-    """One panel a measure; a dot is a kernel, a group of dots a tower of one seed, a bar its mean,
-    grey the mark of untrained kernels.
+    """Draw the measures of every kernel, one panel per measure.
+
+    A dot is a kernel, a group of dots a tower of one seed, a bar its mean; grey is the limit of
+    untrained kernels.
 
     ``kernels``: columns seed, tower and the keys of ``MEASURES``. ``marks``: the value of each
     measure that 5% of untrained kernels pass."""
@@ -84,9 +84,9 @@ def _dots(axis: Axes, kernels: pd.DataFrame, measure: str) -> None:
 
 
 def specialisation(tests: pd.DataFrame) -> Figure:
-    """The towers' difference in colourfulness over chance: a dot for each net; ``tests`` has
-    columns net, seed, ratio and p.
-    """
+    """Draw the towers' difference in colourfulness over chance, one dot per net.
+
+    ``tests`` has columns net, seed, ratio and p."""
     nets = list(dict.fromkeys(tests["net"]))
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 0.7 * len(nets) + 1.0), layout="constrained")

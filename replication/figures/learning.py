@@ -1,4 +1,4 @@
-"""Learning curves: Figure 1 of the paper, and the search for each activation's rate that stands
+"""Learning curves: Figure 1 of the paper, and the search for each activation's rate
 behind it.
 """
 
@@ -20,7 +20,7 @@ REGIMES = {
 
 
 def figure1(curves: pd.DataFrame, table: pd.DataFrame, mark: float) -> Figure:
-    """Training error against epochs, in the paper's form, one panel a regime.
+    """Draw training error against epochs, in the paper's form, one panel per regime.
 
     ``curves``: columns regime, activation, seed, epoch, running_error, exact_error (fractions).
     ``table``: regime, activation, seed, epochs_to_mark. A line is the mean over the seeds that are
@@ -81,8 +81,9 @@ def _panel(axis: Axes, curves: pd.DataFrame, table: pd.DataFrame, mark: float) -
 
 
 def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
-    """Epochs to the mark against the rates tried, one panel a regime; the chosen rate is filled, a
-    rate that did not get there a cross.
+    """Draw epochs to the target error against the rates tried, one panel per regime.
+
+    The chosen rate is filled, a rate that did not get there is a cross.
 
     ``selection``: columns regime, activation, rate, epochs (NaN: not within the cap), cap, chosen;
     one row for each seed."""

@@ -15,7 +15,7 @@ from replication.figures import PALETTE, SMALL, WIDTH, style
 # the paper's pink and blue, told apart by the colour-blind too
 RIGHT, WRONG = PALETTE[1], PALETTE[0]
 LABELS = 5
-ACROSS = 4  # images a row, as in the paper
+ACROSS = 4  # images per row, as in the paper
 CHARACTERS = 22  # of a label that are shown
 
 
@@ -79,8 +79,9 @@ def neighbours(
     by_pixels: np.ndarray,
     same: tuple[np.ndarray, np.ndarray],
 ) -> Figure:
-    """Each query with its nearest training images by features and, beneath, by pixels; those of its
-    class have a frame.
+    """Draw each query with its nearest training images by features and, beneath, by pixels.
+
+    Images of the query's class have a frame.
 
     ``queries`` uint8 (n, S, S, 3) and their n ``titles``, the others uint8 (n, k, S, S, 3);
     ``same`` two boolean (n, k): is of the query's class."""

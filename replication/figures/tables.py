@@ -1,6 +1,4 @@
-"""Figures of section 6: the errors of single and averaged nets, and what each step gains beside the
-paper's gain.
-"""
+"""Figures of section 6: errors of single and averaged nets, and what each step gains."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,11 +15,11 @@ NAMES = {"top1": "top-1", "top5": "top-5"}
 
 
 def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
-    """Top-1 and top-5 error of each model, one small mark for each net or average, a large one for
-    their mean.
+    """Draw the top-1 and top-5 error of each model.
 
-    ``table``: columns model, top1, top5 (per cent), one row for each net or average.
-    """
+    A small mark is a net or an average, a large one their mean.
+
+    ``table``: columns model, top1, top5 (per cent), one row for each net or average."""
     shown = [model for model in models if model in set(table["model"])][::-1]
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.5 * len(shown)), layout="constrained")
@@ -53,11 +51,11 @@ def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
 
 
 def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure:
-    """What each step gains, percentage points: one small mark a seed or group, a large one for the
-    mean, a grey bar for the paper.
+    """Draw what each step gains, in percentage points.
 
-    ``frame``: columns gain, k ("top1", "top5"), value. ``paper``: by (gain, k).
-    """
+    A small mark is a seed or group, a large one the mean, a grey bar the paper.
+
+    ``frame``: columns gain, k ("top1", "top5"), value. ``paper``: by (gain, k)."""
     steps = list(dict.fromkeys(frame["gain"]))[::-1]
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 1.4 + 0.6 * len(steps)), layout="constrained")

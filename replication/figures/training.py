@@ -1,6 +1,4 @@
-"""Learning curves: training and validation error with the drops of the rate, and the first epochs
-of two variants.
-"""
+"""Learning curves: training and validation error with the drops of the rate, first epochs."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -15,11 +13,12 @@ DASHES = ("-", "--", ":", "-.")
 
 
 def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
-    """Error against epochs, one panel for each variant of ``titles``: training (running) and
-    validation, mean and range over seeds.
+    """Draw training (running) and validation error against epochs, one panel per variant.
+
+    Lines are means over the seeds, bands their range.
 
     ``runs``: columns variant, seed, epoch, running_error, validation_error (fractions), rate. A
-    dotted line stands where the rate of a run drops."""
+    dotted line marks a drop of a run's rate."""
     shown = [name for name in titles if name in set(runs["variant"])]
     with style():
         figure, axes = plt.subplots(
@@ -57,9 +56,9 @@ def _errors(axis: Axes, here: pd.DataFrame) -> None:
 
 
 def drops(runs: pd.DataFrame) -> list[float]:
-    """Epochs that were complete when the rate of some run of ``runs`` (columns seed, epoch, rate)
-    dropped, ascending.
-    """
+    """Return the epochs after which the rate of some run dropped, ascending.
+
+    ``runs`` has columns seed, epoch and rate."""
     found = set()
     for _, run in runs.sort_values("epoch").groupby("seed"):
         found |= set(run["epoch"][run["rate"] < run["rate"].shift()] - 1)
@@ -67,11 +66,11 @@ def drops(runs: pd.DataFrame) -> list[float]:
 
 
 def early(runs: pd.DataFrame, labels: dict[str, str], epochs: int) -> Figure:
-    """Training loss of the first ``epochs`` epochs of each variant of ``labels``; thin lines are
-    single seeds.
+    """Draw the training loss of the first ``epochs`` epochs of each variant of ``labels``.
 
-    ``runs``: columns variant, seed, epoch, loss (nats).
-    """
+    Thin lines are single seeds.
+
+    ``runs``: columns variant, seed, epoch, loss (nats)."""
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 3.0), layout="constrained")
         for place, (name, label) in enumerate(labels.items()):

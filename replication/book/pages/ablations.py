@@ -1,4 +1,4 @@
-"""The ablations' own tables and checks, as their chapter shows them. Nothing is measured here."""
+"""The ablations' own tables and checks. Nothing is measured here."""
 
 import math
 
@@ -28,7 +28,7 @@ CLAIMS = (
 
 
 def iterations_html(outcome: Outcome, settings: Settings) -> str:
-    """Iterations to the marks, by seed, for the variants that are compared at them."""
+    """Return the iterations to the target losses by seed, for the variants compared at them."""
     rows = outcome.table[outcome.table["variant"].isin([BASELINE, NO_DROPOUT, "biases-zero"])]
     shown = {"variant": rows["variant"], "seed": rows["seed"]}
     for column, mark in (
@@ -49,7 +49,7 @@ def iterations_html(outcome: Outcome, settings: Settings) -> str:
 
 
 def dropout_html(outcome: Outcome) -> str:
-    """Distances to the geometric mean of the dropped-out nets, one row a net."""
+    """Return the distances to the geometric mean of the dropped-out nets, one row per net."""
     if outcome.dropout.empty:
         return "<p>not run: no baseline run has dropout</p>"
     titles = {
@@ -64,9 +64,9 @@ def dropout_html(outcome: Outcome) -> str:
 
 
 def speed_html(outcome: Outcome) -> str:
-    """Training images a second on one device, two towers against one, by seed; timed while other
-    runs shared the machine.
-    """
+    """Return training images per second on one device, two towers against one, by seed.
+
+    Other runs shared the machine."""
     rows = outcome.table[outcome.table["variant"].isin([BASELINE, "one-gpu"])].dropna(
         subset="images_per_second"
     )
@@ -79,7 +79,7 @@ def speed_html(outcome: Outcome) -> str:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     said = [stored_check(outcome.runs)]
     recipes = {run.task.name: run.task.recipe for run in outcome.runs}
     for seed in settings.seeds:

@@ -1,5 +1,4 @@
-"""The chapter of the deviations: each entry of ``paper/deviations.toml`` with its measured effect,
-where one was measured.
+"""The page of the deviations: each entry of ``paper/deviations.toml`` with its measured effect.
 
 Nothing is measured here. An effect is read from the tables of other experiments at the largest
 published scale that has it (at ``quick`` from the trial runs), or is a claim of the ledger; so it
@@ -24,23 +23,23 @@ KINDS = {"source": "the paper against its own source", "ours": "the paper agains
 
 
 class Found(NamedTuple):
-    """A measured effect in words, with the scale at which it was measured."""
+    """A measured effect as text, with the scale at which it was measured."""
 
     text: str
     profile: str
 
 
 def scales(profile: Profile) -> tuple[str, ...]:
-    """Where effects are looked for, in this order: the trial runs alone, or what is published from
-    the largest scale down.
-    """
+    """Return where effects are looked for, in this order.
+
+    That is the trial runs only, or what is published from the largest scale down."""
     return ("quick",) if profile == "quick" else ledger.PUBLISHED
 
 
 def effect(wanted: Effect, profile: Profile) -> Found | None:
-    """The effect as it was measured; None where nothing was. Raises InputError when a table lacks
-    the row or the column.
-    """
+    """Return the effect as it was measured, or None.
+
+    Raises InputError if a table lacks the row or the column."""
     return _claim(wanted, profile) if wanted.claim else _cell(wanted, profile)
 
 
@@ -78,7 +77,7 @@ def _cell(wanted: Effect, profile: Profile) -> Found | None:
 
 
 def effects_text(one: Deviation, profile: Profile) -> str:
-    """All measured effects of a deviation with their scale, or "not measured"."""
+    """Return all measured effects of a deviation with their scale, or "not measured"."""
     found = [
         f"{found.text} ({found.profile})"
         for wanted in one.measured
@@ -88,7 +87,7 @@ def effects_text(one: Deviation, profile: Profile) -> str:
 
 
 def counts_text() -> str:
-    """How many there are, by kind and by part."""
+    """Return how many deviations there are, by kind and by part."""
     kinds, parts = (
         Counter(getattr(one, name) for one in deviations()) for name in ("kind", "part")
     )
@@ -98,9 +97,7 @@ def counts_text() -> str:
 
 
 def part_html(part: Part, profile: Profile) -> str:
-    """The deviations of one part as a list of entries with anchors; each a small table that reads
-    well on a phone.
-    """
+    """Return the deviations of one part as entries with anchors, small enough for a phone."""
     return "\n".join(_entry(one, profile) for one in deviations() if one.part == part)
 
 
@@ -135,7 +132,7 @@ def _link(page: str) -> str:
 
 
 def checks(profile: Profile) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     named = {
         wanted.experiment for one in deviations() for wanted in one.measured if wanted.experiment
     }

@@ -1,6 +1,4 @@
-"""Tables and checks of the chapters on what the net has learned: Figure 3, Figure 4 and the binary
-codes. Nothing is measured here.
-"""
+"""Tables and checks of the pages on Figure 3, Figure 4 and the binary codes."""
 
 from collections.abc import Sequence
 
@@ -21,13 +19,13 @@ SELECTIVE = {name: f"selective: {name}" for name in (*analysis.KINDS, "any")}
 
 
 def pictured(large: str, runs: Sequence[Run]) -> str:
-    """Whose pictures the chapter shows: the large net's, which comes last, or the first seed's."""
+    """Return whose pictures the page shows: the large net's (the last run) or the first seed's."""
     run = runs[-1] if large else runs[0]
     return f"pictures of seed {run.task.recipe.seed}: {scale(run)}"
 
 
 def kernels_html(outcome: kernels.Outcome) -> str:
-    """One row for each net, seed and tower: mean colourfulness, and shares of its kernels."""
+    """Return mean colourfulness and shares of selective kernels, per net, seed and tower."""
     table = outcome.table
     shown = {name: table[name] for name in ("net", "seed", "tower", "kernels")}
     shown["mean colourfulness"] = table["colourfulness"].map("{:.3f}".format)
@@ -40,7 +38,7 @@ def kernels_html(outcome: kernels.Outcome) -> str:
 
 
 def specialisation_html(outcome: kernels.Outcome) -> str:
-    """One row for each net and seed: the permutation test."""
+    """Return the permutation tests, one row per net and seed."""
     tests = outcome.tests
     shown = {
         "net": tests["net"],
@@ -54,7 +52,7 @@ def specialisation_html(outcome: kernels.Outcome) -> str:
 
 
 def kernels_checks(outcome: kernels.Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     said = [stored_check(outcome.runs)]
     again = kernels.specialisation(outcome.kernels)
     check(
@@ -71,9 +69,7 @@ def kernels_checks(outcome: kernels.Outcome) -> str:
 
 
 def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
-    """One row a net: shares of neighbours of the query's class, and how far the two distances
-    agree.
-    """
+    """Return shares of neighbours of the query's class and how far the distances agree, per net."""
     table = outcome.table
     shown = {
         "net": table["net"],
@@ -96,9 +92,7 @@ def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
 
 
 def closeness_html(outcome: predictions_and_neighbours.Outcome) -> str:
-    """One row a net: similarity of the wrong ones of the five most probable labels to the right
-    one; or why there is none.
-    """
+    """Return the similarity of wrong labels to the right one per net, or why it is missing."""
     if outcome.without:
         return f"<p>not measured here: {outcome.without}</p>"
     table = outcome.table.dropna(subset="closeness")
@@ -113,7 +107,7 @@ def closeness_html(outcome: predictions_and_neighbours.Outcome) -> str:
 
 
 def neighbours_checks(outcome: predictions_and_neighbours.Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     pictures = outcome.pictures
     flat = [
         images.reshape(*images.shape[:-3], -1).astype(np.float64)
@@ -135,9 +129,7 @@ def neighbours_checks(outcome: predictions_and_neighbours.Outcome) -> str:
 
 
 def precision_html(settings: binary_codes.Settings, outcome: binary_codes.Outcome) -> str:
-    """One row for each length of code: mean precision over the seeds with its interval, from
-    features and from pixels.
-    """
+    """Return mean precision with its interval, from features and from pixels, per code length."""
     rows = []
     for bits, group in outcome.table.groupby("bits"):
         row = {"code": f"{bits} bits" if bits else "none: Euclidean distance"}
@@ -157,7 +149,7 @@ def precision_html(settings: binary_codes.Settings, outcome: binary_codes.Outcom
 
 
 def costs_html(outcome: binary_codes.Outcome) -> str:
-    """Memory and time of the search, as ratios to the Euclidean one on the same vectors."""
+    """Return memory and time of the search, as ratios to the Euclidean one on the same vectors."""
     costs = outcome.costs
     shown = {
         "source": costs["source"],
@@ -170,7 +162,7 @@ def costs_html(outcome: binary_codes.Outcome) -> str:
 
 
 def codes_checks(settings: binary_codes.Settings, outcome: binary_codes.Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     table = outcome.table
     counted = table.groupby(["source", "bits"])["seed"].nunique()
     check(

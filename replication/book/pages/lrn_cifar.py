@@ -1,6 +1,4 @@
-"""The tables and checks of the chapter on section 3.3's nets for CIFAR-10. Nothing is measured
-here.
-"""
+"""The tables and checks of the page on section 3.3's nets for CIFAR-10."""
 
 import pandas as pd
 
@@ -21,7 +19,7 @@ PAPER = {  # quantity -> variant -> the paper's difference
 
 
 def errors_html(outcome: Outcome) -> str:
-    """Errors in per cent of every net, by seed."""
+    """Return the errors of every net in per cent, by seed."""
     table = outcome.table
     shown = pd.DataFrame({"net": table["variant"].map(TITLES), "seed": table["seed"]})
     for column, title in QUANTITIES.items():
@@ -30,7 +28,7 @@ def errors_html(outcome: Outcome) -> str:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     said = [stored_check(outcome.runs)]
     parameters = {run.task.recipe.net: run.summary["parameters"] for run in outcome.runs}
     by_norms = {

@@ -12,9 +12,7 @@ from replication.runs.store import load
 
 
 def selection_html(outcome: Outcome) -> str:
-    """Every rate that was tried: epochs to the mark, the cap it ran under, and whether it was
-    chosen.
-    """
+    """Return every rate that was tried, with epochs to the target error, cap and choice."""
     rows = outcome.selection.assign(
         epochs=[
             f"{e:.2f}" if not math.isnan(e) else "not reached" for e in outcome.selection["epochs"]
@@ -25,9 +23,7 @@ def selection_html(outcome: Outcome) -> str:
 
 
 def table_html(outcome: Outcome) -> str:
-    """One row for each reporting run: epochs and iterations to the mark, and the errors where it
-    ended.
-    """
+    """Return epochs and iterations to the target error and the last errors, one row per run."""
     table = outcome.table
     rows = pd.DataFrame(
         {
@@ -35,8 +31,8 @@ def table_html(outcome: Outcome) -> str:
             "activation": table["activation"],
             "rate": table["rate"],
             "seed": table["seed"],
-            "epochs to the mark": [_or_never(value, ".2f") for value in table["epochs_to_mark"]],
-            "iterations to the mark": [
+            "epochs to the target": [_or_never(value, ".2f") for value in table["epochs_to_mark"]],
+            "iterations to the target": [
                 _or_never(value, ",.0f") for value in table["iterations_to_mark"]
             ],
             "epochs run": table["epochs_run"],
@@ -48,14 +44,14 @@ def table_html(outcome: Outcome) -> str:
 
 
 def verdicts_html(outcome: Outcome) -> str:
-    """paper | 2012 log | ours | verdict, one row a regime."""
+    """Return paper, 2012 log, ours and verdict, one row per regime."""
     return ledger_tables.verdicts_html(
         outcome.measurements, "not run: no regime has a crossing of both activations"
     )
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """The chapter's checks, one line each; AssertionError if one fails."""
     stored = [load(run.task) for run in outcome.runs]
     check(all(run is not None for run in stored), "a run that was just made is not stored")
     for run, (_, row) in zip(

@@ -1,5 +1,4 @@
-"""The page that lists every stored run with its provenance: what made each number of the book.
-Nothing is computed here.
+"""The page that lists every stored run with its provenance. Nothing is computed here.
 
 It reads every run folder of ``results/``, whatever the experiment, and the times that papermill
 noted in the executed notebooks."""
@@ -48,7 +47,7 @@ COLUMNS = (
 
 
 class Stored(NamedTuple):
-    """One run folder as it lies there."""
+    """One run folder as it is stored."""
 
     profile: str
     experiment: str
@@ -59,9 +58,9 @@ class Stored(NamedTuple):
 
 
 def stored_runs(profile: Profile) -> list[Stored]:
-    """Every run of the published scales, or of ``quick`` alone. Raises InputError for a folder
-    without provenance.
-    """
+    """Return every run of the published scales, or of ``quick`` only.
+
+    Raises InputError for a folder without provenance."""
     return list(_runs(("quick",) if profile == "quick" else PUBLISHED))
 
 
@@ -84,7 +83,7 @@ def _runs(scales: tuple[str, ...]) -> Iterator[Stored]:
 
 
 def table(runs: list[Stored]) -> pd.DataFrame:
-    """One row a run, with ``COLUMNS``."""
+    """Return one row per run, with ``COLUMNS``."""
     return pd.DataFrame([_row(run) for run in runs], columns=COLUMNS)
 
 
@@ -121,7 +120,7 @@ def _row(run: Stored) -> dict[str, Any]:
 
 
 def experiments_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row for each scale and experiment: runs, epochs, hours, and the largest memory."""
+    """Return runs, epochs, hours and the largest memory per scale and experiment."""
     if runs.empty:
         return pd.DataFrame(
             columns=[
@@ -151,15 +150,15 @@ def experiments_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def environments_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The machines and versions that made the runs, with how many each."""
+    """Return the machines and versions of the runs, with the number of runs of each."""
     columns = ["device", "threads", "python", "torch", "dali", "platform"]
     return runs[columns].fillna("none").value_counts(sort=True).rename("runs").reset_index()
 
 
 def pages_table() -> pd.DataFrame:
-    """How long each published notebook took to execute when it was made, from what papermill noted;
-    runs that were stored are not in it.
-    """
+    """Return how long each published notebook took to execute, by papermill's notes.
+
+    Runs that were stored before are not included."""
     rows = []
     for path in sorted(EXECUTED.glob("*.ipynb")):
         metadata = nbformat.read(path, as_version=4).metadata
@@ -178,7 +177,7 @@ def pages_table() -> pd.DataFrame:
 
 
 def counts_text(runs: pd.DataFrame) -> str:
-    """How many runs there are, and what they cost."""
+    """Return how many runs there are, and what they cost."""
     if runs.empty:
         return "no stored runs"
     dirty = runs["commit"].str.contains("(", regex=False).sum()
@@ -191,7 +190,7 @@ def counts_text(runs: pd.DataFrame) -> str:
 
 
 def runs_html(runs: pd.DataFrame) -> str:
-    """Every run, one table for each scale and experiment, folded."""
+    """Return every run, one folded table per scale and experiment."""
     shown = [
         column
         for column in COLUMNS
@@ -205,7 +204,7 @@ def runs_html(runs: pd.DataFrame) -> str:
 
 
 def table_html(rows: pd.DataFrame) -> str:
-    """HTML that scrolls sideways on a narrow screen; every text is escaped."""
+    """Return a table of runs as HTML."""
     formats = {
         column: "{:,.0f}".format
         for column in ("seconds", "memory", "peak memory, MiB")
@@ -215,7 +214,7 @@ def table_html(rows: pd.DataFrame) -> str:
 
 
 def checks(runs: list[Stored]) -> str:
-    """The page's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     for run in runs:
         identity = Recipe.model_validate(run.recipe).id
         check(

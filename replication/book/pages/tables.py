@@ -1,4 +1,4 @@
-"""The tables that the chapters of sections 3 to 6 show, as HTML. Nothing is measured here."""
+"""The tables that several results pages show, as HTML. Nothing is measured here."""
 
 import html
 import math
@@ -15,9 +15,9 @@ from replication.runs.store import Run, load
 
 
 def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:
-    """A mean and its interval for a table's cell, each formatted by ``form``; with one seed the
-    mean alone, "" for none.
-    """
+    """Return a mean and its interval for a table's cell, each formatted by ``form``.
+
+    With one seed it is the mean only; "" for NaN."""
     if math.isnan(mean):
         return ""
     if low is None or math.isnan(low):
@@ -26,9 +26,9 @@ def interval_text(mean: float, low: float | None, high: float | None, form: str 
 
 
 def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], command: str) -> str:
-    """paper | 2012 log | ours | verdict for all that was measured of ``claims``; those that were
-    not, with the ``command`` that would.
-    """
+    """Return paper, 2012 log, ours and verdict for everything that was measured of ``claims``.
+
+    Claims that were not measured are named with the ``command`` that would measure them."""
     found = [
         measurement
         for claim in claims
@@ -46,9 +46,9 @@ def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], co
 
 
 def errors_html(table: pd.DataFrame) -> str:
-    """Mean errors in per cent of each variant over its seeds; ``table`` as
-    ``comparison.error_rows`` gives it.
-    """
+    """Return the mean errors of each variant over its seeds, in per cent.
+
+    ``table`` is that of ``comparison.error_rows``."""
     means = table.groupby("variant", sort=False)[list(QUANTITIES)].mean()
     seeds = table.groupby("variant", sort=False)["seed"].nunique()
     cells = {
@@ -59,9 +59,9 @@ def errors_html(table: pd.DataFrame) -> str:
 
 
 def differences_html(differences: pd.DataFrame) -> str:
-    """Variant minus baseline in percentage points, with 95% intervals; ``differences`` as
-    ``beside_baseline.differences`` gives them.
-    """
+    """Return variant minus baseline in percentage points, with 95% intervals.
+
+    ``differences`` are those of ``beside_baseline.differences``."""
     rows = []
     for variant, group in differences.groupby("variant", sort=False):
         found = {
@@ -78,9 +78,9 @@ def differences_html(differences: pd.DataFrame) -> str:
 
 
 def stored_check(runs: Sequence[Run]) -> str:
-    """A line that says that every run is stored under the hash of its recipe with all its answers;
-    AssertionError where one is not.
-    """
+    """Return a line saying that every run is stored under the hash of its recipe.
+
+    Raises AssertionError if one is not, or not with all its evaluations."""
     for run in runs:
         again = load(run.task)
         check(
@@ -91,7 +91,7 @@ def stored_check(runs: Sequence[Run]) -> str:
 
 
 def runs_html(runs: Sequence[Run]) -> str:
-    """Every run with its provenance."""
+    """Return every run with its provenance."""
     rows = [
         {
             "run": run.task.folder.name,

@@ -1,4 +1,4 @@
-"""Tables 1 and 2 beside ours, and the checks of their chapter. Nothing is measured here."""
+"""Tables 1 and 2 beside ours, and the page's checks. Nothing is measured here."""
 
 import pandas as pd
 
@@ -49,12 +49,12 @@ GAINS = {  # (claim, variant of its target) -> our gain and k
 
 
 def table1_html(outcome: Outcome) -> str:
-    """Table 1: the paper's rows with ours beside them."""
+    """Return Table 1: the paper's rows with ours beside them."""
     return _beside(outcome, paper_tables().table1)
 
 
 def table2_html(outcome: Outcome) -> str:
-    """Table 2: the paper's rows with ours beside them."""
+    """Return Table 2: the paper's rows with ours beside them."""
     return _beside(outcome, paper_tables().table2)
 
 
@@ -104,7 +104,7 @@ def _number(value: float | None) -> str:
 
 
 def scales(settings: Settings, outcome: Outcome) -> str:
-    """What each table of ours was measured on, one line each."""
+    """Return what each of our tables was measured on, one line each."""
     by_name = {run.task.name: run for run in outcome.runs}
     lines = [
         f"table 1: {scale(by_name[f'baseline-seed{settings.seeds[0]}'], 'one view and ten')}",
@@ -116,7 +116,7 @@ def scales(settings: Settings, outcome: Outcome) -> str:
 
 
 def paper_gains() -> dict[tuple[str, str], float]:
-    """The paper's gains by our gain and k, percentage points."""
+    """Return the paper's gains in percentage points, by our name of the gain and k."""
     found = {ours: find_claim(claim).target(variant) for (claim, variant), ours in GAINS.items()}
     return {
         ours: target.value
@@ -126,7 +126,7 @@ def paper_gains() -> dict[tuple[str, str], float]:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     said = [stored_check(outcome.runs)]
     seeds = [set(settings.seeds_of(group)) for group in range(settings.groups)]
     check(len(set.union(*seeds)) == settings.groups * settings.members, "two averages share a net")

@@ -1,4 +1,4 @@
-"""The training chapter's own tables and checks. Nothing is measured here."""
+"""The training page's own tables and checks. Nothing is measured here."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from replication.recipe import Recipe
 
 
 def recipe_html(recipe: Recipe) -> str:
-    """The baseline in the words of section 5, and what is not as in the paper."""
+    """Return the baseline's recipe in the terms of section 5, and how it differs from the paper."""
     data, net, update = recipe.data, recipe.net, recipe.update
     rows = [
         (
@@ -35,7 +35,7 @@ def recipe_html(recipe: Recipe) -> str:
 
 
 def schedule_text(recipe: Recipe) -> str:
-    """When the rate drops, in words."""
+    """Return when the rate drops, as text."""
     schedule = recipe.schedule
     match schedule.kind:
         case "constant":
@@ -58,9 +58,7 @@ def schedule_text(recipe: Recipe) -> str:
 
 
 def decisions_html(outcome: Outcome) -> str:
-    """Every decision of the run under the rule: after which epoch, at which rate and validation
-    error.
-    """
+    """Return every decision of the rule: after which epoch, at which rate and validation error."""
     rows = outcome.curves[outcome.curves["variant"] == RULE]
     rows = rows[rows["decision"].fillna("") != ""]
     if rows.empty:
@@ -77,7 +75,9 @@ def decisions_html(outcome: Outcome) -> str:
 
 
 def speed_html(outcome: Outcome) -> str:
-    """Images a second and waiting share of every run; other runs may have shared the machine."""
+    """Return images per second and the share of waiting of every run.
+
+    Other runs may have shared the machine."""
     shown = outcome.speed.dropna()
     if shown.empty:
         return "<p>no times were kept</p>"
@@ -89,7 +89,7 @@ def speed_html(outcome: Outcome) -> str:
 
 
 def decay_html(outcome: Outcome) -> str:
-    """Training and test error with and without weight decay, by seed."""
+    """Return training and test error with and without weight decay, by seed."""
     wide = outcome.decay.pivot(index="seed", columns="variant", values=["train", "test"])
     shown = {"seed": wide.index}
     for split, title in (("train", "training error"), ("test", "test error")):
@@ -99,7 +99,7 @@ def decay_html(outcome: Outcome) -> str:
 
 
 def choices_html(recipe: Recipe) -> str:
-    """What was chosen, and on which images."""
+    """Return what was chosen, and on which images."""
     aside = f"{recipe.data.validation:,} training images put aside"
     rows = [
         ("rate, number of epochs, width", aside, "short trials before the runs"),
@@ -116,7 +116,7 @@ def choices_html(recipe: Recipe) -> str:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the page's checks, one line each. Raises AssertionError if one fails."""
     said = [stored_check(outcome.runs)]
     for run in outcome.runs:
         rates = run.history["rate"] if len(run.history) else pd.Series(dtype=float)
