@@ -11,7 +11,7 @@ from pathlib import Path
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import write_text
+from replication.base.files import read_json, write_text
 from replication.book.findings import ours_text, rows
 from replication.book.pages import runs as provenance
 from replication.book.plates import KINDS, committed_figures
@@ -83,10 +83,11 @@ def block() -> str:
 
 
 def costs() -> list[tuple[str, str, str]]:
-    """Return for each published experiment with stored runs its command, what its runs took by
-    their provenance, and the verdicts that it gave.
-    """
-    found = []
+    """Return commands, what they took by their provenance, and what they gave.
+
+    First the project's own two, if they were timed; then each published experiment with stored
+    runs, with the verdicts that it gave."""
+    found = _timed()
     runs = provenance.table(provenance.stored_runs("laptop"))
     for (profile, experiment), group in runs.groupby(["profile", "experiment"], sort=False):
         hours = group["seconds"].sum() / 3600
@@ -97,6 +98,24 @@ def costs() -> list[tuple[str, str, str]]:
         gave = ", ".join(f"{given[word]} *{word}*" for word in VERDICTS if given[word])
         found.append((f"replication run {experiment} --profile {profile}", took, gave or "a page"))
     return found
+
+
+def _timed() -> list[tuple[str, str, str]]:
+    """Return what ``scripts/times.py`` measured; nothing before it has been run."""
+    file = paths.ROOT / "results" / "times.json"
+    if not file.is_file():
+        return []
+    times = read_json(file)
+    cpus = f"{times['cpus']} CPU{'s' if times['cpus'] > 1 else ''}"
+    machine = f"{cpus} ({times['processor']}), {times['finished'][:10]}"
+    gave = {
+        "make reproduce": "every page at quick, and the book",
+        "make test": "all tests passed",
+    }
+    return [
+        (command, f"{seconds / 60:.1f} minutes, {machine}", gave[command])
+        for command, seconds in times["seconds"].items()
+    ]
 
 
 def _device(text: str) -> str:

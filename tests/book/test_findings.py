@@ -1,5 +1,7 @@
 """Prose about results: numbers are read from the ledger, and text gives way when they change."""
 
+import json
+
 import pytest
 
 from replication.book import findings, headlines
@@ -84,4 +86,16 @@ def test_readme_s_results_are_those_of_the_ledger() -> None:
 def test_every_experiment_with_runs_says_what_it_took_and_gave() -> None:
     commands = [command for command, _, _ in headlines.costs()]
     assert "replication run relu_vs_tanh --profile laptop" in commands
-    assert all("hours" in took for _, took, _ in headlines.costs())
+    assert all("hours" in took for command, took, _ in headlines.costs() if "run" in command)
+
+
+def test_the_project_s_own_commands_say_on_which_machine_they_were_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(headlines.paths, "ROOT", tmp_path)
+    assert headlines._timed() == []
+    times = {"seconds": {"make test": 198, "make reproduce": 252}, "cpus": 2, "processor": "Xeon",
+             "finished": "2026-11-25T20:00:00+00:00"}  # fmt: skip
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "times.json").write_text(json.dumps(times))
+    took = {command: took for command, took, _ in headlines._timed()}
+    assert took["make test"] == "3.3 minutes, 2 CPUs (Xeon), 2026-11-25"
+    assert took["make reproduce"] == "4.2 minutes, 2 CPUs (Xeon), 2026-11-25"
