@@ -139,7 +139,7 @@ def card(weights: Weights, facts: dict[str, Any]) -> str:
 def _facts(weights: Weights) -> dict[str, Any]:
     """Return the errors and the provenance of the run: as stored, else measured if possible."""
     facts: dict[str, Any] = {"errors": {}, "provenance": {}}
-    for folder in sorted(paths.results().glob(f"*/*/*-{weights.recipe.id}")):
+    for folder in sorted(paths.results().rglob(f"*-{weights.recipe.id}")):
         if (folder / "provenance.json").is_file():
             facts["provenance"] = read_json(folder / "provenance.json")
         if (folder / "evaluation.json").is_file():

@@ -59,7 +59,7 @@ def no_weights(path: Path) -> InputError:
 
 def training_command(run: str) -> str | None:
     """Return the command that trains the run with this id; None for an unknown recipe."""
-    for stored in sorted(paths.results().glob(f"*/*/*-{run}/recipe.json")):
+    for stored in sorted(paths.results().rglob(f"*-{run}/recipe.json")):
         return f"replication train {shlex.quote(str(stored))}"
     from replication.recipes import NETS, PROFILES, named  # its YAML is not on a bare machine
 
