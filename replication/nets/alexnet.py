@@ -21,6 +21,7 @@ from replication.base.errors import InputError
 from replication.nets.activations import ACTIVATIONS
 from replication.nets.crossings import OneDevice, copy_to
 from replication.nets.dropout import Dropout
+from replication.nets.first_convolution import FirstConv2d
 from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
 from replication.recipe import AlexNetSpec
 
@@ -225,7 +226,8 @@ class Tower(nn.Module):
         if name == self.spec.removed:  # section 7; the next layer reads what this one would have
             return
         maps = self._scaled(maps)
-        self._weighted(name, nn.Conv2d(self._maps, maps, kernel, stride, padding), std, bias)
+        kind = FirstConv2d if name == "conv1" else nn.Conv2d
+        self._weighted(name, kind(self._maps, maps, kernel, stride, padding), std, bias)
         self._maps, self._side = maps, ceil_size(self._side, kernel, stride, padding)
         if activation:
             self._activation(name)

@@ -12,13 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from replication.nets.normalisation_compiled import can_compile
+
 
 class PaperSGD(torch.optim.Optimizer):
     """Minibatch gradient descent with momentum and weight decay, as section 5 writes it.
 
     Each parameter group has its own ``lr`` (the learning rate), ``momentum`` and ``weight_decay``.
     A group with rate 0 is frozen: no update, no decay and no drift by momentum, as in the 2012
-    code. The update is batched over the tensors of a group."""
+    code. The update is batched over the tensors of a group. On CUDA it is one kernel for each
+    tensor (``fused_update``), if Triton is there."""
 
     def __init__(
         self,
@@ -39,6 +42,14 @@ class PaperSGD(torch.optim.Optimizer):
                 continue
             gradients = [w.grad for w in weights]
             velocities = [self.velocity(w) for w in weights]
+            if weights[0].is_cuda and can_compile():
+                from replication.training import fused_update  # where Triton is
+
+                if fused_update.can_update(weights, velocities, gradients):
+                    decay, rate = -lr * group["weight_decay"], -lr
+                    for w, v, g in zip(weights, velocities, gradients, strict=True):
+                        fused_update.update(w, v, g, group["momentum"], decay, rate)
+                    continue
             torch._foreach_mul_(velocities, group["momentum"])
             if group["weight_decay"]:
                 torch._foreach_add_(velocities, weights, alpha=-lr * group["weight_decay"])

@@ -1,5 +1,10 @@
 """The paper's update (section 5), in closed form and beside torch's."""
 
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -37,3 +42,47 @@ def test_a_rate_of_zero_freezes_weights_decay_and_momentum() -> None:
     moved = _step(optimiser, w, 1.0)
     optimiser.param_groups[0]["lr"] = 0.0
     assert _step(optimiser, w, 5.0) == moved
+
+
+INTERPRETED = """
+import torch
+from replication.training import fused_update
+from replication.training.sgd import PaperSGD
+
+generator = torch.Generator().manual_seed(0)
+weights = [
+    torch.randn(5, 3, 3, 3, generator=generator).contiguous(memory_format=torch.channels_last),
+    torch.randn(7, 1100, generator=generator),
+    torch.randn(3, generator=generator),
+]
+exact = [torch.nn.Parameter(w.double()) for w in weights]
+optimiser = PaperSGD(exact, 0.01)
+velocities = [torch.zeros_like(w) for w in weights]
+for step in range(3):
+    optimiser.param_groups[0]["lr"] = lr = 0.01 / 10**step
+    gradients = [torch.randn(w.shape, generator=generator) for w in weights]
+    gradients = [torch.empty_like(w).copy_(g) for w, g in zip(weights, gradients)]
+    assert fused_update.can_update(weights, velocities, gradients)
+    for w, v, g, p in zip(weights, velocities, gradients, exact):
+        fused_update.update(w, v, g, 0.9, -lr * 0.0005, -lr)
+        p.grad = g.double()
+    optimiser.step()
+    for w, v, p in zip(weights, velocities, exact):
+        torch.testing.assert_close(w.double(), p.data, rtol=1e-6, atol=1e-6)
+        moving = optimiser.state[p]["velocity"]
+        torch.testing.assert_close(v.double(), moving, rtol=1e-5, atol=1e-8)
+assert not fused_update.can_update(weights[:1], velocities[:1], [gradients[0].contiguous()])
+gaps = [weights[1][:, ::2]]
+assert not fused_update.can_update(gaps, gaps, gaps)
+"""
+
+
+@pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
+def test_the_kernel_is_the_rule_over_a_drop_of_the_rate():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED],
+        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
