@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import papermill
 import yaml
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from pydantic import ValidationError
 
 from replication.base import paths
 from replication.base.errors import InputError, unknown
-from replication.base.models import Frozen
+from replication.base.models import Frozen, first_fault
 from replication.base.types import PROFILES
 from replication.book import KERNEL
 from replication.data.sources import catalog
@@ -169,7 +170,10 @@ def tasks(name: str, profile: str, changes: Iterable[str] = ()) -> "list[Task]":
     chosen = experiment(name)
     if chosen.reads_results:
         return []
-    wanted = chosen.tasks(settings(name, profile, changes))
+    try:
+        wanted = chosen.tasks(settings(name, profile, changes))
+    except ValidationError as error:  # a parameter that no recipe accepts
+        raise InputError(f"{name}: {first_fault(error)}") from None
     return list({task.recipe.id: task for task in wanted}.values())
 
 

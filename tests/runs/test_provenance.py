@@ -1,0 +1,34 @@
+"""A result's provenance names our commit or none, and the machine that computed it."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from replication.runs import provenance
+
+
+def _repository(folder: Path) -> str:
+    folder.mkdir(parents=True)
+    (folder / "file").write_text(folder.name)
+    name = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*name, "commit", "-qm", "one"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True)
+    done = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_commit_of_another_repository_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(provenance.COMMIT, raising=False)
+    ours, other = _repository(tmp_path / "ours"), _repository(tmp_path / "other")
+    inside = tmp_path / "ours" / "venv" / "site-packages"
+    inside.mkdir(parents=True)
+    monkeypatch.setattr(provenance, "ROOT", inside)
+    assert provenance.commit() == {"commit": None, "dirty": None}
+    monkeypatch.setattr(provenance, "ROOT", tmp_path / "ours")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert provenance.commit()["commit"] == ours != other
