@@ -10,6 +10,8 @@ from replication.cli.output import Json, Profile, print_json
 if TYPE_CHECKING:
     from replication.evaluation.predict import Prediction, Predictor
 
+SHOWN = 256  # side of an image in the figure, pixels
+
 
 def predict(
     run: Annotated[
@@ -58,10 +60,12 @@ def _draw(predictor: "Predictor", predictions: list["Prediction"], path: Path) -
 
     from replication.base.errors import InputError
     from replication.base.files import write_atomic
+    from replication.data.files.decode import decode
+    from replication.data.prepared.store import reduce
     from replication.figures.predictions import predictions as draw
 
     picture = draw(
-        np.stack([one.stored for one in predictions]),
+        np.stack([reduce(decode(one.image, str(one.image)), SHOWN) for one in predictions]),
         None,
         np.stack([one.p for one in predictions]),
         predictor.titles,

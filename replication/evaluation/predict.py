@@ -53,7 +53,6 @@ class Prediction(NamedTuple):
     image: Path
     labels: tuple[Label, ...]  # the most probable first
     p: np.ndarray  # float32 (K,), in the order of the classes
-    stored: np.ndarray  # uint8 (S, S, 3): the image as it was reduced
 
 
 class Predictor:
@@ -87,8 +86,8 @@ class Predictor:
             for start in range(0, len(squares), AT_ONCE)
         ]
         return [
-            Prediction(file, self._best(p, top), p, square)
-            for file, square, p in zip(files, squares, np.concatenate(answers), strict=True)
+            Prediction(file, self._best(p, top), p)
+            for file, p in zip(files, np.concatenate(answers), strict=True)
         ]
 
     def _square(self, file: Path) -> np.ndarray:
