@@ -27,13 +27,13 @@ def images(n=2, side=56, dtype=torch.float32, seed=1):
 
 def shapes(net, side):
     """The output shape of every layer of tower 0."""
-    found = {}
+    sizes = {}
     for name, module in net.towers["0"].named_children():
         module.register_forward_hook(
-            lambda _m, _x, y, name=name: found.update({name: tuple(y.shape[1:])})
+            lambda _m, _x, y, name=name: sizes.update({name: tuple(y.shape[1:])})
         )
     net(images(side=side))
-    return found
+    return sizes
 
 
 def livelier(net):
@@ -117,9 +117,9 @@ def test_the_towers_meet_first_at_conv3():
 
 
 def test_the_sizes_are_the_papers():
-    found = shapes(make(side=224), 224)
+    sizes = shapes(make(side=224), 224)
     layers = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool3")
-    assert [found[name][1] for name in layers] == [55, 27, 27, 13, 13, 13, 13, 6]
+    assert [sizes[name][1] for name in layers] == [55, 27, 27, 13, 13, 13, 13, 6]
 
 
 @pytest.mark.parametrize("side", [224, 56, 24])
@@ -143,10 +143,10 @@ def test_another_input_size_is_refused_with_the_reason(side):
 
 def test_initial_weights_and_biases_are_the_papers():
     net = make(width=1.0, fidelity="source2012")
-    found = {
+    layers = {
         name: module for name, module in net.towers["1"].named_children() if hasattr(module, "bias")
     }
-    assert {name: module.bias.unique().item() for name, module in found.items()} == {
+    assert {name: module.bias.unique().item() for name, module in layers.items()} == {
         "conv1": 0,
         "conv2": 1,
         "conv3": 0,
@@ -155,7 +155,7 @@ def test_initial_weights_and_biases_are_the_papers():
         "fc6": 1,
         "fc7": 1,
     }
-    assert {name: round(module.weight.std().item(), 3) for name, module in found.items()} == {
+    assert {name: round(module.weight.std().item(), 3) for name, module in layers.items()} == {
         "conv1": 0.01,
         "conv2": 0.01,
         "conv3": 0.03,

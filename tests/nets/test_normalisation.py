@@ -198,13 +198,13 @@ def can_compile():
 def test_the_compiled_form_gives_the_same_numbers():
     x = activations(3, 12, 5, 5).to(memory_format=torch.channels_last)
     g = activations(3, 12, 5, 5, seed=1)
-    found = []
+    results = []
     for fused in (False, True):
         leaf = x.clone().requires_grad_()
         y = LocalResponseNorm(5, **PAPER, fused=fused)(leaf)
         y.backward(g)
-        found.append((y.detach(), leaf.grad))
-    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
+        results.append((y.detach(), leaf.grad))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-5)
 
 
 needs_compiler = pytest.mark.skipif(

@@ -10,18 +10,18 @@ from replication.nets.summary import count, named, summary
 from replication.recipe import AlexNetSpec, CifarNetSpec
 
 
-def column(found, name):
-    return {row.name: getattr(row, name) for row in found.layers if row.parameters}
+def column(counts, name):
+    return {row.name: getattr(row, name) for row in counts.layers if row.parameters}
 
 
 def test_the_papers_net():
-    found = summary(NAMED["alexnet"])
-    assert (found.total.parameters, found.total.neurons, found.total.multiply_adds) == (
+    counts = summary(NAMED["alexnet"])
+    assert (counts.total.parameters, counts.total.neurons, counts.total.multiply_adds) == (
         60_965_224,
         659_272,
         724_406_816,
     )
-    assert column(found, "parameters") == {
+    assert column(counts, "parameters") == {
         "conv1": 34_944,
         "conv2": 307_456,
         "conv3": 885_120,
@@ -31,7 +31,7 @@ def test_the_papers_net():
         "fc7": 16_781_312,
         "fc8": 4_097_000,
     }
-    assert list(column(found, "neurons").values()) == [
+    assert list(column(counts, "neurons").values()) == [
         290_400,
         186_624,
         64_896,
@@ -41,7 +41,7 @@ def test_the_papers_net():
         4096,
         1000,
     ]
-    assert column(found, "multiply_adds")["conv2"] == 223_948_800
+    assert column(counts, "multiply_adds")["conv2"] == 223_948_800
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_bytes_cross_into_conv3_and_the_full_layers_only():
 
 
 def test_each_row_names_its_towers():
-    found = summary(NAMED["alexnet"])
-    assert {row.name: row.towers for row in found.layers}["conv4"] == (0, 1)
-    assert [row.towers for row in found.rows if row.name == "fc8"] == [(0,)]
-    assert sum(row.share for row in found.rows) == pytest.approx(1)
+    counts = summary(NAMED["alexnet"])
+    assert {row.name: row.towers for row in counts.layers}["conv4"] == (0, 1)
+    assert [row.towers for row in counts.rows if row.name == "fc8"] == [(0,)]
+    assert sum(row.share for row in counts.rows) == pytest.approx(1)
 
 
 def test_a_published_net_is_found_by_its_name_and_another_refused_with_the_list():
@@ -108,9 +108,9 @@ def test_counting_leaves_the_net_as_it_was():
 
 
 def test_the_report_is_json_and_a_table():
-    found = summary(NAMED["alexnet"])
-    dumped = json.loads(json.dumps(found.dump()))
+    counts = summary(NAMED["alexnet"])
+    dumped = json.loads(json.dumps(counts.dump()))
     assert dumped["total"]["parameters"] == 60_965_224
-    lines = found.table().splitlines()
+    lines = counts.table().splitlines()
     assert "885,120" in next(line for line in lines if line.startswith("conv3 "))
     assert lines[-1].split()[0] == "all"

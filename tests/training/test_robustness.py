@@ -168,8 +168,8 @@ def test_the_error_of_training_and_of_evaluation_count_ties_and_nans_alike() -> 
     scores[:5, 2] = np.nan
     labels = draws.integers(0, 7, 200)
     for k in (1, 5):
-        found = step.mistakes(torch.from_numpy(scores), torch.from_numpy(labels), k)
-        assert found == metrics.mistakes(scores, labels, k).sum()
+        counted = step.mistakes(torch.from_numpy(scores), torch.from_numpy(labels), k)
+        assert counted == metrics.mistakes(scores, labels, k).sum()
     # a net with equal outputs has not recognised anything
     assert step.mistakes(torch.zeros(6, 3), torch.zeros(6, dtype=torch.int64)) == 6
 

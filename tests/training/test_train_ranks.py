@@ -48,11 +48,11 @@ def _launch(world: int, root: Path, folder: Path, interrupted: str = "") -> list
 
 
 def _assert_same_run(folder: Path, alone: Path) -> None:
-    found, wanted = load_weights(folder / FILE).state, load_weights(alone / FILE).state
-    assert found.keys() == wanted.keys()
+    ours, wanted = load_weights(folder / FILE).state, load_weights(alone / FILE).state
+    assert ours.keys() == wanted.keys()
     for name, value in wanted.items():
         torch.testing.assert_close(
-            found[name], value, **TOLERANCE, msg=lambda m, name=name: f"{name}: {m}"
+            ours[name], value, **TOLERANCE, msg=lambda m, name=name: f"{name}: {m}"
         )
     for mine, theirs in zip(_rows(folder), _rows(alone), strict=True):
         assert mine.keys() == theirs.keys() and mine["decision"] == theirs["decision"]

@@ -103,10 +103,10 @@ def test_fine_tuning_takes_every_layer_but_an_output_for_other_classes(
             "update": Update(rate=1e-30, weight_decay=0.0),
         }
     )
-    found = train_alone(frozen, root, tmp_path / frozen.id).net.state_dict()
+    state = train_alone(frozen, root, tmp_path / frozen.id).net.state_dict()
     for key, value in load_weights(tmp_path / TOWERS.id / FILE).state.items():
         # a bias of 0 moves by the tiny rate
-        torch.testing.assert_close(found[key], value, rtol=0, atol=1e-20)
+        torch.testing.assert_close(state[key], value, rtol=0, atol=1e-20)
 
 
 def _run(root: Path, runs: Path) -> str:
