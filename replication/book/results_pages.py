@@ -12,10 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 PUBLISHED, TRIAL = "experiments/", "quick/"  # documents whose names begin so are notebooks
 PROVENANCE = "Where these numbers come from"  # heading of the cells that list the runs
+BANNER = """:::{warning}
+A trial on synthetic images. It shows that the chain works, and earns no verdict about the paper.
+:::"""
 SHORT = Path(__file__).with_name("short.toml")
 Notebook = dict[str, Any]
 
@@ -34,9 +38,20 @@ def as_page(notebook: Notebook, name: str, published: bool) -> Notebook:
         part for cell in notebook["cells"] for part in _captioned(cell, place, profile)
     ]
     _fold(notebook["cells"])
+    if not published:
+        mark_trial(notebook["cells"])
     if published and name in short():
         notebook["cells"].insert(1, _markdown(in_short(name, **short()[name])))
     return notebook
+
+
+def mark_trial(cells: list[Notebook]) -> None:
+    """Say in the title and in a banner under it that the page is a trial on synthetic images."""
+    title = next((cell for cell in cells if cell["cell_type"] == "markdown"), None)
+    if title is not None and _text(title).startswith("# "):
+        title["source"] = "# Trial: " + _text(title).removeprefix("# ")
+    place = 0 if title is None else cells.index(title) + 1
+    cells.insert(place, _markdown(BANNER, "trial"))
 
 
 def _captioned(cell: Notebook, page: str, profile: str | None) -> list[Notebook]:
@@ -116,8 +131,8 @@ def _call(cell: Notebook, name: str) -> None:
     options |= {"code_prompt_show": name, "code_prompt_hide": name}
 
 
-def _markdown(text: str) -> Notebook:
-    return {"cell_type": "markdown", "id": "in-short", "metadata": {}, "source": text}
+def _markdown(text: str, id: str = "in-short") -> Notebook:
+    return {"cell_type": "markdown", "id": id, "metadata": {}, "source": text}
 
 
 def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -129,7 +144,14 @@ def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = json.dumps(page)
 
 
+def _leave_out_of_the_search(app: Sphinx, _doctree: nodes.document) -> None:
+    """Trial pages are not found by the book's search."""
+    if app.env.docname.startswith(TRIAL):
+        app.env.metadata[app.env.docname]["nosearch"] = ""
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("source-read", _on_read)
+    app.connect("doctree-read", _leave_out_of_the_search)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,11 +29,19 @@ STYLE = """<style>
 .ledger th, .ledger td { text-align: left; vertical-align: top; padding: 0.45em 0.7em;
   white-space: normal;
   border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit; background: transparent; }
-.ledger td[data-label="ours"] { min-width: 14em; }
+.ledger td[data-label="ours"] { min-width: 12em; }
 .ledger.index { table-layout: fixed; }
 .ledger.index th:nth-child(1) { width: 34%; } .ledger.index th:nth-child(2) { width: 30%; }
 .ledger.index th:nth-child(3) { width: 24%; }
 .ledger.index td { overflow-wrap: anywhere; }
+@media (min-width: 45.01rem) {
+  .ledger-page .ledger { table-layout: fixed; }
+  .ledger-page .ledger th:nth-child(1) { width: 42%; }
+  .ledger-page .ledger th:nth-child(2) { width: 13%; }
+  .ledger-page .ledger th:nth-child(3) { width: 24%; }
+  .ledger-page .ledger td { overflow-wrap: anywhere; }
+  .ledger-page .chip { white-space: normal; }
+}
 .ledger .id { font-weight: 600; white-space: nowrap; }
 .ledger .small { display: block; font-size: 0.9em; opacity: 0.85; }
 .ledger details.more { font-size: 0.9em; }

@@ -105,3 +105,11 @@ def test_a_published_figure_has_a_name_and_a_caption_that_stands_alone(path: Pat
                 assert len(options["figure"]["caption"]) > 40, cell.source[:60]
     if path.stem in results_pages.short():
         assert results_pages.short()[path.stem]["figure"] in committed_figures(path)
+
+
+def test_a_trial_says_so_in_its_title_and_under_it() -> None:
+    made = results_pages.as_page(page(new_code_cell("x"), profile="quick"), "training", False)
+    title, banner, cell = made["cells"]
+    assert title["source"] == "# Trial: Title" and "synthetic images" in banner["source"]
+    published = results_pages.as_page(page(new_code_cell("x")), "none", published=True)
+    assert published["cells"][0]["source"] == "# Title"
