@@ -8,7 +8,7 @@ default never changes."""
 import hashlib
 import json
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -66,6 +66,23 @@ class Data(Frozen):
         return self
 
 
+Gains = tuple[Annotated[float, Field(gt=0)], ...]
+
+# Where the paper and its source differ in what a run does, one name for each; ``bias-rate`` is
+# ``Update.bias_rate_factor``, and what the source does late in a run is the ``timeline`` schedule.
+Switch = Literal[
+    "relu-place",  # conv1's ReLU after the normalisation and the pooling
+    "same-map-norm",  # one more normalisation after conv2's
+    "lrn-alpha",  # a fifth of it
+    "spread",  # initial weights of conv3 to conv5 three times as wide
+    "shared-crops",  # 32 consecutive images have one crop and reflection
+    "crop-places",  # a crop may lie at the last place too: 33 of them along an axis, not 32
+    "mean-place",  # the mean image is subtracted as it lies in the middle, wherever the crop lies
+    "colour-scale",  # colour noise by the root of the eigenvalues, and images divided by 1.1
+]
+SWITCHES: tuple[Switch, ...] = get_args(Switch)
+
+
 class CifarNetSpec(Frozen):
     """One of the released cuda-convnet nets for CIFAR-10."""
 
@@ -74,6 +91,15 @@ class CifarNetSpec(Frozen):
     activation: Literal["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"] = "relu"
     init: Literal["source2012", "fan_in"] = "source2012"
     norms: bool = True  # False: the same net without its response normalisations, section 3.3
+    # instead of normalising, multiply by a constant, one for each normalisation in the net's order:
+    # a normalisation also rescales, and this rescales alone
+    gains: Gains = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CifarNetSpec":
+        if self.gains and not self.norms:
+            raise ValueError("gains stand in the place of norms, and norms are off")
+        return self
 
 
 class AlexNetSpec(Frozen):
@@ -84,10 +110,15 @@ class AlexNetSpec(Frozen):
     family: Literal["alexnet"] = "alexnet"
     # which of the two to follow where the paper and the released source differ
     fidelity: Literal["paper", "source2012"] = "paper"
+    # and where this net takes the other side nevertheless
+    switched: tuple[Switch, ...] = ()
     towers: Literal[1, 2] = 2  # 2: section 3.2's two GPUs; 1: the one-GPU net of its footnote 2
     # section 3.1
     activation: Literal["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"] = "relu"
     lrn: bool = True  # section 3.3
+    gains: Gains = ()  # as a CIFAR-10 net's: for rnorm1, rnorm2 and the source's cnorm2
+    # section 3.2: conv2 reads its own tower only, or both as a control of what towers are good for
+    conv2_reads: Literal["own", "both"] = "own"
     # section 3.4: z = 3, s = 2, or z = s = 2
     pooling: Literal["overlapping", "non_overlapping"] = "overlapping"
     dropout: bool = True  # section 4.2
@@ -101,8 +132,24 @@ class AlexNetSpec(Frozen):
     # side of the input; for 56 (crops of 64) and 24 (crops of 32) the first layer is smaller
     side: Literal[224, 56, 24] = 224
     width: float = Field(1.0, gt=0, le=4)  # factor on the paper's numbers of maps and hidden units
-    # section 5's standard deviations, or each times sqrt(the paper's fan-in / this layer's)
-    init: Literal["paper", "same_variance"] = "paper"
+    # section 5's standard deviations, or each times sqrt(the paper's fan-in / this layer's);
+    # "as_whole": the latter of the two-tower net with all its layers, so that a variant starts as spread as that
+    init: Literal["paper", "same_variance", "as_whole"] = "paper"
+
+    def takes_source(self, switch: Switch) -> bool:
+        """Whether this net is the source's where it differs from the paper in ``switch``."""
+        return (self.fidelity == "source2012") != (switch in self.switched)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "AlexNetSpec":
+        if self.switched != tuple(sorted(set(self.switched), key=SWITCHES.index)):
+            raise ValueError("name each switch once, in the order of recipe.SWITCHES")
+        norms = 2 + self.takes_source("same-map-norm")
+        if self.gains and (not self.lrn or len(self.gains) != norms):
+            raise ValueError(f"the net has {norms if self.lrn else 'no'} norms: {norms} gains")
+        if self.conv2_reads == "both" and (self.towers == 1 or self.removed == "conv2"):
+            raise ValueError("conv2 reads both towers only where there is one, of two towers")
+        return self
 
     @property
     def deviations(self) -> tuple[str, ...]:
@@ -198,6 +245,8 @@ class Recipe(Frozen):
     # which training error that is: the mean over the epoch, or that of the net after it
     stop_on: Literal["running", "exact"] = "running"
     exact_error: bool = False  # measure the error on the whole training set after each epoch too
+    # epochs complete after which the weights are kept, beside those of the end
+    keep_after: tuple[Annotated[int, Field(ge=1)], ...] = ()
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     # on a GPU, use algorithms that repeat the same bits, where torch has them
     deterministic: bool = False
@@ -212,6 +261,11 @@ class Recipe(Frozen):
 
         The CIFAR-10 nets are the source's, but draw crops per image."""
         return self.net.fidelity if self.net.family == "alexnet" else "paper"
+
+    def takes_source(self, switch: Switch) -> bool:
+        """Whether the run does what the source does where it differs from the paper in
+        ``switch``."""
+        return self.net.family == "alexnet" and self.net.takes_source(switch)
 
     @property
     def id(self) -> str:

@@ -1,29 +1,38 @@
 """The campaign of runs behind the published verdicts, in the order in which they are worth having.
 
-    python scripts/campaign.py --dry-run   what there is to do, how long it takes, what is done
-    python scripts/campaign.py --jobs 2    do it; stop it at any moment, the same command goes on
+python scripts/campaign.py --dry-run      what there is to do, how long it takes, and what is done
+python scripts/campaign.py --jobs 2       do it; stop it at any moment, the same command goes on
 
 Run it from a clone of its own at a fixed commit, with REPLICATION_RESULTS and REPLICATION_RUNS
 outside it, so that work on the code does not change what is being measured. REPLICATION_SCHEDULER
 spreads it over a cluster. Hours are of one core that trains the quarter-width net at about 1,200
-images/s and 19pct at about 2,000."""
+images/s and 19pct at about 2,000.
+"""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from replication.experiments import figure1
-from replication.experiments.figure1 import (
-    CANDIDATE_SEEDS,
-    CANDIDATES,
-    RACE,
-    SEEDS,
-    Candidate,
-    Kind,
+from replication.book.publish import parameters
+
+from replication.experiments import figure1, relu_vs_tanh
+from replication.experiments.common.baselines import (
+    CONTROLS,
+    DATA,
+    FIDELITY,
+    RATES,
+    SIZES,
+    VARIANTS,
+    task,
 )
+from replication.experiments.figure1 import CANDIDATES, RACE, Candidate, Kind, Search
 from replication.runs.store import Task
 from replication.runs.workers import Workers
+
+FIGURE1 = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper"))
+TOWERS = ("baseline", "early-crossing")
+STORED = FIGURE1.model_copy(update={"only_stored": True})
 
 
 class Stage(NamedTuple):
@@ -36,25 +45,29 @@ class Stage(NamedTuple):
     done: Callable[[], str]  # how far it is, in words
 
 
-def _search(candidate: Candidate, hours: float) -> Stage:
+def _search(candidate: Candidate, kind: Kind) -> Search:
+    """The choice of a rate as far as its runs are stored."""
+    return figure1.search(STORED, candidate, kind, Workers())
+
+
+def _rates(candidate: Candidate, hours: float) -> Stage:
+    """The choice of a candidate's rates, each activation's beside the other's."""
+
     def done() -> str:
         words = []
         for kind in candidate.kinds:
-            found, ended = figure1.stored_search(candidate, kind)
-            words.append(
-                f"{kind}: {len(found.tried)} runs, "
-                + (f"rate {found.rate:g}" if ended else f"best so far {found.rate:g}")
-            )
+            found = _search(candidate, kind)
+            so_far = "" if found.ended else " so far"
+            words.append(f"{kind}: {len(found.tried)} runs, rate {found.rate or 'unknown'}{so_far}")
         return "; ".join(words)
 
+    def run(workers: Workers) -> object:
+        return workers.chains(
+            lambda kind: figure1.search(FIGURE1, candidate, kind, workers), candidate.kinds
+        )
+
     return Stage(
-        f"rates {candidate.name}",
-        hours,
-        "the fastest rate of each activation, on the selection seed",
-        lambda workers: workers.chains(
-            lambda kind: figure1.search(candidate, kind, workers), candidate.kinds
-        ),
-        done,
+        f"rates {candidate.name}", hours, "the fastest rate, on the selection seed", run, done
     )
 
 
@@ -70,59 +83,80 @@ def _tasks(name: str, hours: float, why: str, tasks: Callable[[], list[Task]]) -
     return Stage(name, hours, why, lambda workers: workers.all(tasks()), done)
 
 
-def _rate(candidate: Candidate, kind: Kind) -> float | None:
-    found, ended = figure1.stored_search(candidate, kind)
-    return found.rate if ended and found.rate == found.rate else None
-
-
-def _race() -> list[Task]:
-    rates = {kind: _rate(RACE, kind) for kind in RACE.kinds}
-    return [
-        figure1.reporting(kind, rate, seed)
-        for seed in SEEDS
-        for kind, rate in rates.items()
-        if rate
+def _reporting(candidate: Candidate) -> list[Task]:
+    """A candidate's runs at its rates, seed by seed; none of an activation whose rate is not known
+    yet."""
+    searches = [_search(candidate, kind) for kind in candidate.kinds]
+    columns = [
+        figure1.reporting(FIGURE1, candidate, found.kind, found.rate)
+        for found in searches
+        if found.ended and found.rate
     ]
-
-
-def _candidate(candidate: Candidate) -> list[Task]:
-    rates = {kind: _rate(candidate, kind) for kind in candidate.kinds}
-    return [
-        figure1.identifying(candidate, kind, rate, seed)
-        for seed in CANDIDATE_SEEDS
-        for kind, rate in rates.items()
-        if rate
-    ]
+    return [task for row in zip(*columns, strict=True) for task in row]
 
 
 def _beside() -> list[Task]:
-    found = [figure1.stored_search(RACE, kind) for kind in RACE.kinds]
+    searches = [_search(RACE, kind) for kind in RACE.kinds]
     return [
-        figure1.identifying(RACE, search.kind, rate, seed)
-        for seed in CANDIDATE_SEEDS
-        for search, ended in found
-        if ended and search.rate == search.rate
-        for rate in figure1.neighbours(search)
+        task
+        for found in searches
+        if found.ended and found.rate
+        for rate in found.beside
+        for task in relu_vs_tanh.reporting_beside(FIGURE1, found.kind, rate)
     ]
 
 
+def _candidate(name: str, rates: float, runs: float) -> tuple[Stage, Stage]:
+    candidate = CANDIDATES[name]
+    return _rates(candidate, rates), _tasks(
+        f"candidate {name}",
+        runs,
+        f"is it what the figure shows: {candidate.words}",
+        partial(_reporting, candidate),
+    )
+
+
+LEARNT_HOURS = 0.45  # a run of the laptop baseline that has learnt
+
+
+def _ablations(names: Sequence[str], seeds: Sequence[int]) -> list[Task]:
+    """Variants of the baseline that has learnt, seed by seed."""
+    return [task("laptop", name, seed, "learnt") for seed in seeds for name in names]
+
+
+def _learnt(name: str, why: str, names: Sequence[str], seeds: Sequence[int]) -> Stage:
+    hours = LEARNT_HOURS * len(names) * len(seeds)
+    return _tasks(name, hours, why, lambda: _ablations(names, seeds))
+
+
+LEARNT = (
+    _learnt("baseline", "what has learnt, before anything is compared", ["baseline"], range(5)),
+    _learnt("variants", "sections 3 to 5 and 7", [*VARIANTS][1:], range(5)),
+    _learnt("paper against source", "one difference at a time", [*FIDELITY], range(5)),
+    _learnt("controls", "what else a variant changes", [*CONTROLS], range(5)),
+    _learnt("amounts of data", "where a regulariser helps", [*DATA], range(3)),
+    _learnt("sizes", "larger and longer", [*SIZES], range(5)),
+    _learnt("rates", "a variant that prefers another rate", [*RATES], range(3)),
+    _learnt("specialisation", "16 seeds and its control", TOWERS, range(5, 16)),
+)
 STAGES = (
-    _search(RACE, 1.5),
-    _tasks("race", 3.2, "Figure 1: both activations at their rates, seed by seed", _race),
-    *(
-        stage
-        for candidate in CANDIDATES
-        for stage in (
-            _search(candidate, 1.3),
-            _tasks(
-                f"candidate {candidate.name}",
-                1.4,
-                "is it this that the figure shows",
-                partial(_candidate, candidate),
-            ),
-        )
+    _rates(RACE, 1.3),
+    _tasks(
+        "race",
+        2.8,
+        "Figure 1: both activations at their rates, seed by seed",
+        partial(_reporting, RACE),
     ),
-    _tasks("rates beside", 2.8, "can the figure tell the rate", _beside),
+    *_candidate("modern", 0.6, 0.7),
+    *_candidate("bias-factor-1", 1.3, 1.6),
+    *_candidate("stored-order", 1.3, 1.6),
+    *_candidate("scaled-tanh", 1.2, 1.4),
+    _tasks("rates beside", 3.2, "can the figure tell the rate", _beside),
+    *LEARNT,
+    *_candidate("80sec", 1.4, 1.7),
+    *_candidate("conv-local-13pct", 3.0, 3.5),
+    *_candidate("modern-saturating", 1.6, 2.0),
+    *_candidate("saturating", 3.0, 2.0),
 )
 
 

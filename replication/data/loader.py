@@ -288,6 +288,7 @@ def evaluation_loader(
     what the data set holds out.
 
     "val" is the validation set of a data set that has a test set besides; InputError for others.
+    "unused" are the training images that ``data.count`` leaves out, further held-out images.
     ``ids``: of these images alone."""
     selected.cache_clear()  # files may have changed since an earlier run of this process
     stored = stored_split(recipe.data, split)
@@ -297,6 +298,15 @@ def evaluation_loader(
     if stored != "train":
         images = source(recipe.data, stored)
         rows = np.arange(len(index_of(images)))
+    if split == "unused":
+        whole = recipe.data.model_copy(update={"count": None})
+        used = index_of(images).ids
+        images = source(whole, "train")
+        rows = np.flatnonzero(~np.isin(index_of(images).ids, used))
+        if not len(rows):
+            raise InputError(
+                f"the recipe {recipe.id} leaves no training image of {recipe.data.name} out"
+            )
     if ids is not None:
         rows = rows[np.isin(index_of(images).ids[rows], ids)]
     return Loader(recipe, images, rows, transform, device, shard=shard, backend=backend)

@@ -41,7 +41,7 @@ def stored_split(data: Data, split: Split) -> str:
             "the recipe holds out no validation images; set data.validation, or evaluate train or"
             " test"
         )
-    if split in ("train", "validation"):
+    if split in ("train", "validation", "unused"):
         return "train"
     if split == "val" and not has_both(data.name):
         raise InputError(

@@ -12,14 +12,19 @@ from replication.recipe import Recipe
 
 
 def probabilities(
-    recipe: Recipe, split: str, views: int = 1, device: str | None = None
+    recipe: Recipe,
+    split: str,
+    views: int = 1,
+    device: str | None = None,
+    epoch: int | None = None,
 ) -> Predictions:
     """Return the probabilities of every image of ``split`` (``trained.SPLITS``) for a run.
 
-    ``views``: 1, the central crop, or 10. The result is kept in ``runs/<id>/``. Raises InputError
-    if weights or images are not available, do not belong together, or an image cannot be read: an
-    error is never of fewer images than the split has."""
-    loader, found = every_image(recipe, split, f"predictions-{split}-{views}", ask, views, device)
+    ``views``: 1, the central crop, 9 or 10. ``epoch``: by the weights kept after it. The result is
+    kept in ``runs/<id>/``. Raises InputError if weights or images are not available, do not belong
+    together, or an image cannot be read: an error is never of fewer images than the split has."""
+    name = f"predictions-{split}-{views}"
+    loader, found = every_image(recipe, split, name, ask, views, device, epoch=epoch)
     return Predictions(
         found["ids"],
         found["labels"],

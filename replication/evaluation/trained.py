@@ -25,7 +25,7 @@ from replication.recipe import Recipe
 from replication.training.process.numerics import exact, numerics
 from replication.training.weights import load_weights, no_weights, weights_path
 
-SPLITS = ("train", "validation", "test", "val")
+SPLITS = ("train", "validation", "test", "val", "unused")
 # crops a forward pass: enough for full speed, 2 GB of activations in the full-size net
 AT_ONCE = 256
 
@@ -33,25 +33,28 @@ Arrays = dict[str, np.ndarray]
 log = logging.getLogger(__name__)
 
 
-def weights_file(recipe: Recipe) -> Path:
-    """Return the weights that the run of ``recipe`` left.
+def weights_file(recipe: Recipe, epoch: int | None = None) -> Path:
+    """Return the weights that the run of ``recipe`` left, or kept after ``epoch``.
 
     Raises InputError if the run has not ended here.
     """
-    path = weights_path(recipe.id)
+    path = weights_path(recipe.id, epoch)
     if not path.is_file():
         raise no_weights(path)
     return path
 
 
 def trained_net(
-    recipe: Recipe, classes: tuple[str, ...] | None = None, device: str = "cpu"
+    recipe: Recipe,
+    classes: tuple[str, ...] | None = None,
+    device: str = "cpu",
+    epoch: int | None = None,
 ) -> nn.Module:
     """Return the net of a run that has ended, in evaluation mode, on ``device``.
 
     ``classes``: those of the images that it will see. Raises InputError if it was trained with
-    others or in another order."""
-    path = weights_file(recipe)
+    others or in another order. ``epoch``: with the weights that were kept after it."""
+    path = weights_file(recipe, epoch)
     weights = load_weights(path)
     if weights.recipe.id != recipe.id:
         raise InputError(
@@ -83,13 +86,14 @@ def every_image(
     views: int = 1,
     device: str | None = None,
     ids: np.ndarray | None = None,
+    epoch: int | None = None,
 ) -> tuple[Loader, Arrays]:
     """Return the loader and ``ask(net, images)`` of every image of ``split``.
 
     The arrays are ids, labels and answers (N, ...) in the index's order, read from ``name``.npz if
     it is sound. ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``, on
-    ``device`` (None: ``devices.best_device``). ``ids`` restricts them to these images. The loader
-    is returned closed, for its facts."""
+    ``device`` (None: ``devices.best_device``). ``ids`` restricts them to these images;
+    ``epoch``: by the weights kept after it. The loader is returned closed, for its facts."""
     if split not in SPLITS:
         raise InputError(f"no split {split!r}: use {', '.join(SPLITS)}")
     if split == "validation" and not recipe.data.validation:
@@ -97,11 +101,10 @@ def every_image(
             f"the run {recipe.id} put no validation images aside (data.validation is 0): use train"
             " or test"
         )
-    if views not in (1, 10):
-        raise InputError(f"{views} views: section 4.1 has 10, and the central crop alone is 1")
     device = device or best_device()
     check_device(device)
-    path = weights_file(recipe)
+    path = weights_file(recipe, epoch)
+    name = name if epoch is None else f"{name}-after-{epoch}"
     loader = evaluation_loader(recipe, split, device, ids=ids)
     try:
         kept = path.with_name(f"{name}.npz")
@@ -111,7 +114,7 @@ def every_image(
         noted = unchanged.note_of(kept).is_file()
         if found is None or (noted and not unchanged.is_current(kept, loader.index)):
             with numerics(exact(recipe)):
-                found = _ask(trained_net(recipe, loader.classes, device), loader, views, ask)
+                found = _ask(trained_net(recipe, loader.classes, device, epoch), loader, views, ask)
             check_whole(found["ids"], loader, split)
             write_atomic(kept, lambda file: np.savez(file, stamp=np.array(stamp), **found))
             unchanged.mark(kept, loader.index)

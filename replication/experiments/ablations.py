@@ -6,15 +6,17 @@ is simultaneous for all variants, from the spread within variants pooled (``ledg
 Errors are on the held-out images, over ten views; the gap is the test error over one view minus the
 error of the same net on its training images."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field, field_validator
 
 from replication.base.models import Frozen, validated
 from replication.experiments.common import beside_baseline, dropout_average, step_time
-from replication.experiments.common.baselines import EXPERIMENT, VARIANTS, task
+from replication.experiments.common.baselines import ALL, EXPERIMENT, VARIANTS, Regime, task
 from replication.experiments.common.comparison import (
     Seeds,
     distinct,
@@ -51,7 +53,12 @@ CLAIMS = (
     ("colour-gain", "", "no-colour", "test_top1"),
     ("dropout-overfit", "", NO_DROPOUT, "gap"),
     ("weight-decay", "", "no-weight-decay", "train_top1"),
+    ("lrn-generalises", "", "no-lrn", "gap"),
+    ("bigger-longer", "width", "half-width", "test_top1"),
+    ("bigger-longer", "length", "half-length", "test_top1"),
 )
+# sections 3.1 to 3.4, in the paper's order of importance
+IMPORTANCE = ("tanh", "one-gpu", "no-lrn", "non-overlapping")
 ALL_MIDDLE = "mean of the middle layers"  # the depth claim's variant in claims.toml
 OVER_TEN = ("test_top1", "test_top5")
 MASKED = (
@@ -66,6 +73,7 @@ class Settings(Frozen):
     """
 
     profile: Profile
+    regime: Regime = "first"  # which baseline, where a profile has two
     variants: tuple[str, ...] = Field(min_length=1)
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
@@ -82,8 +90,8 @@ class Settings(Frozen):
     @field_validator("variants")
     @classmethod
     def _known(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in variants if name not in VARIANTS]:
-            raise ValueError(f"no variant {unknown[0]!r}; choose of {', '.join(VARIANTS)}")
+        if unknown := [name for name in variants if name not in ALL]:
+            raise ValueError(f"no variant {unknown[0]!r}; choose of {', '.join(ALL)}")
         if BASELINE not in variants or len(set(variants)) < len(variants):
             raise ValueError(f"name {BASELINE!r} and each variant once")
         return variants
@@ -131,7 +139,8 @@ def wanted(settings: Settings) -> list[tuple[str, int]]:
 
 def tasks(settings: Settings) -> list[Task]:
     """Return the runs, seed by seed and variant by variant."""
-    return [task(settings.profile, variant, seed) for variant, seed in wanted(settings)]
+    every = wanted(settings)
+    return [task(settings.profile, variant, seed, settings.regime) for variant, seed in every]
 
 
 def run(settings: Settings) -> Outcome:
@@ -160,6 +169,9 @@ def run(settings: Settings) -> Outcome:
         [run for run, name in zip(runs, names, strict=True) if name in (BASELINE, NO_DROPOUT)]
     )
     table["iterations_to_halfway"] = [iterations_to_validation(run, half) for run in runs]
+    table["iterations_to_plateau"] = [
+        run.summary["iterations"] if run.summary["ended"] == "plateau" else math.nan for run in runs
+    ]
     table["images_per_second"] = [speed(run)[0] for run in runs]
     outcome = Outcome(
         table,
@@ -242,12 +254,29 @@ def measure(
             "",
         ),
         ("dropout-iterations", "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark", MASKED),
+        (
+            "dropout-iterations",
+            "end of the plateau rule",
+            BASELINE,
+            NO_DROPOUT,
+            "iterations_to_plateau",
+            "",
+        ),
         ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark", ""),
     ):
-        compared = beside_baseline.ratio(table, column, slow, fast, BASELINE)
+        compared = (
+            beside_baseline.ratio(table, column, slow, fast, BASELINE) if column in table else {}
+        )
         add(
             claim, variant, compared, [name for name in (slow, fast) if name != BASELINE], note=note
         )
+    gains = [
+        beside_baseline.difference(table, "test_top1", name, BASELINE).get("values", [])
+        for name in IMPORTANCE
+    ]
+    if all(gains):  # each seed's own: a gain is what its variant's error is higher by
+        steps = -np.diff(np.array([values[: min(map(len, gains))] for values in gains]), axis=0)
+        add("importance-order", "", {"values": steps.min(axis=0).tolist()}, IMPORTANCE, ten)
     if len(dropout):
         add("dropout-average", "", {"values": dropout["halved"] / dropout["single"]}, [])
     recipe = first.task.recipe

@@ -1,77 +1,184 @@
-"""Figure 1 at the paper's own scale, on all 50,000 original images of CIFAR-10: the race, and the
-candidates for what it shows.
+"""Figure 1's trainings: the race between ReLU and tanh, and the candidates for what the figure
+shows.
 
-The protocol, fixed on 25 November 2026 before the first of these runs:
+The protocol, fixed on 25 November 2026 before the first run on the original images of CIFAR-10:
 
-- The race. Net 19pct in the regime of the 2012 source, no weight decay, no crops. ReLU and tanh
-  each get the rate of their own that takes selection seed 100 to 25% training error in the fewest
-  epochs, on a grid in steps of sqrt 2 that is walked from its middle; the error is the exact one,
-  measured over all images after each epoch. Reporting seeds 0 to 4 then go on to 22% or to 48
+- The race. Net 19pct in the regime of the 2012 source, no weight decay, no crops, all 50,000
+  images. ReLU and tanh each get the rate of their own that takes selection seed 100 to 25% training
+  error in the fewest epochs, on a grid in steps of sqrt 2 that is walked from its middle; the error
+  is the exact one, over all images after each epoch. Reporting seeds 0 to 4 then go on to 22% or 48
   epochs.
 - The identification, a second question that never chooses a rate of the race. Each candidate below,
-  at the rate that the same rule gives it, on seeds 0 to 2 over the epochs that the paper's curves
-  cover; and the race's own net at the rates beside the chosen one."""
+  at the rate that the same rule gives it, on seeds 0 to 2; and the race's own net at the rates
+  beside the chosen one. (Changed on the same day, before the first run of a candidate: they too go
+  on to 22% or 48 epochs, so that each of them also has a ratio of its own.)
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from replication.experiments.relu_vs_tanh import EXPERIMENT, MODERN_SCALE, epochs_to, next_rate
+from pydantic import Field, field_validator, model_validator
+
+from replication.base.models import Frozen
+from replication.base.types import Profile
+from replication.experiments.common.comparison import Seeds, crossing
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs.store import Run, Task, load
 from replication.runs.workers import Workers
 
-PROFILE = "paper"
-MARK, STOP, CAP = 0.25, 0.22, 48
-SELECTION_SEED, SEEDS, CANDIDATE_SEEDS = 100, (0, 1, 2, 3, 4), (0, 1, 2)
-COVERED = {"relu": 6, "tanh": 36}  # epochs that the figure's two curves show
+EXPERIMENT = "relu_vs_tanh"
+# the only released net with four weight layers and no normalisation (facts-2012, section 5)
+NET = "19pct"
+MODERN_SCALE = 1 / 64  # CIFAR-10's pixels have a standard deviation of about 64 grey levels
+CHANCE = 0.9  # the error before any training, with ten classes
 STEPS = 4  # of sqrt 2, to either side of a grid's middle
-Kind = Literal["relu", "tanh"]  # which of the figure's two curves
+Kind = Literal["relu", "tanh", "logistic", "abs_tanh"]
+PAIR: tuple[Kind, Kind] = ("relu", "tanh")  # the figure's two curves
+
+
+class Definition(NamedTuple):
+    """One meaning of "training error": a column of a run's history."""
+
+    title: str
+    # where in its epoch the number stands: a mean stands at the middle of what it is taken over
+    place: float
+
+
+DEFINITIONS = {
+    "exact_error": Definition("over all images after the epoch", 1.0),
+    "last_fifth_error": Definition("mean over the epoch's last fifth of minibatches", 0.9),
+    "running_error": Definition("mean over the epoch's minibatches", 0.5),
+}
+RATES: Mapping[Kind, float] = MappingProxyType(
+    {"relu": 0.002, "tanh": 0.008, "logistic": 0.032, "abs_tanh": 0.008}
+)
+MODERN: Mapping[Kind, float] = MappingProxyType(
+    {"relu": 0.02, "tanh": 0.04, "logistic": 0.16, "abs_tanh": 0.02}
+)
 
 
 class Candidate(NamedTuple):
     """One reading of the figure: everything but the rate and the seed."""
 
-    name: str = "19pct"
-    net: str = "19pct"
+    name: str
+    words: str  # how it differs from the race's net
+    net: str = NET
     tanh: str = "tanh"
     modern: bool = False
     bias_rate_factor: float = 2.0
     order: str = "shuffled"
-    kinds: tuple[Kind, ...] = ("relu", "tanh")
-    middles: tuple[float, float] = (0.002, 0.008)  # of the grids of rates, for ReLU and tanh
+    kinds: tuple[Kind, ...] = PAIR
+    middles: Mapping[Kind, float] = RATES  # of the grids of rates
 
     def grid(self, kind: Kind) -> tuple[float, ...]:
         """Its rates for a curve, three digits each."""
-        middle = self.middles[kind == "tanh"]
-        return tuple(float(f"{middle * 2 ** (step / 2):.3g}") for step in range(-STEPS, STEPS + 1))
+        return tuple(
+            float(f"{self.middles[kind] * 2 ** (step / 2):.3g}")
+            for step in range(-STEPS, STEPS + 1)
+        )
 
 
-RACE = Candidate()
-CANDIDATES = (  # 18pct without its norms is no other net than 19pct
-    Candidate("bias-factor-1", bias_rate_factor=1.0),
-    Candidate("stored-order", order="stored"),
-    Candidate("scaled-tanh", tanh="scaled_tanh", kinds=("tanh",)),
-    Candidate("modern", modern=True, bias_rate_factor=1.0, middles=(0.02, 0.04)),
-    Candidate("80sec", net="80sec"),
-    Candidate("conv-local-13pct", net="conv-local-13pct"),
-)
+RACE = Candidate(NET, "19pct as released, without weight decay")
+CANDIDATES = {  # 18pct without its norms is no other net than 19pct
+    candidate.name: candidate
+    for candidate in (
+        Candidate("bias-factor-1", "biases learn at the weights' rate", bias_rate_factor=1.0),
+        Candidate(
+            "stored-order",
+            "minibatches are the same slices of the files every epoch, as in 2012",
+            order="stored",
+        ),
+        Candidate("scaled-tanh", "1.7159 tanh(2x/3) for tanh", tanh="scaled_tanh", kinds=("tanh",)),
+        Candidate(
+            "modern",
+            "scaled images, fan-in initialisation, one rate",
+            modern=True,
+            bias_rate_factor=1.0,
+            middles=MODERN,
+        ),
+        Candidate("80sec", "net 80sec: one more fully-connected layer", net="80sec"),
+        Candidate(
+            "conv-local-13pct",
+            "net conv-local-13pct, which section 3.3 calls four-layer",
+            net="conv-local-13pct",
+        ),
+        Candidate(
+            "saturating", "logistic and |tanh| instead of tanh", kinds=("logistic", "abs_tanh")
+        ),
+        Candidate(
+            "modern-saturating",
+            "logistic and |tanh|, in the modern regime",
+            modern=True,
+            bias_rate_factor=1.0,
+            kinds=("logistic", "abs_tanh"),
+            middles=MODERN,
+        ),
+    )
+}
+
+
+class Settings(Frozen):
+    """What the notebook's parameters say; one set a profile."""
+
+    profile: Profile
+    data: str
+    count: int = Field(ge=0)  # training images; 0: all
+    size: int
+    batch: int = Field(ge=1)
+    epochs: int = Field(ge=1)  # a run is stopped here, whatever its error
+    mark: float = Field(gt=0, lt=1)  # the training error that is raced to
+    stop_error: float = Field(gt=0, lt=1)  # a reporting run is stopped here, below the mark
+    candidates: tuple[str, ...]  # of ``CANDIDATES``, beside the race
+    rates_beside: bool  # whether the race's net is also run at the rates beside the chosen one
+    selection_seed: int = Field(ge=0)
+    seeds: Seeds
+    candidate_seeds: Seeds
+    only_stored: bool = False  # show what has been run so far, and train nothing
+    jobs: int = Field(1, ge=1)  # training processes at a time
+
+    @field_validator("candidates")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in names if name not in CANDIDATES]:
+            raise ValueError(f"no candidate {unknown[0]!r}; choose of {', '.join(CANDIDATES)}")
+        return names
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if self.selection_seed in (*self.seeds, *self.candidate_seeds):
+            raise ValueError("the selection seed must not be a reporting seed")
+        if self.stop_error > self.mark:
+            raise ValueError("stop_error lies above the mark")
+        return self
 
 
 def recipe(
-    candidate: Candidate, kind: Kind, rate: float, seed: int, epochs: int, stop: float | None
+    settings: Settings,
+    candidate: Candidate,
+    kind: Kind,
+    rate: float,
+    seed: int,
+    epochs: int,
+    stop: float,
 ) -> Recipe:
     """One run: the exact error is measured after every epoch, and ends it where it is at most
-    ``stop``.
-    """
+    ``stop``."""
     return Recipe(
-        data=Data(name="cifar10", size=32, scale=MODERN_SCALE if candidate.modern else 1.0),
+        data=Data(
+            name=settings.data,
+            count=settings.count or None,
+            size=settings.size,
+            scale=MODERN_SCALE if candidate.modern else 1.0,
+        ),
         net=CifarNetSpec(
             name=candidate.net,
-            activation="relu" if kind == "relu" else candidate.tanh,
+            activation=candidate.tanh if kind == "tanh" else kind,
             init="fan_in" if candidate.modern else "source2012",
         ),
         update=Update(rate=rate, bias_rate_factor=candidate.bias_rate_factor, weight_decay=0.0),
+        batch=settings.batch,
         epochs=epochs,
         order=candidate.order,
         stop_error=stop,
@@ -82,42 +189,69 @@ def recipe(
 
 
 def task(
+    settings: Settings,
     candidate: Candidate,
     kind: Kind,
     rate: float,
     seed: int,
     epochs: int,
-    stop: float | None,
+    stop: float,
     what: str = "",
 ) -> Task:
     """The run and its place; ``what`` is for readers of the folder."""
     name = "-".join(filter(None, (what, candidate.name, kind, f"rate{rate:g}", f"seed{seed}")))
-    return Task(PROFILE, EXPERIMENT, name, recipe(candidate, kind, rate, seed, epochs, stop))
+    return Task(
+        settings.profile,
+        EXPERIMENT,
+        name,
+        recipe(settings, candidate, kind, rate, seed, epochs, stop),
+    )
 
 
-def reporting(kind: Kind, rate: float, seed: int) -> Task:
-    """A reporting run of the race."""
-    return task(RACE, kind, rate, seed, CAP, STOP)
+def reporting(settings: Settings, candidate: Candidate, kind: Kind, rate: float) -> list[Task]:
+    """The runs of a curve at its rate, one a seed: more of the race's own."""
+    seeds, what = (
+        (settings.seeds, "") if candidate is RACE else (settings.candidate_seeds, "candidate")
+    )
+    return [
+        task(settings, candidate, kind, rate, seed, settings.epochs, settings.stop_error, what)
+        for seed in seeds
+    ]
 
 
-def identifying(candidate: Candidate, kind: Kind, rate: float, seed: int) -> Task:
-    """A run that is compared with the figure's curve."""
-    return task(candidate, kind, rate, seed, COVERED[kind], None, "candidate")
+def epochs_to(run: Run, mark: float, definition: str = "exact_error") -> float:
+    """Epochs until a run's training error first meets ``mark``, from chance at 0; NaN if it ended
+    before."""
+    if run.history.empty:
+        return math.nan
+    return crossing(run.history[definition].tolist(), mark, CHANCE, DEFINITIONS[definition].place)
 
 
-def reached(run: Run) -> float:
-    """Epochs to the mark by the exact error; infinity if it was not met."""
-    epochs = math.nan if run.history.empty else epochs_to(run.history["exact_error"], MARK)
-    return math.inf if math.isnan(epochs) else epochs
+def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | None:
+    """The rate to try next: the grid's middle first, then the untried neighbours of the best,
+    larger first; None when it has none.
+
+    ``scores`` are epochs to the mark (infinity: not reached). The walk ends at a rate that beats
+    both its neighbours, or at an edge. While nothing has reached the mark, every rate of the grid
+    is tried.
+    """
+    if not scores:
+        return grid[len(grid) // 2]
+    best = min(scores, key=scores.get)
+    if math.isinf(scores[best]):
+        return next((rate for rate in sorted(grid, reverse=True) if rate not in scores), None)
+    place = grid.index(best)
+    neighbours = [grid[i] for i in (place + 1, place - 1) if 0 <= i < len(grid)]
+    return next((rate for rate in neighbours if rate not in scores), None)
 
 
 class Search:
-    """The choice of a rate: which run is wanted next, given those that have ended. It needs no
-    other memory than their results.
-    """
+    """The choice of a rate: which run is wanted next, given those that have ended. It has no other
+    memory than their results."""
 
-    def __init__(self, candidate: Candidate, kind: Kind) -> None:
-        self.candidate, self.kind, self.grid = candidate, kind, candidate.grid(kind)
+    def __init__(self, settings: Settings, candidate: Candidate, kind: Kind) -> None:
+        self.settings, self.candidate, self.kind = settings, candidate, kind
+        self.grid = candidate.grid(kind)
         self.scores: dict[float, float] = {}
         self.tried: list[Run] = []
 
@@ -126,40 +260,69 @@ class Search:
         rate = next_rate(self.scores, self.grid)
         if rate is None:
             return None
-        best = min(self.scores.values(), default=math.inf)
-        # slower than the best so far: no need to know how much
-        cap = CAP if math.isinf(best) else math.ceil(best)
-        return task(self.candidate, self.kind, rate, SELECTION_SEED, cap, MARK, "select")
+        cap, best = self.settings.epochs, min(self.scores.values(), default=math.inf)
+        if not math.isinf(best):
+            cap = math.ceil(best)  # slower than the best so far: no need to know how much
+        seed, mark = self.settings.selection_seed, self.settings.mark
+        return task(self.settings, self.candidate, self.kind, rate, seed, cap, mark, "select")
 
     def add(self, run: Run) -> None:
         """Take a run's result into account."""
-        self.scores[run.task.recipe.update.rate] = reached(run)
+        epochs = epochs_to(run, self.settings.mark)
+        self.scores[run.task.recipe.update.rate] = math.inf if math.isnan(epochs) else epochs
         self.tried.append(run)
 
     @property
-    def rate(self) -> float:
-        """The fastest so far; NaN while none has met the mark."""
-        best = min(self.scores, key=self.scores.get, default=math.nan)
-        return math.nan if math.isinf(self.scores.get(best, math.inf)) else best
+    def rate(self) -> float | None:
+        """The fastest so far; None while none has met the mark."""
+        best = min(self.scores, key=self.scores.get, default=None)
+        return None if best is None or math.isinf(self.scores[best]) else best
+
+    @property
+    def ended(self) -> bool:
+        """Whether the rate beats both its neighbours, or no rate is left to try."""
+        return next_rate(self.scores, self.grid) is None
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether a better rate may lie outside the grid."""
+        return self.rate in (self.grid[0], self.grid[-1])
+
+    @property
+    def beside(self) -> tuple[float, ...]:
+        """The rates beside the chosen one."""
+        place = self.grid.index(self.rate)
+        return tuple(self.grid[i] for i in (place - 1, place + 1) if 0 <= i < len(self.grid))
 
 
-def search(candidate: Candidate, kind: Kind, workers: Workers) -> Search:
-    """Choose the rate, training what has not been trained."""
-    found = Search(candidate, kind)
+def planned(settings: Settings) -> list[Task]:
+    """What may be run at most: every rate of every grid, then the reporting seeds.
+
+    Which rates are tried, and at which rate the reporting seeds run, the search decides; here they
+    have the middle rate of the grid."""
+    listed = []
+    for candidate in (RACE, *(CANDIDATES[name] for name in settings.candidates)):
+        for kind in candidate.kinds:
+            grid = candidate.grid(kind)
+            seed, cap, mark = settings.selection_seed, settings.epochs, settings.mark
+            listed += [
+                task(settings, candidate, kind, rate, seed, cap, mark, "select") for rate in grid
+            ]
+            listed += reporting(settings, candidate, kind, grid[STEPS])
+    return listed
+
+
+def search(settings: Settings, candidate: Candidate, kind: Kind, workers: Workers) -> Search:
+    """Choose the rate, training what is missing; with ``only_stored``, as far as it goes."""
+    found = Search(settings, candidate, kind)
     while (wanted := found.next_task()) is not None:
-        found.add(workers.run(wanted))
+        run = load(wanted) if settings.only_stored else workers.run(wanted)
+        if run is None:
+            break
+        found.add(run)
     return found
 
 
-def stored_search(candidate: Candidate, kind: Kind) -> tuple[Search, bool]:
-    """The search as far as its runs are stored, and whether it has ended."""
-    found = Search(candidate, kind)
-    while (wanted := found.next_task()) is not None and (run := load(wanted)) is not None:
-        found.add(run)
-    return found, wanted is None
-
-
-def neighbours(found: Search) -> Iterator[float]:
-    """The rates beside the chosen one."""
-    place = found.grid.index(found.rate)
-    yield from (found.grid[i] for i in (place - 1, place + 1) if 0 <= i < len(found.grid))
+def stored(tasks: Sequence[Task]) -> list[Run]:
+    """The results that are there; nothing is trained."""
+    return [run for task in tasks if (run := load(task)) is not None]

@@ -2,9 +2,11 @@
 normalization" on CIFAR-10.
 
 Two released nets match by number, conv-local-13pct and conv-local-11pct, and they differ in more
-than the normalisations. So three nets are trained: the 11% net, the same with its two
-normalisations left out (the clean comparison), and the 13% net as released. All of them on 24 x 24
-crops and reflections, tested on ten views."""
+than the normalisations. So the arms are the 11% net, the same with its two normalisations left out
+(the clean comparison), the same with a constant gain in the place of each (a normalisation also
+rescales), and the 13% net as released. All of them on 24 x 24 crops and reflections, tested on ten
+views, and where ``every_stage`` is set on nine, at the end of every stage of the schedule: so the
+gain is a curve over the length of training, and not one point."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,20 +14,26 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import Field
 
+from replication.base import paths
 from replication.base.models import Frozen, validated
+from replication.base.types import Profile
+from replication.data.augment.views import GRID
 from replication.experiments.common import beside_baseline
 from replication.experiments.common.comparison import (
+    PER_CENT,
     VIEWS,
     Seeds,
     diverged,
     error_rows,
+    kept,
     ran,
     scale,
 )
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, Profile, measured
+from replication.experiments.common.gains import mean_gains
+from replication.ledger.measurement import Measurement, measured
 from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
-from replication.runs.store import Run, Task
+from replication.runs.store import Run, Task, answer_key
 from replication.runs.workers import Workers
 
 EXPERIMENT = "lrn_cifar"
@@ -33,7 +41,9 @@ SIZE, CROP = 32, 24  # cuda-convnet's border of 4
 # epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
 STAGES = (500, 510, 520)
 WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
-NETS = {  # what is trained -> the net
+GAIN = "norms as constant gains"
+ARMS = (WITH, WITHOUT, GAIN, RELEASED)
+NETS = {  # but for ``GAIN``, whose constants are measured: what is trained -> the net
     WITH: CifarNetSpec(name="conv-local-11pct"),
     WITHOUT: CifarNetSpec(name="conv-local-11pct", norms=False),
     RELEASED: CifarNetSpec(name="conv-local-13pct"),
@@ -43,6 +53,7 @@ LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
 DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}
 QUANTITIES = ("test_top1", "test_top1_one", "train_top1", "gap")
 ASKED = (("train", 1), ("test", 1), ("test", VIEWS))
+AT_STAGES = (*ASKED, ("test", GRID))
 
 
 class Settings(Frozen):
@@ -55,6 +66,11 @@ class Settings(Frozen):
     epochs: int = Field(ge=3)
     rate: float = Field(gt=0)
     seeds: Seeds
+    arms: tuple[str, ...] = (WITH, WITHOUT, RELEASED)
+    gain_seed: int = Field(100, ge=0)  # of the net whose normalisations' mean gains are taken
+    every_stage: bool = False  # test at the end of every stage, on nine views too
+    long_epochs: int = Field(0, ge=0)  # the clean comparison once more at this length; 0: not
+    long_seeds: tuple[int, ...] = ()
     jobs: int = Field(1, ge=1)
 
 
@@ -64,6 +80,8 @@ class Outcome(NamedTuple):
     table: pd.DataFrame  # one row for each run
     differences: pd.DataFrame  # against the net with its normalisations
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error
+    # test error at the end of every stage: variant, seed, epochs (planned), epoch, views, error (%)
+    stages: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
@@ -75,21 +93,28 @@ def settings(**parameters: Any) -> Settings:
     return validated(Settings, EXPERIMENT, parameters)
 
 
-def recipe(settings: Settings, variant: str, seed: int) -> Recipe:
+def recipe(
+    settings: Settings,
+    variant: str,
+    seed: int,
+    epochs: int | None = None,
+    gains: tuple[float, ...] = (),
+) -> Recipe:
     """The released recipe with its three stages scaled to ``epochs``; biases at twice the rate, as
-    in the released files.
+    in the released files. ``gains``: of ``GAIN``.
     """
+    epochs = epochs or settings.epochs
+    net = NETS[WITH].model_copy(update={"gains": gains}) if variant == GAIN else NETS[variant]
     return Recipe(
         data=Data(
             name=settings.data, count=settings.count or None, size=SIZE, crop=CROP, augment=True
         ),
-        net=NETS[variant],
-        update=Update(
-            rate=settings.rate, bias_rate_factor=2.0, layer_decays=DECAYS[NETS[variant].name]
-        ),
-        schedule=Steps(kind="steps", after=stages(settings.epochs)),
+        net=net,
+        update=Update(rate=settings.rate, bias_rate_factor=2.0, layer_decays=DECAYS[net.name]),
+        schedule=Steps(kind="steps", after=stages(epochs)),
         batch=settings.batch,
-        epochs=settings.epochs,
+        epochs=epochs,
+        keep_after=stages(epochs) if settings.every_stage else (),
         seed=seed,
     )
 
@@ -105,53 +130,119 @@ def stages(epochs: int) -> tuple[int, int]:
 def plan(settings: Settings) -> str:
     """What will be run, in words."""
     first, second = stages(settings.epochs)
+    arms, seeds = len(settings.arms), len(settings.seeds)
+    longer = (
+        f"\nthen {WITH} and {WITHOUT} over {settings.long_epochs} epochs on seeds"
+        f" {', '.join(map(str, settings.long_seeds))}"
+    )
     return (
-        f"{len(NETS)} nets on seeds {', '.join(map(str, settings.seeds))}:"
-        f" {len(NETS) * len(settings.seeds)} runs, {settings.epochs} epochs each\nrate"
+        f"{arms} nets on seeds {', '.join(map(str, settings.seeds))}:"
+        f" {arms * seeds} runs, {settings.epochs} epochs each\nrate"
         f" {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
+        + (longer if settings.long_epochs else "")
     )
 
 
-def tasks(settings: Settings) -> list[Task]:
-    """Return the runs, seed by seed and net by net."""
-    return [
-        Task(
-            settings.profile,
-            EXPERIMENT,
-            f"{variant.replace(' ', '-')}-seed{seed}",
-            recipe(settings, variant, seed),
-            ASKED,
-        )
+def task(
+    settings: Settings, variant: str, seed: int, epochs: int = 0, gains: tuple[float, ...] = ()
+) -> Task:
+    """The run of an arm and its place; of another length its name says so."""
+    length = f"-{epochs}-epochs" if epochs else ""
+    name = f"{variant.replace(' ', '-')}{length}-seed{seed}"
+    wanted = recipe(settings, variant, seed, epochs or None, gains)
+    asked = AT_STAGES if settings.every_stage else ASKED
+    return Task(settings.profile, EXPERIMENT, name, wanted, asked)
+
+
+def tasks(settings: Settings, gains: tuple[float, ...] = (1.0, 1.0)) -> list[Task]:
+    """Return the runs, seed by seed and net by net, then the long ones.
+
+    ``gains``: of ``GAIN``, known after the run of ``gain_seed`` only."""
+    listed = [
+        task(settings, variant, seed, gains=gains)
         for seed in settings.seeds
-        for variant in NETS
+        for variant in settings.arms
     ]
+    if GAIN in settings.arms:
+        listed.append(task(settings, WITH, settings.gain_seed))
+    if settings.long_epochs:
+        listed += [
+            task(settings, variant, seed, settings.long_epochs)
+            for seed in settings.long_seeds
+            for variant in (WITH, WITHOUT)
+        ]
+    return listed
+
+
+def measured_gains(settings: Settings, workers: Workers) -> tuple[float, ...]:
+    """The mean gains of the normalisations of the net trained on ``gain_seed``; kept, because they
+    need its weights. () where no arm asks for them.
+    """
+    if GAIN not in settings.arms:
+        return ()
+    wanted = task(settings, WITH, settings.gain_seed)
+    path = paths.experiment(settings.profile, EXPERIMENT) / "gains.json"
+
+    def make() -> dict[str, list[float]]:
+        workers.run(wanted)
+        return {"gains": list(mean_gains(wanted.recipe))}
+
+    return tuple(kept(path, wanted.recipe.id, make)["gains"])
 
 
 def run(settings: Settings) -> Outcome:
     """Train, or read where it was trained before, every net on every seed; write the experiment's
     tables.
     """
-    names = [variant for _ in settings.seeds for variant in NETS]
     with Workers(settings.jobs) as workers:
-        runs = workers.all(tasks(settings))
+        listed = tasks(settings, measured_gains(settings, workers))
+        every = workers.all(listed)
+    names = [variant for _ in settings.seeds for variant in settings.arms]
+    runs = every[: len(names)]
     table = error_rows(runs, names)
     outcome = Outcome(
         table,
-        beside_baseline.differences(
-            table, WITH, ("test_top1", "test_top1_one", "train_top1", "gap")
-        ),
+        beside_baseline.differences(table, WITH, QUANTITIES),
         pd.concat(
             [
                 run.history.assign(variant=name, seed=run.task.recipe.seed)
                 for run, name in zip(runs, names, strict=True)
             ]
         ),
+        stage_rows(every),
         measure(settings, table, runs),
-        tuple(runs),
+        tuple(every),
     )
-    tables = {"table": outcome.table, "differences": outcome.differences}
+    tables = {"table": outcome.table, "differences": outcome.differences, "stages": outcome.stages}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
+
+
+def stage_rows(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the test errors at the end of every stage; of runs that kept no weights on the way, at
+    their end.
+    """
+    rows = []
+    for one in runs:
+        recipe = one.task.recipe
+        for epoch in (*recipe.keep_after, None):
+            for views in (1, GRID, VIEWS):
+                found = one.evaluation.get(answer_key("test", views, epoch))
+                if found is not None:
+                    where = one.summary["epochs"] if epoch is None else epoch
+                    error = PER_CENT * found["top1"]
+                    rows.append(
+                        (variant_of(recipe), recipe.seed, recipe.epochs, where, views, error)
+                    )
+    columns = ["variant", "seed", "epochs", "epoch", "views", "error"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def variant_of(recipe: Recipe) -> str:
+    """Which arm a recipe belongs to."""
+    if recipe.net.gains:
+        return GAIN
+    return next(name for name, net in NETS.items() if net == recipe.net)
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
@@ -171,5 +262,6 @@ def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> lis
             ran=ran(by_variant[variant][0]),
             **beside_baseline.difference(table, "test_top1", variant, WITH, by_variant),
         )
-        for variant in (WITHOUT, RELEASED)
+        for variant in settings.arms
+        if variant != WITH
     ]

@@ -1,130 +1,158 @@
-"""Learning curves: Figure 1 of the paper, and the search for each activation's rate
-behind it.
-"""
+"""Figure 1 of the paper beside ours, its identification, and the search for the rates."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
 from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
+from replication.paper.figures import figure1 as paper_figure1
 
-LINES = {"relu": "-", "tanh": "--", "logistic": ":"}  # solid and dashed, as in the paper
+LINES = {"relu": "-", "tanh": "--", "logistic": ":", "abs_tanh": "-."}  # as in the paper, and more
 COLOURS = dict(zip(LINES, PALETTE, strict=False))
-LABELS = {"relu": "ReLU", "tanh": "tanh", "logistic": "logistic"}
-REGIMES = {
-    "source2012": "2012: inputs 0-255 minus the mean,\nreleased initialisation",
-    "modern": "modern: scaled inputs,\nfan-in initialisation",
+LABELS = {"relu": "ReLU", "tanh": "tanh", "logistic": "logistic", "abs_tanh": "|tanh|"}
+DEFINITIONS = {
+    "exact_error": "over all images, after the epoch",
+    "last_fifth_error": "mean over the last fifth",
+    "running_error": "mean over the epoch",
 }
 
 
-def figure1(curves: pd.DataFrame, table: pd.DataFrame, mark: float) -> Figure:
-    """Draw training error against epochs, in the paper's form, one panel per regime.
+def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = True) -> Figure:
+    """Training error against epochs, in the paper's form: ours by each definition, and the paper's.
 
-    ``curves``: columns regime, activation, seed, epoch, running_error, exact_error (fractions).
-    ``table``: regime, activation, seed, epochs_to_mark. A line is the mean over the seeds that are
-    still running, its band reaches from the lowest to the highest."""
-    regimes = list(dict.fromkeys(curves["regime"]))
+    ``curves``: columns candidate, activation, seed, epoch and one for each definition (fractions);
+    shown is ``candidate``, in one panel a definition. A line is the mean over the seeds that are
+    still running, its band reaches from the lowest to the highest. ``paper``: draw its curves."""
     with style():
         figure, axes = plt.subplots(
-            1,
-            len(regimes),
-            figsize=(WIDTH, 3.5),
-            sharey=True,
-            squeeze=False,
-            layout="constrained",
+            1, len(DEFINITIONS), figsize=(WIDTH, 3.5), sharey=True, layout="constrained"
         )
-        for axis, regime in zip(axes[0], regimes, strict=True):
-            _panel(axis, curves[curves["regime"] == regime], table[table["regime"] == regime], mark)
-            axis.set_title(REGIMES[regime])
-        axes[0, 0].set_ylabel("training error rate")
+        shown = curves[curves["candidate"] == candidate]
+        for axis, (definition, title) in zip(axes, DEFINITIONS.items(), strict=True):
+            _panel(axis, shown, definition, mark, paper)
+            axis.set_title(title)
+        axes[0].set_ylabel("training error rate")
+        axes[0].legend(loc="upper right")
     return figure
 
 
-def _panel(axis: Axes, curves: pd.DataFrame, table: pd.DataFrame, mark: float) -> None:
+def _panel(axis: Axes, curves: pd.DataFrame, definition: str, mark: float, paper: bool) -> None:
     for activation, runs in curves.groupby("activation", sort=False):
         colour, line = COLOURS[activation], LINES[activation]
-        by_epoch = runs.groupby("epoch")
-        running = by_epoch["running_error"].agg(["mean", "min", "max"])
-        axis.plot(running.index, running["mean"], line, color=colour, label=LABELS[activation])
-        axis.fill_between(
-            running.index, running["min"], running["max"], color=colour, alpha=0.2, linewidth=0
-        )
-        exact = by_epoch["exact_error"].mean()
-        axis.plot(exact.index, exact, line, color=colour, linewidth=0.8, alpha=0.6)
-        reached = table.loc[table["activation"] == activation, "epochs_to_mark"].dropna()
-        axis.plot(
-            reached,
-            [mark] * len(reached),
-            "o",
-            color=colour,
-            markersize=5,
-            markeredgecolor="white",
-            clip_on=False,
-            zorder=3,
-        )
+        ours = runs.groupby("epoch")[definition].agg(["mean", "min", "max"])
+        axis.plot(ours.index, ours["mean"], line, color=colour, label=LABELS[activation])
+        axis.fill_between(ours.index, ours["min"], ours["max"], color=colour, alpha=0.25, lw=0)
+    if paper:
+        for number, (_, points) in enumerate(paper_figure1().groupby("activation", sort=False)):
+            label = "the paper's curves" if number == 0 else None
+            axis.plot(points["epoch"], points["error"], color="black", lw=1, label=label, zorder=3)
     axis.axhline(mark, color=PAPER, linewidth=1)
+    place = (1, mark)
+    data = ("axes fraction", "data")
     axis.annotate(
-        f"{mark:.0%}",
-        (1, mark),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        color=PAPER,
-        fontsize=SMALL,
+        f"{mark:.0%}", place, xycoords=data, ha="right", va="bottom", color=PAPER, fontsize=SMALL
     )
-    axis.set(xlabel="epochs", xlim=(0, None), ylim=(0, None))
+    axis.set(xlabel="epochs", xlim=(0, None), ylim=(0, 0.75))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="upper right")
+
+
+def distances(table: pd.DataFrame) -> Figure:
+    """Distance of every candidate to the paper's curves, one panel a curve, nearest at the top.
+
+    ``table``: ``identification.table``: candidate, curve, definition, mean, low, high, verdict."""
+    panels = [curve for curve in ("relu", "tanh", "together") if curve in set(table["curve"])]
+    sizes = [len(table[table["curve"] == curve]) for curve in panels]
+    height = 0.6 * len(panels) + 0.19 * sum(sizes)
+    with style():
+        figure, axes = plt.subplots(
+            len(panels),
+            1,
+            figsize=(WIDTH, height),
+            sharex=True,
+            squeeze=False,
+            height_ratios=sizes,
+            layout="constrained",
+        )
+        for axis, curve in zip(axes[:, 0], panels, strict=True):
+            rows = table[table["curve"] == curve].sort_values("mean", ascending=False)
+            for place, row in enumerate(rows.itertuples()):
+                colour = PALETTE[list(DEFINITIONS).index(row.definition)]
+                axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.5)
+                face = "white" if row.verdict == "excluded" else colour
+                axis.plot(row.mean, place, "o", color=colour, markerfacecolor=face)
+            axis.set_yticks(range(len(rows)), [row.candidate for row in rows.itertuples()])
+            axis.set(title=LABELS.get(curve, "both curves"), xlim=(0, None))
+        axes[-1, 0].set_xlabel("distance to the paper's curve, points of training error")
+        for place, title in enumerate(DEFINITIONS.values()):
+            axes[0, 0].plot([], [], "o", color=PALETTE[place], label=title)
+        axes[0, 0].legend(loc="lower right", title="hollow: excluded")
+    return figure
+
+
+def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> Figure:
+    """How many times sooner ReLU gets to a training error, against that error.
+
+    ``table``: candidate, definition, mark, ratio, low, high; ``value``: the paper's at ``mark``."""
+    with style():
+        figure, axis = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
+        colours = iter([*PALETTE, *PALETTE])
+        for candidate, rows in table[table["definition"] == definition].groupby(
+            "candidate", sort=False
+        ):
+            colour = next(colours)
+            axis.plot(rows["mark"], rows["ratio"], color=colour, label=candidate)
+            low, high = (rows[name].astype(float) for name in ("low", "high"))
+            if np.isfinite(low).all():
+                axis.fill_between(rows["mark"], low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(mark, value, "*", color="black", markersize=11, label="the paper")
+        axis.axhline(1, color=PAPER, linewidth=1)
+        axis.set(xlabel="training error that is reached", ylabel="epochs, saturating over ReLU")
+        axis.set_ylim(0, None)
+        axis.xaxis.set_inverted(True)
+        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.legend()
+    return figure
 
 
 def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
-    """Draw epochs to the target error against the rates tried, one panel per regime.
+    """Epochs to the mark against the rates tried, one panel a candidate; the chosen rate is filled,
+    a rate that did not get there a cross.
 
-    The chosen rate is filled, a rate that did not get there is a cross.
-
-    ``selection``: columns regime, activation, rate, epochs (NaN: not within the cap), cap, chosen;
-    one row for each seed."""
-    regimes = list(dict.fromkeys(selection["regime"]))
+    ``selection``: columns candidate, activation, rate, epochs (NaN: not within the cap), cap,
+    chosen; one row for each selection run."""
+    candidates = list(dict.fromkeys(selection["candidate"]))
+    columns = min(3, len(candidates))
+    rows = -(-len(candidates) // columns)
+    size = (WIDTH, 2.6 * rows)
     with style():
         figure, axes = plt.subplots(
-            1,
-            len(regimes),
-            figsize=(WIDTH, 2.9),
-            sharey=True,
-            squeeze=False,
-            layout="constrained",
+            rows, columns, figsize=size, squeeze=False, layout="constrained"
         )
-        for axis, regime in zip(axes[0], regimes, strict=True):
-            for activation, tried in selection[selection["regime"] == regime].groupby(
-                "activation", sort=False
-            ):
-                colour = COLOURS[activation]
-                tried = tried.groupby("rate").agg(
-                    {"epochs": lambda e: e.mean(skipna=False), "cap": "max", "chosen": "any"}
-                )
-                axis.plot(
-                    tried.index,
-                    tried["epochs"],
-                    LINES[activation],
-                    color=colour,
-                    label=LABELS[activation],
-                )
-                reached, missed = tried.dropna(subset="epochs"), tried[tried["epochs"].isna()]
-                faces = [colour if chosen else "white" for chosen in reached["chosen"]]
-                axis.scatter(
-                    reached.index, reached["epochs"], edgecolor=colour, facecolor=faces, zorder=3
-                )
-                axis.scatter(missed.index, missed["cap"], color=colour, marker="x", zorder=3)
-            axis.set_title(REGIMES[regime])
-            axis.set(xscale="log", xlabel="learning rate", ylim=(0, None))
+        for axis in axes.flat[len(candidates) :]:
+            axis.set_visible(False)
+        for axis, candidate in zip(axes.flat, candidates, strict=False):
+            tried = selection[selection["candidate"] == candidate]
+            for activation, ones in tried.groupby("activation", sort=False):
+                _search(axis, activation, ones.sort_values("rate"))
+            axis.set(xscale="log", xlabel="learning rate", ylim=(0, None), title=candidate)
             axis.xaxis.set_minor_formatter(NullFormatter())
-            axis.set_xticks(
-                rates := sorted(set(selection.loc[selection["regime"] == regime, "rate"])),
-                [f"{r:g}" for r in rates],
-            )
+            rates = sorted(set(tried["rate"]))
+            axis.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=60)
             axis.legend()
         axes[0, 0].set_ylabel(f"epochs to {mark:.0%}")
     return figure
+
+
+def _search(axis: Axes, activation: str, tried: pd.DataFrame) -> None:
+    colour = COLOURS[activation]
+    axis.plot(
+        tried["rate"], tried["epochs"], LINES[activation], color=colour, label=LABELS[activation]
+    )
+    reached, missed = tried.dropna(subset="epochs"), tried[tried["epochs"].isna()]
+    faces = [colour if chosen else "white" for chosen in reached["chosen"]]
+    axis.scatter(reached["rate"], reached["epochs"], edgecolor=colour, facecolor=faces, zorder=3)
+    axis.scatter(missed["rate"], missed["cap"], color=colour, marker="x", zorder=3)

@@ -35,7 +35,7 @@ class Images(Frozen):
 
 
 class Training(Frozen):
-    """A run to train and to evaluate; the fields of ``runs.results.Task``."""
+    """A run to train and to evaluate; the fields of ``runs.store.Task``."""
 
     profile: str
     experiment: str

@@ -22,12 +22,13 @@ from replication.nets.activations import ACTIVATIONS
 from replication.nets.crossings import OneDevice, copy_to
 from replication.nets.dropout import Dropout
 from replication.nets.first_convolution import FirstConv2d
-from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
+from replication.nets.normalisation import Gain, LocalResponseNorm, SameMapNorm
 from replication.recipe import AlexNetSpec
 
 LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K = 5, 1e-4, 0.75, 2.0  # section 3.3
 SOURCE_LRN_ALPHA = LRN_ALPHA / 5  # the released parser divides scale by size
 CNORM_SIZE, CNORM_ALPHA, CNORM_BETA, CNORM_K = 5, 1e-3 / 25, 0.75, 1.0  # layers-145.cfg, cnorm2
+NORMS = ("rnorm1", "rnorm2", "cnorm2")  # in the net's order
 STD = 0.01  # section 5, of all initial weights
 SOURCE_STD = 0.03  # layer-params-145-2010.cfg, in conv3, conv4, conv5 (and conv6 of net 146)
 
@@ -149,26 +150,28 @@ class Tower(nn.Module):
         self._maps = 3
         self._side: int = spec.side
         stem = STEMS[spec.side]
-        source = spec.fidelity == "source2012"
+        late_relu = spec.takes_source("relu-place")
         pad2, pad5 = 2, 1  # conv2 and conv5 keep their input's size
         if spec.pooling == "non_overlapping":
             pad2, pad5 = stem.conv2_padding, stem.conv5_padding
-        std = SOURCE_STD if source else STD
+        std = SOURCE_STD if spec.takes_source("spread") else STD
         # Footnote 2: the one-GPU net has half of the maps of conv1 to conv4, but all of the last
         # convolutional layer's maps and all fully-connected units.
         last_maps = 256 // spec.towers
         units = 4096 // spec.towers
 
         # Line ends give one tower's output in the paper's net, after the activation.
-        self._conv("conv1", 48, *stem[:3], activation=not source)  # 48 x 55 x 55
+        self._conv("conv1", 48, *stem[:3], activation=not late_relu)  # 48 x 55 x 55
         self._norm("rnorm1")  # section 3.3
         self._pool("pool1")  # 48 x 27 x 27, section 3.4
-        if source:  # no ReLU before the normalisation, which therefore sees signed values
+        if late_relu:  # none before the normalisation, which therefore sees signed values
             self._activation("pool1")
+        if spec.conv2_reads == "both":
+            self._cross()
         self._conv("conv2", 128, 5, 1, pad2, bias=1)  # 128 x 27 x 27
         self._norm("rnorm2")
-        if source and spec.lrn:  # normalisation inside each map, which the paper does not mention
-            self._add("cnorm2", SameMapNorm(CNORM_SIZE, CNORM_ALPHA, CNORM_BETA, CNORM_K))
+        if spec.takes_source("same-map-norm"):  # inside each map; the paper does not mention it
+            self._norm("cnorm2")
         self._pool("pool2")  # 128 x 13 x 13
 
         self._cross()  # conv3 reads 256 x 13 x 13
@@ -242,9 +245,16 @@ class Tower(nn.Module):
         self._add(f"{after}_{self.spec.activation}", ACTIVATIONS[self.spec.activation]())
 
     def _norm(self, name: str) -> None:
-        if self.spec.lrn:
-            alpha = SOURCE_LRN_ALPHA if self.spec.fidelity == "source2012" else LRN_ALPHA
-            self._add(name, LocalResponseNorm(LRN_SIZE, alpha, LRN_BETA, LRN_K))
+        if not self.spec.lrn:
+            return
+        alpha = SOURCE_LRN_ALPHA if self.spec.takes_source("lrn-alpha") else LRN_ALPHA
+        if self.spec.gains:
+            norm = Gain(self.spec.gains[NORMS.index(name)])
+        elif name == "cnorm2":
+            norm = SameMapNorm(CNORM_SIZE, CNORM_ALPHA, CNORM_BETA, CNORM_K)
+        else:
+            norm = LocalResponseNorm(LRN_SIZE, alpha, LRN_BETA, LRN_K)
+        self._add(name, norm)
 
     def _pool(self, name: str) -> None:
         window = 3 if self.spec.pooling == "overlapping" else 2
@@ -263,6 +273,8 @@ class Tower(nn.Module):
         """Add a layer with weights and record its initial distribution."""
         if self.spec.init == "same_variance":
             std *= math.sqrt(FAN_IN[name] / module.weight[0].numel())
+        elif self.spec.init == "as_whole":
+            std *= _whole_scale(self.spec, name)
         module.initial = Initial(std, bias if self.spec.ones else 0)
         self._add(name, module)
 
@@ -272,6 +284,15 @@ class Tower(nn.Module):
 
     def _scaled(self, count: int) -> int:
         return max(1, round(count * self.spec.width))
+
+
+def _whole_scale(spec: AlexNetSpec, name: str) -> float:
+    """What "same_variance" multiplies a layer's deviation by in the whole two-tower net."""
+    changes = {"towers": 2, "removed": None, "conv2_reads": "own", "init": "same_variance"}
+    with torch.device("meta"):  # its shapes alone
+        tower = Tower(spec.model_copy(update=changes), 0)
+    weights = tower.get_submodule(name).weight[0].numel()
+    return math.sqrt(FAN_IN[name] / weights)
 
 
 class Initial(NamedTuple):

@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import nn
 
+from replication.base.errors import InputError
 from replication.nets.activations import ACTIVATIONS
 from replication.nets.locally_connected import LocallyConnected2d
-from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
+from replication.nets.normalisation import Gain, LocalResponseNorm, SameMapNorm
 from replication.recipe import CifarNetSpec
 
 
@@ -124,6 +125,9 @@ def cifar_net(
     Logits are (N, classes). ``side`` defaults to the released input's (32, or 24 for the conv-local
     nets). ``generator`` draws the weights."""
     layers = tuple(layer for layer in NETS[spec.name] if spec.norms or not isinstance(layer, Norm))
+    if spec.gains and len(spec.gains) != sum(isinstance(layer, Norm) for layer in layers):
+        raise InputError(f"{len(spec.gains)} gains: {spec.name} has another number of norms")
+    gains = iter(spec.gains)
     side = SIDE[spec.name] if side is None else side
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     channels, features = 3, 0
@@ -150,7 +154,8 @@ def cifar_net(
                     modules[f"{name}_{spec.activation}"] = ACTIVATIONS[spec.activation]()
             case Norm(name, kind, size, alpha):
                 norm = LocalResponseNorm if kind == "cross_map" else SameMapNorm
-                modules[name] = norm(size, alpha, NORM_BETA, NORM_K)
+                made = norm(size, alpha, NORM_BETA, NORM_K)
+                modules[name] = Gain(next(gains)) if spec.gains else made
             case Full(name, units, _):
                 if not features:
                     modules["flatten"] = nn.Flatten()

@@ -103,3 +103,19 @@ class SameMapNorm(_ResponseNorm):
     The released code divides its ``scale`` by size * size; here ``alpha`` is not divided."""
 
     sum, blocks = staticmethod(sum_inside_maps), blockwise.InsideMaps
+
+
+class Gain(nn.Module):
+    """A multiplication by a constant, in the place of a normalisation.
+
+    Its control: a normalisation makes its inputs smaller too, and this does nothing else."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.value
+
+    def extra_repr(self) -> str:
+        return f"{self.value:g}"

@@ -18,6 +18,8 @@ from replication.recipe import Recipe
 
 FOLDER = Path(__file__).resolve().parent
 NETS = ("alexnet", "alexnet-2012", "alexnet-one-gpu", "alexnet-6conv", "19pct")
+# of some profiles only
+OTHERS = ("alexnet-2012-learnt",)
 PROFILES = ("quick", "laptop", "gpu", "paper")
 
 
@@ -27,11 +29,15 @@ def named(name: str, profile: str) -> Recipe:
 
     Raises InputError for an unknown name or profile.
     """
-    if name not in NETS:
-        raise InputError(f"{unknown('recipe', name, NETS)}, or name a YAML file")
+    if name not in (*NETS, *OTHERS):
+        raise InputError(f"{unknown('recipe', name, (*NETS, *OTHERS))}, or name a YAML file")
     if profile not in PROFILES:
         raise InputError(unknown("profile", profile, PROFILES))
-    return validated(Recipe, name, _read(FOLDER / f"{name}.{profile}.yaml"))
+    path = FOLDER / f"{name}.{profile}.yaml"
+    if not path.is_file():
+        there = [other for other in PROFILES if (FOLDER / f"{name}.{other}.yaml").is_file()]
+        raise InputError(f"{name} has no {profile} profile; it has {', '.join(there)}")
+    return validated(Recipe, name, _read(path))
 
 
 def _read(path: Path) -> dict[str, object]:

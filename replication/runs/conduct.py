@@ -96,7 +96,7 @@ def _note_epoch(task: Task, snapshot: Snapshot) -> None:
 
 def _evaluate(task: Task, result: Run) -> Run:
     """Return ``result`` with all evaluations of ``task``; new ones are added to its folder."""
-    if not (wanted := unanswered(task, result.evaluation)):
+    if not (wanted := unanswered(task, result)):
         return result
     if not weights_path(task.recipe.id).is_file():
         if result.summary["ended"] == "diverged":
@@ -105,12 +105,13 @@ def _evaluate(task: Task, result: Run) -> Run:
                 " update.rate"
             )
         raise InputError(
-            f"{task.folder}: its evaluation lacks {wanted[0][0]}/{wanted[0][1]}, and its weights"
+            f"{task.folder}: its evaluation lacks {next(iter(wanted))}, and its weights"
             f" are not in {paths.runs()}; train it with `{training_command(task.recipe.id)}`"
         )
     note(task.recipe.id, task.name, "evaluating")
     answers = {
-        f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted
+        key: probabilities(task.recipe, split, views, epoch=epoch)
+        for key, (split, views, epoch) in wanted.items()
     }
     bits = {key: per_image.packed(answer) for key, answer in answers.items()}
     write_evaluation(result, {key: errors(answer) for key, answer in answers.items()}, bits)

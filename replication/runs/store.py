@@ -60,7 +60,7 @@ class Task:
 
     def is_stored(self) -> bool:
         """Return whether the result is complete, so that nothing has to be computed."""
-        return (stored := load(self)) is not None and not unanswered(self, stored.evaluation)
+        return (stored := load(self)) is not None and not unanswered(self, stored)
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,22 @@ def _table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
-def unanswered(task: Task, evaluation: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return the (split, views) of ``task`` that ``evaluation`` lacks."""
-    return [
-        (split, views) for split, views in task.evaluate if f"{split}/{views}" not in evaluation
-    ]
+def unanswered(task: Task, run: Run) -> dict[str, tuple[str, int, int | None]]:
+    """Return what ``task`` asks for and ``run`` lacks, by its key in ``Run.evaluation``: split,
+    views, and the epoch whose weights were kept, None for those of the end.
+    """
+    kept = (epoch for epoch in task.recipe.keep_after if epoch <= run.summary["epochs"])
+    asked = {
+        answer_key(split, views, epoch): (split, views, epoch)
+        for epoch in (None, *kept)
+        for split, views in task.evaluate
+    }
+    return {key: one for key, one in asked.items() if key not in run.evaluation}
+
+
+def answer_key(split: str, views: int, epoch: int | None = None) -> str:
+    """Return how ``Run.evaluation`` calls an answer: "test/10", or "test/10@60" after epoch 60."""
+    return f"{split}/{views}" if epoch is None else f"{split}/{views}@{epoch}"
 
 
 def write_run(

@@ -22,7 +22,7 @@ from replication.training.process.progress import Snapshot
 from replication.training.schedule import EpochSettings
 from replication.training.state import Progress, dump, is_finite, restore
 from replication.training.step import Learner
-from replication.training.weights import FILE, save_weights
+from replication.training.weights import save_weights, weights_path
 
 CHECKPOINT_SECONDS = 20.0  # least time between two checkpoints: what a kill can cost
 # Share of the time that may go into checkpoints: if writing one takes long, they are less frequent.
@@ -168,12 +168,15 @@ class Run:
                 state[part] = {name: _copy(value) for name, value in state[part].items()}
             self._best = (self.step, state)
 
-    def save_weights(self) -> None:
-        """Leave the weights in the run's folder. A joint call of all processes."""
+    def save_weights(self, epoch: int | None = None) -> None:
+        """Leave the weights in the run's folder, as those kept after ``epoch`` if it is given. A
+        joint call of all processes.
+        """
+        name = weights_path(self.recipe.id, epoch).name
         weights = self.group.gather(self.net.state_dict(), self.net)
         if self.group.is_main:
             save_weights(
-                self.folder / FILE,
+                self.folder / name,
                 weights,
                 self.recipe,
                 self.loader.classes,

@@ -242,6 +242,8 @@ def record(run: Run, row: Row) -> None:
 
 def save_if_needed(run: Run, row: Row) -> None:
     """Write a checkpoint after a decision, and keep the epoch with the lowest validation error."""
+    if run.progress.epoch in run.recipe.keep_after:  # before the checkpoint that ends the epoch
+        run.save_weights(run.progress.epoch)
     decision = row.get("decision")
     best = is_best(run.progress.history)
     if decision or best and run.group.main_decides(run.is_due()):

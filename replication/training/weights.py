@@ -42,9 +42,9 @@ class Weights(NamedTuple):
     mean: np.ndarray | None = None
 
 
-def weights_path(run: str) -> Path:
-    """Return the weights file of the run with that id."""
-    return paths.runs() / run / FILE
+def weights_path(run: str, epoch: int | None = None) -> Path:
+    """Return the weights file of the run with that id, or of those it keeps after ``epoch``."""
+    return paths.runs() / run / (FILE if epoch is None else f"weights-after-{epoch}.safetensors")
 
 
 def no_weights(path: Path) -> InputError:

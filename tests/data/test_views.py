@@ -28,6 +28,12 @@ def test_an_odd_margin_is_rounded_down_in_the_centre() -> None:
     assert offsets(65, 56)[CENTRE].tolist() == [4, 4]
 
 
+def test_nine_views_are_a_grid_of_places_without_reflections() -> None:
+    places, flips = view_places(Data(name="cifar10", size=32, crop=24), 9)
+    assert places.tolist() == [[top, left] for top in (0, 4, 8) for left in (0, 4, 8)]
+    assert not flips.any()
+
+
 def test_a_crop_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="no crops of 65"):
         offsets(64, 65)

@@ -41,6 +41,29 @@ def test_an_evaluated_run_keeps_them_beside_its_errors(
         epochs=1,
     )
     run = conduct.run(store.Task("quick", "bits", "run", recipe, (("train", 1), ("test", 1))))
+    assert set(run.evaluation) == {"train/1", "test/1"}
     for key, errors in run.evaluation.items():
         for k in (1, 5):
             assert (~right(run.per_image[key], k)).sum() == errors[f"mistakes{k}"]
+
+
+def test_weights_that_are_kept_on_the_way_are_asked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    data = Data(name="synthetic", count=40, size=32, crop=24, augment=True)
+    net, update = CifarNetSpec(), Update(rate=0.01)
+    longer = Recipe(data=data, net=net, update=update, batch=20, epochs=2, keep_after=(1,))
+    shorter = longer.model_copy(update={"epochs": 1, "keep_after": ()})
+    asked = (("test", 9), ("unused", 1))
+    kept, ended = (
+        conduct.run(store.Task("quick", "kept", str(recipe.epochs), recipe, asked))
+        for recipe in (longer, shorter)
+    )
+    assert set(kept.evaluation) == {"test/9", "unused/1", "test/9@1", "unused/1@1"}
+    for key in ("test/9", "unused/1"):
+        assert kept.per_image[f"{key}@1"] == ended.per_image[key]
+    assert kept.per_image["test/9"] != ended.per_image["test/9"]
+    trained_on = kept.provenance["data"]["images"]
+    assert kept.evaluation["unused/1"]["images"] == 1600 - trained_on == 1560

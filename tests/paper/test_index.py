@@ -57,7 +57,7 @@ def test_every_claim_occurs_and_no_other() -> None:
         ("Gaussian 0.01", "nets.alexnet.initialise"),
         ("random patches", "data.augment.draws.draw"),
         ("mean activity", "data.prepared.statistics.mean_image"),
-        ("figure 1 rates", "experiments.relu_vs_tanh.next_rate"),
+        ("figure 1 rates", "experiments.figure1.next_rate"),
         ("footnote 2", "nets.alexnet.NAMED"),
         ("sixth convolutional layer", "nets.alexnet.Tower"),
         ("Fall 2009", "paper.printed.tables"),

@@ -24,6 +24,9 @@ CLAIMS = (
     "weight-decay",
     "bias-one",
     "depth",
+    "lrn-generalises",
+    "importance-order",
+    "bigger-longer",
 )
 
 

@@ -75,13 +75,13 @@ def positions(recipe: Recipe) -> int:
     source has 33 (convdata_jpeg.py:239).
     """
     room = recipe.data.size - recipe.data.side
-    literal = recipe.net.family == "alexnet" and recipe.fidelity == "paper"
+    literal = recipe.net.family == "alexnet" and not recipe.takes_source("crop-places")
     return max(1, room) if literal else room + 1
 
 
 def chunk(recipe: Recipe) -> int:
     """How many consecutive images share crop and flip."""
-    return CHUNK if recipe.fidelity == "source2012" else 1
+    return CHUNK if recipe.takes_source("shared-crops") else 1
 
 
 def philox(seed: int, who: np.ndarray, epoch: int, stream: int) -> tuple[np.ndarray, ...]:

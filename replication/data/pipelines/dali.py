@@ -359,7 +359,7 @@ def define(
                 horizontal=given("flip"),
             )
     if views != 1:
-        image = fn.stack(*_ten_views(transform, image, constant))
+        image = fn.stack(*_views(transform, image, views, constant))
     elif transform.mean is None:
         image = fn.cast(image, dtype=types.FLOAT)
     elif transform.aligned:
@@ -377,12 +377,12 @@ def define(
     return image if transform.scale == 1 else image * transform.scale
 
 
-def _ten_views(transform: Transform, image: Any, constant: Any) -> list[Any]:
+def _views(transform: Transform, image: Any, views: int, constant: Any) -> list[Any]:
     from nvidia.dali import fn, types
 
     side, mean = transform.side, transform.mean
     made = []
-    for (top, left), flip in zip(*view_places(transform.data, 10), strict=True):
+    for (top, left), flip in zip(*view_places(transform.data, views), strict=True):
         if flip and transform.aligned:
             # the difference mirrored is the difference of the mirrored
             made.append(fn.flip(made[len(made) - 5], horizontal=1))

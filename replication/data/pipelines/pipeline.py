@@ -49,13 +49,16 @@ class Pipeline(Protocol):
 
 
 def view_places(data: Data, views_each: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (V, 2) and flips (V,) of 1 or 10 views."""
+    """Offsets (V, 2) and flips (V,) of 1, 9 or 10 views."""
+    if views_each == views.GRID:
+        return views.grid(data.size, data.side), np.zeros(views.GRID, bool)
     places = views.offsets(data.size, data.side)
     if views_each == 1:
         return places[views.CENTRE : views.CENTRE + 1], np.zeros(1, bool)
     if views_each != views.VIEWS:
         raise InputError(
-            f"{views_each} views: use 1 (the central crop) or {views.VIEWS} (section 4.1)"
+            f"{views_each} views: use 1 (the central crop), {views.VIEWS} (section 4.1) or"
+            f" {views.GRID} (a grid of 3 x 3)"
         )
     if data.side == data.size:
         raise InputError(

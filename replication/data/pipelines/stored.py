@@ -33,9 +33,10 @@ class Transform:
             np.float32(data.scale),
             data.colour,
         )
-        self.fidelity, self.found = recipe.fidelity, found
+        self.fidelity = "source2012" if recipe.takes_source("colour-scale") else "paper"
+        self.found = found
         self.mean = found.mean if found is not None and data.mean == "image" else None
-        self.aligned = recipe.fidelity == "paper"
+        self.aligned = not recipe.takes_source("mean-place")
         self.middle = (self.size - self.side) // 2
 
     def batch(

@@ -2,22 +2,32 @@
 tried on it (sections 3 to 5).
 
 One place, so that the experiments find each other's runs: the same recipe is trained once, whoever
-asks for it first. The baseline is the released net (``recipes.named("alexnet-2012", profile)``),
-because the logs that the paper's differences come from are its."""
+asks for it first. The baseline is the released net, because the logs that the paper's differences
+come from are its. At ``laptop`` there are two: the first one stops after 4,680 updates, long before
+it has learnt, and is kept for the results that were made with it; "learnt" is trained by section
+5's rule until its validation error has stopped improving."""
 
-from typing import Any
+from typing import Any, Literal
 
 from replication.base.types import Profile
-from replication.recipe import Recipe
+from replication.recipe import SWITCHES, Recipe
 from replication.recipes import named
 from replication.runs.store import Task
 
 EXPERIMENT = "ablations"  # where the baseline's runs are kept
-SPLITS = (("train", 1), ("validation", 1), ("test", 1), ("test", 10))  # what every run is asked
+# what every run is asked
+SPLITS = (("train", 1), ("validation", 1), ("test", 1), ("test", 10))
+Regime = Literal["first", "learnt"]
+LEARNT = {"laptop": "alexnet-2012-learnt"}  # elsewhere the first one has learnt
+
+# mean of what each normalisation multiplies by, over both towers and the validation images, in a
+# trial of the laptop baseline after 15 epochs: rnorm1, rnorm2, cnorm2
+LRN_GAINS = (0.47, 0.54, 0.66)
+Changes = dict[str, Any]
 
 # What section 3 to 5 and 7 take away or replace, in the paper's order: changes of the baseline's
 # net, data or update
-VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+VARIANTS: dict[str, Changes] = {
     "baseline": {},
     "tanh": {"net": {"activation": "tanh"}},
     "one-gpu": {"net": {"towers": 1}},
@@ -33,25 +43,116 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "without-conv4": {"net": {"removed": "conv4"}},
     "without-conv5": {"net": {"removed": "conv5"}},
 }
+# Controls of these: what else differs between the two sides
+CONTROLS: dict[str, Changes] = {
+    # a normalisation also makes its inputs smaller
+    "lrn-as-gain": {"net": {"gains": LRN_GAINS}},
+    # a narrower input also means smaller initial weights, where they are scaled by it
+    "one-gpu-spread": {"net": {"towers": 1, "init": "as_whole"}},
+    **{
+        f"without-{layer}-spread": {"net": {"removed": layer, "init": "as_whole"}}
+        for layer in ("conv2", "conv3", "conv5")
+    },
+    # towers that are two groups of maps and no more
+    "early-crossing": {"net": {"conv2_reads": "both"}},
+}
+# The paper's word where its source differs, one at a time and all together (section 4 and 5)
+FIDELITY: dict[str, Changes] = {
+    **{f"paper-{switch}": {"net": {"switched": (switch,)}} for switch in SWITCHES},
+    "paper-bias-rate": {"update": {"bias_rate_factor": 1.0}},
+    "paper-all": {"net": {"fidelity": "paper"}, "update": {"bias_rate_factor": 1.0}},
+}
+# Results improve with a larger net and longer training (sections 1 and 7); at half the patience a
+# run of section 5's rule ends sooner
+SIZES: dict[str, Changes] = {
+    "half-width": {"width": 0.5},
+    "twice-width": {"width": 2.0},
+    "half-length": {"length": 0.5},
+}
+RATED = ("baseline", "no-lrn", "lrn-as-gain", "one-gpu", "no-dropout", "tanh")
+# A variant may prefer another rate than the baseline's
+RATES: dict[str, Changes] = {
+    f"{name}-rate{factor:g}": {**(VARIANTS | CONTROLS)[name], "rate": factor}
+    for name in RATED
+    for factor in (0.5, 2.0)
+}
+IMAGES = (30, 75, 150, 400)  # of each class
+# Where a regulariser helps: fewer or more images, with and without it
+DATA: dict[str, Changes] = {
+    f"images{count}{'' if dropout else '-no-dropout'}{'' if crops else '-no-crops'}": {
+        "images": count,
+        "net": {"dropout": dropout},
+        "data": {"augment": crops},
+    }
+    for count in IMAGES
+    for dropout in (True, False)
+    for crops in (True, False)
+}
+FAMILIES: dict[str, dict[str, Changes]] = {
+    "variants": VARIANTS,
+    "controls": CONTROLS,
+    "fidelity": FIDELITY,
+    "rates": RATES,
+    "data": DATA,
+    "sizes": SIZES,
+}
+ALL = {name: changes for family in FAMILIES.values() for name, changes in family.items()}
 
 
-def baseline(profile: Profile, seed: int = 0, **changes: dict[str, Any]) -> Recipe:
+def baseline(
+    profile: Profile, seed: int = 0, regime: Regime = "first", **changes: Changes
+) -> Recipe:
     """The baseline of a profile with that seed; ``changes`` of its parts, such as ``net={"lrn":
     False}``.
     """
-    recipe = named("alexnet-2012", profile).model_dump()
+    name = LEARNT.get(profile, "alexnet-2012") if regime == "learnt" else "alexnet-2012"
+    recipe = named(name, profile).model_dump()
     for part, values in changes.items():
         recipe[part] = recipe[part] | values if isinstance(values, dict) else values
     return Recipe.model_validate(recipe | {"seed": seed})
 
 
-def variant(profile: Profile, name: str, seed: int) -> Recipe:
-    """One of ``VARIANTS`` of a profile's baseline. Order, draws and masks depend on the seed alone,
-    so runs of one seed are paired.
+def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") -> Recipe:
+    """One of ``ALL`` of a profile's baseline. Order, draws and masks depend on the seed alone, so
+    runs of one seed are paired.
     """
-    return baseline(profile, seed, **VARIANTS[name])
+    changes = dict(ALL[name])
+    rate, width, length = (changes.pop(key, 1.0) for key in ("rate", "width", "length"))
+    images = changes.pop("images", None)
+    whole = baseline(profile, seed, regime)
+    update = {"rate": whole.update.rate * rate} | changes.pop("update", {})
+    net = {"width": whole.net.width * width} | changes.pop("net", {})
+    data = changes.pop("data", {})
+    if images is not None:
+        data["count"] = images * _classes(whole) + whole.data.validation
+    length = _shorter(whole, length) if length != 1 else {}
+    return baseline(profile, seed, regime, net=net, data=data, update=update, **length)
 
 
-def task(profile: Profile, name: str, seed: int) -> Task:
+def _classes(recipe: Recipe) -> int:
+    from replication.data.splits import selected
+
+    return len(selected(recipe.data, "train").classes)
+
+
+def _shorter(recipe: Recipe, factor: float) -> Changes:
+    """A schedule of ``factor`` times the length: epochs, drops, and the rule's patience."""
+    schedule, epochs = recipe.schedule, max(1, round(recipe.epochs * factor))
+    if schedule.kind == "plateau":
+        patience = max(1, round(schedule.patience * factor))
+        return {"schedule": schedule.model_copy(update={"patience": patience}), "epochs": epochs}
+    if schedule.kind != "steps":
+        return {"epochs": epochs}  # a timeline is stretched to it
+    after = tuple(max(1, round(epoch * factor)) for epoch in schedule.after)
+    off = None if schedule.colour_off is None else round(schedule.colour_off * factor)
+    changed = schedule.model_copy(update={"after": after, "colour_off": off})
+    return {"schedule": changed, "epochs": epochs}
+
+
+def task(profile: Profile, name: str, seed: int, regime: Regime = "first") -> Task:
     """The run of a variant, with the errors that every experiment may ask it for."""
-    return Task(profile, EXPERIMENT, f"{name}-seed{seed}", variant(profile, name, seed), SPLITS)
+    recipe = variant(profile, name, seed, regime)
+    asked = SPLITS
+    if regime == "learnt" and recipe.data.count is not None:
+        asked += (("unused", 1),)  # training images that are left over are held out too
+    return Task(profile, EXPERIMENT, f"{name}-seed{seed}", recipe, asked)

@@ -1,0 +1,41 @@
+"""The mean gain of each response normalisation of a trained net (section 3.3).
+
+A normalisation divides by something larger than one, so it also rescales. A net with this constant
+in its place is the control of what it does besides."""
+
+import torch
+from torch import Tensor, nn
+
+from replication.data.loader import evaluation_loader
+from replication.evaluation.trained import trained_net
+from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
+from replication.recipe import Recipe
+
+IMAGES = 500  # training images that the mean is taken over
+DIGITS = 3  # of a gain, so that its recipe can be written down
+
+
+@torch.inference_mode()
+def mean_gains(recipe: Recipe) -> tuple[float, ...]:
+    """Return output over input of every normalisation of the run's net, in the net's order.
+
+    The mean over all values that are not zero, of both towers where there are two."""
+    net = trained_net(recipe)
+    found: dict[str, list[Tensor]] = {}
+
+    def note(name: str):
+        def hook(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            there = inputs[0] != 0
+            found.setdefault(name, []).append((output[there] / inputs[0][there]).mean())
+
+        return hook
+
+    for path, module in net.named_modules():
+        if isinstance(module, LocalResponseNorm | SameMapNorm):
+            module.register_forward_hook(note(path.rsplit(".", 1)[-1]))
+    loader = evaluation_loader(recipe, "train")
+    try:
+        net(next(loader.once(batch=IMAGES)).images)
+    finally:
+        loader.close()
+    return tuple(float(f"{torch.stack(of).mean():.{DIGITS}g}") for of in found.values())
