@@ -133,7 +133,8 @@ class AlexNetSpec(Frozen):
     side: Literal[224, 56, 24] = 224
     width: float = Field(1.0, gt=0, le=4)  # factor on the paper's numbers of maps and hidden units
     # section 5's standard deviations, or each times sqrt(the paper's fan-in / this layer's);
-    # "as_whole": the latter of the two-tower net with all its layers, so that a variant starts as spread as that
+    # "as_whole": the latter of the two-tower net with all its layers, so that a variant starts as
+    # spread as that
     init: Literal["paper", "same_variance", "as_whole"] = "paper"
 
     def takes_source(self, switch: Switch) -> bool:
