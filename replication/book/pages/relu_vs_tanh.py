@@ -71,7 +71,8 @@ def identified(outcome: Outcome) -> str:
     if both.empty:
         return "No candidate has both curves yet."
     nearest, *_ = both.itertuples()
-    lines = [f"nearest: {_name(nearest)}, {interval_text(nearest.mean, nearest.low, nearest.high, '.2f')} points"]
+    distance = interval_text(nearest.mean, nearest.low, nearest.high, ".2f")
+    lines = [f"nearest: {_name(nearest)}, {distance} points"]
     for verdict in ("not told apart", "excluded"):
         names = [_name(row) for row in both.itertuples() if row.verdict == verdict]
         lines.append(f"{verdict}: {'; '.join(names) or 'none'}")
