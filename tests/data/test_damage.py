@@ -91,12 +91,14 @@ def test_large_or_broken_metadata_of_a_png_do_not_decide():
 START = PLAIN.index(b"\xff\xc0")
 LIMITS = {
     "12 bits": PLAIN[: START + 4] + b"\x0c" + PLAIN[START + 5 :],
-    "no height": PLAIN[: START + 5]
-    + b"\0\0"
-    + PLAIN[START + 7 : -2]
-    + b"\xff\xdc\0\4"
-    + PLAIN[START + 5 : START + 7]
-    + END,
+    "no height": (
+        PLAIN[: START + 5]
+        + b"\0\0"
+        + PLAIN[START + 7 : -2]
+        + b"\xff\xdc\0\4"
+        + PLAIN[START + 5 : START + 7]
+        + END
+    ),
     "lossless": PLAIN[: START + 1] + b"\xc3" + PLAIN[START + 2 :],
     "hierarchical": PLAIN[: START + 1] + b"\xc5" + PLAIN[START + 2 :],
     "2 colour components": PLAIN[: START + 9] + b"\x02" + PLAIN[START + 10 :],
