@@ -41,6 +41,7 @@ FACTS = {
     "130": "exit status of an interrupted run",
     "140": "characters in a line",
     "350": "lines in a file",
+    "077": "a umask",
     "500": "width of the photograph of an exercise, pixels",
     "375": "its height",
     "152": "layers of the residual nets of 2015",
