@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.base.errors import InputError
+from replication.base.errors import CheckError, InputError
 from replication.book.pages import runs as page
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 
@@ -69,7 +69,7 @@ def test_a_run_without_provenance_is_refused(results: Path) -> None:
 def test_a_run_under_another_recipes_hash_is_noticed(results: Path) -> None:
     folder = _store(results, "laptop", "ablations")
     folder.rename(folder.with_name("run-0123456789"))
-    with pytest.raises(AssertionError, match="hash of its recipe"):
+    with pytest.raises(CheckError, match="hash of its recipe"):
         page.checks(page.stored_runs("laptop"))
 
 

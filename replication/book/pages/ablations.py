@@ -82,7 +82,7 @@ def speed_html(outcome: Outcome) -> str:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     said = [stored_check(outcome.runs)]
     recipes = {run.task.name: run.task.recipe for run in outcome.runs}
     for seed in settings.seeds:
@@ -106,8 +106,7 @@ def checks(settings: Settings, outcome: Outcome) -> str:
         " epochs and schedule"
     )
     again = beside_baseline.differences(outcome.table, BASELINE)
-    if not again.equals(outcome.differences):
-        raise AssertionError("a difference is not of these runs")
+    check(again.equals(outcome.differences), "a difference is not of these runs")
     said.append(
         f"differences recomputed from the runs: {len(outcome.differences)} of {len(QUANTITIES)}"
         " quantities, equal"

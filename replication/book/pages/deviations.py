@@ -132,7 +132,7 @@ def _link(page: str) -> str:
 
 
 def checks(profile: Profile) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     named = {
         wanted.experiment for one in deviations() for wanted in one.measured if wanted.experiment
     }

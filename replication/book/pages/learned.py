@@ -52,7 +52,7 @@ def specialisation_html(outcome: kernels.Outcome) -> str:
 
 
 def kernels_checks(outcome: kernels.Outcome) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     said = [stored_check(outcome.runs)]
     again = kernels.specialisation(outcome.kernels)
     check(
@@ -107,7 +107,7 @@ def closeness_html(outcome: predictions_and_neighbours.Outcome) -> str:
 
 
 def neighbours_checks(outcome: predictions_and_neighbours.Outcome) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     pictures = outcome.pictures
     flat = [
         images.reshape(*images.shape[:-3], -1).astype(np.float64)
@@ -162,7 +162,7 @@ def costs_html(outcome: binary_codes.Outcome) -> str:
 
 
 def codes_checks(settings: binary_codes.Settings, outcome: binary_codes.Outcome) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     table = outcome.table
     counted = table.groupby(["source", "bits"])["seed"].nunique()
     check(

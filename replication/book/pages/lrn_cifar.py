@@ -31,7 +31,7 @@ def errors_html(outcome: Outcome) -> str:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     said = [stored_check(outcome.runs)]
     parameters = {run.task.recipe.net: run.summary["parameters"] for run in outcome.runs}
     by_norms = {

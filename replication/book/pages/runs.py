@@ -214,7 +214,7 @@ def table_html(rows: pd.DataFrame) -> str:
 
 
 def checks(runs: list[Stored]) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     for run in runs:
         identity = Recipe.model_validate(run.recipe).id
         check(

@@ -80,7 +80,7 @@ def differences_html(differences: pd.DataFrame) -> str:
 def stored_check(runs: Sequence[Run]) -> str:
     """Return a line saying that every run is stored under the hash of its recipe.
 
-    Raises AssertionError if one is not, or not with all its evaluations."""
+    Raises CheckError if one is not, or not with all its evaluations."""
     for run in runs:
         again = load(run.task)
         check(

@@ -126,7 +126,7 @@ def paper_gains() -> dict[tuple[str, str], float]:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     said = [stored_check(outcome.runs)]
     seeds = [set(settings.seeds_of(group)) for group in range(settings.groups)]
     check(len(set.union(*seeds)) == settings.groups * settings.members, "two averages share a net")

@@ -116,7 +116,7 @@ def choices_html(recipe: Recipe) -> str:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """Return the page's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     said = [stored_check(outcome.runs)]
     for run in outcome.runs:
         rates = run.history["rate"] if len(run.history) else pd.Series(dtype=float)
