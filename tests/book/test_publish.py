@@ -2,7 +2,6 @@
 commands' one-line errors.
 """
 
-import json
 import os
 import re
 import signal
@@ -22,7 +21,6 @@ from replication.base.errors import InputError, NotebookError
 from replication.base.types import PROFILES
 from replication.book import execute, notebooks
 from replication.experiments.common.contract import Experiment
-from replication.paper import claims
 
 NAMES = notebooks.experiments()
 
@@ -49,40 +47,6 @@ def test_a_notebook_declares_its_parameters_and_defines_nothing(name: str) -> No
     )
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["run", "relu_vs_tanh", "--set", "epochz=3"], "epochz"),
-        (["run", "relu_vs_tanh", "--set", "epochs=abc"], "abc"),
-        (["run", "relu_vs_tanh", "--profile", "huge"], "huge"),
-        (["run", "nothing"], "nothing"),
-        (["data", "index", "folder:/nowhere"], "/nowhere"),
-        (["net", "lenet"], "lenet"),
-        (["claims", "--profle", "x"], "--profle"),
-        (["run", "kernels", "--set", "seeds=[0, 1"], "seeds=[0, 1"),
-        (["run", "kernels", "--profile", "gpu"], "tiny-imagenet-100"),  # its data are not there
-        (["train", "alexnet", "--set", "batch=100000"], "lower batch"),
-        (["train", "alexnet", "--set", "update.rat=1"], "update.rat"),
-        (["train", "alexnet", "--devices", "mps"], "mps"),
-        (["data", "get", "synthetic", "--file", "x"], "--file"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_status_2(
-    words: list[str], said: str, tmp_path: Path
-) -> None:
-    folders = {f"REPLICATION_{name}": str(tmp_path / name) for name in ("DATA", "RESULTS", "RUNS")}
-    done = subprocess.run(
-        [sys.executable, "-m", "replication", *words],
-        capture_output=True,
-        text=True,
-        cwd=paths.ROOT,
-        env=os.environ | folders,
-        timeout=120,
-    )
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and said in done.stderr and not done.stdout
-
-
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     command = [sys.executable, "-m", "replication", "data", "get", "synthetic"]
@@ -93,16 +57,6 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert (
         done.returncode == 2 and done.stderr.count("\n") == 1 and "REPLICATION_RUNS" in done.stderr
     )
-
-
-def test_the_ledger_command_lists_every_claim() -> None:
-    command = [sys.executable, "-m", "replication", "claims", "--json"]
-    document = json.loads(
-        subprocess.run(
-            command, capture_output=True, text=True, cwd=paths.ROOT, check=True, timeout=60
-        ).stdout
-    )
-    assert [row["id"] for row in document["rows"]] == [claim.id for claim in claims()]
 
 
 def _notebook(folder: Path, last: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 from replication import __version__
 from replication.base.errors import InputError
 from replication.cli import app as command_line
+from replication.data import splits
+from replication.paper import claims
 
 HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy.stats")
 READERS = (
@@ -47,9 +50,46 @@ def test_version():
 def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
     """Run the command line in this process; exit status and standard error."""
     monkeypatch.setattr(sys, "argv", ["replication", *words])
+    capsys.readouterr()
     with pytest.raises(SystemExit) as ending:
         command_line.main()
-    return ending.value.code, capsys.readouterr().err
+    streams = capsys.readouterr()
+    assert ending.value.code == 0 or not streams.out
+    return ending.value.code, streams.err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["run", "relu_vs_tanh", "--set", "epochz=3"], "epochz"),
+        (["run", "relu_vs_tanh", "--set", "epochs=abc"], "abc"),
+        (["run", "relu_vs_tanh", "--profile", "huge"], "huge"),
+        (["run", "nothing"], "nothing"),
+        (["data", "index", "folder:/nowhere"], "/nowhere"),
+        (["net", "lenet"], "lenet"),
+        (["claims", "--profle", "x"], "--profle"),
+        (["run", "kernels", "--set", "seeds=[0, 1"], "seeds=[0, 1"),
+        (["run", "kernels", "--profile", "gpu"], "tiny-imagenet-100"),  # its data are not there
+        (["train", "alexnet", "--set", "batch=100000"], "lower batch"),
+        (["train", "alexnet", "--set", "update.rat=1"], "update.rat"),
+        (["train", "alexnet", "--devices", "mps"], "mps"),
+        (["data", "get", "synthetic", "--file", "x"], "--file"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(
+    words: list[str], named: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    for name in ("DATA", "RESULTS", "RUNS"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    splits.selected.cache_clear()
+    status, line = ended(monkeypatch, capsys, *words)
+    assert status == 2
+    assert line.count("\n") == 1 and named in line
+
+
+def test_the_ledger_command_lists_every_claim() -> None:
+    answer = CliRunner().invoke(command_line.app, ["claims", "--json"])
+    assert [row["id"] for row in json.loads(answer.stdout)["rows"]] == [one.id for one in claims()]
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,9 @@ def epoch_line(recipe: Recipe, row: dict[str, Any], timing: dict[str, Any], seco
 class Terminal:
     """Shows snapshots and lines on a terminal; if ``out`` is no terminal, the lines only."""
 
-    def __init__(self, out: TextIO = sys.stderr) -> None:
-        self.out, self.live = out, out.isatty()
+    def __init__(self, out: TextIO | None = None) -> None:
+        self.out = out or sys.stderr
+        self.live = self.out.isatty()
 
     def watch(self, snapshot: Snapshot) -> None:
         """Write over the last snapshot."""
