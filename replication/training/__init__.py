@@ -1,0 +1,1 @@
+"""Training as section 5 describes it: step, epoch, schedule, checkpoints, and where it runs."""
