@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from replication.base.text import printable
 from replication.cli.output import Json, print_json
 
 Name = Annotated[
@@ -23,11 +24,24 @@ def data_list(as_json: Json = False) -> None:
     if as_json:
         return print_json(rows)
     for row in rows:
-        place = f"{row['form']} in {row['where']}" if row["form"] else f"not here; {row['how']}"
-        print(
-            f"{row['name']:20} {place}"
-            + (f" ({row['note']})" if row["form"] and row["note"] else "")
-        )
+        print(f"{row['name']:20} {_where(row)}")
+
+
+def _where(row: dict) -> str:
+    """Return what is there of one data set, and what is not."""
+    if row["form"] is None:
+        return f"not here; {row['how']}"
+    facts = [row["origin"], row["note"], "; ".join(_splits(row))]
+    place = printable(f"{row['form']} in {row['where']}")
+    return place + "".join(f", {fact}" for fact in facts if fact)
+
+
+def _splits(row: dict) -> list[str]:
+    if row["form"] == "archive":
+        return ["to be unpacked"]
+    missing = [split for split in row["splits"] if split not in row["present"]]
+    found = [" and ".join(row["present"]) or "no images"]
+    return found + ([f"lacks {' and '.join(missing)}"] if missing else [])
 
 
 def data_get(

@@ -12,10 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from PIL import Image
+from trees import write
 
 from replication.base.errors import InputError
 from replication.data.files import cifar10 as packed
-from replication.data.sources import catalog, download
+from replication.data.sources import catalog, download, subset
 from replication.data.sources.catalog import Archive, Dataset, Form
 
 
@@ -27,6 +28,10 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "RETRIES", 0)
     (tmp_path / "data").mkdir()
     return tmp_path
+
+
+def visible(folder) -> list[str]:
+    return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def line(error) -> str:
@@ -160,7 +165,7 @@ def test_the_whole_catalog_is_listed():
     rows = {row["name"]: row for row in catalog.listing()}
     assert {"synthetic", "cifar10", "tiny-imagenet-100", "imagenette"} <= set(rows)
     assert rows["imagenette"]["form"] is None and rows["imagenette"]["where"] is None
-    assert rows["synthetic"]["note"] == "synthetic"
+    assert rows["synthetic"]["note"] == "synthetic" and rows["synthetic"]["form"] is None
     assert all(row["how"] and row["title"] for row in rows.values())
 
 
@@ -199,7 +204,7 @@ def test_a_broken_download_is_resumed(monkeypatch, folders, few, server):
     use(monkeypatch, entry(few, server.url))
     with pytest.raises(InputError, match="cannot download"):
         catalog.get("few")
-    assert [path.name for path in (folders / "data").iterdir()] == ["few.tar.gz.part"]
+    assert visible(folders / "data") == ["few.tar.gz.part"]
     catalog.get("few")
     assert len(server.starts) == 2 and 0 < server.starts[1] <= 100_000
     assert (folders / "data" / "few.tar.gz").read_bytes() == few
@@ -211,7 +216,7 @@ def test_a_wrong_hash_is_refused_and_not_kept(monkeypatch, folders, few, server)
     with pytest.raises(InputError) as error:
         catalog.get("few")
     assert "published md5:000" in line(error)
-    assert list((folders / "data").iterdir()) == []
+    assert visible(folders / "data") == []
 
 
 def test_an_archive_in_the_data_folder_is_used_and_the_folder_is_only_read(
@@ -271,3 +276,55 @@ def test_zip_files_are_unpacked_and_checked_too(folders):
     ).read_text() == "x"
     with pytest.raises(InputError, match="outside"):
         download.unpack(folders / "bad.zip", "few", folders / "other")
+
+
+def test_the_authors_files_are_told_from_copies(folders, monkeypatch):
+    root = folders / "data" / "cifar-10-batches-bin"
+    root.mkdir()
+    for name, content in binary_files().items():
+        (root / name).write_bytes(content)
+    rows = {row["name"]: row for row in catalog.listing()}
+    assert rows["cifar10"]["origin"] == "not the author's files"
+    hashes = {name: hashlib.md5(content).hexdigest() for name, content in binary_files().items()}
+    monkeypatch.setattr(packed, "ORIGINAL", hashes)
+    rows = {row["name"]: row for row in catalog.listing()}
+    assert rows["cifar10"]["origin"] == "original"
+    assert rows["cifar10"]["present"] == ["train", "test"]
+
+
+def test_a_subset_is_built_from_the_official_archive_and_checked(folders, monkeypatch):
+    keys = [f"n0000000{k}" for k in range(4)]
+    files = {f"train/{k}/images/{k}_{n}.JPEG": f"{k} {n}".encode() for k in keys for n in range(2)}
+    files |= {f"val/images/val_{n}.JPEG": f"val {n}".encode() for n in range(4)}
+    files["val/val_annotations.txt"] = "".join(
+        f"val_{n}.JPEG\t{k}\t0\t0\t1\t1\n" for n, k in enumerate(keys)
+    ).encode()
+    files["words.txt"] = "".join(f"{k}\tclass {k}, other\n" for k in keys).encode()
+    write(folders / "data" / "tiny-imagenet-200", files)
+    digests = {}
+    for n in (0, 2):
+        digest, key = hashlib.sha256(), keys[n]
+        for place, name, content in (
+            ("train", f"{key}_0.JPEG", f"{key} 0"),
+            ("train", f"{key}_1.JPEG", f"{key} 1"),
+            ("val", f"val_{n}.JPEG", f"val {n}"),
+        ):
+            digest.update(f"{place}/{name}\0".encode())
+            digest.update(hashlib.sha256(content.encode()).digest())
+        digests[key] = digest.hexdigest()[:16]
+    monkeypatch.setattr(subset, "listed", lambda name: digests | {keys[2]: "0" * 16})
+    with pytest.raises(InputError, match="are not the official ones"):
+        catalog.get("tiny-imagenet-100")
+    assert visible(folders / "data") == ["tiny-imagenet-200"]
+    monkeypatch.setattr(subset, "listed", lambda name: digests)
+    assert catalog.get("tiny-imagenet-100") == folders / "data" / "tiny-imagenet-100"
+    index = catalog.open_index("tiny-imagenet-100", "val")
+    assert index.paths == (f"val/{keys[0]}/val_0.JPEG", f"val/{keys[2]}/val_2.JPEG")
+    words = (index.root / "words.txt").read_text().splitlines()
+    assert words == [f"{key}\tclass {key}, other" for key in (keys[0], keys[2])]
+
+
+def test_the_list_of_the_subset_is_every_second_class():
+    listed = subset.listed("tiny-imagenet-100")
+    assert len(listed) == 100 and list(listed) == sorted(listed)
+    assert all(len(digest) == 16 for digest in listed.values())

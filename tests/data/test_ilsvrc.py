@@ -4,10 +4,15 @@ final name.
 
 import hashlib
 import io
+import json
+import subprocess
+import sys
 import tarfile
 
 import pytest
+from trees import write
 
+from replication.base import paths
 from replication.base.errors import InputError
 from replication.data.sources import catalog, ilsvrc
 
@@ -73,10 +78,15 @@ def test_an_interrupted_unpacking_goes_on_and_is_not_used_before(tmp_path, parts
     (root / ".train" / ".n02").mkdir(parents=True)  # broke off in the middle of n02, after n01
     (root / ".train" / ".n02" / "n02_0.JPEG").write_bytes(b"half")
     (root / ".train" / "n01").mkdir()
-    (root / ".train" / "n01" / "n01_0.JPEG").write_bytes(b"kept")
+    for n in range(3):
+        (root / ".train" / "n01" / f"n01_{n}.JPEG").write_bytes(b"kept")
+    (root / ".train" / "n03").mkdir()  # images were lost here
+    (root / ".train" / "n03" / "n03_1.JPEG").write_bytes(b"kept")
     ilsvrc.prepare(root, {"train": parts["train"]}, workers=1)
     assert (root / "train" / "n01" / "n01_0.JPEG").read_bytes() == b"kept"
-    assert (root / "train" / "n02" / "n02_0.JPEG").read_bytes() == b"n02 0" * 200
+    for key in ("n02", "n03"):
+        assert len(list((root / "train" / key).iterdir())) == 3
+        assert (root / "train" / key / f"{key}_0.JPEG").read_bytes() == f"{key} 0".encode() * 200
     assert not (root / ".train").exists()
     monkeypatch.setattr(ilsvrc, "_UNPACK", {})  # any further unpacking would fail
     ilsvrc.prepare(root, {"train": parts["train"]})
@@ -99,3 +109,50 @@ def test_get_says_exactly_which_files_are_missing(tmp_path, monkeypatch):
     text = str(error.value)
     assert "ILSVRC2012_img_train.tar" in text and "devkit_t12" in text and "img_val" not in text
     assert str(tmp_path) in text and "account" in text and "\n" not in text
+
+
+def test_two_processes_lose_no_image(tmp_path, parts):
+    """The second one waits for the first, and finds everything done."""
+    program = (
+        "import json, sys; from pathlib import Path; from replication.data.sources import ilsvrc\n"
+        "if __name__ == '__main__': ilsvrc.prepare(Path(sys.argv[1]), "
+        "{k: (Path(p), h) for k, (p, h) in json.loads(sys.argv[2]).items()}, workers=1)"
+    )
+    script = tmp_path / "unpack.py"
+    script.write_text(program)
+    listed = json.dumps({part: (str(path), known) for part, (path, known) in parts.items()})
+    command = [sys.executable, str(script), str(tmp_path / "root"), listed]
+    children = [subprocess.Popen(command, cwd=paths.ROOT) for _ in range(2)]
+    assert [child.wait(60) for child in children] == [0, 0]
+    assert len(list((tmp_path / "root").rglob("*.JPEG"))) == 3 * len(WNIDS) + 2
+
+
+def test_nothing_is_done_before_its_images_are_counted(tmp_path, parts):
+    with pytest.raises(InputError, match="holds 9 of 10 images"):
+        ilsvrc.prepare(tmp_path / "root", {"train": parts["train"]}, images={"train": 10})
+    assert not (tmp_path / "root" / ".train.done").exists()
+
+
+def test_get_takes_a_tree_that_is_there_and_names_what_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path))
+    counts = {"train": 3, "val": 2}
+    known = catalog.find("ilsvrc2012")
+    small = known.model_copy(
+        update={
+            "parts": tuple(
+                part.model_copy(update={"images": counts.get(part.part)}) for part in known.parts
+            )
+        }
+    )
+    monkeypatch.setattr(catalog, "_catalog", lambda: {"ilsvrc2012": small})
+    kaggle = tmp_path / "ILSVRC" / "Data" / "CLS-LOC"
+    write(kaggle, {f"train/{key}/{key}_1.JPEG": b"x" for key in WNIDS})
+    with pytest.raises(InputError, match=r"devkit_t12.tar.gz, ILSVRC2012_img_val.tar missing"):
+        catalog.get("ilsvrc2012")
+    assert catalog.listing()[0]["present"] == ["train"]
+    write(kaggle, {f"val/ILSVRC2012_val_0000000{n}.JPEG": b"x" for n in (1, 2)})
+    write(tmp_path, {"LOC_val_solution.csv": b"ImageId,x\nILSVRC2012_val_00000001,n01 1\n"})
+    assert catalog.get("ilsvrc2012") == tmp_path / "ILSVRC"
+    (kaggle / "train" / "n02" / "n02_1.JPEG").unlink()
+    with pytest.raises(InputError, match="train holds 2 of 3 images"):
+        catalog.get("ilsvrc2012")

@@ -6,6 +6,7 @@ numbers and one plain uint8 array can come out of one; the array is rebuilt by a
 module, so that not even NumPy's own restoring code sees the file. Source of the format:
 https://www.cs.toronto.edu/~kriz/cifar.html"""
 
+import hashlib
 import io
 import math
 import pickle
@@ -21,6 +22,22 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 PYTHON_FILES = {"train": tuple(f"data_batch_{n}" for n in range(1, 6)), "test": ("test_batch",)}
 BINARY_FILES = {
     split: tuple(f"{name}.bin" for name in names) for split, names in PYTHON_FILES.items()
+}
+# MD5 of the author's files; those of the python form are published by torchvision too
+ORIGINAL = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+    # the same labels and pixels, record by record
+    "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+    "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+    "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
 }
 SIDE = 32
 _DAMAGE = (  # what Python's unpickler raises on a damaged or hostile file
@@ -43,6 +60,21 @@ def files(form: str, split: str) -> tuple[str, ...]:
     of the ids.
     """
     return (PYTHON_FILES if form == "cifar-python" else BINARY_FILES)[split]
+
+
+def is_original(root: Path, form: str) -> bool:
+    """Return whether all files of ``form`` in ``root`` are the author's, by their hashes."""
+    for name in (*files(form, "train"), *files(form, "test")):
+        try:
+            with (root / name).open("rb") as file:
+                digest = hashlib.file_digest(
+                    file, lambda: hashlib.md5(usedforsecurity=False)
+                ).hexdigest()
+        except OSError:
+            return False
+        if digest != ORIGINAL[name]:
+            return False
+    return True
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:

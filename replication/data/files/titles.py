@@ -1,5 +1,5 @@
-"""What a reader calls a class: for the labels of figures and tables. Nothing is decided by a title;
-they are not unique.
+"""The titles of classes, for the labels of figures and tables. They are not unique, so nothing is
+decided by them.
 
 ``words.txt`` beside the images, as in Tiny ImageNet and the embedded set, has lines "key<tab>title,
 other titles"."""
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from replication.data.files.index import Index
 
+WORDS = "words.txt"
 IMAGENETTE = {  # as its makers call its ten classes; its archive has no words.txt
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -24,17 +25,19 @@ IMAGENETTE = {  # as its makers call its ten classes; its archive has no words.t
 
 
 def titles(index: Index, classes: Sequence[str] | None = None) -> tuple[str, ...]:
-    """A title for each of ``classes`` (the index's own, if not given), in their order; the key
-    itself where none is known.
-    """
-    known = IMAGENETTE | _words(index.root / "words.txt")
+    """Return a title for each of ``classes`` (default: the index's own), in their order.
+
+    A class without a known title keeps its key."""
+    listed = {key: text.split(",")[0].strip() for key, text in words(index.root / WORDS).items()}
+    known = IMAGENETTE | listed
     return tuple(known.get(key, key) for key in classes or index.classes)
 
 
-def _words(path: Path) -> dict[str, str]:
+def words(path: Path) -> dict[str, str]:
+    """Return key -> titles, as ``words.txt`` has them; {} without that file."""
     if not path.is_file():
         return {}
     lines = (
         line.rstrip("\n").partition("\t") for line in path.read_text(encoding="utf-8").splitlines()
     )
-    return {key: words.split(",")[0].strip() for key, _, words in lines if words.strip()}
+    return {key: titles.strip() for key, _, titles in lines if titles.strip()}

@@ -1,6 +1,6 @@
 """Data sets by name: where each is looked for, in which forms it is accepted, and how to get it.
 
-The data folder (``REPLICATION_DATA``) is only read, except by ``get``. What has to be made, the
+The data folder (``REPLICATION_DATA``) is only read, except by ``get``. What has to be built, the
 synthetic set and an unpacked copy of an archive that the user put into the data folder, goes to
 ``runs/data/``."""
 
@@ -11,15 +11,18 @@ from pathlib import Path
 from replication.base import paths
 from replication.base.errors import InputError, unknown
 from replication.base.models import Frozen
+from replication.data.files import cifar10 as packed
 from replication.data.files import layouts
 from replication.data.files.index import Index, index_cifar, index_folder
-from replication.data.sources import download, ilsvrc, synthetic
+from replication.data.sources import download, ilsvrc, parts, subset, synthetic
+from replication.data.sources.disk import locked, writing
 
 FOLDER = "folder:"  # "folder:/path" names an ImageFolder tree of one's own
+PACKED = ("cifar-python", "cifar-binary")
 
 
 class Form(Frozen):
-    """One way in which a data set may lie in the data folder."""
+    """One way in which a data set may be stored in the data folder."""
 
     form: str
     folder: str
@@ -27,9 +30,7 @@ class Form(Frozen):
 
 
 class Archive(Frozen):
-    """One file of the official source; ``hash`` as published ("md5:..."), ``folder`` its top
-    folder.
-    """
+    """One file of the official source, with its published hash ("md5:...") and its top folder."""
 
     file: str
     url: str
@@ -38,13 +39,12 @@ class Archive(Frozen):
 
 
 class Part(Frozen):
-    """One file that the user fetches with an account; ``part`` as in ``ilsvrc.prepare``, ``hash``
-    "" where none is published.
-    """
+    """One file that the user fetches with an account."""
 
-    part: str
+    part: str  # as in ``ilsvrc.prepare``
     file: str
-    hash: str = ""
+    hash: str = ""  # "" if none is published
+    images: int | None = None
 
 
 class Dataset(Frozen):
@@ -57,17 +57,20 @@ class Dataset(Frozen):
     forms: tuple[Form, ...] = ()
     archives: tuple[Archive, ...] = ()
     parts: tuple[Part, ...] = ()
+    subset_of: str = ""  # the data set from whose files it is built
 
     def accepted(self) -> str:
-        """The names that are looked for, as a phrase."""
+        """Return the names that are looked for, as a phrase."""
         names = [form.folder for form in self.forms] + [archive.file for archive in self.archives]
         if self.parts:
             names.append("all of " + " + ".join(part.file for part in self.parts))
         return ", ".join(names)
 
     def way(self) -> str:
-        """How to get it, as a phrase."""
-        return f"run `replication data get {self.name}`" if self.archives else self.how
+        """Return how to get it, as a phrase."""
+        if self.archives or self.subset_of:
+            return f"run `replication data get {self.name}`"
+        return self.how
 
 
 def folder_of(name: str) -> Path | None:
@@ -86,10 +89,9 @@ def splits(name: str) -> tuple[str, ...]:
 
 
 def open_index(name: str, split: str) -> Index:
-    """The index of ``split`` of a data set of the catalog, or of ``folder:/path``.
+    """Return the index of ``split`` of a data set of the catalog, or of ``folder:/path``.
 
-    InputError says which folders and files would be accepted, and where, if the data set is not
-    there."""
+    Raises InputError that says which folders and files would be accepted if it is not there."""
     if (root := folder_of(name)) is not None:
         return index_folder(root, split)
     dataset = find(name)
@@ -104,31 +106,38 @@ def open_index(name: str, split: str) -> Index:
             f" {dataset.accepted()} (REPLICATION_DATA names the folder)"
         )
     form, root = found
-    if form.form in ("cifar-python", "cifar-binary"):
+    if form.form in PACKED:
         return index_cifar(root, split, form.form, name, form.note)
     return index_folder(root, split, name, form.form, form.note)
 
 
 def listing() -> list[dict]:
-    """One row for each data set: name, title, splits, form found (None if not there), where, note,
-    how to get it.
-    """
+    """Return one row per data set: what is there, where, and how to get it.
+
+    "form" and "where" are None if it is not there; "origin" is "original" for files with the
+    author's hashes, "copy" for others that stand for them; "present" are the splits on the disk."""
     rows = []
     for dataset in _catalog().values():
-        row = {"name": dataset.name, "title": dataset.title, "splits": list(dataset.splits)}
-        form, where, note = None, None, ""
+        form, where, note, origin, present = None, None, "", "", ()
         if dataset.name == "synthetic":
-            form, note = "synthetic", "synthetic"
-            where = str(synthetic.place(_made())) if synthetic.is_made(_made()) else None
+            note = "synthetic"
+            if synthetic.is_made(_made()):
+                form, where = "synthetic", str(synthetic.place(_made()))
+                present = dataset.splits
         elif found := _locate(dataset):
             form, where, note = found[0].form, str(found[1]), found[0].note
+            origin, present = _origin(*found), _present(*found, dataset)
         elif archive := _archive(dataset):
             form, where = "archive", str(archive[1])
         rows.append(
-            row
-            | {
+            {
+                "name": dataset.name,
+                "title": dataset.title,
+                "splits": list(dataset.splits),
                 "form": form,
                 "where": where,
+                "present": list(present),
+                "origin": origin,
                 "note": note,
                 "how": dataset.way(),
                 "accepts": dataset.accepted(),
@@ -137,15 +146,24 @@ def listing() -> list[dict]:
     return rows
 
 
-def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
-    """Download a data set from its official source into the data folder, check it, unpack it; the
-    folder it lies in.
+def _origin(form: Form, root: Path) -> str:
+    if form.form in PACKED:
+        return "original" if packed.is_original(root, form.form) else "not the author's files"
+    return "copy" if form.form == "cifar-jpeg" else ""
 
-    ``file`` chooses among the archives of the source; the first by default. Nothing is downloaded
-    when the folder is there already. With ``source``, a folder, the files are taken from there
-    instead, checked and unpacked. ILSVRC's files are never downloaded but looked for in ``source``
-    and the data folder; interrupted, their unpacking goes on. Without a network the InputError
-    names the folder and file that would be accepted instead."""
+
+def _present(form: Form, root: Path, dataset: Dataset) -> tuple[str, ...]:
+    return dataset.splits if form.form in PACKED else layouts.splits(root)
+
+
+def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
+    """Bring a data set into the data folder, checked and unpacked, and return its folder.
+
+    It is downloaded from its official source, or taken from the folder ``source``; ``file`` chooses
+    among the source's archives, the first by default. Nothing is fetched if the folder is there. A
+    second process waits for the first. ILSVRC's files are never downloaded, but looked for in
+    ``source`` and the data folder; an interrupted call resumes. Raises InputError that names the
+    folder and file that would be accepted instead, or what is missing."""
     dataset = find(name)
     if file is not None and not dataset.archives:
         raise InputError(f"{name} has no files to choose from: leave --file out")
@@ -153,57 +171,84 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
         return synthetic.ensure(_made())
     if dataset.parts:
         return _prepare_parts(dataset, source)
+    if dataset.subset_of:
+        return _build_subset(dataset, source)
     if not dataset.archives:
         raise InputError(
             f"{name} cannot be downloaded: {dataset.how}, in {paths.data()} as {dataset.accepted()}"
         )
-    archive = dataset.archives[0]
-    if file is not None:
-        named = [archive for archive in dataset.archives if archive.file == file]
-        if not named:
-            raise InputError(
-                f"{name} has no file {file!r}: use"
-                f" {' or '.join(archive.file for archive in dataset.archives)}"
-            )
-        archive = named[0]
-    for root in (paths.data(), _made()):
-        if (root / archive.folder).is_dir():
-            return root / archive.folder
-    if source is not None:
-        local = source.expanduser().resolve() / archive.file
-        if not local.is_file():
-            raise InputError(
-                f"{local} is not there: name the folder that holds {archive.file}, or leave --from"
-                " out to download it"
-            )
-        download.check_hash(local, archive.hash)
-        return download.unpack(local, archive.folder, paths.data())
-    instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
-    path = download.download(archive.url, archive.hash, paths.data() / archive.file, instead)
-    return download.unpack(path, archive.folder, paths.data())
+    archive = _chosen(dataset, file)
+    place = paths.data() / archive.folder
+    with writing(place, name), locked(place):
+        for root in (paths.data(), _made()):
+            if (root / archive.folder).is_dir():
+                return root / archive.folder
+        if source is None:
+            instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
+            path = paths.data() / archive.file
+            download.download(archive.url, archive.hash, path, instead)
+        else:
+            path = source.expanduser().resolve() / archive.file
+            if not path.is_file():
+                raise InputError(
+                    f"{path} does not exist: name the folder that holds {archive.file}, or leave"
+                    " --from out to download it"
+                )
+            download.check_hash(path, archive.hash)
+        return download.unpack(path, archive.folder, paths.data())
+
+
+def _chosen(dataset: Dataset, file: str | None) -> Archive:
+    for archive in dataset.archives:
+        if file in (None, archive.file):
+            return archive
+    names = " or ".join(archive.file for archive in dataset.archives)
+    raise InputError(f"{dataset.name} has no file {file!r}: use {names}")
 
 
 def _prepare_parts(dataset: Dataset, source: Path | None) -> Path:
+    found = _locate(dataset)
+    root = found[1] if found else paths.data() / dataset.forms[0].folder
+    images = {part.part: part.images for part in dataset.parts}
+    lacking = parts.lacking(root, images)
+    if not lacking:
+        return root
     places = [paths.data()] if source is None else [source.expanduser().resolve(), paths.data()]
     files = {
         part: next((place / part.file for place in places if (place / part.file).is_file()), None)
         for part in dataset.parts
+        if part.part in lacking
     }
     missing = [part.file for part, path in files.items() if path is None]
     if missing:
         looked = " and ".join(map(str, places))
-        raise InputError(f"{dataset.name}: {', '.join(missing)} missing in {looked}; {dataset.how}")
-    parts = {part.part: (path, part.hash) for part, path in files.items()}
-    return ilsvrc.prepare(paths.data() / dataset.forms[0].folder, parts)
+        there = f" (in {root}: all but {', '.join(lacking)})" if found else ""
+        raise InputError(
+            f"{dataset.name}: {', '.join(missing)} missing in {looked}{there}; {dataset.how}"
+        )
+    archives = {part.part: (path, part.hash) for part, path in files.items()}
+    return ilsvrc.prepare(root, archives, images=images)
+
+
+def _build_subset(dataset: Dataset, source: Path | None) -> Path:
+    place = paths.data() / dataset.forms[0].folder
+    if found := _locate(dataset):
+        return found[1]
+    whole = _locate(find(dataset.subset_of))
+    root = whole[1] if whole else get(dataset.subset_of, source=source)
+    with writing(place, dataset.name), locked(place):
+        if place.is_dir():  # another process has built it meanwhile
+            return place
+        return subset.build(root, place, subset.listed(dataset.name))
 
 
 def names() -> tuple[str, ...]:
-    """The names of the catalog."""
+    """Return the names of the catalog."""
     return tuple(_catalog())
 
 
 def find(name: str) -> Dataset:
-    """The entry of that name; InputError lists the names."""
+    """Return the entry of that name; InputError lists the names."""
     catalog = _catalog()
     if name not in catalog:
         raise InputError(f"{unknown('data set', name, catalog)}, or {FOLDER}/path")
@@ -223,7 +268,7 @@ def _made() -> Path:
 
 
 def _locate(dataset: Dataset) -> tuple[Form, Path] | None:
-    for form in dataset.forms:  # the best form first, wherever it lies
+    for form in dataset.forms:  # the best form first, wherever it is
         for root in (paths.data(), _made()):
             if (root / form.folder).is_dir():
                 return form, root / form.folder
@@ -238,13 +283,14 @@ def _archive(dataset: Dataset) -> tuple[Archive, Path] | None:
 
 
 def _unpack_local(dataset: Dataset) -> tuple[Form, Path] | None:
-    """Use an archive that the user put into the data folder: check it, unpack it beside the other
-    made things.
-    """
+    """Check an archive that the user put into the data folder, and unpack it in ``runs/data/``."""
     found = _archive(dataset)
     if found is None:
         return None
     archive, path = found
-    download.check_hash(path, archive.hash)
-    download.unpack(path, archive.folder, _made())
+    place = _made() / archive.folder
+    with writing(place, dataset.name), locked(place):
+        if not place.is_dir():  # no other process has unpacked it meanwhile
+            download.check_hash(path, archive.hash)
+            download.unpack(path, archive.folder, _made())
     return _locate(dataset)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from replication.base.errors import InputError
 from replication.base.progress import progress_bar
+from replication.data.sources.disk import check_space
 
 RETRIES = 2
 TIMEOUT = 30  # seconds without an answer
@@ -81,6 +82,7 @@ def unpack(archive: Path, folder: str, into: Path) -> Path:
     ".." are refused before anything is moved into place."""
     into.mkdir(parents=True, exist_ok=True)
     place = into / folder
+    check_space(into, archive.stat().st_size, f"the files of {archive.name}")
     with tempfile.TemporaryDirectory(dir=into, prefix=f".{folder}.") as work:
         try:
             for name, content in _members(archive):

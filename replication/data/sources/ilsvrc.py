@@ -1,11 +1,12 @@
 """ILSVRC-2010 and 2012 from the archives that image-net.org gives to registered users (section 2).
 
-The training archive is an archive of one archive for each wnid; they are unpacked side by side.
-What is interrupted goes on where it stopped: a class is unpacked into a hidden folder and renamed,
-and a split gets its name when it is whole. Images are placed by the last part of their name alone,
-so nothing can leave its folder."""
+The training archive is an archive of one archive per wnid; they are unpacked side by side. An
+interrupted call resumes where it stopped: a class is unpacked into a hidden folder and renamed, and
+a split gets its name once its images are counted. Images are placed by the last part of their name
+alone, so nothing can leave its folder."""
 
 import multiprocessing
+import os
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,33 +17,60 @@ from replication.base import files
 from replication.base.errors import InputError
 from replication.base.machine import cpus
 from replication.base.progress import progress_bar
+from replication.data.files import tree
 from replication.data.sources import download
-from replication.data.sources.disk import writing
+from replication.data.sources.disk import check_space, locked, writing
 
 
-def prepare(root: Path, parts: dict[str, tuple[Path, str]], workers: int | None = None) -> Path:
-    """Unpack the archives into ``root``: ``train/<wnid>/``, flat ``val/`` (and ``test/``), the
-    development kit.
+def prepare(
+    root: Path,
+    parts: dict[str, tuple[Path, str]],
+    workers: int | None = None,
+    images: dict[str, int] | None = None,
+) -> Path:
+    """Unpack the archives into ``root``: ``train/<wnid>/``, flat ``val/`` and ``test/``, the kit.
 
     ``parts`` gives for each of "kit", "train", "val", "test", "test truth", "patch" that the
-    contest has the file and its published hash, "" where none is published. A part that is done is
-    not touched again. InputError names a damaged file."""
+    contest has the file and its published hash, "" if none is published; ``images``: how many a
+    part holds. A part that is done is not touched again, and a second process waits for the first.
+    Raises InputError that names a damaged file."""
     root.mkdir(parents=True, exist_ok=True)
-    for part, (path, known_hash) in parts.items():
-        done = root / f".{part.replace(' ', '-')}.done"
-        if done.exists():
-            continue
-        checked = root / f".{path.name}.checked"
-        if known_hash and not checked.exists():  # minutes for the training archive, so only once
-            download.check_hash(path, known_hash)
-            files.write_text(checked, known_hash)
-        try:
-            with writing(root, f"the images of {path.name}"):
-                _UNPACK[part](path, root, part, workers or cpus())
-        except (tarfile.TarError, EOFError) as error:
-            raise InputError(f"cannot unpack {path}: {error}; get it again") from None
-        files.write_text(done, path.name)
+    with locked(root / "unpacking"):
+        for part, (path, known_hash) in parts.items():
+            done = root / f".{part.replace(' ', '-')}.done"
+            if done.exists():
+                continue
+            checked = root / f".{path.name}.checked"
+            if known_hash and not checked.exists():  # minutes for the training archive: only once
+                download.check_hash(path, known_hash)
+                files.write_text(checked, known_hash)
+            try:
+                with writing(root, f"the images of {path.name}"):
+                    _UNPACK[part](path, root, part, workers or cpus())
+            except (tarfile.TarError, EOFError) as error:
+                raise InputError(f"cannot unpack {path}: {error}; get it again") from None
+            check_count(root, part, (images or {}).get(part))
+            files.write_text(done, path.name)
     return root
+
+
+def check_count(root: Path, split: str, images: int | None) -> None:
+    """Raise InputError unless the folder of ``split`` holds ``images`` images; None: any number."""
+    if images is None:
+        return
+    found = count_images(root / split)
+    if found != images:
+        raise InputError(
+            f"{root / split} holds {found:,} of {images:,} images; remove it and unpack its archive"
+            " again"
+        )
+
+
+def count_images(folder: Path) -> int:
+    """Return how many images there are in a folder and its class folders."""
+    found = tree.list_folder(folder)
+    inner = sum(len(tree.list_folder(folder / name).images) for name in found.folders)
+    return len(found.images) + inner
 
 
 def _kit(path: Path, root: Path, _part: str, _workers: int) -> None:
@@ -59,55 +87,63 @@ def _train(path: Path, root: Path, part: str, workers: int) -> None:
     work = root / f".{part}"
     work.mkdir(exist_ok=True)
     with tarfile.open(path, "r:") as archive:
-        inner = [
-            (PurePosixPath(member.name).stem, member.offset_data)
-            for member in archive
-            if member.isfile()
-        ]
+        members = [member for member in archive if member.isfile()]
         _check_end(archive)
-    todo = [(path, start, work / wnid) for wnid, start in inner if not (work / wnid).is_dir()]
+    inner = [(PurePosixPath(member.name).stem, member.offset_data) for member in members]
+    missing = sum(
+        member.size for member in members if not (work / PurePosixPath(member.name).stem).is_dir()
+    )
+    check_space(root, missing, f"the images of {path.name}")
+    jobs = [(path, start, work / wnid) for wnid, start in inner]
     with (
         ProcessPoolExecutor(
-            min(workers, max(len(todo), 1)), multiprocessing.get_context("spawn")
+            min(workers, max(len(jobs), 1)), multiprocessing.get_context("spawn")
         ) as pool,
-        progress_bar(len(inner), len(inner) - len(todo), "class") as bar,
+        progress_bar(len(inner), 0, "class") as bar,
     ):
-        for _ in pool.map(_class, *zip(*todo, strict=True)) if todo else ():
+        for _ in pool.map(_class, *zip(*jobs, strict=True)) if jobs else ():
             bar.update()
     work.rename(root / part)
 
 
 def _class(path: Path, start: int, folder: Path) -> None:
-    """Unpack the inner archive at byte ``start`` to ``folder``."""
-    work = folder.with_name(f".{folder.name}")
-    rmtree(work, ignore_errors=True)
-    work.mkdir()
+    """Unpack the inner archive at byte ``start`` to ``folder``, unless its images are all there."""
     with path.open("rb") as outer:
         outer.seek(start)
         with tarfile.open(fileobj=outer, mode="r:") as archive:
-            for name, _, content in _images(archive):
-                _write(work / name, content)
+            if folder.is_dir():
+                if len(os.listdir(folder)) == sum(1 for _ in _images(archive)):
+                    return
+                rmtree(folder)
+                outer.seek(start)
+                with tarfile.open(fileobj=outer, mode="r:") as again:
+                    _unpack_images(again, folder)
+            else:
+                _unpack_images(archive, folder)
+
+
+def _unpack_images(archive: tarfile.TarFile, folder: Path) -> None:
+    """Write an archive's images into a hidden folder, count them, and rename it to ``folder``."""
+    work = folder.with_name(f".{folder.name}")
+    rmtree(work, ignore_errors=True)
+    work.mkdir()
+    expected = 0
+    for name, _, content in _images(archive):
+        _write(work / name, content)
+        expected += 1
+    if len(os.listdir(work)) != expected:
+        raise InputError(f"{work} does not hold the {expected} images of its archive; run it again")
     work.rename(folder)
 
 
 def _flat(path: Path, root: Path, part: str, _workers: int) -> None:
-    work = root / f".{part}"
-    rmtree(work, ignore_errors=True)
-    work.mkdir()
-    with (
-        tarfile.open(path) as archive,
-        progress_bar(None, 0, "image", part) as bar,
-    ):
-        for name, _, content in _images(archive):
-            _write(work / name, content)
-            bar.update()
-    work.rename(root / part)
+    check_space(root, path.stat().st_size, f"the images of {path.name}")
+    with tarfile.open(path) as archive:
+        _unpack_images(archive, root / part)
 
 
 def _patch(path: Path, root: Path, _part: str, _workers: int) -> None:
-    """Put the corrected images of 2010, ``.../<split>/<image>``, in the place of the broken
-    ones.
-    """
+    """Replace the broken images of 2010 by the corrected ones, ``.../<split>/<image>``."""
     with tarfile.open(path) as archive:
         for name, split, content in _images(archive):
             place = (
@@ -126,7 +162,7 @@ def _patch(path: Path, root: Path, _part: str, _workers: int) -> None:
 
 
 def _images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, object]]:
-    """(name, name of its folder, content) of each image; other entries are passed over."""
+    """Yield (name, its folder's name, content) of each image; other entries are passed over."""
     for member in archive:
         path = PurePosixPath(member.name)
         if (
@@ -139,7 +175,9 @@ def _images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, object]]:
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """A tar file ends with zeros; Python takes one that is cut between two entries for whole."""
+    """Raise ReadError unless the file ends with zeros, as every tar file does.
+
+    Python accepts one that is cut between two entries."""
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it ends early")

@@ -21,7 +21,7 @@ from PIL import Image
 
 from replication.base import files
 from replication.base.errors import InputError
-from replication.data.sources.disk import writing
+from replication.data.sources.disk import locked, writing
 
 VERSION = 1  # another version makes other images, in another folder
 SEED = 2012
@@ -58,8 +58,9 @@ def is_made(parent: Path) -> bool:
 def ensure(parent: Path) -> Path:
     """The folder of the data set, made first if it is not there."""
     if not is_made(parent):
-        with writing(place(parent), "the synthetic data set"):
-            make(place(parent))
+        with writing(place(parent), "the synthetic data set"), locked(place(parent)):
+            if not is_made(parent):  # no other process has made it meanwhile
+                make(place(parent))
     return place(parent)
 
 

@@ -1,0 +1,50 @@
+"""ILSVRC's parts: which are there already, in any layout, and which archives are still needed."""
+
+from pathlib import Path
+
+from replication.base.errors import InputError
+from replication.data.files import devkit, flat, layouts, tree
+from replication.data.sources import ilsvrc
+
+SPLITS = ("train", "val", "test")
+
+
+def lacking(root: Path, parts: dict[str, int | None]) -> tuple[str, ...]:
+    """Return which of ``parts``, name -> number of images, are not in the tree ``root``.
+
+    The images of a split that is there are counted. Raises InputError if some are missing."""
+    if not root.is_dir():
+        return tuple(parts)
+    inner = tree.base(root)
+    present = {split for split in SPLITS if split in parts and _has_images(inner, split)}
+    for split in present:
+        folder = tree.split_folder(inner, split)
+        ilsvrc.check_count(folder.parent, folder.name, parts[split])
+    if "kit" in parts and (devkit.find(inner) or _labels_itself(inner)):
+        present.add("kit")
+    if "test truth" in parts and "test" in layouts.splits(root):
+        present.add("test truth")
+    if "train" in present and not (root / ".train.done").exists():
+        present.add("patch")  # it belongs to the archive, not to a tree that came from elsewhere
+    present |= {part for part in parts if (root / f".{part.replace(' ', '-')}.done").exists()}
+    return tuple(part for part in parts if part not in present)
+
+
+def _has_images(root: Path, split: str) -> bool:
+    try:
+        folder = tree.split_folder(root, split)
+    except InputError:
+        return False
+    found = tree.list_folder(folder)
+    return bool(found.images or found.folders)
+
+
+def _labels_itself(root: Path) -> bool:
+    """Return whether the validation images have classes without the development kit."""
+    try:
+        folder = tree.split_folder(root, "val")
+    except InputError:
+        return False
+    found = tree.list_folder(folder)
+    names = [name for name, _, _ in found.images]
+    return bool(found.folders or flat.solution(folder) or flat.wnids_in_names(names) is not None)
