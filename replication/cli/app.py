@@ -62,6 +62,7 @@ DATA_COMMANDS = (
     data.data_index,
     data.data_verify,
     data.data_prepare,
+    data.data_unpack,
 )
 
 app = typer.Typer(

@@ -160,3 +160,17 @@ def data_prepare(
             f"{wanted.name} {wanted.split}: {len(wanted):,} images in {place}"
             + (f", {left_out:,} left out" if left_out else "")
         )
+
+
+def data_unpack(
+    source: Annotated[
+        Path, typer.Argument(help="A folder of parquet, arrow, tar or zip files of images.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="A new folder, for <split>/<class>/<image>.")],
+) -> None:
+    """Turn files that hold many images each into class folders, and print how many there are."""
+    from replication.data.sources import shards
+
+    counts = shards.unpack(source.expanduser().resolve(), folder.expanduser().resolve())
+    for split, count in counts.items():
+        print(f"{split}: {count:,} images in {folder / split}")

@@ -88,7 +88,7 @@ def _train(path: Path, root: Path, part: str, workers: int) -> None:
     work.mkdir(exist_ok=True)
     with tarfile.open(path, "r:") as archive:
         members = [member for member in archive if member.isfile()]
-        _check_end(archive)
+        check_end(archive)
     inner = [(PurePosixPath(member.name).stem, member.offset_data) for member in members]
     missing = sum(
         member.size for member in members if not (work / PurePosixPath(member.name).stem).is_dir()
@@ -171,10 +171,10 @@ def _images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, object]]:
             and not path.name.startswith(".")
         ):
             yield path.name, path.parent.name, archive.extractfile(member)
-    _check_end(archive)
+    check_end(archive)
 
 
-def _check_end(archive: tarfile.TarFile) -> None:
+def check_end(archive: tarfile.TarFile) -> None:
     """Raise ReadError unless the file ends with zeros, as every tar file does.
 
     Python accepts one that is cut between two entries."""
