@@ -7,8 +7,9 @@ interruption. Batches are prepared in a thread of their own, while the net is bu
 before."""
 
 import contextlib
-import importlib.util
+import functools
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -322,11 +323,17 @@ def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Stat
     )
 
 
+@functools.cache
 def _has_dali() -> bool:
     try:
-        return importlib.util.find_spec("nvidia.dali") is not None
-    except ModuleNotFoundError:  # not even its parent package
+        import nvidia.dali  # noqa: F401
+    except ModuleNotFoundError:
         return False
+    except (ImportError, OSError) as error:  # a library of the system that is missing or too old
+        reason = str(error).partition("\n")[0]
+        print(f"DALI does not load ({reason}): the reference pipeline is used", file=sys.stderr)
+        return False
+    return True
 
 
 def _pipeline(

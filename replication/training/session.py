@@ -27,6 +27,7 @@ from replication.recipe import Recipe
 from replication.training.distributed import ranks
 from replication.training.distributed.group import ProcessGroup, SingleProcess
 from replication.training.distributed.shared_loader import SharedLoader
+from replication.training.process.machine import limit_threads, note_machine
 from replication.training.run import DEFAULTS, Options, Report
 from replication.training.trainer import Outcome, train
 
@@ -73,6 +74,8 @@ def session(
             ranks.leave()
     chosen = [check_device(name) for name in devices]
     with locked(run_folder(recipe), f"the recipe {recipe.id}"):
+        limit_threads()
+        note_machine(run_folder(recipe), report)
         loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
             _check_batch(recipe, loaders)
