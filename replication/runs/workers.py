@@ -119,12 +119,15 @@ def train_in_worker(task: Task, folders: dict[str, str], code: str) -> None:
             f"a worker on {platform.node()} has other code than this command: give it the same"
             " commit, and start it again"
         )
+    if _stopping.is_set():  # the pool had handed it out before it knew
+        raise Interrupted(task.name)
     with _one_run:  # torch's settings belong to the process
         os.environ.update(folders)
         _training.set()
         try:
             run(task)
         except KeyboardInterrupt:
+            _stopping.set()
             raise Interrupted(task.name) from None  # the pool's own protocol stays in order
         finally:
             _training.clear()
@@ -132,10 +135,12 @@ def train_in_worker(task: Task, folders: dict[str, str], code: str) -> None:
 
 _one_run = threading.Lock()
 _training = threading.Event()  # in this worker, now
+_stopping = threading.Event()  # no further run in this worker
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Interrupt a run; a worker without one is ended by the process that started it."""
+    _stopping.set()
     if _training.is_set():
         raise KeyboardInterrupt
 
