@@ -72,6 +72,8 @@ class Workers:
                 self._cluster.wait(future, task)
             else:
                 future.result()
+        except Interrupted:
+            raise KeyboardInterrupt from None
         except BrokenProcessPool as error:
             raise TrainingError(
                 f"{task.name}: a training process died; run the same command again, it resumes"
@@ -89,9 +91,9 @@ class Workers:
             futures = [threads.submit(chain, item) for item in items]
             try:
                 return [future.result() for future in futures]
-            except (KeyboardInterrupt, Interrupted):
+            except KeyboardInterrupt:
                 self._stop()
-                raise KeyboardInterrupt from None
+                raise
 
     def all(self, tasks: Sequence[Task]) -> list[Run]:
         """Return the results of independent tasks, in their order."""
