@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -164,11 +165,14 @@ def stale(conditions: str) -> list[str]:
 
 
 class Finding(SphinxDirective):
-    """``{finding} ID = OUTCOME; ...``: prose that holds while these are the outcomes."""
+    """``{finding} ID = OUTCOME; ...``: prose that holds while these are the outcomes.
+
+    With ``:quiet:`` nothing takes its place when they are others."""
 
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
+    option_spec = {"quiet": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         note_results(self.env)
@@ -178,7 +182,7 @@ class Finding(SphinxDirective):
             raise self.error(str(error)) from error
         if changed:
             log.info("%s: written for other outcomes of %s", self.env.docname, ", ".join(changed))
-            return [generated(self.arguments[0])]
+            return [] if "quiet" in self.options else [generated(self.arguments[0])]
         parent = nodes.container(classes=["finding"])
         self.state.nested_parse(self.content, self.content_offset, parent)
         parent += verdict_line(self.arguments[0])
