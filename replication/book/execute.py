@@ -80,6 +80,14 @@ def is_current(name: str, profile: str, changes: Iterable[str] = ()) -> bool:
         return not stamps.differences(target(name, profile), now)
 
 
+def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
+    """Raise InputError if an execution could not start, or published results were changed."""
+    changes = tuple(changes)
+    preflight(name, profile, parameters(name, profile, changes))
+    if profile in PUBLISHED and not place(name, profile, changes):
+        seal.check_unchanged(paths.results() / profile / name)
+
+
 def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | None = None) -> Path:
     """Execute one notebook at ``profile`` and return the executed notebook.
 
@@ -88,13 +96,11 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     after a signal."""
     changes = tuple(changes)
     values = parameters(name, profile, changes)
-    preflight(name, profile, values)
+    check(name, profile, changes)
     where = place(name, profile, changes)
     with writing_to(where):
         folder = paths.experiment(profile, name)
         published = not where and profile in PUBLISHED
-        if published:
-            seal.check_unchanged(folder)
         given = dict(values)
         if jobs is not None and "jobs" in papermill.inspect_notebook(str(source(name))):
             given["jobs"] = jobs

@@ -52,8 +52,8 @@ def run(
     import sys
 
     from replication.book import progress
-    from replication.book.execute import execute, is_current, place
-    from replication.book.notebooks import experiments, parameters, preflight
+    from replication.book.execute import check, execute, is_current, place
+    from replication.book.notebooks import experiments
 
     if scheduler is not None:
         from replication.runs.cluster import SCHEDULER
@@ -63,7 +63,7 @@ def run(
     if dry_run:
         return _forecast(chosen, profile, changes or (), as_json)
     for name in chosen:  # every mistake is found before the first is started
-        preflight(name, profile, parameters(name, profile, changes or ()))
+        check(name, profile, changes or ())
     for name in chosen:
         if not force and is_current(name, profile, changes or ()):
             print(f"{name} ({profile}): up to date")

@@ -1,0 +1,109 @@
+"""The built book is what its source says: strictly built, stale pages gone, damaged ones rebuilt.
+
+A stand-in for jupyter-book writes one page per source, so that this takes no minutes."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replication.base import paths
+from replication.base.errors import InputError, NotebookError
+from replication.book import build
+from replication.book.directives import page_fault
+
+
+class Tool:
+    """A stand-in for jupyter-book: copies each source to a page, and counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.status = 0
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        self.calls += 1
+        stage, output = Path(command[2]), Path(command[4])
+        html = output / "_build" / "html"
+        html.mkdir(parents=True, exist_ok=True)
+        for source in stage.glob("*.md"):
+            (html / f"{source.stem}.html").write_text(source.read_text())
+        return subprocess.CompletedProcess(command, self.status, "WARNING: a page is bad\n", "")
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
+    (tmp_path / "book").mkdir()
+    for name in ("index", "one"):
+        (tmp_path / "book" / f"{name}.md").write_text(name)
+    (tmp_path / "_config.yml").write_text("title: x\n")
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "BOOK", tmp_path / "book")
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    tool = Tool()
+    monkeypatch.setattr(build.subprocess, "run", tool)
+    return tool
+
+
+def test_a_book_that_is_up_to_date_is_not_built_again(tool: Tool) -> None:
+    assert build.build_book() == build.build_book()
+    assert tool.calls == 1
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda page: page.write_text("cut")])
+def test_a_page_that_is_missing_or_damaged_is_built_again(tool: Tool, damage: Any) -> None:
+    page = build.build_book().with_name("one.html")
+    damage(page)
+    build.build_book()
+    assert page.read_text() == "one" and tool.calls == 2
+
+
+def test_a_page_that_left_the_source_leaves_the_book(tool: Tool) -> None:
+    page = build.build_book().with_name("one.html")
+    (paths.BOOK / "one.md").unlink()
+    build.build_book()
+    assert not page.exists()
+
+
+def test_a_build_with_warnings_leaves_no_mark_of_success(tool: Tool) -> None:
+    tool.status = 1
+    for _ in range(2):
+        with pytest.raises(NotebookError, match="a page is bad"):
+            build.build_book()
+    assert tool.calls == 2
+
+
+def test_another_jupyter_book_is_refused_by_its_version(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "version", lambda package: "2.0.1")
+    with pytest.raises(InputError, match=r"jupyter-book 1.*2\.0\.1"):
+        build.build_book()
+    assert tool.calls == 0
+
+
+def test_a_read_only_clone_is_built_elsewhere(tool: Tool, tmp_path: Path) -> None:
+    for path in (paths.BOOK, paths.BOOK / "one.md"):
+        path.chmod(path.stat().st_mode & 0o555)
+    try:
+        page = build.build_book(output=tmp_path / "elsewhere")
+    finally:
+        paths.BOOK.chmod(0o755)
+    assert page == tmp_path / "elsewhere" / "_build" / "html" / "index.html" and page.is_file()
+
+
+@pytest.mark.parametrize(
+    ("count", "outputs", "fault"),
+    [
+        (1, [], ""),
+        (None, [], "cell 1 was not executed"),
+        (1, [{"output_type": "error"}], "cell 1 ended with an error"),
+    ],
+)
+def test_a_page_that_was_not_executed_or_failed_is_not_published(
+    tmp_path: Path, count: int | None, outputs: list[Any], fault: str
+) -> None:
+    cell = {"cell_type": "code", "source": "1", "execution_count": count, "outputs": outputs}
+    (tmp_path / "page.ipynb").write_text(json.dumps({"cells": [cell]}))
+    assert page_fault(tmp_path / "page.ipynb") == fault
