@@ -1,4 +1,4 @@
-"""Batches for the net, whichever pipeline makes them. Trainer, evaluation and tests see only this.
+"""Batches for the net, from any pipeline. Trainer, evaluation and tests see only this.
 
 ``open_loaders`` gives a recipe's training images and its validation slice, ``evaluation_loader``
 any split of it. Order and draws are functions of (seed, epoch), so a loader has no state: it can
@@ -25,7 +25,7 @@ from replication.data.augment.draws import draws_for
 from replication.data.augment.order import order
 from replication.data.files.index import Index
 from replication.data.pipelines import on_device
-from replication.data.pipelines.pipeline import Job, Pipeline, view_places
+from replication.data.pipelines.pipeline import BatchRequest, Pipeline, view_places
 from replication.data.pipelines.reference import ReferencePipeline
 from replication.data.pipelines.stored import RawPipeline, Transform
 from replication.data.prepared.statistics import Statistics, statistics, streamed_statistics
@@ -124,15 +124,15 @@ class Loader:
             for step in range(start, self.steps)
         ]
 
-        def job(where: np.ndarray) -> Job:
+        def request(where: np.ndarray) -> BatchRequest:
             chosen = places[where]
-            return Job(
+            return BatchRequest(
                 self.rows[chosen],
                 draws_for(self.recipe, epoch, self.index.ids[chosen], where),
                 colour=colour,
             )
 
-        return self._ahead([places[where] for where in steps], map(job, steps))
+        return self._ahead([places[where] for where in steps], map(request, steps))
 
     def once(self, views_each: int = 1, batch: int | None = None) -> Iterator[Batch]:
         """Every image of this shard exactly once, in the index's order: the central crop, or the
@@ -142,7 +142,9 @@ class Loader:
         mine = np.arange(len(self))[self.shard[0] :: self.shard[1]]
         size = batch or max(1, CROPS // views_each)
         parts = [mine[at : at + size] for at in range(0, len(mine), size)]
-        return self._ahead(parts, (Job(self.rows[part], None, views_each) for part in parts))
+        return self._ahead(
+            parts, (BatchRequest(self.rows[part], None, views_each) for part in parts)
+        )
 
     def _stored_order(self) -> np.ndarray:
         labels = self.index.labels
@@ -158,10 +160,10 @@ class Loader:
         self._stop.set()
         self.pipeline.close()
 
-    def _ahead(self, chosen: list[np.ndarray], jobs: Iterable[Job]) -> Iterator[Batch]:
-        """The jobs' batches, made in a thread of its own that ends when the caller stops listening.
-        ``chosen``: their images' numbers.
-        """
+    def _ahead(self, chosen: list[np.ndarray], requests: Iterable[BatchRequest]) -> Iterator[Batch]:
+        """Return the requests' batches, prepared in a thread that ends with the caller's generator.
+
+        ``chosen``: their images' numbers."""
         ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
         leave = threading.Event()
 
@@ -176,9 +178,9 @@ class Loader:
 
         def work() -> None:
             try:
-                with contextlib.closing(self.pipeline.stream(jobs)) as stream:
-                    for numbers, made in zip(chosen, stream, strict=True):
-                        if not put(self._batch(made.images, numbers[made.kept])):
+                with contextlib.closing(self.pipeline.stream(requests)) as stream:
+                    for numbers, prepared in zip(chosen, stream, strict=True):
+                        if not put(self._batch(prepared.images, numbers[prepared.kept])):
                             return
                 put(None)
             except BaseException as error:  # handed over to the thread that asked

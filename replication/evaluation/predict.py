@@ -24,7 +24,7 @@ from replication.data.augment.views import VIEWS
 from replication.data.files.decode import decode
 from replication.data.files.titles import titles
 from replication.data.loader import open_loaders
-from replication.data.pipelines.pipeline import Job
+from replication.data.pipelines.pipeline import BatchRequest
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import reduce
 from replication.data.splits import training_index
@@ -98,7 +98,9 @@ class Predictor:
     @torch.inference_mode()
     def _probabilities(self, squares: np.ndarray, views: int) -> np.ndarray:
         rows = np.arange(len(squares))
-        crops = torch.from_numpy(self.transform.batch(squares, rows, Job(rows, None, views)))
+        crops = torch.from_numpy(
+            self.transform.batch(squares, rows, BatchRequest(rows, None, views))
+        )
         with numerics(exact(self.recipe)):
             return ask(self.net, crops.movedim(-1, -3).to(self.device)).cpu().numpy()
 

@@ -1,9 +1,9 @@
 """The pipeline in NVIDIA DALI: decode, resize, crop, mirror, mean, colour shift, on the CPU or the
 GPU (sections 2 and 4.1).
 
-Encoded bytes, windows and draws come in by external source, so DALI scans no folder and draws no
-number. Only the region that a crop needs is decoded, with the pixels around it that the resampling
-filter reaches. The flip costs nothing: the region is read from right to left. Measured on 64 ILSVRC
+Encoded bytes, windows and draws are external sources, so DALI scans no folder and draws no number.
+Only the region that a crop needs is decoded, with the pixels around it that the resampling filter
+reaches. The flip costs nothing: the region is read from right to left. Measured on 64 ILSVRC
 photographs (CPU, DALI 2.4): decoded pixels equal Pillow's. Resized ones differ by one grey level in
 15% of the values, because Pillow rounds between its two passes and DALI does not; and by up to 9 in
 the outermost row or column of the photograph itself, where DALI's filter repeats the last pixel and
@@ -15,7 +15,7 @@ batch is divided between its engine and the cores. ``mixed`` chooses nvJPEG, and
 every run records, says which of the two it was.
 
 Files that DALI would decode by another policy (``decode.needs_reference``) are decoded by
-``decode`` and handed over as plain pixels."""
+``decode`` and passed on as plain pixels."""
 
 import threading
 from collections import deque
@@ -32,7 +32,7 @@ from replication.data.augment.draws import Draws, central
 from replication.data.files import cifar10 as packed
 from replication.data.files.decode import decode, needs_reference
 from replication.data.files.index import Index
-from replication.data.pipelines.pipeline import Job, Made, view_places
+from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_places
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import Store
 
@@ -43,7 +43,7 @@ END, TAIL = b"\xff\xd9", 64
 
 
 class DaliPipeline:
-    """Batches made by DALI from a data set's files or from a store's squares."""
+    """Batches that DALI prepares from a data set's files or from a store's squares."""
 
     def __init__(
         self,
@@ -66,23 +66,23 @@ class DaliPipeline:
         self._idle: list[_Graph] = []
         self._lock = threading.Lock()
 
-    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
-        """Every job's batch, in order, ``SCHEDULED`` of them in the making. A file that cannot be
-        read ends it or is left out.
-        """
+    def stream(self, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
+        """Return the batch of every request, in order, with ``SCHEDULED`` of them under way.
+
+        A file that cannot be read ends it or is left out."""
         flight: deque[_Flight] = deque()
         graph: _Graph | None = None
         with ThreadPoolExecutor(READERS, "reader") as readers:
             try:
-                for job in jobs:
-                    graph = graph or self._take(job)
-                    flight.append(self._submit(graph, job, readers))
+                for request in requests:
+                    graph = graph or self._take(request)
+                    flight.append(self._submit(graph, request, readers))
                     if len(flight) > SCHEDULED:
-                        graph, made = self._collect(graph, flight, readers)
-                        yield made
+                        graph, batch = self._collect(graph, flight, readers)
+                        yield batch
                 while flight:
-                    graph, made = self._collect(graph, flight, readers)
-                    yield made
+                    graph, batch = self._collect(graph, flight, readers)
+                    yield batch
             finally:
                 if graph is not None and graph.drained(
                     sum(flying.inputs is not None for flying in flight)
@@ -91,102 +91,116 @@ class DaliPipeline:
                         self._idle.append(graph)
 
     def close(self) -> None:
-        """Let go of the pipelines, their threads and memory."""
+        """Release the pipelines, their threads and memory."""
         with self._lock:
             self._idle.clear()
 
-    def _take(self, job: Job) -> "_Graph":
-        colour = job.colour and self.transform.colour > 0
+    def _take(self, request: BatchRequest) -> "_Graph":
+        colour = request.colour and self.transform.colour > 0
         with self._lock:
             for i, graph in enumerate(self._idle):
-                if (graph.views, graph.colour) == (job.views, colour) and graph.batch >= len(
-                    job.rows
+                if (graph.views, graph.colour) == (request.views, colour) and graph.batch >= len(
+                    request.rows
                 ):
                     return self._idle.pop(i)
         return _Graph(
             self.transform,
-            job.views,
+            request.views,
             colour,
             self.squares is None,
-            len(job.rows),
+            len(request.rows),
             self.device,
             self.threads,
             self.mixed,
         )
 
     def _submit(
-        self, graph: "_Graph", job: Job, readers: ThreadPoolExecutor, careful: bool = False
+        self,
+        graph: "_Graph",
+        request: BatchRequest,
+        readers: ThreadPoolExecutor,
+        careful: bool = False,
     ) -> "_Flight":
-        flying = self._prepare(job, readers, careful)
+        flying = self._prepare(request, readers, careful)
         if flying.inputs is not None:
             graph.schedule(flying.inputs)
         return flying
 
     def _collect(
         self, graph: "_Graph", flight: "deque[_Flight]", readers: ThreadPoolExecutor
-    ) -> "tuple[_Graph, Made]":
+    ) -> "tuple[_Graph, PreparedBatch]":
         """The oldest batch in flight. Where DALI fails, everything in flight is decoded by
         ``decode``, which names the file at fault.
         """
         if flight[0].inputs is not None:
             try:
-                return graph, Made(graph.collect(), flight.popleft().kept)
+                return graph, PreparedBatch(graph.collect(), flight.popleft().kept)
             except RuntimeError as error:
                 return self._again(graph, flight, readers, error)
         flying = flight.popleft()
         if flying.error is not None:
             raise flying.error
         shape = (0, self.transform.side, self.transform.side, 3)
-        return graph, Made(
-            torch.empty(shape if flying.job.views == 1 else (0, flying.job.views, *shape[1:])),
+        return graph, PreparedBatch(
+            torch.empty(
+                shape if flying.request.views == 1 else (0, flying.request.views, *shape[1:])
+            ),
             flying.kept,
         )
 
-    def _prepare(self, job: Job, readers: ThreadPoolExecutor, careful: bool) -> "_Flight":
+    def _prepare(
+        self, request: BatchRequest, readers: ThreadPoolExecutor, careful: bool
+    ) -> "_Flight":
         if self.squares is not None:
-            draws = job.draws or central(len(job.rows), self.transform.size, self.transform.side)
-            inputs: dict[str, Any] = {"image": [self.squares[row] for row in job.rows.tolist()]}
-            if job.views == 1:
+            draws = request.draws or central(
+                len(request.rows), self.transform.size, self.transform.side
+            )
+            inputs: dict[str, Any] = {"image": [self.squares[row] for row in request.rows.tolist()]}
+            if request.views == 1:
                 inputs |= {
                     "start": np.stack([draws.top, draws.left], 1).astype(np.int32),
                     "flip": draws.flip.astype(np.int32),
                 }
-            return _Flight(job, np.arange(len(job.rows)), inputs | self._drawn(draws, job))
-        found = list(readers.map(lambda row: self._encoded(row, careful), job.rows.tolist()))
-        errors = [item for item in found if isinstance(item, InputError)]
+            return _Flight(
+                request, np.arange(len(request.rows)), inputs | self._drawn(draws, request)
+            )
+        encoded = list(readers.map(lambda row: self._encoded(row, careful), request.rows.tolist()))
+        errors = [item for item in encoded if isinstance(item, InputError)]
         if errors and self.transform.data.unreadable == "stop":
-            return _Flight(job, np.arange(0), None, errors[0])
+            return _Flight(request, np.arange(0), None, errors[0])
         kept = np.array(
-            [place for place, item in enumerate(found) if not isinstance(item, InputError)],
+            [place for place, item in enumerate(encoded) if not isinstance(item, InputError)],
             np.int64,
         )
         if not len(kept):
-            return _Flight(job, kept, None)
-        draws = job.draws or central(len(job.rows), self.transform.size, self.transform.side)
+            return _Flight(request, kept, None)
+        draws = request.draws or central(
+            len(request.rows), self.transform.size, self.transform.side
+        )
         draws = Draws(*(part[kept] for part in draws))
-        if job.views != 1:  # the whole stored square, of which the views are cut
+        if request.views != 1:  # the whole stored square, of which the views are cut
             draws = draws._replace(top=np.zeros_like(kept), left=np.zeros_like(kept))
-        side = self.transform.side if job.views == 1 else self.transform.size
+        side = self.transform.side if request.views == 1 else self.transform.size
         heights, widths = np.array(
-            [(found[place].height, found[place].width) for place in kept.tolist()]
+            [(encoded[place].height, encoded[place].width) for place in kept.tolist()]
         ).T
-        inputs = {"image": [found[place].content for place in kept.tolist()]}
+        inputs = {"image": [encoded[place].content for place in kept.tolist()]}
         inputs |= windows(heights, widths, self.transform.size, side, draws)
-        return _Flight(job, kept, inputs | self._drawn(draws, job))
+        return _Flight(request, kept, inputs | self._drawn(draws, request))
 
-    def _drawn(self, draws: Draws, job: Job) -> dict[str, np.ndarray]:
+    def _drawn(self, draws: Draws, request: BatchRequest) -> dict[str, np.ndarray]:
         """Where the mean image is read, mirrored images from its mirrored half, and the colour
         shift.
         """
-        found = {}
-        if job.views == 1 and self.transform.mean is not None and self.transform.aligned:
+        inputs = {}
+        if request.views == 1 and self.transform.mean is not None and self.transform.aligned:
             mirrored = 2 * self.transform.size - self.transform.side - draws.left
-            found["mean"] = np.stack(
+            inputs["mean"] = np.stack(
                 [draws.top, np.where(draws.flip, mirrored, draws.left)], 1
             ).astype(np.int32)
-        if job.colour and self.transform.colour:
-            found["shift"] = self.transform.shifts(draws.normals)[:, None, None, :]
-        return found
+        if request.colour and self.transform.colour:
+            inputs["shift"] = self.transform.shifts(draws.normals)[:, None, None, :]
+        return inputs
 
     def _encoded(self, row: int, careful: bool) -> "_Encoded | InputError":
         """One image's bytes, such that DALI decodes them to the pixels that ``decode`` gives;
@@ -215,7 +229,7 @@ class DaliPipeline:
         flight: "deque[_Flight]",
         readers: ThreadPoolExecutor,
         error: RuntimeError,
-    ) -> "tuple[_Graph, Made]":
+    ) -> "tuple[_Graph, PreparedBatch]":
         if self.squares is None:
             graph = _Graph(
                 self.transform,
@@ -227,13 +241,15 @@ class DaliPipeline:
                 self.threads,
                 self.mixed,
             )
-            jobs = [flying.job for flying in flight]
+            requests = [flying.request for flying in flight]
             flight.clear()
-            flight.extend(self._submit(graph, job, readers, careful=True) for job in jobs)
+            flight.extend(
+                self._submit(graph, request, readers, careful=True) for request in requests
+            )
             if flight[0].inputs is None:
                 return self._collect(graph, flight, readers)
             try:
-                return graph, Made(graph.collect(), flight.popleft().kept)
+                return graph, PreparedBatch(graph.collect(), flight.popleft().kept)
             except RuntimeError as second:
                 error = second
         raise InputError(
@@ -243,11 +259,11 @@ class DaliPipeline:
 
 
 class _Flight(NamedTuple):
-    """A job on its way through DALI, with the arrays that DALI reads meanwhile."""
+    """A request on its way through DALI, with the arrays that DALI reads meanwhile."""
 
-    job: Job
+    request: BatchRequest
     kept: np.ndarray
-    inputs: dict[str, Any] | None  # None: there is nothing to make
+    inputs: dict[str, Any] | None  # None: no image could be read
     error: InputError | None = None
 
 
@@ -297,7 +313,7 @@ class _Graph:
         return images
 
     def drained(self, scheduled: int) -> bool:
-        """Whether what is scheduled could be made, so that the pipeline can be used again."""
+        """Wait for what is scheduled; return whether the pipeline can be used again."""
         try:
             for _ in range(scheduled):
                 self.collect()
@@ -337,7 +353,7 @@ def define(
             axis_names="HW",
             device="mixed" if mixed else "cpu",
             output_type=types.RGB,
-            # turned files come in upright; a window across a turned image ends in a crash
+            # rotated files arrive upright; a window across a rotated image ends in a crash
             adjust_orientation=False,
             # of colours on the GPU too: libjpeg-turbo and Pillow always do
             jpeg_fancy_upsampling=True,
@@ -381,20 +397,20 @@ def _views(transform: Transform, image: Any, views: int, constant: Any) -> list[
     from nvidia.dali import fn, types
 
     side, mean = transform.side, transform.mean
-    made = []
+    crops = []
     for (top, left), flip in zip(*view_places(transform.data, views), strict=True):
         if flip and transform.aligned:
             # the difference mirrored is the difference of the mirrored
-            made.append(fn.flip(made[len(made) - 5], horizontal=1))
+            crops.append(fn.flip(crops[len(crops) - 5], horizontal=1))
             continue
         crop = fn.slice(image, start=[int(top), int(left)], shape=[side, side], axes=[0, 1])
         crop = fn.flip(crop, horizontal=1) if flip else crop
         if mean is None:
-            made.append(fn.cast(crop, dtype=types.FLOAT))
+            crops.append(fn.cast(crop, dtype=types.FLOAT))
             continue
         y, x = (top, left) if transform.aligned else (transform.middle, transform.middle)
-        made.append(fn.reshape(crop - constant(mean[y : y + side, x : x + side]), layout="HWC"))
-    return made
+        crops.append(fn.reshape(crop - constant(mean[y : y + side, x : x + side]), layout="HWC"))
+    return crops
 
 
 def windows(

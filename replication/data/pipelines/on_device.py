@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from replication.data.augment.draws import Draws
-from replication.data.pipelines.pipeline import Job, Made, view_places
+from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_places
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import Store
 
-# those that a loader holds, so that training and validation share one copy: of fingerprint, size
-# and device
+# Images that a loader uses, by fingerprint, size and device; training and validation share a copy.
 _held: WeakValueDictionary[tuple[str, int, str], Tensor] = WeakValueDictionary()
 MOST_BYTES = 4 * 2**30  # of images; a GPU that trains has as much to spare
 CHUNK = 4096  # images copied at once: the store may be a file that is read page by page
@@ -29,31 +28,37 @@ class DevicePipeline:
         self.backend = f"squares on {device.type}"
         self.transform, self.device = transform, device
         self.images = _resident(store, device)
-        # as tensors: by a number, a GPU multiplies with its reciprocal
+        # Tensors, because a GPU divides by a number through its reciprocal.
         self.divisor = torch.tensor(transform.divisor, dtype=torch.float32, device=device)
         self.scale = torch.tensor(transform.scale, dtype=torch.float32, device=device)
         self.mean = None if transform.mean is None else torch.from_numpy(transform.mean).to(device)
 
-    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
-        """Return every job's batch, in order."""
-        for job in jobs:
-            yield Made(self.batch(job), np.arange(len(job.rows)))
+    def stream(self, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
+        """Return the batch of every request, in order."""
+        for request in requests:
+            yield PreparedBatch(self.batch(request), np.arange(len(request.rows)))
 
     def close(self) -> None:
         """Nothing but memory is held."""
 
-    def batch(self, job: Job) -> Tensor:
+    def batch(self, request: BatchRequest) -> Tensor:
         """Return float32 (N, side, side, 3), or (N, 10, side, side, 3) for ten views."""
         transform = self.transform
-        if job.draws is not None:
-            shift = transform.shifts(job.draws.normals) if job.colour and transform.colour else None
-            return self._crops(job.rows, job.draws, shift)
-        places, flips = view_places(transform.data, job.views)
-        rows = np.repeat(job.rows, job.views)
-        top, left = np.tile(places, (len(job.rows), 1)).T
-        draws = Draws(top, left, np.tile(flips, len(job.rows)), np.empty((0, 3)))
+        if request.draws is not None:
+            shift = (
+                transform.shifts(request.draws.normals)
+                if request.colour and transform.colour
+                else None
+            )
+            return self._crops(request.rows, request.draws, shift)
+        places, flips = view_places(transform.data, request.views)
+        rows = np.repeat(request.rows, request.views)
+        top, left = np.tile(places, (len(request.rows), 1)).T
+        draws = Draws(top, left, np.tile(flips, len(request.rows)), np.empty((0, 3)))
         crops = self._crops(rows, draws, None)
-        return crops if job.views == 1 else crops.unflatten(0, (len(job.rows), job.views))
+        return (
+            crops if request.views == 1 else crops.unflatten(0, (len(request.rows), request.views))
+        )
 
     def _crops(self, rows: np.ndarray, draws: Draws, shift: np.ndarray | None) -> Tensor:
         transform, side = self.transform, self.transform.side
@@ -62,18 +67,18 @@ class DevicePipeline:
         line = torch.arange(side, device=self.device)
         across = torch.where(flip, side - 1 - line, line)  # (N, side)
         y, x = (top[:, None] + line)[:, :, None], (left[:, None] + across)[:, None, :]
-        made = self.images[row[:, None, None], y, x].float()  # (N, side, side, 3)
+        crops = self.images[row[:, None, None], y, x].float()  # (N, side, side, 3)
         if self.mean is not None:
             middle = slice(transform.middle, transform.middle + side)
             # the source flips first and subtracts the same central mean from both
-            made -= self.mean[y, x] if transform.aligned else self.mean[middle, middle]
+            crops -= self.mean[y, x] if transform.aligned else self.mean[middle, middle]
         if shift is not None:
-            made += self._there(shift)[:, None, None, :]
+            crops += self._there(shift)[:, None, None, :]
             if transform.divisor != 1:
-                made /= self.divisor
+                crops /= self.divisor
         if transform.scale != 1:
-            made *= self.scale
-        return made
+            crops *= self.scale
+        return crops
 
     def _there(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)

@@ -1,9 +1,8 @@
-"""What a loader asks of a pipeline, whichever makes the batches: jobs in, images out, in the same
-order.
+"""The contract of the pipelines: requests in, batches of images out, in the same order.
 
-There are three: ``raw`` (stored squares, in this process), ``reference`` (the paper's way, Python
-on the CPU) and ``dali``. All of them are given the same rows and draws, so they make the same
-images."""
+``stored`` cuts stored squares in this process, ``on_device`` cuts them on the GPU, ``reference`` is
+the paper's way (Python on the CPU), and ``dali`` decodes. All are given the same rows and draws, so
+they produce the same images."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
@@ -17,39 +16,39 @@ from replication.data.augment.draws import Draws
 from replication.recipe import Data
 
 
-class Job(NamedTuple):
-    """One batch to make."""
+class BatchRequest(NamedTuple):
+    """What one batch shall hold."""
 
     rows: np.ndarray  # int64 (N,): of the index
     draws: Draws | None  # of N training images; None: the central crop, or ten views
     views: int = 1  # of each image
-    colour: bool = False  # with colour noise, where the recipe has any
+    colour: bool = False  # with colour noise, if the recipe has any
 
 
-class Made(NamedTuple):
-    """One batch, made."""
+class PreparedBatch(NamedTuple):
+    """The images of one request."""
 
     images: torch.Tensor  # float32 (M, H, W, 3), or (M, V, H, W, 3)
-    # int64 (M,): which places of the job these are; the others' files could not be read
+    # int64 (M,): which places of the request these are; the others' files could not be read
     kept: np.ndarray
 
 
 class Pipeline(Protocol):
-    """Makes batches."""
+    """Prepares batches."""
 
     backend: str  # name and version, for the record of where a result came from
 
-    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
-        """Every job's batch, in order. Jobs are taken ahead of what is asked for; closing the
-        generator lets go of them.
-        """
+    def stream(self, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
+        """Return the batch of every request, in order.
+
+        Requests are taken ahead of the batches; closing the generator drops them."""
 
     def close(self) -> None:
-        """Let go of threads, processes and memory."""
+        """Release threads, processes and memory."""
 
 
 def view_places(data: Data, views_each: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (V, 2) and flips (V,) of 1, 9 or 10 views."""
+    """Return offsets (V, 2) and flips (V,) of 1, 9 or 10 views. Raises InputError for others."""
     if views_each == views.GRID:
         return views.grid(data.size, data.side), np.zeros(views.GRID, bool)
     places = views.offsets(data.size, data.side)

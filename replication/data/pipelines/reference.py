@@ -20,7 +20,7 @@ from PIL import __version__ as pillow_version
 from replication.base.errors import InputError, TrainingError
 from replication.data.augment.draws import Draws
 from replication.data.files.index import Index
-from replication.data.pipelines.pipeline import Job, Made
+from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import read_reduced
 
@@ -30,9 +30,7 @@ Result = tuple[torch.Tensor | None, np.ndarray, str]  # images, places kept, wha
 
 
 class ReferencePipeline:
-    """Batches decoded from the data set's own files; ``workers`` processes, or none: in the thread
-    that asks.
-    """
+    """Batches decoded from the data set's own files, by ``workers`` processes; 0: by the caller."""
 
     def __init__(self, index: Index, transform: Transform, workers: int = 0) -> None:
         self.backend = f"reference, pillow {pillow_version}"
@@ -40,23 +38,23 @@ class ReferencePipeline:
         self._processes: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
 
-    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
-        """Every job's batch, in order. A file that cannot be read ends it, or is left out, as the
-        recipe says.
-        """
+    def stream(self, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
+        """Return the batch of every request, in order.
+
+        A file that cannot be read ends it or is left out, as the recipe says."""
         if not self.workers:
-            for job in jobs:
-                yield _made(make(self.index, self.transform, job))
+            for request in requests:
+                yield _unpacked(make(self.index, self.transform, request))
             return
         processes = self._started()
         ahead: deque[Future[Result]] = deque()
         try:
-            for job in jobs:
-                ahead.append(processes.submit(_make, job))
+            for request in requests:
+                ahead.append(processes.submit(_make, request))
                 if len(ahead) > PREFETCH * self.workers:
-                    yield _made(ahead.popleft().result())
+                    yield _unpacked(ahead.popleft().result())
             while ahead:
-                yield _made(ahead.popleft().result())
+                yield _unpacked(ahead.popleft().result())
         except BrokenProcessPool:
             self.close()
             raise TrainingError(
@@ -84,11 +82,11 @@ class ReferencePipeline:
             return self._processes
 
 
-def make(index: Index, transform: Transform, job: Job) -> Result:
-    """One batch: files decoded and reduced, then the raw pipeline's arithmetic."""
+def make(index: Index, transform: Transform, request: BatchRequest) -> Result:
+    """Prepare one batch: decode and reduce the files, then apply the raw pipeline's arithmetic."""
     size = transform.size
-    squares, kept = np.empty((len(job.rows), size, size, 3), np.uint8), []
-    for place, row in enumerate(job.rows.tolist()):
+    squares, kept = np.empty((len(request.rows), size, size, 3), np.uint8), []
+    for place, row in enumerate(request.rows.tolist()):
         try:
             squares[len(kept)] = read_reduced(index, row, size)
         except InputError as error:
@@ -97,12 +95,12 @@ def make(index: Index, transform: Transform, job: Job) -> Result:
         else:
             kept.append(place)
     places = np.array(kept, np.int64)
-    if job.draws is not None:
-        job = job._replace(draws=Draws(*(part[places] for part in job.draws)))
-    return torch.from_numpy(transform.batch(squares, np.arange(len(kept)), job)), places, ""
+    if request.draws is not None:
+        request = request._replace(draws=Draws(*(part[places] for part in request.draws)))
+    return torch.from_numpy(transform.batch(squares, np.arange(len(kept)), request)), places, ""
 
 
-# in a worker process: what every job there has in common, sent once
+# In a worker process: what all its requests have in common, sent once.
 _given: list[tuple[Index, Transform]] = []
 
 
@@ -111,13 +109,13 @@ def _begin(index: Index, transform: Transform) -> None:
     _given.append((index, transform))
 
 
-def _make(job: Job) -> Result:
+def _make(request: BatchRequest) -> Result:
     # the images come back in shared memory, as torch sends tensors between processes
-    return make(*_given[0], job)
+    return make(*_given[0], request)
 
 
-def _made(result: Result) -> Made:
+def _unpacked(result: Result) -> PreparedBatch:
     images, places, wrong = result
     if images is None:
         raise InputError(wrong)
-    return Made(images, places)
+    return PreparedBatch(images, places)

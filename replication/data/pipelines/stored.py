@@ -1,9 +1,9 @@
 """From stored uint8 squares to what the net is given: crop, flip, mean, colour shift, scale
 (sections 2 and 4.1).
 
-The arithmetic of the CPU paths: the raw store's and the reference pipeline's. One pass over each
-image: the crop is read where it lies and the difference written where the batch wants it, so a loop
-over images costs less than indexing every pixel would."""
+The arithmetic of the CPU paths: the raw store's and the reference pipeline's. Each image is passed
+over once: the crop is read in its place and the difference is written to its place in the batch.
+So a loop over images costs less than indexing every pixel would."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,20 +12,19 @@ import numpy as np
 import torch
 
 from replication.data.augment.draws import Draws
-from replication.data.pipelines.pipeline import Job, Made, view_places
+from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_places
 from replication.data.prepared.statistics import Statistics, image_divisor, shifts
 from replication.recipe import Recipe
 
 
 class Transform:
-    """What a recipe does to stored squares. ``size`` S and ``side`` in pixels; the mean image lies
-    under the crop, or stays central.
+    """What a recipe does to stored squares of ``size`` S pixels, to cut crops of ``side`` pixels.
 
-    The paper only says that the mean is subtracted: aligned with the crop is the plain reading. The
-    source subtracts the central part of the mean image wherever the crop lies
+    The paper only says that the mean is subtracted; the mean under the crop is the plain reading.
+    The source subtracts the central part of the mean image regardless of the crop's place
     (convdata_jpeg.py:209-211)."""
 
-    def __init__(self, recipe: Recipe, found: Statistics | None) -> None:
+    def __init__(self, recipe: Recipe, statistics: Statistics | None) -> None:
         self.data = data = recipe.data
         self.size, self.side, self.scale, self.colour = (
             data.size,
@@ -34,21 +33,23 @@ class Transform:
             data.colour,
         )
         self.fidelity = "source2012" if recipe.takes_source("colour-scale") else "paper"
-        self.found = found
-        self.mean = found.mean if found is not None and data.mean == "image" else None
+        self.statistics = statistics
+        self.mean = statistics.mean if statistics is not None and data.mean == "image" else None
         self.aligned = not recipe.takes_source("mean-place")
         self.middle = (self.size - self.side) // 2
 
     def batch(
-        self, images: np.ndarray, rows: np.ndarray, job: Job, out: np.ndarray | None = None
+        self,
+        images: np.ndarray,
+        rows: np.ndarray,
+        request: BatchRequest,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """What ``job`` asks for, of ``images[rows]``; into ``out`` (N V, side, side, 3), where one
-        is given.
-        """
-        if job.draws is not None:
-            return self.training(images, rows, job.draws, job.colour, out)
-        made = self.testing(images, rows, *view_places(self.data, job.views), out)
-        return made[:, 0] if job.views == 1 else made
+        """Return the batch of ``request`` from ``images[rows]``; ``out`` (N V, side, side, 3)."""
+        if request.draws is not None:
+            return self.training(images, rows, request.draws, request.colour, out)
+        views = self.testing(images, rows, *view_places(self.data, request.views), out)
+        return views[:, 0] if request.views == 1 else views
 
     def training(
         self,
@@ -58,9 +59,9 @@ class Transform:
         colour: bool = True,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Crops of ``images[rows]`` by ``draws``: uint8 (_, S, S, 3) -> float32 (N, side, side, 3),
-        0-255 scale, mean subtracted.
-        """
+        """Return crops of ``images[rows]`` by ``draws``, 0-255 scale, mean subtracted.
+
+        uint8 (_, S, S, 3) -> float32 (N, side, side, 3)."""
         if not (colour and self.colour):
             return self.crops(images, rows, draws, out=out)
         return self.crops(images, rows, draws, self.shifts(draws.normals), self.divisor, out)
@@ -73,22 +74,22 @@ class Transform:
         flips: np.ndarray,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """V views of each of ``images[rows]``, at ``places`` (V, 2) and ``flips`` (V,): float32 (N,
-        V, side, side, 3). No colour shift.
-        """
+        """Return V views of each of ``images[rows]``, at ``places`` (V, 2) and ``flips`` (V,).
+
+        float32 (N, V, side, side, 3), without colour shift."""
         views = len(places)
         top, left = np.tile(places, (len(rows), 1)).T
         draws = Draws(top, left, np.tile(flips, len(rows)), np.empty((0, 3)))
-        made = self.crops(images, np.repeat(rows, views), draws, out=out)
-        return made.reshape(len(rows), views, *made.shape[1:])
+        crops = self.crops(images, np.repeat(rows, views), draws, out=out)
+        return crops.reshape(len(rows), views, *crops.shape[1:])
 
     def shifts(self, normals: np.ndarray) -> np.ndarray:
-        """Grey levels added to each channel of N training images, float32 (N, 3)."""
-        return shifts(self.found, normals, self.colour, self.fidelity)
+        """Return the grey levels added to each channel of N training images, float32 (N, 3)."""
+        return shifts(self.statistics, normals, self.colour, self.fidelity)
 
     @property
     def divisor(self) -> float:
-        """What training images are divided by after the colour shift."""
+        """The divisor of training images, applied after the colour shift."""
         return image_divisor(self.colour, self.fidelity)
 
     def crops(
@@ -100,12 +101,12 @@ class Transform:
         divisor: float = 1.0,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Crops with the mean subtracted, ``shift`` (N, 3) added, then divided and scaled. All of
-        it image by image, in the cache.
-        """
+        """Return crops with the mean subtracted, ``shift`` (N, 3) added, then divided and scaled.
+
+        All of it image by image, in the cache."""
         n, side = len(rows), self.side
         out = np.empty((n, side, side, 3), np.float32) if out is None else out
-        turned = np.empty((side, side, 3), np.float32)
+        mirrored = np.empty((side, side, 3), np.float32)
         # (N, 3 side): a row of pixels, for one long addition
         shifted = None if shift is None else np.tile(shift, side)
         each = zip(
@@ -115,15 +116,15 @@ class Transform:
             crop = images[row, top : top + side, left : left + side]
             y, x = (top, left) if self.aligned else (self.middle, self.middle)
             mean = None if self.mean is None else self.mean[y : y + side, x : x + side]
-            made = turned if flip and self.aligned else out[i]
+            difference = mirrored if flip and self.aligned else out[i]
             # the source flips first and subtracts the same central mean from both
-            made[...] = _turned(crop) if flip and not self.aligned else crop
+            difference[...] = _mirrored(crop) if flip and not self.aligned else crop
             if mean is not None:
                 # converting first is a third faster than subtracting integers from floats, and the
                 # same bits
-                made -= mean
+                difference -= mean
             if flip and self.aligned:
-                _pixels(out[i])[...] = _pixels(turned)[:, ::-1]
+                _pixels(out[i])[...] = _pixels(mirrored)[:, ::-1]
             lines = out[i].reshape(side, 3 * side)
             if shifted is not None:
                 lines += shifted[i]
@@ -135,21 +136,21 @@ class Transform:
 
 
 class RawPipeline:
-    """Batches from stored squares, made as they are asked for."""
+    """Batches from stored squares, prepared on demand."""
 
     backend = "raw"
 
     def __init__(self, images: np.ndarray, transform: Transform) -> None:
         self.images, self.transform = images, transform
 
-    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
-        """Every job's batch, in order."""
+    def stream(self, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
+        """Return the batch of every request, in order."""
         buffers = Buffers(self.transform.side)
-        for job in jobs:
-            out = buffers.take(len(job.rows) * job.views)
-            yield Made(
-                torch.from_numpy(self.transform.batch(self.images, job.rows, job, out)),
-                np.arange(len(job.rows)),
+        for request in requests:
+            out = buffers.take(len(request.rows) * request.views)
+            yield PreparedBatch(
+                torch.from_numpy(self.transform.batch(self.images, request.rows, request, out)),
+                np.arange(len(request.rows)),
             )
 
     def close(self) -> None:
@@ -157,7 +158,7 @@ class RawPipeline:
 
 
 class Buffers:
-    """Memory for batches, used again once nothing refers to the batch before: new memory costs more
+    """Memory for batches, reused once nothing refers to the earlier batch: new memory costs more
     time than filling it.
     """
 
@@ -166,7 +167,7 @@ class Buffers:
         self.held: list[np.ndarray] = []
 
     def take(self, n: int) -> np.ndarray:
-        """An array (n, side, side, 3) of float32 that nobody else sees."""
+        """Return an unused float32 array (n, side, side, 3)."""
         for i in range(len(self.held)):
             if _references(self.held, i) == ALONE:
                 if len(self.held[i]) >= n:
@@ -185,13 +186,13 @@ ALONE = _references([np.empty(0)], 0)  # of an array that only a list knows
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
-    """A contiguous (H, W, 3) image as (H, W) of whole pixels: turned around in one copy instead of
-    three values at a time.
-    """
+    """Return a contiguous (H, W, 3) image as (H, W) of whole pixels.
+
+    They are mirrored in one copy instead of three values at a time."""
     return image.view(f"V{3 * image.itemsize}")[..., 0]
 
 
-def _turned(crop: np.ndarray) -> np.ndarray:
-    turned = np.empty(crop.shape, crop.dtype)
-    _pixels(turned)[...] = _pixels(np.ascontiguousarray(crop))[:, ::-1]
-    return turned
+def _mirrored(crop: np.ndarray) -> np.ndarray:
+    mirrored = np.empty(crop.shape, crop.dtype)
+    _pixels(mirrored)[...] = _pixels(np.ascontiguousarray(crop))[:, ::-1]
+    return mirrored

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from replication.data.loader import Batch, Loader, open_loaders
-from replication.data.pipelines.pipeline import Job, Made, Pipeline
+from replication.data.pipelines.pipeline import BatchRequest, Pipeline, PreparedBatch
 from replication.data.splits import training_index
 from replication.experiments.common.baselines import baseline
 from replication.experiments.data_pipeline import Settings
@@ -53,7 +53,7 @@ class _Clocked:
         self.inner, self.backend = inner, inner.backend
         self.log: list[tuple[float, float]] = []
 
-    def stream(self, jobs: Iterable[Job]) -> Iterator[Made]:
+    def stream(self, jobs: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
         with contextlib.closing(self.inner.stream(jobs)) as stream:
             begin = time.perf_counter()
             for made in stream:

@@ -231,8 +231,8 @@ def _in_order(tower: int, mine: Tensor, theirs: Tensor) -> Tensor:
     return torch.cat((mine, theirs) if tower == 0 else (theirs, mine), -1)
 
 
-class _Both(torch.autograd.Function):
-    """Both towers read both. Backward, each returns the gradient of what it was lent."""
+class _Exchange(torch.autograd.Function):
+    """Each tower reads both. Backward, each returns to the other the gradient of what it read."""
 
     @staticmethod
     def forward(ctx: Any, mine: Tensor, link: Link) -> Tensor:
@@ -247,8 +247,8 @@ class _Both(torch.autograd.Function):
         return _maps_second(halves[tower] + ctx.link.swap(halves[1 - tower])), None
 
 
-class _Collect(torch.autograd.Function):
-    """Tower 0 before fc8: it reads both towers, and returns the gradient of what tower 1 lent."""
+class _ReadBoth(torch.autograd.Function):
+    """Tower 0 before fc8: reads both towers, and returns to tower 1 the gradient of its part."""
 
     @staticmethod
     def forward(ctx: Any, mine: Tensor, link: Link) -> Tensor:
@@ -262,12 +262,11 @@ class _Collect(torch.autograd.Function):
         return mine, None
 
 
-class _Lend(torch.autograd.Function):
-    """Tower 1 before fc8: it lends its units to tower 0 and is told the logits.
+class _SendUnits(torch.autograd.Function):
+    """Tower 1 before fc8: sends its units to tower 0 and receives the logits.
 
-    Both ranks can then compute the loss and the errors, and run the same loop. What comes back as
-    gradient is tower 0's; the gradient that tower 1 computes of its copy of the logits is the same
-    and not used."""
+    Both ranks can then compute the loss and the errors, and run the same loop. The gradient that
+    returns is tower 0's; tower 1's own gradient of the logits is the same and not used."""
 
     @staticmethod
     def forward(ctx: Any, mine: Tensor, link: Link, classes: int) -> Tensor:
@@ -290,20 +289,20 @@ class RankExchange:
         self.link = Link(ranks)
 
     def cross(self, parts: Parts) -> Parts:
-        return {index: _Both.apply(part, self.link) for index, part in parts.items()}
+        return {index: _Exchange.apply(part, self.link) for index, part in parts.items()}
 
     def output(self, parts: Parts, head: Callable[[Tensor], Tensor]) -> Tensor:
         if self.ranks.tower == 1:
-            return _Lend.apply(parts[1], self.link, self.classes)
-        logits = head(_Collect.apply(parts[0], self.link))
+            return _SendUnits.apply(parts[1], self.link, self.classes)
+        logits = head(_ReadBoth.apply(parts[0], self.link))
         self.link.send(logits.detach())
         return logits
 
 
 def on_ranks(net: AlexNet, ranks: Ranks) -> AlexNet:
-    """This rank's tower of ``net``, a whole two-tower net with the same weights on every rank. Its
-    forward is a joint act of the pair.
-    """
+    """Return this rank's tower of ``net``, a two-tower net with the same weights on every rank.
+
+    Its forward pass is a joint call of the pair. Raises InputError for a net of one tower."""
     if len(net.towers) != 2:
         raise InputError(
             f"the net has {len(net.towers)} tower; ranks need a net of two (towers: 2)"
