@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from replication.book.publish import parameters
-
+from replication.book.notebooks import parameters
 from replication.experiments import figure1, relu_vs_tanh
 from replication.experiments.common.baselines import (
     CONTROLS,

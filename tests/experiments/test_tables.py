@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.base.errors import InputError
+from replication.book.notebooks import parameters
 from replication.book.pages import tables_1_and_2 as tables_report
 from replication.evaluation.predictions import Predictions
 from replication.experiments import tables
@@ -131,3 +132,18 @@ def test_the_chapter_runs_and_averages_probabilities(
     tables.run(settings)
     assert len(asked) == 5  # averages are kept with the results
     assert {m.claim for m in outcome.measurements} == set(tables_report.CLAIMS)
+
+
+def test_fall_2009_is_a_net_of_its_own_where_there_is_a_copy() -> None:
+    settings = tables.settings(**GOOD | {"fall2009": "synthetic"})
+    (wanted,) = [task for task in tables.tasks(settings) if task.name.startswith("sixth-layer-on")]
+    assert wanted.recipe.net.sixth_conv and wanted.recipe.data.name == "synthetic"
+    without = tables.tasks(tables.settings(**GOOD))
+    assert not [task for task in without if task.name.startswith("sixth-layer-on")]
+
+
+def test_table_1_puts_no_images_aside_where_there_is_a_validation_set() -> None:
+    paper = tables.settings(**parameters("tables", "paper"))
+    first = tables.tasks(paper)[0]
+    assert first.recipe.data.name == "ilsvrc2010" and first.recipe.data.validation == 0
+    assert ("val", 10) in first.evaluate and ("validation", 1) not in first.evaluate
