@@ -14,9 +14,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from replication.base import paths
+from replication.base.files import read_json
 from replication.book.notebooks import parameters
-from replication.experiments import figure1, relu_vs_tanh
+from replication.experiments import figure1, lrn_cifar, relu_vs_tanh
 from replication.experiments.common.baselines import (
+    ALL,
     CONTROLS,
     DATA,
     FIDELITY,
@@ -31,6 +34,7 @@ from replication.runs.workers import Workers
 
 FIGURE1 = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper"))
 TOWERS = ("baseline", "early-crossing")
+NORMS = lrn_cifar.settings(**parameters("lrn_cifar", "paper"))
 STORED = FIGURE1.model_copy(update={"only_stored": True})
 
 
@@ -115,7 +119,7 @@ def _candidate(name: str, rates: float, runs: float) -> tuple[Stage, Stage]:
     )
 
 
-LEARNT_HOURS = 0.45  # a run of the laptop baseline that has learnt
+LEARNT_HOURS = 0.45  # of one core: a run of the laptop baseline that has learnt
 
 
 def _ablations(names: Sequence[str], seeds: Sequence[int]) -> list[Task]:
@@ -123,8 +127,15 @@ def _ablations(names: Sequence[str], seeds: Sequence[int]) -> list[Task]:
     return [task("laptop", name, seed, "learnt") for seed in seeds for name in names]
 
 
+def _hours(name: str) -> float:
+    """Of one run: its cost goes with the images and nearly with the square of the width."""
+    changes = ALL[name]
+    width, images = changes.get("width", 1.0), changes.get("images", 225)
+    return LEARNT_HOURS * width**1.6 * max(0.15, images / 225)
+
+
 def _learnt(name: str, why: str, names: Sequence[str], seeds: Sequence[int]) -> Stage:
-    hours = LEARNT_HOURS * len(names) * len(seeds)
+    hours = len(seeds) * sum(map(_hours, names))
     return _tasks(name, hours, why, lambda: _ablations(names, seeds))
 
 
@@ -138,6 +149,16 @@ LEARNT = (
     _learnt("rates", "a variant that prefers another rate", [*RATES], range(3)),
     _learnt("specialisation", "16 seeds and its control", TOWERS, range(5, 16)),
 )
+
+
+def _norms() -> list[Task]:
+    """Section 3.3's nets. The arm of constant gains waits for the net whose gains it takes."""
+    gains = paths.stored("paper", "lrn_cifar", "gains.json")
+    if gains.is_file():
+        return lrn_cifar.tasks(NORMS, tuple(next(iter(read_json(gains).values()))["gains"]))
+    return [one for one in lrn_cifar.tasks(NORMS) if not one.recipe.net.gains]
+
+
 STAGES = (
     _rates(RACE, 1.3),
     _tasks(
@@ -151,7 +172,15 @@ STAGES = (
     *_candidate("stored-order", 1.3, 1.6),
     *_candidate("scaled-tanh", 1.2, 1.4),
     _tasks("rates beside", 3.2, "can the figure tell the rate", _beside),
-    *LEARNT,
+    *LEARNT[:2],
+    Stage(
+        "norms on CIFAR-10",
+        24.0,
+        "section 3.3: 13% to 11%, over the length of training",
+        lambda workers: lrn_cifar.run(NORMS),
+        _tasks("", 0, "", _norms).done,
+    ),
+    *LEARNT[2:],
     *_candidate("80sec", 1.4, 1.7),
     *_candidate("conv-local-13pct", 3.0, 3.5),
     *_candidate("modern-saturating", 1.6, 2.0),

@@ -77,6 +77,7 @@ RATES: dict[str, Changes] = {
     for factor in (0.5, 2.0)
 }
 IMAGES = (30, 75, 150, 400)  # of each class
+CLASSES = {"synthetic": 10, "tiny-imagenet-100": 100, "ilsvrc2010": 1000}  # of the baselines' data
 # Where a regulariser helps: fewer or more images, with and without it
 DATA: dict[str, Changes] = {
     f"images{count}{'' if dropout else '-no-dropout'}{'' if crops else '-no-crops'}": {
@@ -124,15 +125,9 @@ def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") ->
     net = {"width": whole.net.width * width} | changes.pop("net", {})
     data = changes.pop("data", {})
     if images is not None:
-        data["count"] = images * _classes(whole) + whole.data.validation
+        data["count"] = images * CLASSES[whole.data.name] + whole.data.validation
     length = _shorter(whole, length) if length != 1 else {}
     return baseline(profile, seed, regime, net=net, data=data, update=update, **length)
-
-
-def _classes(recipe: Recipe) -> int:
-    from replication.data.splits import selected
-
-    return len(selected(recipe.data, "train").classes)
 
 
 def _shorter(recipe: Recipe, factor: float) -> Changes:

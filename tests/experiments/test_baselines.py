@@ -1,0 +1,68 @@
+"""Variants of the baseline: every recipe can be built at every profile, and published ids stand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from replication.base import paths
+from replication.base.types import PROFILES
+from replication.experiments.common.baselines import ALL, DATA, VARIANTS, task, variant
+
+RESULTS = paths.ROOT / "results" / "laptop" / "ablations"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("regime", ["first", "learnt"])
+def test_every_variant_has_a_recipe_at_every_profile(profile: str, regime: str) -> None:
+    recipes = {name: variant(profile, name, 0, regime) for name in ALL if name not in DATA}
+    assert len({recipe.id for recipe in recipes.values()}) == len(recipes)
+    assert all(variant(profile, name, 0, regime).data.count for name in DATA)
+
+
+def test_the_published_runs_are_found_under_their_ids() -> None:
+    folders = [folder for folder in RESULTS.iterdir() if (folder / "recipe.json").is_file()]
+    assert folders
+    for folder in folders:
+        name, seed, _ = folder.name.rsplit("-", 2)
+        regimes = [task("laptop", name, int(seed[4:]), regime) for regime in ("first", "learnt")]
+        assert folder.name in [one.folder.name for one in regimes]
+
+
+def test_the_learnt_baseline_ends_by_section_5s_rule_and_holds_half_of_the_images_out() -> None:
+    recipe = variant("laptop", "baseline", 0, "learnt")
+    assert recipe.schedule.kind == "plateau" and recipe.schedule.drops == 3
+    assert ("unused", 1) in task("laptop", "baseline", 0, "learnt").evaluate
+    assert recipe.data.count == 25_000 and recipe.data.validation == 2_500
+
+
+def test_an_amount_of_data_counts_the_images_that_are_trained_on() -> None:
+    data = variant("laptop", "images75-no-crops", 0, "learnt").data
+    assert (data.count - data.validation) / 100 == 75 and not data.augment
+
+
+def test_variants_of_a_rate_change_nothing_else() -> None:
+    half, whole = (variant("laptop", name, 3, "learnt") for name in ("tanh-rate0.5", "tanh"))
+    assert half.update.rate == whole.update.rate / 2
+    changed = whole.update.model_copy(update={"rate": half.update.rate})
+    assert whole.model_copy(update={"update": changed}) == half
+    assert set(VARIANTS) <= set(ALL)
+
+
+def test_the_campaign_prints_its_plan_on_a_machine_without_images(tmp_path: Path) -> None:
+    folders = {
+        "REPLICATION_DATA": "data",
+        "REPLICATION_RESULTS": "results",
+        "REPLICATION_RUNS": "r",
+    }
+    environment = os.environ | {name: str(tmp_path / of) for name, of in folders.items()}
+    command = [sys.executable, str(paths.ROOT / "scripts" / "campaign.py"), "--dry-run"]
+    done = subprocess.run(
+        command, cwd=paths.ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert lines[0].startswith("rates 19pct") and lines[-1].startswith("all")
+    assert any("0 of 65 runs" in line for line in lines)
