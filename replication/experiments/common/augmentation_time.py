@@ -1,8 +1,8 @@
-"""What augmentation costs beside the training step (section 4.1, claim aug-free): the same steps
-with the loader beside them and without.
+"""What augmentation costs beside the training step (section 4.1, claim ``aug-free``).
 
-Nothing is trained to a result: the steps start from fresh weights, and their rate is so small that
-every step costs the same."""
+The same steps are timed with the loader beside them and without it. The steps start from fresh
+weights, and their rate is so small that every step costs the same; no net is trained to a result.
+"""
 
 import contextlib
 import time
@@ -36,18 +36,18 @@ SHARED = (
 
 
 class Timing(NamedTuple):
-    """One seed's steps."""
+    """The times of one seed's steps."""
 
     seed: int
     memory: float  # seconds of the steps on batches in memory
-    loader: float  # seconds of as many steps with the loader beside them
+    loader: float  # seconds of the same number of steps with the loader beside them
     waited: float  # seconds of those in which a step waited for its batch
-    steps: pd.DataFrame  # step, asked, got, done: seconds since the first was asked for
+    steps: pd.DataFrame  # step, asked, got, done: seconds since the first request
     prepared: pd.DataFrame  # begin, end of each batch's preparation, on the same clock
 
 
 class _Clocked:
-    """A pipeline that notes when it works on a batch that it was asked for."""
+    """A pipeline that records when it works on a requested batch."""
 
     def __init__(self, inner: Pipeline) -> None:
         self.inner, self.backend = inner, inner.backend
@@ -56,9 +56,9 @@ class _Clocked:
     def stream(self, jobs: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
         with contextlib.closing(self.inner.stream(jobs)) as stream:
             begin = time.perf_counter()
-            for made in stream:
+            for batch in stream:
                 self.log.append((begin, time.perf_counter()))
-                yield made
+                yield batch
                 begin = time.perf_counter()
 
     def close(self) -> None:
@@ -66,8 +66,10 @@ class _Clocked:
 
 
 def time_steps(settings: Settings, seed: int) -> Timing:
-    """Steps of the profile's baseline on batches in memory, and as many with the loader between the
-    halves of the former.
+    """Time training steps with and without the loader beside them.
+
+    The steps are those of the profile's baseline. Half of the steps on batches in memory run before
+    the steps with the loader, the other half after them.
     """
     keep_freed_memory()
     chosen = baseline(settings.profile, seed)
@@ -86,7 +88,7 @@ def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -
         .to(settings.device, memory_format=torch.channels_last)
         .train()
     )
-    # the weights stay where they are, so that every step costs the same
+    # the weights hardly change, so that every step costs the same
     optimiser = PaperSGD(net.parameters(), 1e-6)
     kept = [batch for batch, _ in zip(loader.epoch(0), range(MEMORY), strict=False)]
     for batch in kept[:WARM]:
@@ -102,15 +104,15 @@ def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -
     memory = in_memory()
     loader.pipeline = clock = _Clocked(loader.pipeline)
     waited, rows = loader.waited, []
-    begin = asked = time.perf_counter()
+    begin = requested = time.perf_counter()
     for number, batch in enumerate(_endless(loader, 2 * half)):
         got = time.perf_counter()
         _step(chosen, net, optimiser, batch)
         done = time.perf_counter()
         rows.append(
-            {"step": number, "asked": asked - begin, "got": got - begin, "done": done - begin}
+            {"step": number, "asked": requested - begin, "got": got - begin, "done": done - begin}
         )
-        asked = done
+        requested = done
     with_loader, waited = rows[-1]["done"], loader.waited - waited
     memory += in_memory()
     prepared = pd.DataFrame(
@@ -120,7 +122,7 @@ def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -
 
 
 def _endless(loader: Loader, steps: int) -> Iterator[Batch]:
-    """``steps`` batches, through as many epochs as it takes."""
+    """Yield ``steps`` batches, through as many epochs as that takes."""
     epoch = 0
     while steps > 0:
         for batch in loader.epoch(epoch):
@@ -181,8 +183,9 @@ def measure(settings: Settings) -> tuple[list[Timing], Measurement]:
 
 
 def timings_table(timings: list[Timing]) -> pd.DataFrame:
-    """One row a seed: milliseconds a step, the share that the loader adds, and the share of
-    waiting.
+    """Return one row per seed: time of a step, share that the loader adds, share of waiting.
+
+    Times are in milliseconds.
     """
     rows = []
     for one in timings:

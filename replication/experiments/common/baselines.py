@@ -1,11 +1,12 @@
-"""The baseline of every experiment on the paper's own net, at each scale, and the changes that are
-tried on it (sections 3 to 5).
+"""The baseline of every experiment on the paper's own net, and its variants (sections 3 to 5).
 
-One place, so that the experiments find each other's runs: the same recipe is trained once, whoever
-asks for it first. The baseline is the released net, because the logs that the paper's differences
-come from are its. At ``laptop`` there are two: the first one stops after 4,680 updates, long before
-it has learnt, and is kept for the results that were made with it; "learnt" is trained by section
-5's rule until its validation error has stopped improving."""
+The baseline exists at each scale. All experiments take it from here, so they share runs: a recipe
+is trained once, by the first experiment that needs it. The baseline is the released net, because
+the paper's differences come from that net's logs. At ``laptop`` there are two. The first one stops
+after 4,680 updates, long before it has learnt, and is kept for the results that were measured on
+it. The other one, "learnt", is trained by section 5's rule until its validation error has stopped
+improving.
+"""
 
 from typing import Any, Literal
 
@@ -14,11 +15,11 @@ from replication.recipe import SWITCHES, Recipe
 from replication.recipes import named
 from replication.runs.store import Task
 
-EXPERIMENT = "ablations"  # where the baseline's runs are kept
-# what every run is asked
+EXPERIMENT = "ablations"  # the folder of the baseline's runs
+# the errors that every run is evaluated for: split, number of views
 SPLITS = (("train", 1), ("validation", 1), ("test", 1), ("test", 10))
 Regime = Literal["first", "learnt"]
-LEARNT = {"laptop": "alexnet-2012-learnt"}  # elsewhere the first one has learnt
+LEARNT = {"laptop": "alexnet-2012-learnt"}  # at the other scales the first one has learnt
 
 # mean of what each normalisation multiplies by, over both towers and the validation images, in a
 # trial of the laptop baseline after 15 epochs: rnorm1, rnorm2, cnorm2
@@ -56,7 +57,7 @@ CONTROLS: dict[str, Changes] = {
     # towers that are two groups of maps and no more
     "early-crossing": {"net": {"conv2_reads": "both"}},
 }
-# The paper's word where its source differs, one at a time and all together (section 4 and 5)
+# The paper's version where its source differs, one at a time and all together (section 4 and 5)
 FIDELITY: dict[str, Changes] = {
     **{f"paper-{switch}": {"net": {"switched": (switch,)}} for switch in SWITCHES},
     "paper-bias-rate": {"update": {"bias_rate_factor": 1.0}},
@@ -103,8 +104,9 @@ ALL = {name: changes for family in FAMILIES.values() for name, changes in family
 def baseline(
     profile: Profile, seed: int = 0, regime: Regime = "first", **changes: Changes
 ) -> Recipe:
-    """The baseline of a profile with that seed; ``changes`` of its parts, such as ``net={"lrn":
-    False}``.
+    """Return the recipe of a profile's baseline with that seed.
+
+    ``changes`` replace parts of it, for example ``net={"lrn": False}``.
     """
     name = LEARNT.get(profile, "alexnet-2012") if regime == "learnt" else "alexnet-2012"
     recipe = named(name, profile).model_dump()
@@ -114,8 +116,9 @@ def baseline(
 
 
 def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") -> Recipe:
-    """One of ``ALL`` of a profile's baseline. Order, draws and masks depend on the seed alone, so
-    runs of one seed are paired.
+    """Return the recipe of one of ``ALL`` variants of a profile's baseline.
+
+    Order, draws and masks depend on the seed alone, so runs of one seed are paired.
     """
     changes = dict(ALL[name])
     rate, width, length = (changes.pop(key, 1.0) for key in ("rate", "width", "length"))
@@ -131,7 +134,7 @@ def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") ->
 
 
 def _shorter(recipe: Recipe, factor: float) -> Changes:
-    """A schedule of ``factor`` times the length: epochs, drops, and the rule's patience."""
+    """Return a schedule of ``factor`` times the length: epochs, drops, and the rule's patience."""
     schedule, epochs = recipe.schedule, max(1, round(recipe.epochs * factor))
     if schedule.kind == "plateau":
         patience = max(1, round(schedule.patience * factor))
@@ -145,9 +148,9 @@ def _shorter(recipe: Recipe, factor: float) -> Changes:
 
 
 def task(profile: Profile, name: str, seed: int, regime: Regime = "first") -> Task:
-    """The run of a variant, with the errors that every experiment may ask it for."""
+    """Return the run of a variant, with the errors that the experiments evaluate."""
     recipe = variant(profile, name, seed, regime)
-    asked = SPLITS
+    evaluate = SPLITS
     if regime == "learnt" and recipe.data.count is not None:
-        asked += (("unused", 1),)  # training images that are left over are held out too
-    return Task(profile, EXPERIMENT, f"{name}-seed{seed}", recipe, asked)
+        evaluate += (("unused", 1),)  # training images that are left over are held out too
+    return Task(profile, EXPERIMENT, f"{name}-seed{seed}", recipe, evaluate)

@@ -1,8 +1,9 @@
-"""A variant beside the baseline, for the ledger: one linear model per quantity over every seed of
-every variant, and the noise of the images for a difference of errors.
+"""A variant beside the baseline, for the ledger.
 
-Serves the ablations of sections 3 to 5 and section 3.3's nets for CIFAR-10. Each function returns
-keywords of ``ledger.measurement.measured``."""
+One linear model per quantity covers every seed of every variant. The noise of the images is added
+for a difference of errors. Serves the ablations of sections 3 to 5 and section 3.3's nets for
+CIFAR-10. Each function returns keywords of ``ledger.measurement.measured``.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,11 +40,11 @@ def difference(
     groups = _groups(table, column)
     if variant not in groups or baseline not in groups:
         return {}
-    found: dict[str, Any] = {"values": groups[variant], "subtracted": groups[baseline]}
-    found |= _model(column, groups, variant, baseline, ratio=False)
+    keywords: dict[str, Any] = {"values": groups[variant], "subtracted": groups[baseline]}
+    keywords |= _model(column, groups, variant, baseline, ratio=False)
     if runs and column in PER_IMAGE:
-        found["over_images"] = image_noise(runs[variant], runs[baseline], *PER_IMAGE[column])
-    return found
+        keywords["over_images"] = image_noise(runs[variant], runs[baseline], *PER_IMAGE[column])
+    return keywords
 
 
 def ratio(
@@ -84,12 +85,12 @@ def image_noise(runs: Sequence[Run], others: Sequence[Run], key: str, k: int) ->
     if not known or None in known or len({entry["fingerprint"] for entry in known}) > 1:
         return None
     wrong = [[~per_image.right(entry, k) for entry in group] for group in entries]
-    found = seeds_and_images.difference(*wrong)
+    noise = seeds_and_images.difference(*wrong)
     return ImageNoise(
-        low=PER_CENT * found.low,
-        high=PER_CENT * found.high,
-        images=found.images,
-        resamples=found.resamples,
+        low=PER_CENT * noise.low,
+        high=PER_CENT * noise.high,
+        images=noise.images,
+        resamples=noise.resamples,
     )
 
 
@@ -109,13 +110,13 @@ def differences(
             whole = float(np.mean(compared["subtracted"]))
             values = [value - whole for value in compared["values"]]
             model = compared.get("family")
-            found = Interval(float(np.mean(values)), None, None)
+            bounds = Interval(float(np.mean(values)), None, None)
             if model is not None:
-                spread = Spread(found.mean, model.error(variant), model.freedom)
-                found = interval(spread, model.critical)
+                spread = Spread(bounds.mean, model.error(variant), model.freedom)
+                bounds = interval(spread, model.critical)
             rows.append(
                 {"variant": variant, "quantity": column}
-                | found._asdict()
+                | bounds._asdict()
                 | {"n": len(values), "values": values}
             )
     return pd.DataFrame(rows, columns=["variant", "quantity", "mean", "low", "high", "n", "values"])

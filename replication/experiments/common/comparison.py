@@ -1,8 +1,9 @@
-"""Runs beside one another: their errors as a table, and where a loss meets a target.
+"""Runs beside one another: their errors as a table, and when a loss meets a target.
 
 Serves the ablations of sections 3 to 5, section 3.3's nets for CIFAR-10, and Tables 1 and 2. Errors
 are fractions in the runs and in per cent here, differences of errors in percentage points, as in
-the paper."""
+the paper.
+"""
 
 import json
 import math
@@ -29,26 +30,26 @@ QUANTITIES = {  # column of the error table -> what a reader calls it
 
 
 def distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    """``seeds``; ValueError where one stands there twice."""
+    """Return ``seeds``. Raises ValueError if one occurs twice."""
     if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed stands there twice; the same run is no second one")
+        raise ValueError("a seed occurs twice; give each seed once")
     return seeds
 
 
-# of an experiment's settings
+# the type of the seeds in an experiment's settings
 Seeds = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(distinct)
 ]
 
 
 def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """One row for each run, in their order: variant (``names``), seed, errors in per cent, how it
-    ended, its folder.
+    """Return one row per run, in their order: variant, seed, errors in per cent, end, folder.
 
-    Test errors are over ten views, ``test_top1_one`` over one. The training error is that of the
-    trained net on its training images, one view, no augmentation, no dropout, and the gap is
-    between errors over one view. A run that was not asked about its training images has no value
-    there."""
+    ``names``: the variants of ``runs``. Test errors are over ten views, ``test_top1_one`` over one.
+    The training error is that of the trained net on its training images, one view, no augmentation,
+    no dropout, and the gap is between errors over one view. Both are NaN for a run that was not
+    evaluated on its training images.
+    """
     rows = []
     for run, name in zip(runs, names, strict=True):
         test, one, train = (
@@ -76,11 +77,11 @@ def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
 
 
 def crossing(values: Sequence[float], mark: float, start: float, first: float) -> float:
-    """Epochs until ``values``, one an epoch, first meet ``mark`` from above: linear between them,
-    ``start`` at 0; NaN: never.
+    """Return the epochs until ``values``, one per epoch, first fall to ``mark``; NaN if never.
 
-    The first value stands at epoch ``first``, each other one epoch after the one before it. A mark
-    above ``start`` is met at 0."""
+    The curve is linear between the values and is ``start`` at epoch 0. The first value belongs to
+    epoch ``first``, each other one to one epoch later. A ``mark`` of ``start`` or more is met at 0.
+    """
     if start <= mark:
         return 0.0
     before, then = start, 0.0
@@ -93,9 +94,9 @@ def crossing(values: Sequence[float], mark: float, start: float, first: float) -
 
 
 def iterations_to_loss(run: Run, mark: float) -> float:
-    """Iterations until ``run``'s training loss meets ``mark``; NaN if it ended before.
+    """Return the iterations until ``run``'s training loss meets ``mark``; NaN if it never does.
 
-    An epoch's loss is the mean over its minibatches, each before its update, so it stands at the
+    An epoch's loss is the mean over its minibatches, each before its update, so it belongs to the
     middle of the epoch. At the start it is ln K, the loss of a net that knows nothing of K classes.
     """
     if run.history.empty:
@@ -108,8 +109,9 @@ def iterations_to_loss(run: Run, mark: float) -> float:
 
 
 def iterations_to_validation(run: Run, mark: float) -> float:
-    """Iterations until ``run``'s top-1 validation error, a fraction measured after each epoch,
-    meets ``mark``; NaN if it ended before.
+    """Return the iterations until ``run``'s validation error meets ``mark``; NaN if never.
+
+    The error is top-1, a fraction, measured after each epoch.
     """
     if "validation_error" not in run.history:
         return math.nan
@@ -120,15 +122,14 @@ def iterations_to_validation(run: Run, mark: float) -> float:
 
 
 def guessing(run: Run) -> float:
-    """The top-1 error, a fraction, of a net that guesses."""
+    """Return the top-1 error, a fraction, of a net that guesses."""
     return 1 - 1 / run.provenance["data"]["classes"]
 
 
 def halfway(runs: Sequence[Run]) -> float:
-    """The validation error half way from guessing to the lowest that every one of ``runs`` reaches:
-    a mark that nobody has to choose.
+    """Return the validation error halfway from guessing to the lowest that all ``runs`` reach.
 
-    NaN where no images were put aside.
+    This is a target that nobody has to choose. NaN if no images were held out.
     """
     if any("validation_error" not in run.history for run in runs):
         return math.nan
@@ -136,8 +137,9 @@ def halfway(runs: Sequence[Run]) -> float:
 
 
 def scale(run: Run, views: str = "one view") -> str:
-    """The scale of an experiment in words, from one of its runs: images, classes, net, length,
-    views; for ledger, tables and figures.
+    """Describe an experiment's scale from one of its runs, for ledger, tables and figures.
+
+    The text names images, classes, net, length and views.
     """
     data, recipe = run.provenance["data"], run.task.recipe
     note = f" ({data['note']})" if data["note"] and data["note"] != data["name"] else ""
@@ -164,16 +166,17 @@ def ran(run: Run, target_error: float | None = None) -> Ran:
 
 
 def diverged(runs: Sequence[Run]) -> str:
-    """Which runs' loss was not finite, and which never learnt anything; "" without any. Their
-    errors count as they are.
+    """Name the runs whose loss was not finite or that never learnt anything; "" if none.
+
+    Their errors count as they are.
     """
     broken = [run.task.name for run in runs if run.summary["ended"] == "diverged"]
     idle = [run.task.name for run in runs if run.task.name not in broken and not learnt(run)]
-    said = (
+    remarks = (
         ("the loss was not finite in", broken),
         ("the training loss was never below that of chance in", idle),
     )
-    return "; ".join(f"{text} {_few(names, len(runs))}" for text, names in said if names)
+    return "; ".join(f"{text} {_few(names, len(runs))}" for text, names in remarks if names)
 
 
 def _few(names: list[str], of: int) -> str:
@@ -181,8 +184,9 @@ def _few(names: list[str], of: int) -> str:
 
 
 def learnt(run: Run) -> bool:
-    """Whether the training loss ever fell below ln K by a hundredth of it; dropout and augmentation
-    are on in it.
+    """Return whether the training loss ever fell below ln K by a hundredth of it.
+
+    Dropout and augmentation are part of that loss.
     """
     return run.history.empty or bool(
         run.history["loss"].min() < 0.99 * math.log(run.provenance["data"]["classes"])
@@ -190,8 +194,9 @@ def learnt(run: Run) -> bool:
 
 
 def timings(run: Run) -> pd.DataFrame:
-    """How long each epoch took: epoch, images, seconds, waited (seconds without a batch at hand).
-    Empty where it was not kept.
+    """Return how long each epoch took: epoch, images, seconds, waited; empty if not recorded.
+
+    ``waited``: seconds in which no batch was available.
     """
     path = run.task.folder / TIMINGS
     if not path.is_file():
@@ -202,10 +207,10 @@ def timings(run: Run) -> pd.DataFrame:
 
 
 def speed(run: Run) -> tuple[float, float]:
-    """Training images a second, and the share of the time in which no batch was at hand; NaN where
-    no times were kept.
+    """Return training images per second, and the share of time spent waiting for a batch.
 
-    Without the first epoch, which also warms up, where there are more.
+    NaN if no times were recorded. The first epoch, which also warms up, is left out if there are
+    more.
     """
     rows = timings(run)
     rows = rows[1:] if len(rows) > 1 else rows
@@ -218,11 +223,11 @@ def speed(run: Run) -> tuple[float, float]:
 
 
 def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``make()`` gives under ``key``: read from ``path`` where it stands there, else made and
-    added to it.
+    """Return the stored value of ``key`` in ``path``, or build it with ``make`` and add it.
 
     For facts that need the weights of trained nets, which are not published, so that the published
-    numbers can be read without them."""
+    numbers can be read without them.
+    """
     profile, experiment = path.parts[-3:-1]
     source = path if path.is_file() else paths.stored(profile, experiment, path.name)
     known = read_json(source) if source.is_file() else {}

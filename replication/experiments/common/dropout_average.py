@@ -1,8 +1,9 @@
-"""Section 4.2: how far the halved net is from the geometric mean of the nets that dropout samples,
-beside one such net.
+"""Section 4.2: how far the halved net is from the mean of the nets that dropout samples.
 
-``evaluation.dropout`` does the sampling. The distances of a run need its weights, so they are kept
-with the results."""
+The mean is geometric. The distance of a single such net is given for comparison.
+``evaluation.dropout`` does the sampling. The distances of a run need its weights, so they are
+stored with the results.
+"""
 
 from collections.abc import Sequence
 
@@ -28,11 +29,12 @@ from replication.training.process.numerics import exact, numerics
 
 
 def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) -> pd.DataFrame:
-    """Total variation distances to the geometric mean of ``masks`` dropped-out nets, mean over
-    held-out images; one row a run.
+    """Return the distances to the geometric mean of ``masks`` dropped-out nets, one row per run.
 
-    Columns: seed, images, masks; halved, of the halved net; single, of one dropped-out net; floor,
-    between the means of two halves of the masks, below which nothing can be seen."""
+    Total variation distances, mean over held-out images. Columns: seed, images, masks; halved, of
+    the halved net; single, of one dropped-out net; floor, between the means of two halves of the
+    masks: no smaller distance can be measured.
+    """
     path = paths.experiment(profile, EXPERIMENT) / "dropout.json"
     rows = []
     for run in runs:
@@ -58,7 +60,7 @@ def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
     check(isinstance(net, AlexNet), "only an AlexNet has dropout to average over")
     with torch.inference_mode(), numerics(exact(recipe)):
         halved, hidden = halved_logits(net, some_images(recipe, images, device))
-        found = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)
+        average = average_distances(halved, sampled_logits(net, hidden, masks, seed=0), masks)
         mean = (
             sum(
                 piece.sum(0, dtype=torch.float64)
@@ -66,20 +68,21 @@ def _distances(recipe: Recipe, images: int, masks: int) -> dict[str, float]:
             )
             / masks
         )
-        # masks that the mean has not seen
+        # these masks are not part of the mean
         single = average_distances(mean, sampled_logits(net, hidden, masks, seed=1), masks).single
     return {
-        "images": found.images,
+        "images": average.images,
         "masks": masks,
-        "halved": found.geometric.total_variation,
+        "halved": average.geometric.total_variation,
         "single": single.total_variation,
-        "floor": found.geometric_floor.total_variation,
+        "floor": average.geometric_floor.total_variation,
     }
 
 
 def some_images(recipe: Recipe, count: int, device: str) -> Tensor:
-    """``count`` held-out images, evenly spaced in the index, as the net sees them: (count, 3, side,
-    side) on ``device``; all, if fewer.
+    """Return ``count`` held-out images as the net sees them; all, if there are fewer.
+
+    They are evenly spaced in the index: (count, 3, side, side) on ``device``.
     """
     ids = selected(recipe.data, held_out(recipe.data.name)).ids
     count = min(count, len(ids))

@@ -21,12 +21,12 @@ def mean_gains(recipe: Recipe) -> tuple[float, ...]:
 
     The mean over all values that are not zero, of both towers where there are two."""
     net = trained_net(recipe)
-    found: dict[str, list[Tensor]] = {}
+    by_norm: dict[str, list[Tensor]] = {}
 
     def note(name: str):
         def hook(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
             there = inputs[0] != 0
-            found.setdefault(name, []).append((output[there] / inputs[0][there]).mean())
+            by_norm.setdefault(name, []).append((output[there] / inputs[0][there]).mean())
 
         return hook
 
@@ -38,4 +38,4 @@ def mean_gains(recipe: Recipe) -> tuple[float, ...]:
         net(next(loader.once(batch=IMAGES)).images)
     finally:
         loader.close()
-    return tuple(float(f"{torch.stack(of).mean():.{DIGITS}g}") for of in found.values())
+    return tuple(float(f"{torch.stack(of).mean():.{DIGITS}g}") for of in by_norm.values())

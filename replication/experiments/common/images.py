@@ -1,6 +1,4 @@
-"""Images of a run's splits, or evenly spaced ones of them, as pixels and as features: what Figure 4
-and the binary codes look at.
-"""
+"""Images of a run's splits as pixels and as features, for Figure 4 and the binary codes."""
 
 from typing import Literal, NamedTuple
 
@@ -23,15 +21,17 @@ class Images(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """The pixels as uint8 (N, 3 * side**2). Distances between them are those of the net's
-        inputs: all have the same mean subtracted.
+        """Return the pixels as uint8 (N, 3 * side**2).
+
+        Distances between them are those of the net's inputs: all have the same mean subtracted.
         """
         return self.pixels.reshape(len(self.pixels), -1)
 
 
 def some_images(recipe: Recipe, split: Literal["train", "test"], count: int = 0) -> Images:
-    """``count`` images of the training images or of what the data set holds out, evenly spaced in
-    the index; 0, or too many: all.
+    """Return ``count`` images of a split, evenly spaced in the index.
+
+    All of them if ``count`` is 0 or too large. "test" is what the data set holds out.
     """
     data = recipe.data
     index = selected(data, "train" if split == "train" else held_out(data.name))
@@ -39,7 +39,7 @@ def some_images(recipe: Recipe, split: Literal["train", "test"], count: int = 0)
     if 0 < count < len(rows):
         rows = rows[np.arange(count) * len(rows) // count]
     chosen = index.take(rows)
-    # stored images lie on the disk already; of encoded ones only those that are wanted are decoded
+    # raw images are stored in full already; of encoded ones only the chosen are decoded
     stored = (
         prepare(index, data.size).images[rows]
         if data.files == "raw"
@@ -51,16 +51,17 @@ def some_images(recipe: Recipe, split: Literal["train", "test"], count: int = 0)
 
 
 def feature_vectors(recipe: Recipe, split: Literal["train", "test"], images: Images) -> np.ndarray:
-    """The last hidden layer's activations (fc7, section 6.1) of ``images``, in their order: float32
-    (N, D).
+    """Return the last hidden layer's activations of ``images``, in their order: float32 (N, D).
+
+    That layer is fc7 (section 6.1).
     """
-    found = features(recipe, split, ids=images.index.ids)
-    return found.x[rows_of(found.ids, images.index.ids)]
+    vectors = features(recipe, split, ids=images.index.ids)
+    return vectors.x[rows_of(vectors.ids, images.index.ids)]
 
 
 def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where each of ``wanted`` stands in ``ids``, both int64, each id once."""
+    """Return the positions of ``wanted`` in ``ids``, both int64, each id once."""
     order = np.argsort(ids)
     rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-    check(np.array_equal(ids[rows], wanted), "these are other images")
+    check(np.array_equal(ids[rows], wanted), "some of these images have no result of this run")
     return rows

@@ -1,10 +1,11 @@
-"""The arithmetic and structural claims about the net (abstract, sections 1, 3.2, 3.5, 4.1, 5),
-counted on the modules that are trained, without training.
+"""The arithmetic and structural claims about the net, counted without training.
 
-A claim about what the authors ran is checked on their released net and logs (``fidelity``
-source2012), a claim about the described net on that of the paper. One rule for round numbers: a
-number that the paper prints rounded, or calls about the same, is true if the count is within 5% of
-it."""
+They come from the abstract and from sections 1, 3.2, 3.5, 4.1 and 5, and are counted on the modules
+that are trained. A claim about what the authors ran is checked on their released net and logs
+(``fidelity`` source2012), a claim about the described net on that of the paper. One rule for round
+numbers: a number that the paper prints rounded, or calls about the same, is true if the count is
+within 5% of it.
+"""
 
 from typing import Any
 
@@ -37,13 +38,13 @@ def measure(net: Summary, sizes: pd.DataFrame, profile: Profile) -> list[Measure
     """Return the checks of every arithmetic and structural claim about the net.
 
     ``net``: the counted net of the paper. ``sizes``: columns layer, paper, counted, agree."""
-    found = [
+    checks = [
         *_abstract(net, sizes),
         *_two_gpus(net),
         *_layers(net, sizes),
         *_learning(net),
     ]
-    return [checked(profile=profile, **one) for one in found]
+    return [checked(profile=profile, **one) for one in checks]
 
 
 def weighted(net: Summary) -> list[Row]:
@@ -199,8 +200,10 @@ def _two_gpus(net: Summary) -> list[dict[str, Any]]:
 
 
 def memory(net: Summary) -> tuple[int, int]:
-    """Return the bytes of weights, gradients and velocities, and of all layers' outputs at a
-    minibatch with their gradients.
+    """Return the bytes of the parameters and of the outputs in one training step.
+
+    The first number covers weights, gradients and velocities; the second covers all layers' outputs
+    at a minibatch with their gradients.
     """
     outputs = sum(torch.Size(row.shape).numel() for row in net.layers)
     return 3 * FLOAT_BYTES * net.total.parameters, 2 * FLOAT_BYTES * BATCH * outputs
@@ -251,8 +254,9 @@ def _learning(net: Summary) -> list[dict[str, Any]]:
 
 
 def initial_deviations() -> dict[str, float]:
-    """Return the standard deviation of the weights drawn for each layer of the released net, to
-    one digit.
+    """Return the standard deviation of each layer's initial weights in the released net.
+
+    Each is rounded to one digit.
     """
     spec = NAMED[SOURCE].model_copy(update={"width": 1 / 8})  # enough weights to tell
     net = alexnet(spec, torch.Generator().manual_seed(0))

@@ -1,8 +1,8 @@
-"""Section 3.2: "The two-GPU net takes slightly less time to train than the one-GPU net". Measured
-where there are two GPUs, else not.
+"""Section 3.2: "The two-GPU net takes slightly less time to train than the one-GPU net".
 
-On one device the two-tower net computes more than the half-size net, so its time there says nothing
-about the claim."""
+Measured only on two GPUs. On one device the two-tower net computes more than the half-size net, so
+its time there says nothing about the claim.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +16,13 @@ from replication.recipe import Recipe
 from replication.training.process.numerics import numerics
 from replication.training.sgd import PaperSGD
 
-STEPS, ROUNDS = 20, 6  # steps a timing, and rounds in which the two nets take turns
+STEPS, ROUNDS = 20, 6  # steps per timing, and rounds in which the two nets take turns
 
 
 def on_two_gpus(recipe: Recipe) -> list[float]:
-    """Time of a training step of ``recipe``'s two-tower net over the one-GPU net's, one ratio a
-    round; [] without two GPUs.
+    """Return the step time of ``recipe``'s two-tower net over the one-GPU net's, per round.
+
+    [] without two GPUs.
     """
     if torch.cuda.device_count() < 2:
         return []
@@ -29,7 +30,7 @@ def on_two_gpus(recipe: Recipe) -> list[float]:
 
 
 def scale(recipe: Recipe) -> str:
-    """What was timed, in words."""
+    """Describe what was timed."""
     first, second = (torch.cuda.get_device_name(device) for device in range(2))
     return (
         f"{recipe.precision}, {STEPS} steps a timing, {ROUNDS} rounds in turns, {first} and"
@@ -38,8 +39,9 @@ def scale(recipe: Recipe) -> str:
 
 
 def ratios(recipe: Recipe, devices: Sequence[str], steps: int, rounds: int) -> list[float]:
-    """Time of the two-tower net with a tower on each device over that of the half-size net on the
-    first; one ratio a round.
+    """Return the step time of the two-tower net over the half-size net's, one ratio per round.
+
+    The two-tower net has one tower on each device, the half-size net runs on the first.
     """
     two = _stepper(
         recipe.model_copy(update={"net": recipe.net.model_copy(update={"towers": 2})}), devices
