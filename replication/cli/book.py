@@ -1,5 +1,6 @@
 """``replication book``: the book, built from the committed notebooks."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,10 @@ def book(
 ) -> None:
     """Build the book and print the path of its first page."""
     from replication.book.build import build_book
+    from replication.book.stale import stale_line
     from replication.cli.output import warn_of_seals
 
     warn_of_seals()
+    if line := stale_line():
+        print(f"replication: {line}", file=sys.stderr)
     print(f"open {build_book(profile, force, output)}")

@@ -78,6 +78,7 @@ def checks() -> list[Check]:
         _disk(paths.runs()),
         _file_system(paths.runs()),
         _published(),
+        _pages(),
         _writable("results folder", paths.results(), "REPLICATION_RESULTS"),
         _writable("runs folder", paths.runs(), "REPLICATION_RUNS"),
     ]
@@ -226,6 +227,14 @@ def _published() -> Check:
         return Check("published results", True, False, "as sealed")
     cure = '`git checkout results book/experiments`, or `replication reseal --because "..."`'
     return Check("published results", False, False, seal.one_line(differences), cure)
+
+
+def _pages() -> Check:
+    from replication.book.stale import stale_line
+
+    line = stale_line() if paths.is_clone() else ""
+    found, _, cure = line.partition(": ")
+    return Check("pages", not line, False, found or "made from the notebooks of now", cure)
 
 
 def _file_system(folder: Path) -> Check:
