@@ -190,3 +190,26 @@ def test_other_suffixes_are_taken_or_counted_and_looked_into(tmp_path, runs, cap
     with caplog.at_level("INFO", "replication.data.splits"):
         open_loaders(recipe(root)).close()
     assert "1 not an image (.bin)" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["reference", "dali"])
+def test_a_run_that_leaves_broken_files_out_still_stops_at_a_fault_of_the_machine(
+    tmp_path, runs, monkeypatch, backend
+):
+    if backend == "dali":
+        pytest.importorskip("nvidia.dali")
+    root = write(
+        tmp_path / "set", {f"train/{c}/{i}.jpg": jpeg(32, i) for c in "ab" for i in (1, 2)}
+    )
+    loader = open_loaders(recipe(root, files="encoded", unreadable="skip"), backend=backend)
+    original = Path.read_bytes
+
+    def faulty(path: Path) -> bytes:
+        if path.name == "1.jpg":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return original(path)
+
+    monkeypatch.setattr(Path, "read_bytes", faulty)
+    with pytest.raises(InputError, match=r"1\.jpg.*run again"):
+        list(loader.training.epoch(0))
+    loader.close()

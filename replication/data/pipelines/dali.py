@@ -30,7 +30,7 @@ from replication.base.errors import InputError
 from replication.base.machine import cpus
 from replication.data.augment.draws import Draws, central
 from replication.data.files import cifar10 as packed
-from replication.data.files.decode import decode, needs_reference
+from replication.data.files.decode import Unreachable, decode, needs_reference, read
 from replication.data.files.index import Index
 from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_places
 from replication.data.pipelines.stored import Transform
@@ -166,8 +166,10 @@ class DaliPipeline:
             )
         encoded = list(readers.map(lambda row: self._encoded(row, careful), request.rows.tolist()))
         errors = [item for item in encoded if isinstance(item, InputError)]
-        if errors and self.transform.data.unreadable == "stop":
-            return _Flight(request, np.arange(0), None, errors[0])
+        # a fault of the machine is not one of the file: the run never goes on without it
+        faults = [error for error in errors if isinstance(error, Unreachable)]
+        if faults or (errors and self.transform.data.unreadable == "stop"):
+            return _Flight(request, np.arange(0), None, (faults or errors)[0])
         kept = np.array(
             [place for place, item in enumerate(encoded) if not isinstance(item, InputError)],
             np.int64,
@@ -210,16 +212,12 @@ class DaliPipeline:
         if self.index.records is not None:
             return _plain(packed.read(path, int(self.index.records[row])))
         try:
-            content = path.read_bytes()
+            content = read(path, str(path))
             if not careful and END in content[-TAIL:] and not needs_reference(content):
                 height, width = jpeg_size(content)
                 if height and width:
                     return _Encoded(np.frombuffer(content, np.uint8), height, width)
             return _plain(decode(content, str(path)))
-        except OSError as error:
-            return InputError(
-                f"cannot read {path}: {error.strerror or error}; get the data set again"
-            )
         except InputError as error:
             return error
 

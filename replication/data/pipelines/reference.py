@@ -19,6 +19,7 @@ from PIL import __version__ as pillow_version
 
 from replication.base.errors import InputError, TrainingError
 from replication.data.augment.draws import Draws
+from replication.data.files.decode import Unreachable
 from replication.data.files.index import Index
 from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch
 from replication.data.pipelines.stored import Transform
@@ -90,7 +91,8 @@ def make(index: Index, transform: Transform, request: BatchRequest) -> Result:
         try:
             squares[len(kept)] = read_reduced(index, row, size)
         except InputError as error:
-            if transform.data.unreadable == "stop":
+            # a fault of the machine is not one of the file: the run never goes on without it
+            if transform.data.unreadable == "stop" or isinstance(error, Unreachable):
                 return None, np.empty(0, np.int64), str(error)
         else:
             kept.append(place)
