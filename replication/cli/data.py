@@ -1,6 +1,4 @@
-"""``replication data``: the data sets, how to get them, what is in them, and their images at one
-size.
-"""
+"""``replication data``: the data sets, how to get them, and what is in them."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,1 +1,1 @@
-"""Data sets: what is on the disk, how it is read, and the embedded synthetic set (section 2)."""
+"""Data sets: files on the disk, where they come from, and what is prepared from them."""

@@ -40,7 +40,7 @@ from replication.data.splits import (
 )
 from replication.recipe import Data, Recipe
 
-AHEAD = 2  # batches prepared before they are asked for
+AHEAD = 2  # batches prepared before they are needed
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
 Backend = Literal["auto", "raw", "reference", "dali", "dali-mixed", "device"]
 
@@ -84,7 +84,7 @@ class Loader:
         self.batch = recipe.batch
         self.pipeline = _pipeline(source, transform, self.device, backend, workers)
         self.skipped = 0  # images left out because their file could not be read
-        self.waited = 0.0  # seconds in which a batch was asked for and not ready
+        self.waited = 0.0  # seconds of waiting for a batch that was not ready
         self._stop = threading.Event()
 
     def __len__(self) -> int:
@@ -92,28 +92,28 @@ class Loader:
 
     @property
     def backend(self) -> str:
-        """What makes the batches, name and version."""
+        """Return the name and version of what prepares the batches."""
         return self.pipeline.backend
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class keys, in the order of the labels."""
+        """Return the class keys, in the order of the labels."""
         return self.index.classes
 
     @property
     def fingerprint(self) -> str:
-        """Of the images."""
+        """Return the fingerprint of the images."""
         return self.index.fingerprint
 
     @property
     def steps(self) -> int:
-        """Minibatches of a training epoch: the last, partial one is dropped."""
+        """Return the minibatches of a training epoch; the last, partial one is dropped."""
         return len(self) // self.batch
 
     def epoch(self, epoch: int, start: int = 0, colour: bool = True) -> Iterator[Batch]:
-        """Training minibatches ``start``, ``start`` + 1, ... of epoch ``epoch`` (from 0); without
-        colour noise if not ``colour``.
-        """
+        """Yield the training minibatches of epoch ``epoch`` (from 0), beginning with ``start``.
+
+        ``colour``: with colour noise, if the recipe has any."""
         places = (
             self._stored_order()
             if self.recipe.order == "stored"
@@ -135,9 +135,9 @@ class Loader:
         return self._ahead([places[where] for where in steps], map(request, steps))
 
     def once(self, views_each: int = 1, batch: int | None = None) -> Iterator[Batch]:
-        """Every image of this shard exactly once, in the index's order: the central crop, or the
-        paper's ten views of each.
-        """
+        """Yield every image of this shard exactly once, in the index's order.
+
+        The central crop of each, or the paper's ten views."""
         view_places(self.recipe.data, views_each)  # refuses other numbers
         mine = np.arange(len(self))[self.shard[0] :: self.shard[1]]
         size = batch or max(1, CROPS // views_each)
@@ -156,7 +156,7 @@ class Loader:
         return np.arange(len(self))
 
     def close(self) -> None:
-        """End whatever is being prepared."""
+        """End all preparation."""
         self._stop.set()
         self.pipeline.close()
 
@@ -183,16 +183,16 @@ class Loader:
                         if not put(self._batch(prepared.images, numbers[prepared.kept])):
                             return
                 put(None)
-            except BaseException as error:  # handed over to the thread that asked
+            except BaseException as error:  # handed over to the caller's thread
                 put(error)
 
         thread = threading.Thread(target=work, daemon=True, name="loader")
         thread.start()
         try:
             for numbers in chosen:
-                asked = time.perf_counter()
+                begun = time.perf_counter()
                 item = self._next(ready)
-                self.waited += time.perf_counter() - asked
+                self.waited += time.perf_counter() - begun
                 if isinstance(item, BaseException):
                     raise item
                 if item is None:
@@ -238,13 +238,13 @@ class Loaders(NamedTuple):
     """What a training run reads."""
 
     training: Loader
-    # the images put aside for decisions; None: the recipe puts none aside
+    # the images held out for decisions; None: the recipe holds out none
     validation: Loader | None
     # of the training images; None: the recipe subtracts and draws nothing
     statistics: Statistics | None
 
     def close(self) -> None:
-        """End whatever is being prepared."""
+        """End all preparation."""
         for loader in (self.training, self.validation):
             if loader is not None:
                 loader.close()
@@ -257,8 +257,9 @@ def open_loaders(
     workers: int = 0,
     share: slice | None = None,
 ) -> Loaders:
-    """A recipe's training images and its validation slice. Raises InputError where the data set is
-    not at hand.
+    """Return the loaders of a recipe's training images and of its validation slice.
+
+    Raises InputError if the data set is not available.
 
     ``backend`` "auto": stored squares by "raw" on a CPU; files by "dali" where it is installed,
     else by "reference", with ``workers`` processes; on a GPU both by "dali", but a set of
@@ -287,8 +288,9 @@ def evaluation_loader(
     shard: tuple[int, int] = (0, 1),
     ids: np.ndarray | None = None,
 ) -> Loader:
-    """One split of a recipe's data, prepared with the statistics of its training images; "test" is
-    what the data set holds out.
+    """Return the loader of one split, with the statistics of the recipe's training images.
+
+    "test" is what the data set holds out.
 
     "val" is the validation set of a data set that has a test set besides; InputError for others.
     "unused" are the training images that ``data.count`` leaves out, further held-out images.

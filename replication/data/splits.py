@@ -74,7 +74,7 @@ def selected(data: Data, split: str) -> Index:
 
 
 def source(data: Data, split: str) -> Store | Index:
-    """Return the stored squares of a split, or its files if the recipe decodes them every time.
+    """Return a split's stored squares, or its files if the recipe decodes them.
 
     Files that cannot be decoded are left out, or named by an InputError, as the recipe says."""
     index = selected(data, split)

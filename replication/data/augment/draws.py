@@ -1,5 +1,4 @@
-"""Every random number of augmentation as a pure function of (seed, epoch, image): crops, flips and
-colour (section 4.1).
+"""The random numbers of augmentation, a pure function of seed, epoch and image.
 
 A counter-based generator, Philox4x32-10, turns each counter into four words that look random, for a
 whole batch at once. So draws do not depend on batch size, order, workers, ranks or interruption, no
@@ -34,7 +33,7 @@ class Draws(NamedTuple):
 def draw(
     seed: int, epoch: int, ids: np.ndarray, places: np.ndarray, positions: int, chunk: int = 1
 ) -> Draws:
-    """The draws of images ``ids`` in epoch ``epoch``.
+    """Return the draws of images ``ids`` in epoch ``epoch``.
 
     ``positions``: offsets of the crop along an axis, 0 to positions - 1. ``chunk`` above 1: that
     many images which follow each other in the epoch's order share crop and flip; ``places`` (N,)
@@ -51,9 +50,9 @@ def draw(
 
 
 def draws_for(recipe: Recipe, epoch: int, ids: np.ndarray, places: np.ndarray) -> Draws:
-    """What training by ``recipe`` draws for images ``ids`` at ``places`` of epoch ``epoch``;
-    without augmentation the central crop.
-    """
+    """Return the draws of a recipe for images ``ids`` at ``places`` of epoch ``epoch``.
+
+    Without augmentation: the central crop."""
     if recipe.data.augment:
         return draw(recipe.seed, epoch, ids, places, positions(recipe), chunk(recipe))
     draws = central(len(ids), recipe.data.size, recipe.data.side)
@@ -65,29 +64,29 @@ def draws_for(recipe: Recipe, epoch: int, ids: np.ndarray, places: np.ndarray) -
 
 
 def central(n: int, size: int, crop: int) -> Draws:
-    """The central crop of ``n`` images, as they are: no flip, no colour shift."""
+    """Return the draws of the central crop of ``n`` images, without flip or colour shift."""
     middle = np.full(n, (size - crop) // 2, np.int64)
     return Draws(middle, middle, np.zeros(n, bool), np.zeros((n, 3)))
 
 
 def positions(recipe: Recipe) -> int:
-    """Offsets of the crop along an axis: the paper counts 32 for 224 in 256 (section 4.1), its
-    source has 33 (convdata_jpeg.py:239).
-    """
+    """Return the number of offsets of the crop along an axis.
+
+    The paper counts 32 for 224 in 256 (section 4.1); its source has 33 (convdata_jpeg.py:239)."""
     room = recipe.data.size - recipe.data.side
     literal = recipe.net.family == "alexnet" and not recipe.takes_source("crop-places")
     return max(1, room) if literal else room + 1
 
 
 def chunk(recipe: Recipe) -> int:
-    """How many consecutive images share crop and flip."""
+    """Return how many consecutive images share crop and flip."""
     return CHUNK if recipe.takes_source("shared-crops") else 1
 
 
 def philox(seed: int, who: np.ndarray, epoch: int, stream: int) -> tuple[np.ndarray, ...]:
-    """Four uint64 (N,) that hold 32 random bits each: Philox4x32-10 of counters (who, epoch,
-    stream) under the key ``seed``.
-    """
+    """Return four uint64 (N,) of 32 random bits each.
+
+    Philox4x32-10 of the counters (who, epoch, stream) under the key ``seed``."""
     c0, c1 = who & LOW, who >> WORD
     c2, c3 = np.full_like(c0, epoch & 0xFFFFFFFF), np.full_like(c0, stream)
     return philox_words(c0, c1, c2, c3, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
@@ -96,9 +95,9 @@ def philox(seed: int, who: np.ndarray, epoch: int, stream: int) -> tuple[np.ndar
 def philox_words(
     c0: np.ndarray, c1: np.ndarray, c2: np.ndarray, c3: np.ndarray, k0: int, k1: int
 ) -> tuple[np.ndarray, ...]:
-    """The generator itself: counter words and key words of 32 bits, counters held in uint64
-    (N,).
-    """
+    """Return the generator's output words; counters and keys are words of 32 bits.
+
+    Counters are kept in uint64 (N,)."""
     for _ in range(ROUNDS):
         product0, product1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2  # 32 x 32 bits fit into 64
         c0, c1, c2, c3 = (
@@ -112,14 +111,14 @@ def philox_words(
 
 
 def _below(words: np.ndarray, n: int) -> np.ndarray:
-    """0 to n - 1, evenly but for 1 part in 2^32 / n."""
+    """Return 0 to n - 1, evenly but for 1 part in 2^32 / n."""
     return ((words * np.uint64(n)) >> WORD).astype(np.int64)
 
 
 def _normals(words: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Three standard normals of four words each (Box and Muller's transform gives four): float64
-    (N, 3).
-    """
+    """Return three standard normals of four words each, float64 (N, 3).
+
+    Box and Muller's transform gives four."""
     uniform = (np.stack(words).astype(np.float64) + 0.5) / 2**32
     radius, angle = np.sqrt(-2 * np.log(uniform[:2])), 2 * np.pi * uniform[2:]
     return np.stack(

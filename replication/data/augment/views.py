@@ -1,5 +1,4 @@
-"""Where the ten views of a test image lie: four corners and the centre, then the same five flipped
-(section 4.1).
+"""The ten views of a test image: four corners and the centre, then the same five flipped.
 
 The order is the released code's (``convdata_jpeg.py``, lines 224 to 233). View 2 is the central
 crop, the one view of the single-crop test in the paper's footnote 5."""
@@ -12,8 +11,9 @@ GRID = 9  # cuda-convnet2's test of its CIFAR-10 nets: 3 x 3 places, no reflecti
 
 
 def offsets(size: int, crop: int) -> np.ndarray:
-    """Top and left of the five crops of side ``crop`` in an image of side ``size``, pixels, int64
-    (5, 2).
+    """Return top and left of the five crops of side ``crop`` in an image of side ``size``.
+
+    Pixels, int64 (5, 2).
 
     Top-left, top-right, centre, bottom-left, bottom-right. An odd margin is rounded down in the
     centre, as in the 2012 code."""

@@ -1,5 +1,4 @@
-"""CIFAR-10 as Krizhevsky published it: the python and the binary files, 10,000 records of 32 x 32
-RGB each.
+"""CIFAR-10 as Krizhevsky published it: files of 10,000 records, 32 x 32 RGB.
 
 The python files are pickles, and a pickle can run any code. Here only dictionaries, lists, strings,
 numbers and one plain uint8 array can come out of one; the array is rebuilt by a few lines of this
@@ -56,9 +55,9 @@ PIXELS = 3 * SIDE * SIDE  # 1024 red, then green, then blue, each row by row
 
 
 def files(form: str, split: str) -> tuple[str, ...]:
-    """Names of the files of ``split`` in ``form`` ("cifar-python" or "cifar-binary"), in the order
-    of the ids.
-    """
+    """Return the names of the files of ``split``, in the order of the ids.
+
+    ``form``: "cifar-python" or "cifar-binary"."""
     return (PYTHON_FILES if form == "cifar-python" else BINARY_FILES)[split]
 
 
@@ -78,9 +77,9 @@ def is_original(root: Path, form: str) -> bool:
 
 
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (n, 3072) in planes and labels int64 (n,) of one file. InputError if it is not
-    such a file.
-    """
+    """Return the images, uint8 (n, 3072) in planes, and the labels, int64 (n,), of one file.
+
+    Raises InputError if it is not such a file."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -89,7 +88,7 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read(path: Path, record: int) -> np.ndarray:
-    """One image, uint8 (32, 32, 3) RGB."""
+    """Return one image, uint8 (32, 32, 3) RGB."""
     images, _ = load(path)
     return np.ascontiguousarray(images[record].reshape(3, SIDE, SIDE).transpose(1, 2, 0))
 
@@ -98,7 +97,7 @@ def read(path: Path, record: int) -> np.ndarray:
 def _load(path: Path, size: int, mtime: int) -> tuple[np.ndarray, np.ndarray]:
     images, labels = _binary(path, size) if path.suffix == ".bin" else _python(path)
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(CLASSES):
-        raise InputError(f"{path}: a label lies outside 0 to 9; not a CIFAR-10 file, or damaged")
+        raise InputError(f"{path}: a label is outside 0 to 9; not a CIFAR-10 file, or damaged")
     images.setflags(write=False)
     labels.setflags(write=False)
     return images, labels
@@ -122,7 +121,7 @@ def _python(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path} is refused: {_one_line(error)}; get CIFAR-10 from its official source again"
         ) from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds no dictionary: not a CIFAR-10 python file")
+        raise InputError(f"{path} contains no dictionary: not a CIFAR-10 python file")
     images, labels = content.get(b"data"), content.get(b"labels")
     if (
         not isinstance(images, _Array)
@@ -133,7 +132,7 @@ def _python(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: expected b'data' (n, {PIXELS}) and b'labels' (n); not a CIFAR-10 python file"
         )
     if not all(type(label) is int and 0 <= label < len(CLASSES) for label in labels):
-        raise InputError(f"{path}: a label lies outside 0 to 9; not a CIFAR-10 file, or damaged")
+        raise InputError(f"{path}: a label is outside 0 to 9; not a CIFAR-10 file, or damaged")
     return np.frombuffer(images.content, np.uint8).reshape(images.shape).copy(), np.array(
         labels, np.int64
     )
@@ -144,7 +143,7 @@ def _one_line(error: Exception) -> str:
 
 
 class _Array:
-    """Stands for a pickled uint8 array."""
+    """The stand-in for a pickled uint8 array."""
 
     shape: tuple[int, ...] = ()
     content = b""
@@ -158,12 +157,12 @@ class _Array:
             and isinstance(content, bytes)
         )
         if not plain or math.prod(shape) != len(content):
-            raise pickle.UnpicklingError("it holds an array that is not plain uint8")
+            raise pickle.UnpicklingError("it contains an array that is not plain uint8")
         self.shape, self.content = tuple(shape), content
 
 
 class _Dtype:
-    """Stands for a pickled dtype; the name is all that matters of one-byte numbers."""
+    """The stand-in for a pickled dtype; of one-byte numbers only the name matters."""
 
     def __init__(self, name: bytes | str, *_flags: object) -> None:
         self.name = name.decode("ascii") if isinstance(name, bytes) else name

@@ -1,4 +1,4 @@
-"""From a file's bytes to RGB pixels by one stated policy, the same in every pipeline (section 2).
+"""From a file's bytes to RGB pixels, by one stated policy for every pipeline.
 
 The paper says nothing of files that are not plain RGB JPEGs. ILSVRC has grey, CMYK and misnamed
 ones, and a collection of one's own may have any kind. ``POLICY`` says what is done with each kind;
@@ -288,7 +288,7 @@ def _without_metadata(content: bytes) -> bytes:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (name, the whole chunk) of a PNG file; a capital marks the chunks that pixels need."""
+    """Yield (name, the whole chunk) of a PNG file; pixels need those with a capital."""
     at = len(MAGIC[1])
     while at < len(content):
         end = at + 12 + int.from_bytes(content[at : at + 4], "big")

@@ -1,9 +1,8 @@
-"""ILSVRC's development kit: which wnid each class number stands for, and the true class of each
-validation image (section 2).
+"""ILSVRC's development kit: class numbers, wnids, and the classes of validation images.
 
 The numbers (``ILSVRC2012_ID``, ``ILSVRC2010_ID``) start at 1 and are not in the order of wnids; the
 images are flat and numbered by name. The table of classes is a MATLAB 5 file, of which the few
-lines below read what is needed: one array of structures that hold numbers and text. Format:
+lines below read what is needed: one array of structures of numbers and text. Format:
 "MAT-File Format", MathWorks."""
 
 import struct
@@ -35,7 +34,7 @@ _NUMBERS = {
 
 
 def find(root: Path) -> Path | None:
-    """The kit's folder (``ILSVRC2012_devkit_t12``, ``devkit-1.0``) in ``root`` or beside it."""
+    """Return the kit's folder (``ILSVRC2012_devkit_t12``, ``devkit-1.0``), if it is near."""
     for place in (root, root.parent):
         for folder in sorted(place.glob("*devkit*")):
             if (folder / "data" / "meta.mat").is_file():
@@ -44,7 +43,7 @@ def find(root: Path) -> Path | None:
 
 
 def wnids(kit: Path) -> dict[int, str]:
-    """Class number, 1 to 1000, to wnid."""
+    """Return class number, 1 to 1000, -> wnid."""
     path = kit / "data" / "meta.mat"
     try:
         rows = list(_structures(path.read_bytes()))
@@ -71,8 +70,9 @@ def wnids(kit: Path) -> dict[int, str]:
 
 
 def truth(root: Path, split: str) -> tuple[Path, list[str]] | None:
-    """The table of true classes of ``split`` ("val" or "test") and its wnids; image number n has
-    entry n - 1. None if there is no kit.
+    """Return the table of true classes of ``split``, "val" or "test", and its wnids.
+
+    Image number n has entry n - 1. None if there is no kit.
 
     The truth of the ILSVRC-2010 test set is a file of its own, found in the kit or in ``root``;
     that of 2012 was never published."""
@@ -102,9 +102,7 @@ def truth(root: Path, split: str) -> tuple[Path, list[str]] | None:
 
 
 def _structures(content: bytes) -> Iterator[dict[str, float | str]]:
-    """The rows of the file's first array of structures; a field that is no number or text is left
-    out.
-    """
+    """Yield the rows of the file's first array of structures; only numbers and text are kept."""
     order = {b"IM": "<", b"MI": ">"}[content[126:128]]
     for kind, body in _elements(content[128:], order):
         if kind == _COMPRESSED:
@@ -142,7 +140,7 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at + 8 <= len(content):
         kind, size = struct.unpack_from(order + "II", content, at)
-        if kind >> 16:  # up to four bytes lie in the tag itself
+        if kind >> 16:  # up to four bytes are in the tag itself
             kind, size = kind & 0xFFFF, kind >> 16
             yield kind, content[at + 4 : at + 4 + size]
             at += 8

@@ -49,7 +49,7 @@ def solution(folder: Path) -> Path | None:
 def table(
     root: Path, folder: Path, split: str, names: list[str]
 ) -> tuple[Path | None, dict[str, str]] | None:
-    """Return the table and file name -> wnid of a flat folder's images, or None without a table.
+    """Return the table, and file name -> wnid, of a flat folder's images; None without one.
 
     Raises InputError for a table that does not fit the images."""
     if (by_name := wnids_in_names(names)) is not None:

@@ -1,5 +1,4 @@
-"""The index: an explicit list (path, label, id) of one split, built once and handed to every
-back-end (section 2).
+"""The index: an explicit list (path, label, id) of one split, the same for every back-end.
 
 Two libraries never scan a folder differently, because neither scans: DALI, the reference pipeline
 and the raw store all read this list. Classes are keyed by wnid or folder name, never by a title,
@@ -31,7 +30,7 @@ class Index:
     name: str  # the catalog's name, or "folder-<name>" for a folder of one's own
     # what is on disk: "folder", "cifar-python", "cifar-binary", "cifar-jpeg", "synthetic"
     form: str
-    note: str  # what every result made with it must say, or ""
+    note: str  # a remark that every result made with it carries, or ""
     split: str  # "train", "val" or "test"
     root: Path
     classes: tuple[str, ...]  # keys; label k is classes[k]
@@ -54,11 +53,11 @@ class Index:
         return len(self.paths)
 
     def path(self, i: int) -> Path:
-        """The file of row ``i``."""
+        """Return the file of row ``i``."""
         return self.root / self.paths[i]
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Index":
-        """The index of these rows, in this order. Ids, classes and labels stay."""
+        """Return the index of these rows, in this order. Ids, classes and labels stay."""
         rows = np.asarray(rows, np.int64)
         text = f"{self.fingerprint}/".encode() + self.ids[rows].astype("<i8").tobytes()
         return dataclasses.replace(
@@ -74,11 +73,12 @@ class Index:
     def subset(
         self, count: int | None = None, classes: Sequence[str] | None = None, seed: int = 0
     ) -> "Index":
-        """Part of the index: only ``classes`` (keys; labels are renumbered in sorted order), then
-        ``count`` images, equally many of each.
+        """Return part of the index: only ``classes``, then ``count`` images, equally many of each.
+
+        ``classes`` are keys; labels are renumbered in sorted order.
 
         Which images: each class's ids in an order that depends on (seed, id) only, the first
-        ``count / K`` of them. So a smaller subset lies inside a larger one of the same seed. Rows
+        ``count / K`` of them. So a larger subset of the same seed contains a smaller one. Rows
         stay in ascending order. InputError if K does not divide ``count`` or a class has too few
         images."""
         if classes is not None:
@@ -130,9 +130,9 @@ def index_folder(
 
 
 def index_cifar(root: Path, split: str, form: str, name: str = "cifar10", note: str = "") -> Index:
-    """Index CIFAR-10's original files, ``form`` "cifar-python" or "cifar-binary". Ids follow the
-    files and their records.
-    """
+    """Index CIFAR-10's original files; ``form`` is "cifar-python" or "cifar-binary".
+
+    Ids follow the files and their records."""
     if split not in packed.PYTHON_FILES:
         raise InputError(f"CIFAR-10 has no split {split!r}: use train or test")
     found = layouts.Scan(packed.CLASSES)
@@ -155,7 +155,7 @@ def build(
     found: layouts.Scan,
     records: np.ndarray | None = None,
 ) -> Index:
-    """An index from a scan, with its fingerprint. ``records`` int64 (N,) for packed forms."""
+    """Return the index of a scan; ``records`` int64 (N,) for packed forms."""
     labels = np.array(found.labels, np.int64)
     digest = hashlib.sha256()
     for names in (found.classes, found.paths):
@@ -185,9 +185,9 @@ def build(
 
 
 def read_image(index: Index, i: int) -> np.ndarray:
-    """Row ``i`` (not id) as uint8 (H, W, 3) RGB, by the policy of ``decode``. InputError names a
-    file that cannot be decoded.
-    """
+    """Return row ``i`` (not id), uint8 (H, W, 3) RGB, by the policy of ``decode``.
+
+    Raises InputError that names a file which cannot be decoded."""
     path = index.path(i)
     if index.records is not None:
         return packed.read(path, int(index.records[i]))
@@ -204,9 +204,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _mixed(ids: np.ndarray, seed: int) -> np.ndarray:
-    """A random-looking uint64 for each id: splitmix64, which no library release can change under
-    us.
-    """
+    """Return a random-looking uint64 for each id, by splitmix64: the same for ever."""
     with np.errstate(over="ignore"):
         x = (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
             seed

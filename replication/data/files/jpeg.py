@@ -1,4 +1,4 @@
-"""The structure of a JPEG file: its frame header, its metadata, and damage that decoders conceal.
+"""JPEG files: their frame header, their metadata, and damage that decoders conceal.
 
 libjpeg decodes a damaged file to the end and only warns; Pillow drops the warnings. ``decode``
 and ``damage`` use libjpeg-turbo with warnings as errors, so that half a grey image is never taken
@@ -44,7 +44,7 @@ class Frame(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether every decoder gives the same pixels: 8-bit grey or YCbCr, Huffman, upright."""
+        """Return whether it is upright 8-bit grey or YCbCr, Huffman coded, as most are."""
         colours = self.components == 1 or (self.components == 3 and self.transformed)
         usual = self.marker <= 0xC2 and self.bits == 8 and not self.hierarchical
         return usual and colours and self.orientation == 1 and min(self.height, self.width) > 0
@@ -89,7 +89,7 @@ def frame(content: bytes) -> Frame | None:
 
 
 def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of each segment's body up to the first scan, which is the last.
+    """Yield (marker, start, end) of each segment's body, up to the first scan's.
 
     Ends early at bytes that are no segment."""
     if not content.startswith(START):
@@ -110,7 +110,7 @@ def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def without_metadata(content: bytes) -> bytes:
-    """Return the file without its comments and application segments, except Adobe's and JFIF's."""
+    """Return the file without comments and metadata; Adobe's and JFIF's segments stay."""
     kept, last = [START], 2
     for marker, start, end in segments(content):
         body = content[start:end]

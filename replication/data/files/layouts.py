@@ -1,4 +1,4 @@
-"""The directory layouts that are understood; every other one is refused by name (section 2).
+"""The directory layouts that are understood; every other one is refused by name.
 
 A scan only lists names and sizes; no image is opened. Labels follow the sorted list of class keys
 (wnid or folder name) of the *training* split, so that a test split can never shift them."""
@@ -133,7 +133,7 @@ def _training_classes(root: Path) -> tuple[str, ...]:
 
 
 def _without_images_folder(found: Folder) -> Folder:
-    """Return ``images/`` in the place of ``found`` if it is all there is and names the classes."""
+    """Return ``images/`` instead of ``found`` if it is all there is and names the classes."""
     if found.folders == ["images"] and not found.images:
         inner = list_folder(found.path / "images")
         if flat.wnids_in_names([name for name, _, _ in inner.images]) is not None:

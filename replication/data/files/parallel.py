@@ -14,10 +14,10 @@ Result = TypeVar("Result")
 def each(
     work: Callable[[int], Result], rows: range, name: str, total: int | None = None
 ) -> Iterator[Result]:
-    """Yield ``work(row)`` in the order of the rows, computed by threads, with a bar on a terminal.
+    """Yield ``work(row)`` in the order of the rows, computed by threads.
 
-    Decoding and hashing release the interpreter lock. Only enough is computed ahead to keep the
-    cores busy, so memory is bounded and an error ends the work soon."""
+    A terminal shows a bar. Decoding and hashing release the interpreter lock. Only enough is
+    computed ahead to keep the cores busy, so memory is bounded and an error ends the work soon."""
     workers = cpus()
     total = len(rows) if total is None else total
     with (

@@ -1,5 +1,6 @@
-"""The titles of classes, for the labels of figures and tables. They are not unique, so nothing is
-decided by them.
+"""The titles of classes, for the labels of figures and tables.
+
+They are not unique, so nothing is decided by them.
 
 ``words.txt`` beside the images, as in Tiny ImageNet and the embedded set, has lines "key<tab>title,
 other titles"."""

@@ -1,4 +1,4 @@
-"""A folder tree as it is on the disk: its split folders, and what each folder lists (section 2).
+"""A folder tree as it is on the disk: its split folders, and the entries of each folder.
 
 Nothing is opened here. Hidden and stray entries are counted by kind, files with other suffixes by
 suffix."""
@@ -96,7 +96,7 @@ def walk(root: Path, each: Callable[[Folder], None]) -> None:
 
 
 def base(root: Path) -> Path:
-    """Return the folder of the splits: ``root``, or where Kaggle's ImageNet has them inside it."""
+    """Return the folder of the splits: ``root``, or the one inside Kaggle's ImageNet."""
     if not root.is_dir():
         raise InputError(f"no such folder: {printable(str(root))}")
     if not any(_candidates(root, split) for split in SPLIT_FOLDERS):

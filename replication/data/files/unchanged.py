@@ -79,9 +79,9 @@ def begin(note: Path, index: Index) -> None:
 
 
 def check_same(note: Path, index: Index, what: str) -> None:
-    """Raise InputError if the images have changed since ``what`` began and ``begin`` kept ``note``.
+    """Raise InputError if the images have changed since ``begin`` kept ``note``.
 
-    Nothing can be told without a note, as of results that came from another machine."""
+    ``what`` began then. Without a note, as of results of another machine, nothing is known."""
     kept = _read(note)
     if not kept or kept.get("stamp") == index.stamp:
         return

@@ -1,4 +1,4 @@
-"""What is prepared from a data set once: stored images, statistics, verification, the data card."""
+"""What is prepared from a data set once: stored images, statistics, verification."""
 
 from replication.data.prepared.statistics import Statistics, streamed_statistics
 from replication.data.prepared.store import Store, prepare, prepare_jpeg

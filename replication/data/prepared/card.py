@@ -1,6 +1,4 @@
-"""The data card: what a data set holds and what was done with each kind of file, as text for people
-(section 2).
-"""
+"""The data card: what a data set contains and how each kind of file is treated."""
 
 from typing import Any
 
@@ -10,7 +8,7 @@ SHOWN = 5  # files of one kind that are named
 
 
 def summary(report: dict[str, Any]) -> str:
-    """A report of ``verify`` in lines for a terminal."""
+    """Return a report of ``verify`` as lines for a terminal."""
     lines = []
     treatment = {rule["kind"]: rule for rule in report["policy"]}
     for split in report["splits"]:
@@ -50,9 +48,7 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def card(report: dict[str, Any]) -> str:
-    """A report of ``verify`` as the Markdown of the data card: counts, sizes, kinds found, policy,
-    fingerprints.
-    """
+    """Return a report of ``verify`` as the Markdown of the data card."""
     splits = report["splits"]
     note = splits[0]["note"]
     rows = [

@@ -1,6 +1,4 @@
-"""Statistics of the training images that the pipelines subtract or draw with: mean image and colour
-directions (sections 2 and 4.1).
-"""
+"""The mean image and the colour directions of the training images (sections 2 and 4.1)."""
 
 import hashlib
 import json
@@ -45,9 +43,9 @@ class Statistics:
 
 
 def statistics(store: Store, rows: np.ndarray | None = None) -> Statistics:
-    """The statistics of the store's images (of ``rows`` of them, when given), from one pass; kept
-    in a small file for the next time.
-    """
+    """Return the statistics of the store's images, or of ``rows`` of them.
+
+    They are computed in one pass and kept in a small file."""
     key = (
         store.index.fingerprint
         if rows is None
@@ -68,9 +66,9 @@ def statistics(store: Store, rows: np.ndarray | None = None) -> Statistics:
 
 
 def streamed_statistics(index: Index, size: int) -> Statistics:
-    """The statistics of an index's images at ``size``, decoded for it and not stored: for a data
-    set too large for a store.
-    """
+    """Return the statistics of an index's images at ``size``, decoded for it and not stored.
+
+    For a data set that is too large for a store."""
     path = paths.runs() / "statistics" / f"{index.name}-{size}-{index.fingerprint}.npz"
     if (kept := _read(path, index, index.fingerprint, len(index), size)) is not None:
         return kept
@@ -80,9 +78,9 @@ def streamed_statistics(index: Index, size: int) -> Statistics:
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:
-    """Mean over images of each pixel and channel: uint8 (N, S, S, 3) to float32 (S, S, 3), on the
-    0-255 scale.
-    """
+    """Return the mean over images (N, S, S, 3), uint8, of each pixel and channel.
+
+    float32 (S, S, 3), on the 0-255 scale."""
     return (_sums(_parts(images, np.arange(len(images))), images.shape[1])[0] / len(images)).astype(
         np.float32
     )
@@ -91,8 +89,9 @@ def mean_image(images: np.ndarray) -> np.ndarray:
 def shifts(
     found: Statistics, normals: np.ndarray, colour: float, fidelity: Literal["paper", "source2012"]
 ) -> np.ndarray:
-    """Grey levels that section 4.1 adds to each channel of N images: multipliers ``colour`` x
-    ``normals`` (N, 3) -> float32 (N, 3).
+    """Return the grey levels that section 4.1 adds to each channel, float32 (N, 3).
+
+    The multipliers are ``colour`` x ``normals`` (N, 3).
 
     The paper multiplies direction i by its eigenvalue, which gives sensible shifts only for pixels
     between 0 and 1: so the shift is computed on that scale and multiplied by 255. The source
@@ -103,9 +102,9 @@ def shifts(
 
 
 def image_divisor(colour: float, fidelity: Literal["paper", "source2012"]) -> float:
-    """What a training image is divided by after the colour shift; 1 in the paper, and where there
-    is no shift.
-    """
+    """Return the divisor of a training image after the colour shift.
+
+    1 in the paper, and without a shift."""
     return SOURCE_DIVISOR if fidelity == "source2012" and colour else 1.0
 
 
@@ -116,8 +115,9 @@ def _parts(images: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _sums(parts: Iterable[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over images of each value, int64 (S, S, 3), and sum over all pixels of the products of
-    two channels, int64 (3, 3).
+    """Return the sums of each value over images, and of products of channels over pixels.
+
+    int64 (S, S, 3) and int64 (3, 3).
 
     Products are added in float64, where integers below 2^53 are exact; 2^13 pixels make less than
     2^29."""

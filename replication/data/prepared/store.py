@@ -1,5 +1,4 @@
-"""Images decoded and reduced to one size once, then read as one memory-mapped array, or written as
-JPEG files.
+"""Prepared images: decoded and reduced once, as a memory-mapped array or JPEG files.
 
 Section 2: the shorter side is resized to S, then the central S x S part is kept. Stated rules for
 odd sizes: the longer side is rounded to the nearest integer (half to even), the crop starts at
@@ -41,8 +40,9 @@ class Store:
 
 
 def prepare(index: Index, size: int) -> Store:
-    """Decode and reduce every image of ``index`` to ``size`` x ``size``, or open the array that an
-    earlier call left.
+    """Return every image of ``index`` at ``size`` x ``size``, from an array on the disk.
+
+    It is built first, unless an earlier call left it.
 
     Interrupted, the same call resumes after the last block of images that reached the disk. A
     second process that wants the same array waits for the first. An array that is damaged, or whose
@@ -59,12 +59,10 @@ def prepare(index: Index, size: int) -> Store:
 
 
 def prepare_jpeg(index: Index, size: int, folder: Path) -> Path:
-    """Write the images as ``size`` x ``size`` JPEG files (quality 95) to
-    ``folder/<split>/<class>/<id>.JPEG``; the split's folder.
+    """Write the images to ``folder/<split>/<class>/<id>.JPEG`` and return the split's folder.
 
     Files sort as the index does, so that the index of the new tree has the ids of a full old one,
-    and both get the same draws. Files that are there already, from a call that was interrupted, are
-    not made again."""
+    and both get the same draws. Files of an earlier, interrupted call are kept."""
     root = folder / index.split
     what = {
         "fingerprint": index.fingerprint,
@@ -99,9 +97,7 @@ def prepare_jpeg(index: Index, size: int, folder: Path) -> Path:
 
 
 def blocks(index: Index, size: int, start: int = 0) -> Iterator[np.ndarray]:
-    """The images from row ``start`` on, reduced: uint8 (n, size, size, 3) for successive blocks of
-    rows, decoded in parallel.
-    """
+    """Yield the images from row ``start`` on, reduced, in blocks of uint8 (n, size, size, 3)."""
     rows = block_rows(size)
     block, filled = np.empty((rows, size, size, 3), np.uint8), 0
     work = each(
@@ -126,7 +122,7 @@ def block_rows(size: int) -> int:
 
 
 def read_reduced(index: Index, i: int, size: int) -> np.ndarray:
-    """Row ``i`` decoded and reduced: uint8 (size, size, 3)."""
+    """Return row ``i`` decoded and reduced, uint8 (size, size, 3)."""
     path = index.path(i)
     if index.records is not None:
         return reduce(packed.read(path, int(index.records[i])), size)
@@ -134,9 +130,9 @@ def read_reduced(index: Index, i: int, size: int) -> np.ndarray:
 
 
 def reduce(image: np.ndarray, size: int) -> np.ndarray:
-    """Shorter side to ``size`` (bilinear, widened when it reduces), central square: uint8 (H, W, 3)
-    to (size, size, 3).
-    """
+    """Return the central square of an image (H, W, 3) whose shorter side becomes ``size``.
+
+    Bilinear, with a filter that widens when it reduces; uint8 (size, size, 3)."""
     return np.asarray(_reduce(Image.fromarray(image), size))
 
 
@@ -196,7 +192,7 @@ def _unchanged_rows(stamps: Path, index: Index) -> int:
 
 
 def _head(shape: tuple[int, ...]) -> bytes:
-    """What NumPy's file format puts before the numbers."""
+    """Return what NumPy's file format puts before the numbers."""
     content = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         content, {"descr": "|u1", "fortran_order": False, "shape": shape}

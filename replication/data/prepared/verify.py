@@ -1,8 +1,7 @@
-"""Every image of a data set decoded once, before training meets it: what is broken, what is odd,
-what occurs twice (section 2).
+"""Verification: every image decoded once, to list what is broken, odd or repeated.
 
-The decoder is the one that training uses, and what is done with each kind of file is the one table
-``decode.POLICY``."""
+The decoder is the one that training uses (section 2). ``decode.POLICY`` says what is done with each
+kind of file."""
 
 import dataclasses
 import hashlib
@@ -35,7 +34,7 @@ PASSING = BITS["unreachable"]
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What decoding the N images of one index told."""
+    """The outcome of decoding the N images of one index."""
 
     index: Index
     kinds: np.ndarray  # int64 (N,): a bit of BITS for each kind that the file is
@@ -46,11 +45,11 @@ class Findings:
 
     @property
     def unreadable(self) -> np.ndarray:
-        """bool (N,): to be left out."""
+        """Return which rows are to be left out, bool (N,)."""
         return (self.kinds & QUARANTINE) != 0
 
     def rows(self, kind: str) -> np.ndarray:
-        """The rows that are of ``kind``."""
+        """Return the rows that are of ``kind``."""
         return np.flatnonzero(self.kinds & BITS[kind])
 
 
@@ -63,15 +62,16 @@ class Report:
 
     @property
     def healthy(self) -> bool:
-        """Whether every file can be decoded."""
+        """Return whether every file can be decoded."""
         return not any(found.unreadable.any() for found in self.splits)
 
     @cached_property
     def repeated(self) -> dict[str, list[tuple[str, str, bool]]]:
-        """For "duplicate" and "leak": a file, the earlier one (of its own or of another split) with
-        the same pixels, and whether the two have the same class."""
+        """Return pairs of files with the same pixels, and whether the two have the same class.
+
+        A "duplicate" is in one split, a "leak" in two; the earlier file comes second."""
         pairs: dict[str, list[tuple[str, str, bool]]] = {"duplicate": [], "leak": []}
-        first: dict[int, tuple[int, int]] = {}  # hash -> where it was met first: split, row
+        first: dict[int, tuple[int, int]] = {}  # hash -> its first split and row
         hashes = np.concatenate([found.hashes[~found.unreadable] for found in self.splits])
         values, counts = np.unique(hashes, return_counts=True)
         several = values[counts > 1]
@@ -86,7 +86,7 @@ class Report:
         return pairs
 
     def dump(self) -> dict[str, Any]:
-        """The report as plain values; of each kind the first files by name."""
+        """Return the report as plain values, with the first files of each kind by name."""
         return {
             "name": self.splits[0].index.name,
             "root": str(self.splits[0].index.root),
@@ -106,9 +106,7 @@ class Report:
 
 
 def verify(name: str, split: str | None = None, crop: int = CROP) -> Report:
-    """Decode every image of a data set: a name of the catalog, or the path of a folder of images in
-    any layout.
-    """
+    """Decode every image of a data set, named by the catalog or by the path of a folder."""
     return Report(tuple(examine(index, crop) for index in open_indexes(name, split)), crop)
 
 
@@ -142,9 +140,9 @@ def examine(index: Index, crop: int = CROP) -> Findings:
 
 
 def quarantined(found: Findings) -> Index:
-    """The index without the images that cannot be decoded, which are counted in ``skipped``; the
-    others keep their ids.
-    """
+    """Return the index without the images that cannot be decoded, which ``skipped`` counts.
+
+    The others keep their ids."""
     return _without(found.index, found.kinds & QUARANTINE)
 
 
@@ -157,7 +155,7 @@ def readable(index: Index) -> Index:
 
 
 def check_readable(index: Index) -> None:
-    """Raise InputError that names the images which cannot be decoded; looked at once, as above."""
+    """Raise InputError that names images which cannot be decoded, after one look at each."""
     rows = np.flatnonzero(_unreadable(index))
     if not len(rows):
         return
@@ -171,7 +169,7 @@ def check_readable(index: Index) -> None:
 
 
 def _unreadable(index: Index) -> np.ndarray:
-    """Return bits of QUARANTINE, int64 (N,), from the note of an earlier look if it still holds."""
+    """Return bits of QUARANTINE, int64 (N,), of an earlier look if nothing has changed."""
     path = paths.runs() / "verify" / f"{index.name}-{index.split}-{index.fingerprint}.npz"
     kinds = _kept(path, len(index))
     if kinds is not None and unchanged.is_current(path, index):
@@ -200,9 +198,9 @@ def _fault(index: Index, row: int) -> int:
 
 
 def open_indexes(name: str, split: str | None = None) -> list[Index]:
-    """The indexes of a data set's splits, or of one; of a folder that has no splits, all images
-    under it as one.
-    """
+    """Return the indexes of a data set's splits, or of one of them.
+
+    All images of a folder without splits are one index."""
     root = catalog.folder_of(name)
     if root is None and name not in catalog.names() and Path(name).is_dir():
         root = Path(name).resolve()
@@ -236,7 +234,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _without(index: Index, kinds: np.ndarray) -> Index:
-    """``kinds``: bits of QUARANTINE, int64 (N,)."""
+    """Return the index without the rows that have bits of QUARANTINE in ``kinds``."""
     if not kinds.any():
         return index
     if kinds.all():
@@ -252,7 +250,7 @@ def _without(index: Index, kinds: np.ndarray) -> Index:
 
 
 def _loose(root: Path) -> Index:
-    """Return all images under a folder without splits; the class is the folder that holds them."""
+    """Return all images under a folder without splits; their class is their folder."""
     found = layouts.Scan(())
     images = []
 
@@ -314,7 +312,7 @@ def _facts(found: Findings) -> dict[str, Any]:
 
 
 def _sizes(sizes: np.ndarray) -> dict[str, Any]:
-    """Smallest, median and largest of the sides, pixels, and how many sizes there are."""
+    """Return the smallest, median and largest sides, pixels, and how many sizes there are."""
     if not len(sizes):
         return {}
     sides = {"height": sizes[:, 0], "width": sizes[:, 1], "shorter": sizes.min(axis=1)}

@@ -1,4 +1,4 @@
-"""Data sets by name: where each is looked for, in which forms it is accepted, and how to get it.
+"""Data sets by name: where each is looked for, in which forms, and how to get it.
 
 The data folder (``REPLICATION_DATA``) is only read, except by ``get``. What has to be built, the
 synthetic set and an unpacked copy of an archive that the user put into the data folder, goes to
@@ -283,7 +283,7 @@ def _archive(dataset: Dataset) -> tuple[Archive, Path] | None:
 
 
 def _unpack_local(dataset: Dataset) -> tuple[Form, Path] | None:
-    """Check an archive that the user put into the data folder, and unpack it in ``runs/data/``."""
+    """Check an archive that the user put into the data folder; unpack it in ``runs/data/``."""
     found = _archive(dataset)
     if found is None:
         return None

@@ -15,16 +15,16 @@ USERS_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPER
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process makes ``path``."""
+    """Hold the lock of ``path``, after any other process that builds it."""
     with held(path.with_name(f".{path.name}.lock")):
         yield
 
 
 @contextmanager
 def writing(path: Path, name: str) -> Iterator[None]:
-    """A full disk, or a folder that must not be written, in one line that names ``name`` and the
-    folder of ``path``.
-    """
+    """Turn a full disk, or a folder that cannot be written, into one line.
+
+    It names ``name`` and the folder of ``path``."""
     try:
         yield
     except OSError as error:
@@ -33,7 +33,7 @@ def writing(path: Path, name: str) -> Iterator[None]:
         why = os.strerror(error.errno)
         raise InputError(
             f"cannot write {name} to {path.parent}: {why}; free some space or choose another"
-            " folder, and go on"
+            " folder, and run again"
         ) from None
 
 

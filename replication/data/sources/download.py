@@ -1,5 +1,4 @@
-"""Files from an official source: downloaded with resume and retry, checked against the published
-hash, unpacked safely.
+"""Files from an official source: downloaded, checked against the published hash, unpacked.
 
 A file or folder under its final name is whole. A download in progress is ``<file>.part`` beside it
 and is resumed; an archive is unpacked into a hidden folder that is renamed at the end."""
@@ -23,10 +22,10 @@ CHUNK = 1 << 16  # bytes; a connection that breaks loses no more than this
 
 
 def download(url: str, known_hash: str, path: Path, instead: str) -> Path:
-    """Bring ``url`` to ``path`` if it is not there with ``known_hash`` ("md5:...", "sha256:...").
+    """Download ``url`` to ``path`` unless it is there with ``known_hash`` ("md5:...").
 
-    ``instead`` is what the user may do without a network; it ends the InputError's line.
-    """
+    Resumes and retries. ``instead`` says what the user may do without a network; it ends the line
+    of the InputError."""
     # here, because pooch loads tqdm's notebook bar, which warns in every notebook that only reads
     # data, and because a bare machine has neither
     import pooch
@@ -57,7 +56,7 @@ def download(url: str, known_hash: str, path: Path, instead: str) -> Path:
 
 
 def check_hash(path: Path, known_hash: str) -> None:
-    """InputError unless the file has this hash."""
+    """Raise InputError unless the file has this hash."""
     algorithm, _, value = known_hash.partition(":")
     digest = hashlib.new(algorithm, usedforsecurity=False)
     total = path.stat().st_size
@@ -76,7 +75,7 @@ def check_hash(path: Path, known_hash: str) -> None:
 
 
 def unpack(archive: Path, folder: str, into: Path) -> Path:
-    """Unpack the top folder ``folder`` of a tar or zip file to ``into / folder`` and return it.
+    """Unpack the top folder of a tar or zip file into ``into`` and return its place.
 
     Only plain files and folders inside ``folder`` are accepted; links, devices, absolute paths and
     ".." are refused before anything is moved into place."""
@@ -99,9 +98,7 @@ def unpack(archive: Path, folder: str, into: Path) -> Path:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
-    """(name, content) of each file of an archive, in its order; content None for anything that is
-    no plain file.
-    """
+    """Yield (name, content) of each file of an archive; content None if it is no plain file."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
@@ -135,7 +132,7 @@ def _write(name: str, content: BinaryIO | None, work: Path, archive: Path) -> No
 
 
 def _resume(url: str, output_file: str, fetcher: Any) -> None:
-    """Pooch's downloader: go on from ``<file>.part`` if there is one, then move it to
+    """Resume from ``<file>.part`` if there is one, then move it to
     ``output_file`` for the hash check.
     """
     import requests

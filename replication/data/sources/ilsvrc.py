@@ -1,4 +1,4 @@
-"""ILSVRC-2010 and 2012 from the archives that image-net.org gives to registered users (section 2).
+"""ILSVRC-2010 and 2012 from the archives that image-net.org gives to users.
 
 The training archive is an archive of one archive per wnid; they are unpacked side by side. An
 interrupted call resumes where it stopped: a class is unpacked into a hidden folder and renamed, and
@@ -28,7 +28,7 @@ def prepare(
     workers: int | None = None,
     images: dict[str, int] | None = None,
 ) -> Path:
-    """Unpack the archives into ``root``: ``train/<wnid>/``, flat ``val/`` and ``test/``, the kit.
+    """Unpack the archives into ``root``: ``train/<wnid>/``, flat ``val/``, the kit.
 
     ``parts`` gives for each of "kit", "train", "val", "test", "test truth", "patch" that the
     contest has the file and its published hash, "" if none is published; ``images``: how many a
@@ -55,7 +55,7 @@ def prepare(
 
 
 def check_count(root: Path, split: str, images: int | None) -> None:
-    """Raise InputError unless the folder of ``split`` holds ``images`` images; None: any number."""
+    """Raise InputError unless ``split`` has ``images`` images; None: any number."""
     if images is None:
         return
     found = count_images(root / split)
@@ -107,7 +107,7 @@ def _train(path: Path, root: Path, part: str, workers: int) -> None:
 
 
 def _class(path: Path, start: int, folder: Path) -> None:
-    """Unpack the inner archive at byte ``start`` to ``folder``, unless its images are all there."""
+    """Unpack the inner archive at byte ``start``, unless all its images are in ``folder``."""
     with path.open("rb") as outer:
         outer.seek(start)
         with tarfile.open(fileobj=outer, mode="r:") as archive:

@@ -1,4 +1,4 @@
-"""ILSVRC's parts: which are there already, in any layout, and which archives are still needed."""
+"""ILSVRC's parts: which are there in any layout, and which archives are still needed."""
 
 from pathlib import Path
 

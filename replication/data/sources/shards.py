@@ -36,7 +36,7 @@ class Item(NamedTuple):
 
 
 def unpack(source: Path, place: Path) -> Counter[str]:
-    """Write the images of all shards under ``source`` to ``place``; return how many of each split.
+    """Write the images of all shards to ``place`` and return how many each split has.
 
     Nothing is at ``place`` before everything is. Raises InputError for shards without classes."""
     if not source.is_dir():

@@ -1,4 +1,4 @@
-"""Data sets that are classes of another one: built from its files, each class checked by a digest.
+"""Data sets that are classes of another one, built from its files and checked.
 
 ``<name>.toml`` beside this module lists the classes, key = digest."""
 

@@ -1,10 +1,9 @@
-"""The embedded data set: synthetic photographs of ten shapes and textures, made from a seed in
-seconds.
+"""The embedded data set: photographs of ten shapes and textures, drawn from a seed.
 
 It has the ILSVRC folder layout and takes the same path as real data (index, decode, store, loader),
 so that the whole chain runs without a download. A class is a shape or a texture and never a colour.
 Position, scale, rotation, colours, illumination, background, clutter, occlusion and noise are
-nuisance, drawn anew for every image. It stands for nothing in the paper, and every result made with
+nuisance, drawn for every image. It represents nothing in the paper, and every result made with
 it says "synthetic".
 
 Only exactly rounded arithmetic is used on the pixels, and the Philox generator's uniform numbers;
@@ -46,17 +45,17 @@ GREY_SHARE = 0.05  # like the grey photographs of ILSVRC
 
 
 def place(parent: Path) -> Path:
-    """The folder of the data set under ``parent``; its name tells version and seed."""
+    """Return the folder under ``parent``; its name has the version and the seed."""
     return parent / f"synthetic-v{VERSION}-seed{SEED}"
 
 
 def is_made(parent: Path) -> bool:
-    """Whether the data set is there, whole."""
+    """Return whether the whole data set is there."""
     return (place(parent) / "manifest.json").is_file()
 
 
 def ensure(parent: Path) -> Path:
-    """The folder of the data set, made first if it is not there."""
+    """Return the folder of the data set, after drawing it if it is not there."""
     if not is_made(parent):
         with writing(place(parent), "the synthetic data set"), locked(place(parent)):
             if not is_made(parent):  # no other process has made it meanwhile
@@ -65,8 +64,9 @@ def ensure(parent: Path) -> Path:
 
 
 def make(root: Path, seed: int = SEED, per_class: dict[str, int] | None = None) -> None:
-    """Write the data set to a temporary folder beside ``root`` and rename it: a half-made tree is
-    never used.
+    """Write the data set to a temporary folder beside ``root`` and rename it.
+
+    An unfinished tree is never used.
 
     ``per_class`` gives the number of images of each class for each split.
     """
@@ -109,9 +109,7 @@ def save(image: np.ndarray, path: Path, quality: int) -> None:
 
 
 def render(label: int, number: int, seed: int = SEED) -> np.ndarray:
-    """Image ``number`` of the data set, showing class ``label``: uint8 (H, W, 3), or (H, W) for a
-    grey one.
-    """
+    """Return image ``number``, of class ``label``: uint8 (H, W, 3), or (H, W) for a grey one."""
     rng = np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64)))
     height, width = _size(rng)
     y = np.arange(0.5, height, dtype=np.float32)[:, None]
@@ -148,9 +146,9 @@ def render(label: int, number: int, seed: int = SEED) -> np.ndarray:
 
 
 def _shape(label: int, u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Signed distance-like value, positive inside; the shape fills about the unit disc of (u,
-    v).
-    """
+    """Return a signed distance-like value, positive inside the shape.
+
+    The shape fills about the unit disc of (u, v)."""
     r = np.sqrt(u * u + v * v)
     name = NAMES[label]
     if name == "disc":
@@ -202,12 +200,12 @@ def _unit(angle: float) -> tuple[float, float]:
 
 
 def _wave(t: np.ndarray) -> np.ndarray:
-    """Triangle wave of period 1, from -0.25 to 0.25."""
+    """Return a triangle wave of period 1, from -0.25 to 0.25."""
     return np.float32(0.25) - np.abs(t - np.floor(t) - np.float32(0.5))
 
 
 def _soft(inside: np.ndarray, pixels: float) -> np.ndarray:
-    """Coverage 0 to 1 with an edge of about one pixel; (H, W) to (H, W, 1)."""
+    """Return coverage 0 to 1 with an edge of about one pixel; (H, W) to (H, W, 1)."""
     return np.clip(inside * np.float32(pixels) + np.float32(0.5), 0, 1).astype(np.float32)[
         ..., None
     ]
@@ -228,9 +226,9 @@ def _size(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A gradient of two colours, with coarse coloured and fine grey texture; float32 (H, W, 3) in 0
-    to 1.
-    """
+    """Return a gradient of two colours with coarse coloured and fine grey texture.
+
+    float32 (H, W, 3) in 0 to 1."""
     first, second = _colour(rng), _colour(rng)
     ramp = _waves(rng, height, width, 2, 1)
     image = first + (second - first) * (ramp + np.float32(0.5))
@@ -246,9 +244,9 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 def _waves(
     rng: np.random.Generator, height: int, width: int, cells: int, channels: int
 ) -> np.ndarray:
-    """Smooth noise in -0.5 to 0.5: random values on a grid of ``cells``, bilinear between them;
-    float32 (H, W, channels).
-    """
+    """Return smooth noise in -0.5 to 0.5, float32 (H, W, channels).
+
+    Random values on a grid of ``cells``, bilinear between them."""
     grid = rng.random((cells + 1, cells + 1, channels), np.float32) - np.float32(0.5)
 
     def between(values: np.ndarray, n: int) -> np.ndarray:
@@ -263,7 +261,7 @@ def _waves(
 def _clutter(
     rng: np.random.Generator, image: np.ndarray, x: np.ndarray, y: np.ndarray, short: int
 ) -> None:
-    """A small blob or a thin line somewhere."""
+    """Draw a small blob or a thin line somewhere."""
     height, width = image.shape[:2]
     size = short * _uniform(rng, 0.04, 0.12)
     u, v = _turned(rng, x - width * rng.random(), y - height * rng.random(), size)
@@ -280,7 +278,7 @@ def _clutter(
 def _not_occluded(
     rng: np.random.Generator, u: np.ndarray, v: np.ndarray, radius: float
 ) -> np.ndarray:
-    """0 inside a band that crosses the object, 1 elsewhere."""
+    """Return 0 inside a band that crosses the object, 1 elsewhere."""
     c, s = _unit(_uniform(rng, 0, 2 * math.pi))
     across = u * np.float32(c) + v * np.float32(s)
     return 1 - _soft(
@@ -291,7 +289,7 @@ def _not_occluded(
 
 
 def _contrasting(rng: np.random.Generator, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """A colour that is lighter or darker than what the object covers."""
+    """Return a colour that is lighter or darker than what the object covers."""
     # whole numbers: a sum in any order is the same
     covered = np.rint(image[inside[..., 0] > 0.5] * np.float32(255)).astype(np.int64)
     behind = int(covered.sum()) / (255 * max(covered.size, 1))
@@ -305,7 +303,7 @@ def _contrasting(rng: np.random.Generator, image: np.ndarray, inside: np.ndarray
 
 
 def _light(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Coloured illumination that falls off to one side; (H, W, 3) around 1."""
+    """Return coloured illumination that falls off to one side; (H, W, 3) around 1."""
     tint = np.array([_uniform(rng, 0.75, 1.2) for _ in range(3)], np.float32)
     c, s = _unit(_uniform(rng, 0, 2 * math.pi))
     fall = np.float32(_uniform(rng, 0, 0.5))
@@ -319,7 +317,7 @@ def _blend(image: np.ndarray, paint: np.ndarray, cover: np.ndarray) -> None:
 
 
 def _colour(rng: np.random.Generator) -> np.ndarray:
-    """Mostly muted, as in photographs: a grey with up to a quarter more or less in each channel."""
+    """Return a muted colour: a grey with up to a quarter more or less in each channel."""
     grey = _uniform(rng, 0.15, 0.85)
     return np.array([grey + _uniform(rng, -0.25, 0.25) for _ in range(3)], np.float32)
 
