@@ -16,6 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 PUBLISHED, TRIAL = "experiments/", "quick/"  # documents whose names begin so are notebooks
+RULE = "-" * 60  # a line that only a wide table of text has
 PROVENANCE = "Where these numbers come from"  # heading of the cells that list the runs
 BANNER = """:::{warning}
 A trial on synthetic images. It shows that the chain works, and earns no verdict about the paper.
@@ -94,6 +95,8 @@ def _fold(cells: list[Notebook]) -> None:
             heading = first.lstrip("# ") if first.startswith("#") else heading
             continue
         tags = _tags(cell)
+        if any(RULE in _text(output, "text") for output in cell.get("outputs", [])):
+            tags.append("wide-text")  # scrolls instead of wrapping
         if "parameters" in tags and injected:
             tags.append("remove-cell")
         elif {"parameters", "injected-parameters"} & set(tags):
@@ -121,9 +124,9 @@ def _tags(cell: Notebook) -> list[str]:
     return cell["metadata"].setdefault("tags", [])
 
 
-def _text(cell: Notebook) -> str:
-    source = cell["source"]
-    return source if isinstance(source, str) else "".join(source)
+def _text(part: Notebook, key: str = "source") -> str:
+    text = part.get(key, "")
+    return text if isinstance(text, str) else "".join(text)
 
 
 def _call(cell: Notebook, name: str) -> None:

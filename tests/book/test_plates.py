@@ -71,6 +71,13 @@ def test_parameters_are_shown_once_and_inputs_are_folded() -> None:
     assert given.metadata.mystnb["code_prompt_show"] == "Parameters"
 
 
+def test_a_wide_table_of_text_scrolls() -> None:
+    rule = new_output("stream", name="stdout", text="layer  bytes\n" + "-" * 80 + "\n")
+    wide, plain = new_code_cell("a", outputs=[rule]), new_code_cell("b")
+    results_pages.as_page(page(wide, plain), "none", published=True)
+    assert "wide-text" in wide.metadata.tags and "wide-text" not in plain.metadata.tags
+
+
 def test_the_provenance_of_the_runs_is_folded() -> None:
     heading = new_markdown_cell(f"## {results_pages.PROVENANCE}")
     cell = new_code_cell("display(runs)")
