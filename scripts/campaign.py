@@ -32,7 +32,7 @@ from replication.experiments.figure1 import CANDIDATES, RACE, Candidate, Kind, S
 from replication.runs.store import Task
 from replication.runs.workers import Workers
 
-FIGURE1 = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper"))
+FIGURE1 = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper") | {"only_stored": False})
 TOWERS = ("baseline", "early-crossing")
 NORMS = lrn_cifar.settings(**parameters("lrn_cifar", "paper"))
 STORED = FIGURE1.model_copy(update={"only_stored": True})

@@ -120,7 +120,10 @@ def run(settings: Settings) -> Outcome:
         def curve(pair: tuple[Candidate, Kind]) -> Curve:
             found = search(settings, *pair, workers)
             tasks = [] if found.rate is None else reporting(settings, *pair, found.rate)
-            return Curve(*pair, found, tuple(_runs(settings, tasks, workers)))
+            runs = _runs(settings, tasks, workers)
+            if settings.only_stored and not runs:  # better than no curve: the choice's own run
+                runs = [one for one in found.tried if one.task.recipe.update.rate == found.rate]
+            return Curve(*pair, found, tuple(runs))
 
         def arm_beside(of: tuple[Curve, float]) -> Arm:
             one, rate = of
