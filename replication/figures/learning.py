@@ -66,7 +66,7 @@ def distances(table: pd.DataFrame) -> Figure:
     ``table``: ``identification.table``: candidate, curve, definition, mean, low, high, verdict."""
     panels = [curve for curve in ("relu", "tanh", "together") if curve in set(table["curve"])]
     sizes = [len(table[table["curve"] == curve]) for curve in panels]
-    height = 0.6 * len(panels) + 0.19 * sum(sizes)
+    height = 1.2 + 0.4 * len(panels) + 0.19 * sum(sizes)
     with style():
         figure, axes = plt.subplots(
             len(panels),
@@ -85,11 +85,13 @@ def distances(table: pd.DataFrame) -> Figure:
                 face = "white" if row.verdict == "excluded" else colour
                 axis.plot(row.mean, place, "o", color=colour, markerfacecolor=face)
             axis.set_yticks(range(len(rows)), [row.candidate for row in rows.itertuples()])
-            axis.set(title=LABELS.get(curve, "both curves"), xlim=(0, None))
+            axis.set_title(LABELS.get(curve, "both curves"))
+            axis.set_ylim(-0.6, len(rows) - 0.4)
+        axes[-1, 0].set_xlim(0, None)
         axes[-1, 0].set_xlabel("distance to the paper's curve, points of training error")
         for place, title in enumerate(DEFINITIONS.values()):
             axes[0, 0].plot([], [], "o", color=PALETTE[place], label=title)
-        axes[0, 0].legend(loc="lower right", title="hollow: excluded")
+        figure.legend(loc="outside lower center", ncols=3, title="hollow: excluded")
     return figure
 
 
@@ -111,8 +113,7 @@ def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> F
         axis.plot(mark, value, "*", color="black", markersize=11, label="the paper")
         axis.axhline(1, color=PAPER, linewidth=1)
         axis.set(xlabel="training error that is reached", ylabel="epochs, saturating over ReLU")
-        axis.set_ylim(0, None)
-        axis.xaxis.set_inverted(True)
+        axis.set(xlim=(0.62, 0.2), ylim=(0, None))  # falling, as training goes
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.legend()
     return figure
