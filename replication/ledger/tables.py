@@ -165,12 +165,13 @@ def missing_html(rows: list[Row]) -> str:
         )
         for row in waiting
     ]
-    table = _html(["claim", "why it is not run", "command that would run it"], body)
-    return f"{STYLE}\n{table}"
+    return _html(["claim", "why it is not run", "command that would run it"], body)
 
 
 def targets_html() -> str:
-    """Return what each E and Q claim is measured by, and what counts as ``reproduced``."""
+    """Return what each E and Q claim is measured by, and what counts as ``reproduced``.
+
+    The style is that of the page's other tables."""
     body: list[tuple[str, Cells]] = []
     for claim in claims():
         for target in claim.targets:
@@ -196,7 +197,7 @@ def targets_html() -> str:
         "reproduced, at the paper's scale",
         "why this range",
     )
-    return f"{STYLE}\n{_html(head, body)}"
+    return _html(head, body)
 
 
 def chapters() -> set[str]:
