@@ -1,10 +1,11 @@
-"""Sections 3.2 to 3.4, 4.1, 4.2, 5 and 7: the net with one thing changed at a time, beside the
-whole net.
+"""The net with one thing changed at a time, beside the whole net (sections 3 to 5 and 7).
 
-A difference is that of the means over all seeds of a variant and of the baseline, and its interval
-is simultaneous for all variants, from the spread within variants pooled (``ledger.families``).
-Errors are on the held-out images, over ten views; the gap is the test error over one view minus the
-error of the same net on its training images."""
+The changes are those of sections 3.2 to 3.4, 4.1, 4.2, 5 and 7. A difference is that of the means
+over all seeds of a variant and of the baseline. Its interval is simultaneous for all variants, from
+the spread within variants, pooled (``ledger.families``). Errors are on the held-out images, over
+ten views; the gap is the test error over one view minus the error of the same net on its training
+images.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -68,20 +69,18 @@ MASKED = (
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in
-    ``experiments.common.baselines``.
-    """
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
     profile: Profile
-    regime: Regime = "first"  # which baseline, where a profile has two
+    regime: Regime = "first"  # which baseline, if a profile has two
     variants: tuple[str, ...] = Field(min_length=1)
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
-    # training loss, nats: where dropout's iterations are compared, beside the validation error half
-    # way
+    # training loss, nats, at which dropout's iterations are compared, besides the validation error
+    # halfway
     mark: float = Field(gt=0)
-    # training loss, nats: where the biases' effect on the early stages is compared
+    # training loss, nats, at which the biases' effect on the early stages is compared
     early_mark: float = Field(gt=0)
     images: int = Field(ge=1)  # of the held-out split, for the average over dropped-out nets
     masks: int = Field(ge=2)  # dropped-out nets in that average
@@ -98,28 +97,29 @@ class Settings(Frozen):
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
-    # one row for each run: errors in per cent, gap, iterations to both marks, images/s
+    # one row per run: errors in per cent, gap, iterations to both target losses, images/s
     table: pd.DataFrame
     # one row per variant and quantity: variant minus baseline, means over seeds
     differences: pd.DataFrame
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
-    # one row for each baseline run: distances to the average of its dropped-out nets
+    # one row per baseline run: distances to the average of its dropped-out nets
     dropout: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:
-    """What will be run, in words."""
+    """Describe what will be run."""
     more = ", ".join(map(str, settings.baseline_seeds))
     also = f", the baseline on {more} too" if more else ""
     return (
@@ -144,9 +144,7 @@ def tasks(settings: Settings) -> list[Task]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every variant on every seed; write the
-    experiment's tables.
-    """
+    """Train or load every variant on every seed, and write the experiment's tables."""
     with Workers(settings.jobs) as workers:
         runs = workers.all(tasks(settings))
     names = [variant for variant, _ in wanted(settings)]
@@ -206,7 +204,7 @@ def measure(
     first = by_variant[BASELINE][0]
     one, ten = (scale(first, views) for views in ("one view", "ten views"))
     where = ran(first)
-    found = []
+    measurements = []
 
     def add(
         claim: str,
@@ -221,7 +219,7 @@ def measure(
         remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
         cut = "a run that ended before the target counts with its last iteration"
         reason = "; ".join(filter(None, (note, cut * (compared.get("bound") is not None), remark)))
-        found.append(
+        measurements.append(
             measured(
                 claim,
                 variant=variant,
@@ -274,7 +272,7 @@ def measure(
         beside_baseline.difference(table, "test_top1", name, BASELINE).get("values", [])
         for name in IMPORTANCE
     ]
-    if all(gains):  # each seed's own: a gain is what its variant's error is higher by
+    if all(gains):  # each seed's own gain: by how much its variant's error is higher
         steps = -np.diff(np.array([values[: min(map(len, gains))] for values in gains]), axis=0)
         add("importance-order", "", {"values": steps.min(axis=0).tolist()}, IMPORTANCE, ten)
     if len(dropout):
@@ -282,7 +280,7 @@ def measure(
     recipe = first.task.recipe
     if faster := step_time.on_two_gpus(recipe):
         shown = step_time.scale(recipe)
-        found.append(
+        measurements.append(
             measured(
                 "two-gpu-time",
                 faster,
@@ -291,18 +289,19 @@ def measure(
                 reason="n counts timings, not seeds",
             )
         )
-    return found
+    return measurements
 
 
 def paper_differences() -> dict[str, dict[str, float]]:
-    """The paper's differences in percentage points, by quantity and variant, where it gives a
-    number.
+    """Return the paper's differences in percentage points, by quantity and variant.
+
+    Variants for which the paper gives no number are left out.
     """
-    found: dict[str, dict[str, float]] = {}
+    by_quantity: dict[str, dict[str, float]] = {}
     for claim, variant, ours, column in (
         *CLAIMS,
         *(("depth", ALL_MIDDLE, name, "test_top1") for name in MIDDLE),
     ):
         if (target := find_claim(claim).target(variant)) is not None and target.value is not None:
-            found.setdefault(column, {})[ours] = target.value
-    return found
+            by_quantity.setdefault(column, {})[ours] = target.value
+    return by_quantity

@@ -1,9 +1,9 @@
-"""Figure 2 and every arithmetic or structural claim about the net (abstract, sections 1, 3.2, 3.5,
-4.1, 5), counted without training.
+"""Figure 2 and every arithmetic or structural claim about the net, counted without training.
 
-The numbers are read off the modules that are trained (``nets.summary``, ``common.net_checks``). The
-last part measures what each structural difference between the paper and its released source does to
-an activation."""
+The claims are from the abstract and from sections 1, 3.2, 3.5, 4.1 and 5. The numbers are read off
+the modules that are trained (``nets.summary``, ``common.net_checks``). The last part measures how
+each structural difference between the paper and its released source changes an activation.
+"""
 
 from typing import NamedTuple
 
@@ -54,15 +54,15 @@ GROWN = 10  # an example of how far kernels may grow while they are trained; not
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say."""
+    """The notebook's parameters."""
 
     profile: Profile
-    images: int = Field(ge=1)  # made for the comparison of paper and source
+    images: int = Field(ge=1)  # generated for the comparison of paper and source
     seed: int = Field(ge=0)  # of those images and of the weights
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
     net: Summary  # the paper's
     sizes: pd.DataFrame  # layer, paper, counted, agree
@@ -88,7 +88,7 @@ def run(settings: Settings) -> Outcome:
 
 
 def sizes(net: Summary) -> pd.DataFrame:
-    """The caption of figure 2 beside what the net has."""
+    """Return the sizes in the caption of Figure 2 beside those of the net."""
     counted = {"input": 3 * NAMED["alexnet"].side ** 2} | {
         row.name: row.neurons for row in net_checks.weighted(net)
     }
@@ -100,7 +100,7 @@ def sizes(net: Summary) -> pd.DataFrame:
 
 
 def variants() -> pd.DataFrame:
-    """Totals of the named nets."""
+    """Return the totals of the named nets, one row per net."""
     rows = []
     for name, spec in NAMED.items():
         total = summary(spec).total
@@ -117,11 +117,11 @@ def variants() -> pd.DataFrame:
 
 
 def photograph_like(count: int, side: int, seed: int) -> Tensor:
-    """``count`` random colour fields (N, 3, side, side) with the 1/f spectrum and the contrast of
-    photographs, their mean taken off.
+    """Return random colour fields with the 1/f spectrum and the contrast of photographs.
 
-    Three quarters of the variance is brightness, common to the channels. They stand in for
-    photographs, which are not in the project."""
+    Shape (count, 3, side, side), each field's mean subtracted. Three quarters of the variance is
+    brightness, common to the channels. They replace photographs, which are not in the project.
+    """
     generator = torch.Generator().manual_seed(seed)
     rows, columns = (
         torch.fft.fftfreq(side, dtype=torch.float64),
@@ -137,12 +137,13 @@ def photograph_like(count: int, side: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def differences(count: int, seed: int) -> pd.DataFrame:
-    """What each difference that ``fidelity`` switches does to the activation behind it.
+    """Measure how each difference that ``fidelity`` switches changes the activation behind it.
 
     ``change``: the distance of the two activations over the length of the paper's, in per cent.
-    ``size``: root mean square of the source's activation over the paper's. Fresh weights, the same
-    in both but for the initial standard deviation itself; then the same with conv1's kernels
-    ``GROWN`` times as large, because the normalisation acts the more the larger its input is."""
+    ``size``: root mean square of the source's activation over the paper's. The weights are fresh
+    and the same in both, except for the initial standard deviation itself; then the same with
+    conv1's kernels ``GROWN`` times as large, because a larger input is normalised more strongly.
+    """
     rows = []
     images = photograph_like(count, 224, seed)
     for scale, label in ((1, "fresh weights"), (GROWN, f"conv1 x {GROWN}")):
@@ -161,7 +162,7 @@ def differences(count: int, seed: int) -> pd.DataFrame:
 
 
 def _pairs(images: Tensor, seed: int, scale: int) -> list[tuple[str, str, Tensor, Tensor]]:
-    """(difference, layer, the paper's activation, the source's) in tower 0."""
+    """Return (difference, layer, the paper's activation, the source's) in tower 0."""
     paper, source = (
         alexnet(AlexNetSpec(fidelity=one, classes=2), torch.Generator().manual_seed(seed))
         for one in ("paper", "source2012")
@@ -205,7 +206,7 @@ def _pairs(images: Tensor, seed: int, scale: int) -> list[tuple[str, str, Tensor
 
 
 def _output(net: AlexNet, layer: str, images: Tensor) -> Tensor:
-    """What one layer of tower 0 gives."""
+    """Return the output of one layer of tower 0."""
     kept: list[Tensor] = []
     handle = (
         net.towers["0"].get_submodule(layer).register_forward_hook(lambda _m, _x, y: kept.append(y))
@@ -216,8 +217,9 @@ def _output(net: AlexNet, layer: str, images: Tensor) -> Tensor:
 
 
 def _with_deviations(net: AlexNet, images: Tensor, deviations: tuple[float, float]) -> list[Tensor]:
-    """conv5's output in tower 0 with the weights of conv3, conv4 and conv5, which were drawn with
-    the first deviation, in each.
+    """Return conv5's output in tower 0 for each initial deviation of conv3, conv4 and conv5.
+
+    The weights were drawn with the first deviation and are scaled to the others.
     """
     kernels = [
         tower.get_submodule(name).weight
@@ -235,7 +237,7 @@ def _with_deviations(net: AlexNet, images: Tensor, deviations: tuple[float, floa
 
 @torch.no_grad()
 def first_meeting(seed: int = 0) -> str:
-    """The first layer of tower 1 that notices a change of conv1's output in tower 0."""
+    """Return the first layer of tower 1 that a change of conv1's output in tower 0 reaches."""
     net = alexnet(AlexNetSpec(width=1 / 8), torch.Generator().manual_seed(seed)).eval()
     images = photograph_like(1, 224, seed)
     seen: dict[str, list[Tensor]] = {}
@@ -250,15 +252,13 @@ def first_meeting(seed: int = 0) -> str:
 
 
 def effect(outcome: Outcome, layer: str) -> pd.DataFrame:
-    """The rows of ``differences`` that look at ``layer``."""
+    """Return the rows of ``differences`` about ``layer``."""
     table = outcome.differences
     return table[table["layer"] == layer].drop(columns="difference")
 
 
 def html(table: pd.DataFrame) -> str:
-    """A table for the page: thousands separated, three digits of a measured effect, yes and no for
-    truth.
-    """
+    """Render a table for the page: thousands separated, effects to three digits, yes and no."""
     shown = {"b": lambda value: "yes" if value else "no", "i": "{:,}".format, "f": number}
     formats = {
         column: shown[kind.kind] for column, kind in table.dtypes.items() if kind.kind in shown

@@ -1,9 +1,10 @@
-"""Section 6.1's last proposal, which the paper left undone: short binary codes for retrieval, from
-the features and from raw pixels.
+"""Short binary codes for retrieval, from the features and from raw pixels.
 
-Codes are learned on training images and judged by what held-out queries find among the training
-images: the share of the k nearest that are of the query's class, beside the same for the Euclidean
-distance between the vectors that the codes are made from."""
+This is section 6.1's last proposal, which the paper left undone. Codes are learned on training
+images and judged by what held-out queries retrieve among the training images: the share of the k
+nearest that are of the query's class, beside the same for the Euclidean distance between the
+vectors that the codes are learned from.
+"""
 
 import statistics
 import time
@@ -33,17 +34,15 @@ SOURCES = ("features", "pixels")
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in
-    ``experiments.common.baselines``.
-    """
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
     profile: Profile
     seeds: Seeds
     bits: tuple[int, ...] = Field(min_length=1)  # lengths of the codes
-    k: int = Field(ge=1)  # nearest training images that are looked at
+    k: int = Field(ge=1)  # nearest training images that are counted
     code_epochs: int = Field(ge=1)  # of the autoencoders
     queries: int = Field(ge=0)  # held-out images, evenly spaced; 0: all
-    # training images, evenly spaced, that codes are learned on and looked for among; 0: all
+    # training images, evenly spaced, on which codes are learned and among which they search; 0: all
     searched: int = Field(ge=0)
     jobs: int = Field(1, ge=1)  # training processes at a time
 
@@ -59,10 +58,10 @@ class Settings(Frozen):
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
     table: pd.DataFrame  # source, bits (0: the vectors themselves), seed, precision
-    # source, bits: bytes an image and search time, as ratios to the Euclidean search
+    # source, bits: bytes per image and search time, as ratios to the Euclidean search
     costs: pd.DataFrame
     chance: float  # precision of a random order
     measurements: list[Measurement]
@@ -70,14 +69,15 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:
-    """What will be run, in words."""
+    """Describe what will be run."""
     return (
         f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other"
         f" experiments\ncodes of {', '.join(map(str, settings.bits))} bits from features and from"
@@ -92,13 +92,11 @@ def tasks(settings: Settings) -> list[Task]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net; learn and judge the codes; write the
-    experiment's tables.
-    """
+    """Train or load every net, learn and judge the codes, and write the experiment's tables."""
     with Workers(settings.jobs) as workers:
         runs = workers.all(tasks(settings))
     recipe = runs[0].task.recipe  # all seeds have the same images
-    asked, known = (
+    queried, known = (
         some_images(recipe, "test", settings.queries),
         some_images(recipe, "train", settings.searched),
     )
@@ -107,32 +105,35 @@ def run(settings: Settings) -> Outcome:
             f"{EXPERIMENT}: k is {settings.k}, and there are {len(known.index)} training images;"
             " lower k"
         )
-    pixels = tuple(images.vectors.astype(np.float32) for images in (asked, known))
-    # of the pixels, and so is their Euclidean ranking: the same for every seed
+    pixels = tuple(images.vectors.astype(np.float32) for images in (queried, known))
+    # of the pixels; like their Euclidean ranking, it is the same for every seed
     basis = codes.basis(pixels[1])
-    by_pixels = _euclidean(settings, asked, known, pixels)
+    by_pixels = _euclidean(settings, queried, known, pixels)
     rows, costs = [], []
     for trained in runs:
         seed = trained.task.recipe.seed
         features = tuple(
             feature_vectors(trained.task.recipe, split, images)
-            for split, images in (("test", asked), ("train", known))
+            for split, images in (("test", queried), ("train", known))
         )
-        euclidean = {"features": _euclidean(settings, asked, known, features), "pixels": by_pixels}
+        euclidean = {
+            "features": _euclidean(settings, queried, known, features),
+            "pixels": by_pixels,
+        }
         packed = {
             "features": _learn(settings, features, codes.basis(features[1]), seed),
             "pixels": _learn(settings, pixels, basis, seed),
         }
         for source in SOURCES:
-            found = {0: euclidean[source]} | {
-                bits: _hamming(settings, asked, known, *pair)
+            precision = {0: euclidean[source]} | {
+                bits: _hamming(settings, queried, known, *pair)
                 for bits, pair in packed[source].items()
             }
             rows += [
                 {"source": source, "bits": bits, "seed": seed, "precision": own}
-                for bits, own in found.items()
+                for bits, own in precision.items()
             ]
-        if not costs:  # the sizes are those of every seed
+        if not costs:  # the sizes are the same for every seed
             costs = [
                 _costs(settings, source, own, packed[source])
                 for source, own in (("features", features), ("pixels", pixels))
@@ -142,7 +143,7 @@ def run(settings: Settings) -> Outcome:
     outcome = Outcome(
         table,
         pd.concat(costs, ignore_index=True),
-        float(counts[asked.index.labels].mean()),
+        float(counts[queried.index.labels].mean()),
         _measure(settings, table, runs),
         tuple(runs),
     )
@@ -158,26 +159,26 @@ Packed = dict[int, tuple[np.ndarray, np.ndarray]]
 def _learn(
     settings: Settings, vectors: tuple[np.ndarray, np.ndarray], basis: codes.Basis, seed: int
 ) -> Packed:
-    asked, known = (basis.project(x) for x in vectors)
+    queried, known = (basis.project(x) for x in vectors)
     nets = {bits: codes.learn(known, bits, settings.code_epochs, seed) for bits in settings.bits}
-    return {bits: (net.codes(asked), net.codes(known)) for bits, net in nets.items()}
+    return {bits: (net.codes(queried), net.codes(known)) for bits, net in nets.items()}
 
 
 def _euclidean(
-    settings: Settings, asked: Images, known: Images, vectors: tuple[np.ndarray, np.ndarray]
+    settings: Settings, queried: Images, known: Images, vectors: tuple[np.ndarray, np.ndarray]
 ) -> float:
-    """Precision of the ranking by the vectors' own distance."""
+    """Return the precision of the ranking by the vectors' own distance."""
     rows = neighbours.nearest(*vectors, settings.k).rows
-    return float(neighbours.same_class(asked.index.labels, known.index.labels, rows).mean())
+    return float(neighbours.same_class(queried.index.labels, known.index.labels, rows).mean())
 
 
 def _hamming(
-    settings: Settings, asked: Images, known: Images, queries: np.ndarray, base: np.ndarray
+    settings: Settings, queried: Images, known: Images, queries: np.ndarray, base: np.ndarray
 ) -> float:
-    """Precision of the ranking by bits that differ."""
+    """Return the precision of the ranking by bits that differ."""
     return float(
         codes.hamming_precision(
-            queries, asked.index.labels, base, known.index.labels, settings.k
+            queries, queried.index.labels, base, known.index.labels, settings.k
         ).mean()
     )
 
@@ -185,8 +186,9 @@ def _hamming(
 def _costs(
     settings: Settings, source: str, vectors: tuple[np.ndarray, np.ndarray], packed: Packed
 ) -> pd.DataFrame:
-    """Bytes an image and time of one search of all queries, Euclidean over codes, in turn round
-    after round.
+    """Time a search of all queries by Euclidean distance and by codes, and count their bytes.
+
+    Bytes are per image. The searches are timed in turn, round after round.
     """
     searches: dict[int, Callable[[], object]] = {
         0: lambda: neighbours.nearest(*vectors, settings.k)
@@ -215,19 +217,17 @@ def _costs(
 
 
 def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[Measurement]:
-    """For each length: precision of codes from features minus that of codes from pixels, by
-    seed.
-    """
+    """Return precision of codes from features minus that from pixels, by length and seed."""
     common = {
         "profile": settings.profile,
         "scale": scale(runs[0]),
         "reason": diverged(runs),
         "ran": ran(runs[0]),
     }
-    found = []
+    measurements = []
     for bits, rows in table[table["bits"] > 0].groupby("bits"):
         of = rows.set_index(["source", "seed"])["precision"]
-        found.append(
+        measurements.append(
             measured(
                 "binary-codes",
                 (of["features"] - of["pixels"]).tolist(),
@@ -235,4 +235,4 @@ def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[M
                 **common,
             )
         )
-    return found
+    return measurements
