@@ -88,8 +88,8 @@ def data_index(
         f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     )
     print(
-        f"{index.name} {index.split}: {len(index):,} images, {len(index.classes)} classes of"
-        f" {sizes}, in {index.root}"
+        f"{printable(index.name)} {index.split}: {len(index):,} images,"
+        f" {len(index.classes)} classes of {sizes}, in {printable(str(index.root))}"
     )
     print(
         f"form {index.form}"

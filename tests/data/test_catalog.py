@@ -189,6 +189,18 @@ def test_get_downloads_checks_and_unpacks(monkeypatch, folders, few, server, cap
     assert capsys.readouterr() == ("", "")  # a progress bar only on a terminal
 
 
+def test_the_second_of_two_at_once_waits_and_fetches_nothing(monkeypatch, folders, few, server):
+    server.content = few
+    use(monkeypatch, entry(few, server.url))
+    places = []
+    threads = [threading.Thread(target=lambda: places.append(catalog.get("few"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert places == [folders / "data" / "few"] * 2 and len(server.starts) == 1
+
+
 def test_get_takes_an_archive_from_wherever_it_lies(monkeypatch, folders, few):
     use(monkeypatch, entry(few))
     (folders / "elsewhere").mkdir()

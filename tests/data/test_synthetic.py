@@ -96,3 +96,20 @@ def test_a_set_made_meanwhile_by_another_process_is_used(tmp_path):
     synthetic.make(tmp_path / "set", per_class=few)
     assert (tmp_path / "set" / "manifest.json").stat().st_ino == before
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize("damage", ["a file is missing", "a tail of zeros", "the manifest"])
+def test_a_set_that_is_not_whole_is_made_again(tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(synthetic, "PER_CLASS", {"train": 1, "val": 1})
+    root = synthetic.ensure(tmp_path)
+    images = sorted(root.rglob("*.JPEG"))
+    before = [path.read_bytes() for path in images]
+    synthetic.ensure(tmp_path)
+    if damage == "a file is missing":
+        images[3].unlink()
+    elif damage == "a tail of zeros":
+        images[3].write_bytes(before[3][:-200] + bytes(200))
+    else:
+        (root / "manifest.json").write_bytes(bytes(40))
+    assert synthetic.ensure(tmp_path) == root
+    assert [path.read_bytes() for path in sorted(root.rglob("*.JPEG"))] == before

@@ -4,6 +4,7 @@ that training can use.
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -253,3 +254,16 @@ def test_prepare_stops_or_skips(tree, tmp_path, command):
     )
     assert done.exit_code == 0 and "5 left out" in done.stdout
     assert len(index_folder(tmp_path / "small", "train")) == 14
+
+
+def test_names_of_any_bytes_are_one_line_each_and_json_that_parses(tmp_path, command):
+    odd = [os.fsdecode(b"br\noken.jpg"), os.fsdecode(b"caf\xe9.jpg"), "tab\t.jpg"]
+    root = tmp_path / os.fsdecode(b"s\xe9t")
+    for name in odd:
+        (root / "train" / "k").mkdir(parents=True, exist_ok=True)
+        (root / "train" / "k" / name).write_bytes(b"nothing")
+    text = command("verify", root).stdout
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "br\\noken.jpg" in text and "caf\\xe9.jpg" in text
+    found = json.loads(command("verify", root, "--json").stdout)["splits"][0]
+    assert found["kinds"]["not an image"]["files"] == [f"train/k/{name}" for name in odd]

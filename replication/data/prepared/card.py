@@ -15,7 +15,7 @@ def summary(report: dict[str, Any]) -> str:
         counted = (
             f"{split['readable']:,} of {split['images']:,} images can be decoded, {_classes(split)}"
         )
-        lines.append(f"{report['name']} {split['split']}: {counted}")
+        lines.append(f"{printable(report['name'])} {split['split']}: {counted}")
         if split["sizes"]:
             lines.append(f"  {_sizes(split['sizes'])}")
         if split["skipped"]:
@@ -60,7 +60,7 @@ def card(report: dict[str, Any]) -> str:
         ("entries passed over", [_counts(split["skipped"]) or "none" for split in splits]),
         ("fingerprint", [f"`{split['fingerprint']}`" for split in splits]),
     ]
-    head = f"**{report['name']}**" + (f": {note}" if note else "")
+    head = f"**{printable(report['name'])}**" + (f": {note}" if note else "")
     table = _table(
         ["", *(split["split"] for split in splits)], [[name, *values] for name, values in rows]
     )
