@@ -1,10 +1,12 @@
 """Figure 3 and section 6.1: what conv1 has learned in the two towers, and whether they have divided
 it in every run.
 
-The nets are the baselines of the other experiments. As a control, nets with as many kernels of
-conv1 in one tower are trained, and their kernels dealt to two towers at random: there
-specialisation can only be chance. A profile may name the recipe of one large net, too long in
-training to have several seeds, whose kernels are then the ones that are shown."""
+The nets are the baselines of the other experiments. There are two controls. Nets with as many
+kernels of conv1 in one tower are trained, and their kernels dealt to two towers at random: there
+specialisation can only be chance. And nets of two towers that read each other from conv2 on: the
+same towers without what the paper holds to be the cause, that they see nothing of each other. A
+profile may name the recipe of one large net, too long in training to have several seeds, whose
+kernels are then the ones that are shown."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -30,6 +32,7 @@ from replication.runs.workers import Workers
 
 EXPERIMENT = "kernels"
 TOWERS, CONTROL, LARGE = "two towers", "one tower, dealt at random", "large net, two towers"
+EARLY = "two towers that read each other from conv2 on"
 # in a net: of fewer, chance makes less than one selective, and the share of a run says nothing
 MIN_KERNELS = 20
 SURE = 0.05  # a run's towers differ where chance gives as much more rarely than this
@@ -44,6 +47,9 @@ class Settings(Frozen):
     seeds: Seeds
     # of the nets with one tower; none: no control
     control_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)]
+    # of the nets whose towers read each other from conv2 on; none: not this control
+    early_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    regime: baselines.Regime = "first"  # which baseline, where a profile has two
     # the file of a recipe, from the project's root: one net more, whose kernels are shown; "": none
     large: str = ""
     jobs: int = Field(1, ge=1)  # training processes at a time
@@ -71,12 +77,12 @@ def settings(**parameters: Any) -> Settings:
     return validated(Settings, EXPERIMENT, parameters)
 
 
-def control(profile: Profile, seed: int) -> Task:
+def control(profile: Profile, seed: int, regime: baselines.Regime = "first") -> Task:
     """The net with one tower and as many kernels in conv1 to conv4; conv5 and the hidden layers,
     not halved there, have twice as many.
     """
-    width = baselines.baseline(profile).net.width
-    recipe = baselines.baseline(profile, seed, net={"towers": 1, "width": 2 * width})
+    width = baselines.baseline(profile, regime=regime).net.width
+    recipe = baselines.baseline(profile, seed, regime, net={"towers": 1, "width": 2 * width})
     return Task(profile, EXPERIMENT, f"one-tower-seed{seed}", recipe)
 
 
@@ -96,6 +102,7 @@ def plan(settings: Settings) -> str:
     return (
         f"the baseline's nets on seeds {_list(settings.seeds)}, shared with the other experiments\n"
         f"control, one tower of twice the width, on seeds {_list(settings.control_seeds) or 'none'}"
+        + (f"\n{EARLY}, on seeds {_list(settings.early_seeds)}" if settings.early_seeds else "")
         + (f"\none large net: {settings.large}" if settings.large else "")
     )
 
@@ -111,9 +118,13 @@ def tasks(settings: Settings) -> list[Task]:
 
 def grouped_tasks(settings: Settings) -> dict[str, list[Task]]:
     """Return the runs by kind of net."""
+    profile, regime = settings.profile, settings.regime
     return {
-        TOWERS: [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds],
-        CONTROL: [control(settings.profile, seed) for seed in settings.control_seeds],
+        TOWERS: [baselines.task(profile, "baseline", seed, regime) for seed in settings.seeds],
+        CONTROL: [control(profile, seed, regime) for seed in settings.control_seeds],
+        EARLY: [
+            baselines.task(profile, "early-crossing", seed, regime) for seed in settings.early_seeds
+        ],
         LARGE: large_net(settings.profile, settings.large),
     }
 
@@ -229,6 +240,8 @@ def _measurements(
             **common,
         )
     ]
+    differ = [float(p < SURE) for p in tested["p"]]
+    found.append(measured("specialise-every", differ, reason=remark, **common))
     if shares["size"].min() >= MIN_KERNELS:
         found.insert(0, measured("kernels", shares["mean"].tolist(), reason=remark, **common))
     return found
