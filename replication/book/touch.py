@@ -44,7 +44,8 @@ def curves() -> dict[str, Any]:
             continue
         text = (folder / row.run / "metrics.jsonl").read_text(encoding="utf-8")
         lines = [json.loads(line) for line in text.splitlines()]
-        errors = [CHANCE, *(round(line[column], 4) for line in lines)]
+        found = [line[column] for line in lines if line.get(column) is not None]
+        errors = [CHANCE, *(round(error, 5) for error in found)]
         regimes.setdefault(REGIMES[row.regime], {}).setdefault(row.activation, []).append(errors)
     return {"labels": LABELS, "regimes": regimes, "scale": measurement.scale}
 
