@@ -143,3 +143,5 @@ def report_skipped(data: Data) -> None:
             index.split,
             listed,
         )
+    if not {"val", "test"} & set(catalog.splits(data.name)):
+        log.warning("%s has neither val nor test: nothing can be measured afterwards", data.name)

@@ -37,8 +37,20 @@ def zeroed(content: bytes, count: int) -> bytes:
     return content[:half] + bytes(count) + content[half + count :]
 
 
+def cut(image: Image.Image, **options: object) -> bytes:
+    content = encoded(image, "JPEG", **options)
+    return content[: len(content) * 3 // 5] + END
+
+
+NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8))
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
 R = restarts(GOOD)
 DAMAGED = {
+    "grey, cut and closed": cut(NOISE.convert("L")),
+    "CMYK, cut and closed": cut(NOISE.convert("CMYK")),
+    "RGB, cut and closed": cut(NOISE, keep_rgb=True),
+    "rotated, cut and closed": cut(NOISE, exif=TURNED),
     "cut and closed": GOOD[: len(GOOD) * 2 // 5] + END,
     "plain, cut and closed": PLAIN[: len(PLAIN) * 2 // 5] + END,
     "progressive, cut and closed": PROGRESSIVE[: len(PROGRESSIVE) * 2 // 5] + END,

@@ -10,7 +10,7 @@ from replication.data.files import layouts
 from replication.data.files.index import index_folder
 from replication.data.loader import evaluation_loader
 from replication.data.prepared.verify import verify
-from replication.data.splits import check_measurable, has_both, held_out
+from replication.data.splits import check_measurable, has_both, held_out, report_skipped
 from replication.recipes import chosen
 
 W = ("n01443537", "n01629819")
@@ -49,6 +49,12 @@ KAGGLE = "ILSVRC/Data/CLS-LOC"
 SOLUTION = "ImageId,PredictionString\n" + "".join(
     f"ILSVRC2012_val_{i:08},{key} 1 2 3 4 {key} 5 6 7 8 \n" for i, key in enumerate(W, 1)
 )
+
+
+def test_folders_that_mix_classes_by_name_are_not_taken_for_classes(tmp_path):
+    write(tmp_path, {f"train/part{n}/{k}_{n}_{k}.JPEG": X for k in W for n in (1, 2)})
+    with pytest.raises(InputError, match="part1 holds images of several classes .* no class"):
+        index_folder(tmp_path, "train")
 
 
 def test_kaggles_tree_is_read_with_its_own_table(tmp_path):
@@ -134,12 +140,14 @@ def test_the_splits_of_a_tree_are_those_on_the_disk(tmp_path, runs, splits):
             evaluation_loader(recipe, "val")
 
 
-def test_what_cannot_be_measured_is_refused_before_training(tmp_path, runs):
+def test_what_cannot_be_measured_is_refused_before_training(tmp_path, runs, caplog):
     root = write(tmp_path / "set", {f"train/{key}/1.jpg": jpeg(16) for key in "ab"})
     recipe = chosen("19pct", "quick", [f"data.name={root}"])
     check_measurable(recipe.data, ("train",))
     with pytest.raises(InputError, match="no folder val"):
         check_measurable(recipe.data, ("train", "test"))
+    report_skipped(recipe.data)
+    assert "neither val nor test" in caplog.text
 
 
 def test_a_relative_path_means_the_same_folder_afterwards(tmp_path, monkeypatch):

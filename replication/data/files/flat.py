@@ -21,7 +21,7 @@ NUMBERED = re.compile(r"ILSVRC\d+_\w+?_0*(\d+)\.jpe?g", re.I)
 def tiny_table(folder: Path) -> dict[str, str]:
     """Return file name -> wnid of Tiny ImageNet's validation images."""
     path = folder / TINY  # image name, wnid, box; tab between
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     rows = [line.split("\t") for line in lines if line.strip()]
     if any(len(row) < 2 for row in rows):
         raise InputError(
@@ -77,7 +77,7 @@ def table(
 
 def _from_solution(path: Path, names: list[str]) -> dict[str, str]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file) if row][1:]  # the first is the heading
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read {path} ({type(error).__name__}): get it again") from None

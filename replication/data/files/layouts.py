@@ -173,6 +173,13 @@ def _add_class(result: Scan, root: Path, outer: Folder, inner: Folder, label: in
             " add images, or remove the folder from every split"
             + ("; " + unpack_hint(root, shards) if (shards := inner.shards()) else "")
         )
+    ends = flat.wnids_in_names([inner.images[0][0], inner.images[-1][0]])  # names are sorted
+    if ends and len(set(ends.values())) > 1:
+        raise InputError(
+            f"{printable(str(inner.path))} holds images of several classes by their names"
+            f" ({', '.join(sorted(set(ends.values())))}): it is no class folder; move the images of"
+            f" all such folders into {printable(str(outer.path.parent))} itself"
+        )
     prefix = inner.path.relative_to(root).as_posix()
     for name, size, stamp in inner.images:
         result.add(f"{prefix}/{name}", label, size, stamp)

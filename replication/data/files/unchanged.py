@@ -14,7 +14,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_json
 from replication.data.files import tree
-from replication.data.files.decode import Unreadable, read
+from replication.data.files.decode import Unreachable, Unreadable, read
 from replication.data.files.index import Index
 from replication.data.files.parallel import each
 
@@ -30,6 +30,8 @@ def content(index: Index) -> str:
     def digest(row: int) -> bytes:
         try:
             return hashlib.blake2b(read(index.root / files[row], files[row])).digest()
+        except Unreachable:
+            raise  # a fault of the machine is no content
         except Unreadable as error:
             return error.kind.encode()
 
