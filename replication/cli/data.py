@@ -8,8 +8,20 @@ import typer
 from replication.base.text import printable
 from replication.cli.output import Json, print_json
 
+
+def complete_data(start: str) -> list[str]:
+    """Return the data sets of the catalog that begin with ``start``, for the shell."""
+    from replication.data.sources import catalog
+
+    return [name for name in catalog.names() if name.startswith(start)]
+
+
 Name = Annotated[
-    str, typer.Argument(help="A name of the catalog, or folder:/path for a tree of your own.")
+    str,
+    typer.Argument(
+        help="A name of the catalog, or folder:/path for a tree of your own.",
+        autocompletion=complete_data,
+    ),
 ]
 Split = Annotated[str | None, typer.Option(help="train, val or test; default: all.")]
 
@@ -43,7 +55,9 @@ def _splits(row: dict) -> list[str]:
 
 
 def data_get(
-    name: Annotated[str, typer.Argument(help="A name of the catalog.")],
+    name: Annotated[
+        str, typer.Argument(help="A name of the catalog.", autocompletion=complete_data)
+    ],
     file: Annotated[
         str | None,
         typer.Option(help="Which file of the source, if there are several; default: the first."),

@@ -13,6 +13,7 @@ from replication.base.errors import InputError
 from replication.cli import app as command_line
 from replication.data import splits
 from replication.paper import claims
+from replication.recipes import NETS
 
 HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy.stats")
 READERS = (
@@ -110,8 +111,14 @@ def test_a_misspelt_name_gets_a_suggestion_in_one_line(monkeypatch, capsys, word
     assert suggestion in line and line.count("\n") == 1
 
 
-def test_experiments_are_completed_by_the_shell():
+def test_names_are_completed_by_the_shell():
     assert command_line.run.complete_experiment("relu") == ["relu_vs_tanh"]
+    assert command_line.train.complete_recipe("alexnet-o") == ["alexnet-one-gpu"]
+    assert "cifar10" in command_line.data.complete_data("c")
+
+
+def test_the_recipes_that_the_shell_completes_are_those_that_exist():
+    assert set(command_line.train.RECIPES) == set(NETS)
 
 
 @pytest.mark.parametrize(
