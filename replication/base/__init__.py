@@ -1,1 +1,1 @@
-"""What every other room stands on: errors, paths, files, locks, value objects, devices."""
+"""What every other room uses: errors, paths, files, locks, value objects, devices."""

@@ -1,6 +1,4 @@
-"""Value objects: validated when they are made, never changed, and one clear line when their input
-will not do.
-"""
+"""Value objects: validated when they are built, never changed, one line for invalid input."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -13,17 +11,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Frozen(BaseModel):
-    """A value object: unknown keys, NaN and infinity are refused, and nothing can be changed after
-    it is made.
-    """
+    """A value object that refuses unknown keys, NaN and infinity, and cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def validated(kind: type[Model], where: str, values: Mapping[str, Any]) -> Model:
-    """``kind`` made of ``values``. Raises InputError that says ``where`` the first one that will
-    not do stands, and why.
-    """
+    """Return a ``kind`` with ``values``.
+
+    Raises InputError that names ``where`` the first invalid value is, and why."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -31,7 +27,7 @@ def validated(kind: type[Model], where: str, values: Mapping[str, Any]) -> Model
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first complaint of a validation, on one line: which field, and why."""
+    """Return the first complaint of a validation, on one line: which field, and why."""
     fault = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":

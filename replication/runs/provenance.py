@@ -1,4 +1,4 @@
-"""Where a result came from: the code, the libraries, the machine and the data that made it."""
+"""Where a result came from: code, libraries, machine and data."""
 
 import os
 import platform
@@ -30,10 +30,9 @@ def describe(
     made_by: str = "raw",
     skipped: int = 0,
 ) -> dict[str, Any]:
-    """The provenance of a run on ``index`` that trained for ``seconds`` in this process or in it
-    and earlier ones.
+    """Return the provenance of a run on ``index``.
 
-    ``device``: where it trained; ``made_by``: the pipeline of its batches; ``skipped``: images left
+    ``seconds``: of training, over all its processes; ``device``: where it trained; ``made_by``: the pipeline of its batches; ``skipped``: images left
     out as unreadable."""
     driver = devices.driver()
     return {
@@ -68,9 +67,9 @@ def describe(
 
 
 def commit() -> dict[str, Any]:
-    """The commit of the code, and whether it was changed since; both None if git does not know.
+    """Return the commit of the code and whether the code was changed; both None if unknown.
 
-    On a machine without a clone whoever brought the code there names the commit in ``COMMIT``."""
+    On a machine without a clone, ``COMMIT`` names the commit."""
     found = _git("rev-parse", "HEAD")
     if found is None and (named := os.environ.get(COMMIT)):
         return {"commit": named.removesuffix(DIRTY), "dirty": named.endswith(DIRTY)}

@@ -159,7 +159,7 @@ def _folders(task: Task) -> dict[str, str]:
 
 
 def gpus() -> tuple[str, ...]:
-    """The CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return tuple(named.split(",")) if named else tuple(map(str, range(torch.cuda.device_count())))
 
@@ -172,9 +172,9 @@ def _start_worker(threads: int, turn: Any, devices: tuple[str, ...]) -> None:
 
 
 def _take_gpu(turn: Any, devices: tuple[str, ...]) -> None:
-    """Leave this process one of ``devices``, dealt in turn by the shared counter ``turn``; before
-    CUDA is touched.
-    """
+    """Leave this process one of ``devices``, by the shared counter ``turn``.
+
+    Call it before CUDA is used."""
     if devices:
         with turn.get_lock():
             os.environ["CUDA_VISIBLE_DEVICES"] = devices[turn.value % len(devices)]
@@ -182,8 +182,8 @@ def _take_gpu(turn: Any, devices: tuple[str, ...]) -> None:
 
 
 def _leave_with_parent() -> None:
-    """End this process when the one that started it is gone, however that ended; its run goes on
-    from the last checkpoint.
-    """
+    """End this process when the one that started it has ended, for whatever reason.
+
+    Its run resumes from the last checkpoint."""
     connection.wait([parent_process().sentinel])
     os._exit(1)
