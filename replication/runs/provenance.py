@@ -32,8 +32,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return the provenance of a run on ``index``.
 
-    ``seconds``: of training, over all its processes; ``device``: where it trained; ``made_by``: the pipeline of its batches; ``skipped``: images left
-    out as unreadable."""
+    ``seconds``: of training, over all its processes; ``device``: where it trained; ``made_by``: the
+    pipeline of its batches; ``skipped``: images left out as unreadable."""
     driver = devices.driver()
     return {
         **commit(),
