@@ -1,8 +1,9 @@
-"""The data path of sections 2 and 4.1 shown on images.
+"""The data path of sections 2 and 4.1, shown on images.
 
 Every picture goes through the modules that training uses: the stored squares, the statistics, the
-draws and the transform. What augmentation costs beside the training step is timed in
-``augmentation_time``."""
+draws and the transform. The cost of augmentation beside the training step is timed in
+``augmentation_time``.
+"""
 
 import contextlib
 import math
@@ -34,26 +35,26 @@ from replication.recipe import AlexNetSpec, Data, Recipe
 EXPERIMENT = "data_pipeline"
 COLOUR = 0.1  # standard deviation of the colour multipliers, section 4.1
 FIDELITIES = ("paper", "source2012")
-LIMITS = (0.0, 1.0, 2.0, 4.0)  # grey levels of which the share of smaller differences is shown
+LIMITS = (0.0, 1.0, 2.0, 4.0)  # grey levels; the share of smaller differences is shown for each
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say."""
+    """The notebook's parameters."""
 
     profile: Profile
-    data: str  # whose images are shown
-    count: int = Field(ge=10)  # of its training images, the same number of each class
+    data: str  # the data set whose images are shown
+    count: int = Field(ge=10)  # number of its training images, the same for each class
     size: int = Field(ge=16)  # side of the stored square, pixels
     crop: int = Field(ge=8)  # side of what the net sees
-    image: int = Field(ge=0)  # which image is followed
+    image: int = Field(ge=0)  # the image that is followed
     versions: int = Field(ge=1)  # augmented versions of it
-    steps: int = Field(ge=4)  # training steps that are timed, for each seed
+    steps: int = Field(ge=4)  # training steps that are timed, per seed
     seeds: tuple[int, ...] = Field(min_length=1)
     device: str = "cpu"  # on which the steps are timed
 
 
 class Material(NamedTuple):
-    """The images that the pictures are made of."""
+    """The images that the pictures show."""
 
     settings: Settings
     store: Store
@@ -61,16 +62,17 @@ class Material(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> Recipe:
-    """A recipe with full augmentation on the images that are shown."""
-    made = baseline(settings.profile).model_dump()
-    made["data"] = Data(
+    """Return a recipe with full augmentation on the images that are shown."""
+    values = baseline(settings.profile).model_dump()
+    values["data"] = Data(
         name=settings.data,
         count=settings.count,
         size=settings.size,
@@ -79,34 +81,35 @@ def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> R
         colour=COLOUR,
         files=files,
     ).model_dump()
-    made["net"] = AlexNetSpec(fidelity=fidelity).model_dump()
-    return Recipe.model_validate(made | {"batch": min(made["batch"], settings.count)})
+    values["net"] = AlexNetSpec(fidelity=fidelity).model_dump()
+    return Recipe.model_validate(values | {"batch": min(values["batch"], settings.count)})
 
 
 def open_material(settings: Settings) -> Material:
-    """The stored images and their statistics. Raises InputError where the data set is not at
-    hand.
+    """Load the stored images and their statistics.
+
+    Raises InputError if the data set is not available.
     """
     store = prepare(selected(recipe(settings).data, "train"), settings.size)
     if settings.image >= len(store.index):
         raise InputError(
             f"{EXPERIMENT}: image is {settings.image}, and there are {len(store.index)} training"
-            " images"
+            " images; choose a lower number"
         )
     return Material(settings, store, statistics(store))
 
 
 def walk(material: Material) -> dict[str, np.ndarray]:
-    """What happens to one image, step by step: name -> uint8 (H, W, 3)."""
-    chosen, row, found = recipe(material.settings), material.settings.image, material.statistics
+    """Return one image after each step of the data path: name -> uint8 (H, W, 3)."""
+    chosen, row, stats = recipe(material.settings), material.settings.image, material.statistics
     draws = draws_of(material, "paper", epoch=0)
     stored = np.asarray(material.store.images[row])
     side, top, left = chosen.data.side, int(draws.top[0]), int(draws.left[0])
     flip = draws._replace(flip=np.ones(1, bool))
-    transform = Transform(chosen, found)
+    transform = Transform(chosen, stats)
     shifted = transform.training(material.store.images, np.array([row]), flip)[0]
     unshifted = transform.training(material.store.images, np.array([row]), flip, colour=False)[0]
-    mean = found.mean[top : top + side, left : left + side][:, ::-1]
+    mean = stats.mean[top : top + side, left : left + side][:, ::-1]
     return {
         "as it is": read_image(material.store.index, row),
         f"shorter side {material.settings.size},\ncentral square": stored,
@@ -118,7 +121,7 @@ def walk(material: Material) -> dict[str, np.ndarray]:
 
 
 def draws_of(material: Material, fidelity: str, epoch: int) -> Draws:
-    """The draws of the image that is followed, in one epoch."""
+    """Return the draws of the followed image in one epoch."""
     index = material.store.index
     return draws_for(
         recipe(material.settings, fidelity),
@@ -129,8 +132,9 @@ def draws_of(material: Material, fidelity: str, epoch: int) -> Draws:
 
 
 def gallery(material: Material, fidelity: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Versions of one image in successive epochs, the mean added back: uint8 (V, side, side, 3),
-    and their draws.
+    """Return versions of one image in successive epochs, and their draws.
+
+    The versions have the mean added back: uint8 (V, side, side, 3).
     """
     chosen = recipe(material.settings, fidelity)
     each = [draws_of(material, fidelity, epoch) for epoch in range(material.settings.versions)]
@@ -148,32 +152,34 @@ def gallery(material: Material, fidelity: str) -> tuple[np.ndarray, pd.DataFrame
 
 
 def shown(image: np.ndarray) -> np.ndarray:
-    """Values of 0 to 255 for the eye; what lies outside is cut off."""
+    """Convert an image to uint8 for display; values outside 0 to 255 are clipped."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def directions(found: Statistics) -> pd.DataFrame:
-    """The principal directions of the RGB values, and one standard deviation of the colour shift
-    along each, in grey levels.
+def directions(stats: Statistics) -> pd.DataFrame:
+    """Return the principal directions of the RGB values, and the colour shift along each.
+
+    The shift is one standard deviation, in grey levels.
     """
     rows = []
     for i in range(3):
         one = np.zeros((1, 3))
         one[0, i] = 1
-        rows.append({"direction": i + 1, "eigenvalue": found.eigenvalues[i]})
+        rows.append({"direction": i + 1, "eigenvalue": stats.eigenvalues[i]})
         rows[-1] |= {
-            f"{name}": found.eigenvectors[channel, i] for channel, name in enumerate("RGB")
+            f"{name}": stats.eigenvectors[channel, i] for channel, name in enumerate("RGB")
         }
         rows[-1] |= {
-            f"shift, {side}": float(np.linalg.norm(shifts(found, one, COLOUR, side)))
+            f"shift, {side}": float(np.linalg.norm(shifts(stats, one, COLOUR, side)))
             for side in FIDELITIES
         }
     return pd.DataFrame(rows)
 
 
 def colours(material: Material, fidelity: str, multipliers: tuple[float, ...]) -> np.ndarray:
-    """The central crop shifted along each direction by multiples of 0.1: uint8 (3, M, side, side,
-    3).
+    """Return the central crop shifted along each direction by multiples of 0.1.
+
+    uint8 (3, M, side, side, 3), one row per direction.
     """
     chosen = recipe(material.settings, fidelity)
     middle = central(1, chosen.data.size, chosen.data.side)
@@ -187,9 +193,7 @@ def colours(material: Material, fidelity: str, multipliers: tuple[float, ...]) -
 
 
 def effects(material: Material) -> pd.DataFrame:
-    """What the differences between paper and source do to the data, for the chapter of the
-    deviations.
-    """
+    """Measure how paper and source differ in the data, for the chapter of the deviations."""
     one = np.array([[1.0, 0.0, 0.0]])
     rows = [
         {
@@ -208,8 +212,9 @@ def effects(material: Material) -> pd.DataFrame:
 
 
 def mean_misalignment(mean: np.ndarray, crop: int) -> float:
-    """Root mean square, over all places of the crop, of the mean image under it minus its central
-    part; grey levels.
+    """Return how far the mean image under a crop is from its central part, in grey levels.
+
+    Root mean square over all places of the crop.
     """
     middle = (len(mean) - crop) // 2
     fixed = mean[middle : middle + crop, middle : middle + crop]
@@ -222,7 +227,7 @@ def mean_misalignment(mean: np.ndarray, crop: int) -> float:
 
 
 class Parity(NamedTuple):
-    """The same minibatch by two pipelines, from the data set's own files."""
+    """The same minibatch from two pipelines, from the data set's own files."""
 
     names: tuple[str, str]
     # float32 (N, side, side, 3), mean subtracted, grey levels
@@ -231,8 +236,9 @@ class Parity(NamedTuple):
 
 
 def parity(settings: Settings) -> Parity | None:
-    """The first minibatch of epoch 0 by the reference and by DALI; None where DALI is not
-    installed.
+    """Load the first minibatch of epoch 0 by the reference and by DALI.
+
+    None if DALI is not installed.
     """
     if find_spec("nvidia") is None or find_spec("nvidia.dali") is None:
         return None
@@ -247,7 +253,7 @@ def parity(settings: Settings) -> Parity | None:
 
 
 def _distances(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
-    """How much of the values differ by how much, and by how much at most."""
+    """Return the share of values that differ by at most each limit, and the largest difference."""
     away = np.abs(first - second)
     largest = float(away.max())
     limits = {f"up to {limit:g}": limit for limit in LIMITS if limit < largest} | {
@@ -257,18 +263,18 @@ def _distances(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"difference, grey levels": list(limits), "share of the values": shares})
 
 
-def worst(found: Parity) -> int:
-    """The image of the minibatch in which the two differ most."""
-    return int(np.abs(found.images[0] - found.images[1]).mean((1, 2, 3)).argmax())
+def worst(pair: Parity) -> int:
+    """Return the image of the minibatch on which the two pipelines differ most."""
+    return int(np.abs(pair.images[0] - pair.images[1]).mean((1, 2, 3)).argmax())
 
 
 def data_card(name: str, crop: int) -> str:
-    """What the data set holds, every file decoded, as Markdown."""
+    """Describe the contents of a data set as Markdown, every file decoded."""
     return card(verify(name, crop=crop).dump())
 
 
 def positions_text(settings: Settings) -> str:
-    """How many places the crop has, by fidelity."""
+    """Describe how many places the crop has, by fidelity."""
     counts = {side: positions(recipe(settings, side)) for side in FIDELITIES}
     return "\n".join(
         f"{side}: {n} x {n} places and 2 reflections, {2 * n * n} versions of an image"
@@ -279,13 +285,13 @@ def positions_text(settings: Settings) -> str:
 def write(
     settings: Settings, effects: pd.DataFrame, timings: pd.DataFrame, measurement: Measurement
 ) -> None:
-    """Keep what was measured, where the ledger and the chapter of the deviations look for it."""
+    """Store the measurements for the ledger and the chapter of the deviations."""
     tables = {"effects": effects, "timings": timings}
     store_tables(settings.profile, EXPERIMENT, tables, [measurement])
 
 
 def html(table: pd.DataFrame) -> str:
-    """A table for the page, three digits of what was measured."""
+    """Render a table for the page, with three digits of what was measured."""
     formats = {
         column: "{:,.3g}".format for column, kind in table.dtypes.items() if kind.kind == "f"
     }

@@ -1,17 +1,16 @@
-"""Figure 1's trainings: the race between ReLU and tanh, and the candidates for what the figure
-shows.
+"""Figure 1's trainings: the race of ReLU against tanh, and candidates for the figure's setting.
 
 The protocol, fixed on 25 November 2026 before the first run on the original images of CIFAR-10:
 
 - The race. Net 19pct in the regime of the 2012 source, no weight decay, no crops, all 50,000
   images. ReLU and tanh each get the rate of their own that takes selection seed 100 to 25% training
   error in the fewest epochs, on a grid in steps of sqrt 2 that is walked from its middle; the error
-  is the exact one, over all images after each epoch. Reporting seeds 0 to 4 then go on to 22% or 48
-  epochs.
+  is the exact one, over all images after each epoch. Reporting seeds 0 to 4 then continue to 22% or
+  48 epochs.
 - The identification, a second question that never chooses a rate of the race. Each candidate below,
   at the rate that the same rule gives it, on seeds 0 to 2; and the race's own net at the rates
-  beside the chosen one. (Changed on the same day, before the first run of a candidate: they too go
-  on to 22% or 48 epochs, so that each of them also has a ratio of its own.)
+  beside the chosen one. (Changed on the same day, before the first run of a candidate: they too
+  continue to 22% or 48 epochs, so that each of them also has a ratio of its own.)
 """
 
 import math
@@ -29,7 +28,8 @@ from replication.runs.store import Run, Task, load
 from replication.runs.workers import Workers
 
 EXPERIMENT = "relu_vs_tanh"
-# the only released net with four weight layers and no normalisation (facts-2012, section 5)
+# cuda-convnet, example-layers/layers-19pct.cfg: the only released net with four weight layers and
+# no normalisation
 NET = "19pct"
 MODERN_SCALE = 1 / 64  # CIFAR-10's pixels have a standard deviation of about 64 grey levels
 CHANCE = 0.9  # the error before any training, with ten classes
@@ -42,7 +42,7 @@ class Definition(NamedTuple):
     """One meaning of "training error": a column of a run's history."""
 
     title: str
-    # where in its epoch the number stands: a mean stands at the middle of what it is taken over
+    # the number's position in its epoch: a mean belongs to the middle of the minibatches it covers
     place: float
 
 
@@ -73,7 +73,7 @@ class Candidate(NamedTuple):
     middles: Mapping[Kind, float] = RATES  # of the grids of rates
 
     def grid(self, kind: Kind) -> tuple[float, ...]:
-        """Its rates for a curve, three digits each."""
+        """Return the rates that are tried for a curve, three digits each."""
         return tuple(
             float(f"{self.middles[kind] * 2 ** (step / 2):.3g}")
             for step in range(-STEPS, STEPS + 1)
@@ -81,7 +81,7 @@ class Candidate(NamedTuple):
 
 
 RACE = Candidate(NET, "19pct as released, without weight decay")
-CANDIDATES = {  # 18pct without its norms is no other net than 19pct
+CANDIDATES = {  # 18pct without its norms is the same net as 19pct
     candidate.name: candidate
     for candidate in (
         Candidate("bias-factor-1", "biases learn at the weights' rate", bias_rate_factor=1.0),
@@ -120,17 +120,17 @@ CANDIDATES = {  # 18pct without its norms is no other net than 19pct
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; one set a profile."""
+    """The notebook's parameters; each profile has its own values."""
 
     profile: Profile
     data: str
     count: int = Field(ge=0)  # training images; 0: all
     size: int
     batch: int = Field(ge=1)
-    epochs: int = Field(ge=1)  # a run is stopped here, whatever its error
-    mark: float = Field(gt=0, lt=1)  # the training error that is raced to
-    stop_error: float = Field(gt=0, lt=1)  # a reporting run is stopped here, below the mark
-    candidates: tuple[str, ...]  # of ``CANDIDATES``, beside the race
+    epochs: int = Field(ge=1)  # a run is stopped here, regardless of its error
+    mark: float = Field(gt=0, lt=1)  # the target: a training error
+    stop_error: float = Field(gt=0, lt=1)  # a reporting run is stopped here, at or below the target
+    candidates: tuple[str, ...]  # of ``CANDIDATES``, besides the race
     rates_beside: bool  # whether the race's net is also run at the rates beside the chosen one
     selection_seed: int = Field(ge=0)
     seeds: Seeds
@@ -150,7 +150,7 @@ class Settings(Frozen):
         if self.selection_seed in (*self.seeds, *self.candidate_seeds):
             raise ValueError("the selection seed must not be a reporting seed")
         if self.stop_error > self.mark:
-            raise ValueError("stop_error lies above the mark")
+            raise ValueError("stop_error is larger than mark; lower it to mark or less")
         return self
 
 
@@ -163,8 +163,10 @@ def recipe(
     epochs: int,
     stop: float,
 ) -> Recipe:
-    """One run: the exact error is measured after every epoch, and ends it where it is at most
-    ``stop``."""
+    """Return the recipe of one run.
+
+    The exact error is measured after every epoch, and the run ends once it is at most ``stop``.
+    """
     return Recipe(
         data=Data(
             name=settings.data,
@@ -198,7 +200,7 @@ def task(
     stop: float,
     what: str = "",
 ) -> Task:
-    """The run and its place; ``what`` is for readers of the folder."""
+    """Return the run and its place; ``what`` begins the name of its folder."""
     name = "-".join(filter(None, (what, candidate.name, kind, f"rate{rate:g}", f"seed{seed}")))
     return Task(
         settings.profile,
@@ -209,7 +211,7 @@ def task(
 
 
 def reporting(settings: Settings, candidate: Candidate, kind: Kind, rate: float) -> list[Task]:
-    """The runs of a curve at its rate, one a seed: more of the race's own."""
+    """Return the runs of a curve at its rate, one per seed: more seeds for the race."""
     seeds, what = (
         (settings.seeds, "") if candidate is RACE else (settings.candidate_seeds, "candidate")
     )
@@ -220,20 +222,22 @@ def reporting(settings: Settings, candidate: Candidate, kind: Kind, rate: float)
 
 
 def epochs_to(run: Run, mark: float, definition: str = "exact_error") -> float:
-    """Epochs until a run's training error first meets ``mark``, from chance at 0; NaN if it ended
-    before."""
+    """Return the epochs until a run's training error first meets ``mark``; NaN if never.
+
+    The curve starts from chance at epoch 0.
+    """
     if run.history.empty:
         return math.nan
     return crossing(run.history[definition].tolist(), mark, CHANCE, DEFINITIONS[definition].place)
 
 
 def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | None:
-    """The rate to try next: the grid's middle first, then the untried neighbours of the best,
-    larger first; None when it has none.
+    """Return the rate to try next; None if none is left.
 
-    ``scores`` are epochs to the mark (infinity: not reached). The walk ends at a rate that beats
-    both its neighbours, or at an edge. While nothing has reached the mark, every rate of the grid
-    is tried.
+    The grid's middle is first, then the untried neighbours of the best rate, the larger one first.
+    ``scores`` are epochs to the target error (infinity: not reached). The walk ends at a rate that
+    beats both its neighbours, or at an edge. As long as no rate has reached the target, every rate
+    of the grid is tried.
     """
     if not scores:
         return grid[len(grid) // 2]
@@ -246,8 +250,7 @@ def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | No
 
 
 class Search:
-    """The choice of a rate: which run is wanted next, given those that have ended. It has no other
-    memory than their results."""
+    """The choice of a rate: which run comes next, given the results of those that have ended."""
 
     def __init__(self, settings: Settings, candidate: Candidate, kind: Kind) -> None:
         self.settings, self.candidate, self.kind = settings, candidate, kind
@@ -256,25 +259,25 @@ class Search:
         self.tried: list[Run] = []
 
     def next_task(self) -> Task | None:
-        """The run to make next; None when the rate is chosen."""
+        """Return the run to train next; None once the rate is chosen."""
         rate = next_rate(self.scores, self.grid)
         if rate is None:
             return None
         cap, best = self.settings.epochs, min(self.scores.values(), default=math.inf)
         if not math.isinf(best):
-            cap = math.ceil(best)  # slower than the best so far: no need to know how much
+            cap = math.ceil(best)  # a run slower than the best so far need not finish
         seed, mark = self.settings.selection_seed, self.settings.mark
         return task(self.settings, self.candidate, self.kind, rate, seed, cap, mark, "select")
 
     def add(self, run: Run) -> None:
-        """Take a run's result into account."""
+        """Add the result of a run."""
         epochs = epochs_to(run, self.settings.mark)
         self.scores[run.task.recipe.update.rate] = math.inf if math.isnan(epochs) else epochs
         self.tried.append(run)
 
     @property
     def rate(self) -> float | None:
-        """The fastest so far; None while none has met the mark."""
+        """The fastest rate so far; None if none has met the target error."""
         best = min(self.scores, key=self.scores.get, default=None)
         return None if best is None or math.isinf(self.scores[best]) else best
 
@@ -285,7 +288,7 @@ class Search:
 
     @property
     def at_edge(self) -> bool:
-        """Whether a better rate may lie outside the grid."""
+        """Whether a better rate may be outside the grid."""
         return self.rate in (self.grid[0], self.grid[-1])
 
     @property
@@ -296,10 +299,11 @@ class Search:
 
 
 def planned(settings: Settings) -> list[Task]:
-    """What may be run at most: every rate of every grid, then the reporting seeds.
+    """Return the most that may be run: every rate of every grid, then the reporting seeds.
 
-    Which rates are tried, and at which rate the reporting seeds run, the search decides; here they
-    have the middle rate of the grid."""
+    The search decides which rates are tried, and at which rate the reporting seeds run; in this
+    list they have the middle rate of the grid.
+    """
     listed = []
     for candidate in (RACE, *(CANDIDATES[name] for name in settings.candidates)):
         for kind in candidate.kinds:
@@ -313,16 +317,16 @@ def planned(settings: Settings) -> list[Task]:
 
 
 def search(settings: Settings, candidate: Candidate, kind: Kind, workers: Workers) -> Search:
-    """Choose the rate, training what is missing; with ``only_stored``, as far as it goes."""
-    found = Search(settings, candidate, kind)
-    while (wanted := found.next_task()) is not None:
+    """Choose the rate, training what is missing; with ``only_stored``, from stored runs alone."""
+    choice = Search(settings, candidate, kind)
+    while (wanted := choice.next_task()) is not None:
         run = load(wanted) if settings.only_stored else workers.run(wanted)
         if run is None:
             break
-        found.add(run)
-    return found
+        choice.add(run)
+    return choice
 
 
 def stored(tasks: Sequence[Task]) -> list[Run]:
-    """The results that are there; nothing is trained."""
+    """Return the results that are stored; nothing is trained."""
     return [run for task in tasks if (run := load(task)) is not None]

@@ -1,10 +1,10 @@
-"""Which net, regime, rate and definition of the error Figure 1 shows: distances between our curves
-and the paper's.
+"""Which net, regime, rate and definition of the error Figure 1 shows.
 
-A distance is the root mean square difference over the paper's points, in points of training error,
-with each epoch's number drawn at the epoch's end, as the figure has it. Where a run ended before
-the curve does, its last number stands for the rest: the error would have gone on falling away from
-the paper's, so the distance is then at least as large.
+The answer comes from the distances between our curves and the paper's. A distance is the root mean
+square difference over the paper's points, in points of training error, with each epoch's number
+drawn at the epoch's end, as in the figure. If a run ended before the paper's curve does, its last
+number is used for the rest: the error would have continued to fall away from the paper's, so the
+true distance is at least as large.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,10 @@ class Arm(NamedTuple):
 
 
 def distance(errors: Sequence[float], kind: Kind) -> float:
-    """Root mean square distance of a curve, one error an epoch (fractions), to the paper's; in
-    points."""
+    """Return the root mean square distance of a curve to the paper's, in points of error.
+
+    ``errors``: one per epoch, fractions.
+    """
     paper = measured_part(kind)
     ours = np.interp(
         paper["epoch"], np.arange(1, len(errors) + 1), errors
@@ -41,7 +43,10 @@ def distance(errors: Sequence[float], kind: Kind) -> float:
 
 
 def distances(arms: Sequence[Arm]) -> pd.DataFrame:
-    """One row an arm, definition and seed: candidate, kind, rate, definition, seed, distance."""
+    """Return one row per arm, definition and seed, with the distance to the paper's curve.
+
+    Columns: candidate, kind, rate, definition, seed, distance.
+    """
     return pd.DataFrame(
         [
             {
@@ -62,13 +67,13 @@ def distances(arms: Sequence[Arm]) -> pd.DataFrame:
     )
 
 
-def together(found: pd.DataFrame) -> pd.Series:
-    """The distance to both curves, which weigh the same, by candidate, definition and seed; from
-    ``distances``.
+def together(rows: pd.DataFrame) -> pd.Series:
+    """Return the distance to both curves, with equal weights, by candidate, definition and seed.
 
-    A candidate that differs from the race on one curve only takes the other from the race.
+    ``rows``: from ``distances``. A candidate that differs from the race on one curve only takes the
+    other from the race.
     """
-    by_kind = found.pivot_table(
+    by_kind = rows.pivot_table(
         index=["candidate", "definition", "seed"],
         columns="kind",
         values="distance",
@@ -86,21 +91,20 @@ def together(found: pd.DataFrame) -> pd.Series:
 
 
 def table(arms: Sequence[Arm]) -> pd.DataFrame:
-    """One row for each candidate, curve ("relu", "tanh", "together") and definition: mean distance,
-    interval over seeds, n, verdict.
+    """Return mean distance, interval over seeds, n and verdict per candidate, curve and definition.
 
-    ``verdict``: "nearest"; "not told apart" where the interval of the difference from the nearest
-    reaches 0; "excluded"; "" where one seed gives no interval. It is taken among the rows of one
-    curve.
+    The curve is "relu", "tanh" or "together". ``verdict``: "nearest"; "not told apart" if the
+    interval of the difference from the nearest reaches 0; "excluded"; "" if one seed gives no
+    interval. It compares the rows of one curve.
     """
-    found = distances(arms)
+    measured = distances(arms)
     groups = {
         (candidate, kind, f"{rate:g}", definition): rows["distance"].tolist()
-        for (candidate, kind, rate, definition), rows in found.groupby(
+        for (candidate, kind, rate, definition), rows in measured.groupby(
             ["candidate", "kind", "rate", "definition"], sort=False
         )
     }
-    for (candidate, definition), values in together(found).groupby(
+    for (candidate, definition), values in together(measured).groupby(
         level=["candidate", "definition"], sort=False
     ):
         groups[candidate, TOGETHER, "", definition] = values.tolist()
@@ -119,12 +123,12 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
                 "verdict": "nearest" if values is nearest else _verdict(values, nearest),
             }
         )
-    made = pd.DataFrame(rows)
-    return made.sort_values(["curve", "mean"], ignore_index=True) if len(made) else made
+    frame = pd.DataFrame(rows)
+    return frame.sort_values(["curve", "mean"], ignore_index=True) if len(frame) else frame
 
 
 def _verdict(values: Sequence[float], nearest: Sequence[float]) -> str:
-    """Whether a group of distances lies above the nearest's by more than chance (Welch)."""
+    """Test whether distances are above the nearest's by more than chance allows (Welch)."""
     if min(len(values), len(nearest)) < 2:
         return ""
     low = interval(difference_spread(values, nearest)).low

@@ -153,24 +153,27 @@ def example() -> Statistics:
     )
 
 
-def test_colour_shifts_have_the_size_that_facts_2012_computes():
-    found, normals = example(), np.random.default_rng(3).normal(size=(50_000, 3))
-    paper, source = (shifts(found, normals, 0.1, fidelity) for fidelity in ("paper", "source2012"))
+def test_colour_shifts_have_the_size_that_the_released_deviations_imply():
+    example_stats, normals = example(), np.random.default_rng(3).normal(size=(50_000, 3))
+    paper, source = (
+        shifts(example_stats, normals, 0.1, fidelity) for fidelity in ("paper", "source2012")
+    )
     assert paper.dtype == np.float32 and paper.shape == (50_000, 3)
-    along = found.eigenvectors[:, 0]
-    # deviations along the main direction: 5.8 and 12.2 grey levels (facts-2012, section 4); 2% is
-    # six standard errors
+    along = example_stats.eigenvectors[:, 0]
+    # deviations along the main direction, from the released 121.78 (cuda-convnet2,
+    # make-data/input_meta): 0.1 * 121.78**2 / 255 = 5.8 grey levels as the paper says, and
+    # 0.1 * 121.78 = 12.2 as in convdata.py:41 of the 2012 source; 2% is six standard errors
     assert np.isclose((paper @ along).std(), 5.8, rtol=0.02) and np.isclose(
         (source @ along).std(), 12.2, rtol=0.02
     )
 
 
 def test_pixels_from_0_to_1_give_the_same_shift():
-    found = example()
+    example_stats = example()
     normals = np.array([[0.3, -1.2, 0.7]])
     # section 4.1 as written, on 0 to 1
-    unit = normals * 0.1 * (found.eigenvalues / 255**2) @ found.eigenvectors.T
-    assert np.allclose(shifts(found, normals, 0.1, "paper"), 255 * unit, rtol=1e-6)
+    unit = normals * 0.1 * (example_stats.eigenvalues / 255**2) @ example_stats.eigenvectors.T
+    assert np.allclose(shifts(example_stats, normals, 0.1, "paper"), 255 * unit, rtol=1e-6)
 
 
 def test_only_the_source_divides_and_only_with_noise():

@@ -169,7 +169,7 @@ def test_claims_are_measured_from_the_race_and_the_least_favourable_net() -> Non
         ({"epochs": "abc"}, "epochs"),
         ({"seeds": [100]}, "selection"),
         ({"candidates": ["19pct"]}, "candidate"),
-        ({"stop_error": 0.3}, "above the mark"),
+        ({"stop_error": 0.3}, "larger than mark"),
         ({"epochz": 3}, "epochz"),
     ],
 )
