@@ -113,6 +113,7 @@ class StaticStep:
             self._allocate(batch)
         self.place.zero_()
         torch._foreach_copy_(self.saved, self._state())
+        self.learner.optimiser.copy_half()
 
     def take(self, batch: Batch, step: int) -> None:
         """Update the net on ``batch``, minibatch number ``step`` of the run."""
@@ -142,12 +143,15 @@ class StaticStep:
     def undo(self) -> None:
         """Go back to the weights and velocities of ``begin``."""
         torch._foreach_copy_(self._state(), self.saved)
+        self.learner.optimiser.copy_half()
 
     def _allocate(self, batch: Batch) -> None:
         device = batch.images.device
         self.batch = Batch(*(torch.empty_like(part) for part in batch))
         self.read, self.place = self.read.to(device), self.place.to(device)
         self.saved = [torch.empty_like(tensor) for tensor in self._state()]
+        if self.learner.recipe.precision == "bf16":
+            self.learner.optimiser.keep_half(self.learner.net)
 
     def _state(self) -> list[Tensor]:
         parameters = list(self.learner.net.parameters())

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from replication.nets.normalisation_compiled import can_compile
 
@@ -30,6 +30,7 @@ class PaperSGD(torch.optim.Optimizer):
         momentum: float = 0.9,
         weight_decay: float = 0.0005,
     ) -> None:
+        self.half: dict[Tensor, Tensor] = {}  # weight -> its copy in bf16, see ``keep_half``
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -37,10 +38,11 @@ class PaperSGD(torch.optim.Optimizer):
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
             lr = group["lr"]
-            weights = [w for w in group["params"] if w.grad is not None]
+            weights = [w for w in group["params"] if self.gradient(w) is not None]
             if lr == 0 or not weights:
                 continue
-            gradients = [w.grad for w in weights]
+            gradients = [self.gradient(w) for w in weights]
+            copies = [self.half[w] for w in weights if w in self.half]
             velocities = [self.velocity(w) for w in weights]
             if weights[0].is_cuda and can_compile():
                 from replication.training import fused_update  # where Triton is
@@ -48,13 +50,42 @@ class PaperSGD(torch.optim.Optimizer):
                 if fused_update.can_update(weights, velocities, gradients):
                     decay, rate = -lr * group["weight_decay"], -lr
                     for w, v, g in zip(weights, velocities, gradients, strict=True):
-                        fused_update.update(w, v, g, group["momentum"], decay, rate)
+                        half = self.half.get(w)
+                        fused_update.update(w, v, g, half, group["momentum"], decay, rate)
                     continue
+            gradients = [g.to(w.dtype) for w, g in zip(weights, gradients, strict=True)]
             torch._foreach_mul_(velocities, group["momentum"])
             if group["weight_decay"]:
                 torch._foreach_add_(velocities, weights, alpha=-lr * group["weight_decay"])
             torch._foreach_add_(velocities, gradients, alpha=-lr)
             torch._foreach_add_(weights, velocities)
+            if copies:
+                torch._foreach_copy_(copies, weights)
+
+    def keep_half(self, net: nn.Module) -> None:
+        """Keep a bf16 copy of every weight of ``net``, which forward and backward passes use.
+
+        Autocast would make the same copy in every step, and a float32 copy of every gradient."""
+        self.half = {
+            w: torch.empty_like(w, dtype=torch.bfloat16, requires_grad=True)
+            for w in net.parameters()
+        }
+        self.copy_half()
+
+    @torch.no_grad()
+    def copy_half(self) -> None:
+        """Bring the bf16 copies up to date."""
+        if self.half:
+            torch._foreach_copy_(list(self.half.values()), list(self.half))
+
+    def gradient(self, w: Tensor) -> Tensor | None:
+        """Return the gradient of ``w``, in bf16 if there is a copy of it."""
+        return self.half[w].grad if w in self.half else w.grad
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        for copy in self.half.values():
+            copy.grad = None
 
     def velocity(self, w: Tensor) -> Tensor:
         """Return the velocity of ``w``, zero before its first update."""

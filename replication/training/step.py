@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from replication.data.loader import Batch
@@ -63,11 +64,19 @@ def gradients(learner: Learner, images: Tensor, labels: Tensor) -> tuple[Tensor,
     """Add the gradients of the mean loss; return loss, mistakes and logits of the images."""
     recipe = learner.recipe
     with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-        logits = learner.net(images)
+        logits = forward(learner, images)
         loss = F.cross_entropy(logits, labels)
     (loss if recipe.parts == 1 else loss / recipe.parts).backward()
     logits = logits.detach()
     return loss.detach(), mistakes(logits, labels), logits
+
+
+def forward(learner: Learner, images: Tensor) -> Tensor:
+    """Return the logits, of the weights' bf16 copies if the update rule keeps any."""
+    net, half = learner.net, learner.optimiser.half
+    if not half:
+        return net(images)
+    return functional_call(net, {name: half[w] for name, w in net.named_parameters()}, (images,))
 
 
 def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:

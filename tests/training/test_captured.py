@@ -11,6 +11,7 @@ from replication.data.loader import Loader
 from replication.training import captured
 from replication.training.captured import RecordedStep, StaticStep
 from replication.training.run import Options
+from replication.training.sgd import PaperSGD
 from replication.training.weights import FILE, load_weights
 
 
@@ -138,3 +139,13 @@ def test_the_recorded_step_gives_dropout_the_key_of_its_step_and_takes_it_back()
     finally:
         StaticStep.body = body
     assert seen[0].data_ptr() == step.keys.data_ptr() and layer.words is None
+
+
+@pytest.mark.parametrize(("precision", "kept"), [("bf16", 1), ("float32", 0)])
+def test_only_a_bf16_step_keeps_copies_of_the_weights(
+    precision: str, kept: int, root: Path, tmp_path: Path, uncaptured, monkeypatch
+) -> None:
+    keep, calls = PaperSGD.keep_half, []
+    monkeypatch.setattr(PaperSGD, "keep_half", lambda self, net: calls.append(keep(self, net)))
+    train_alone(TOWERS.model_copy(update={"precision": precision}), root, tmp_path)
+    assert len(calls) == kept

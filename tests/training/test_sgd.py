@@ -63,8 +63,13 @@ for step in range(3):
     gradients = [torch.randn(w.shape, generator=generator) for w in weights]
     gradients = [torch.empty_like(w).copy_(g) for w, g in zip(weights, gradients)]
     assert fused_update.can_update(weights, velocities, gradients)
-    for w, v, g, p in zip(weights, velocities, gradients, exact):
-        fused_update.update(w, v, g, 0.9, -lr * 0.0005, -lr)
+    for number, (w, v, g, p) in enumerate(zip(weights, velocities, gradients, exact)):
+        half = None
+        if number:  # a gradient and a copy in bf16
+            g, half = g.bfloat16(), torch.empty_like(w, dtype=torch.bfloat16)
+        fused_update.update(w, v, g, half, 0.9, -lr * 0.0005, -lr)
+        if half is not None:
+            torch.testing.assert_close(half.float(), w, rtol=2**-7, atol=0)
         p.grad = g.double()
     optimiser.step()
     for w, v, p in zip(weights, velocities, exact):
