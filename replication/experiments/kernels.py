@@ -1,12 +1,10 @@
-"""Figure 3 and section 6.1: what conv1 has learned in the two towers, and whether they have divided
-it in every run.
+"""What conv1 has learned in the two towers, and whether they specialise in every run.
 
-The nets are the baselines of the other experiments. There are two controls. Nets with as many
-kernels of conv1 in one tower are trained, and their kernels dealt to two towers at random: there
-specialisation can only be chance. And nets of two towers that read each other from conv2 on: the
-same towers without what the paper holds to be the cause, that they see nothing of each other. A
-profile may name the recipe of one large net, too long in training to have several seeds, whose
-kernels are then the ones that are shown."""
+Figure 3 and section 6.1. The nets are the baselines of the other experiments. As a control, nets
+with the same number of conv1 kernels in one tower are trained, and their kernels dealt to two
+towers at random: there, specialisation can only be chance. A profile may name the recipe of one
+large net, which takes too long to train on several seeds; its kernels are then the ones shown.
+"""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -33,15 +31,13 @@ from replication.runs.workers import Workers
 EXPERIMENT = "kernels"
 TOWERS, CONTROL, LARGE = "two towers", "one tower, dealt at random", "large net, two towers"
 EARLY = "two towers that read each other from conv2 on"
-# in a net: of fewer, chance makes less than one selective, and the share of a run says nothing
+# in a net: of fewer kernels, chance makes less than one selective, so a run's share says nothing
 MIN_KERNELS = 20
-SURE = 0.05  # a run's towers differ where chance gives as much more rarely than this
+SURE = 0.05  # a run's towers differ if chance gives such a difference more rarely than this
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in
-    ``experiments.common.baselines``.
-    """
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
     profile: Profile
     seeds: Seeds
@@ -50,20 +46,20 @@ class Settings(Frozen):
     # of the nets whose towers read each other from conv2 on; none: not this control
     early_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
     regime: baselines.Regime = "first"  # which baseline, where a profile has two
-    # the file of a recipe, from the project's root: one net more, whose kernels are shown; "": none
+    # the file of a recipe, from the project's root: one more net, whose kernels are shown; "": none
     large: str = ""
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
-    # one row a kernel: net, seed, tower, kernel, its measures, and where it is more selective than
-    # chance
+    # one row per kernel: net, seed, tower, kernel, its measures, and in which of them it is more
+    # selective than chance
     kernels: pd.DataFrame
-    table: pd.DataFrame  # one row for each net, seed and tower: means and shares
-    tests: pd.DataFrame  # one row for each net and seed: the test of specialisation
-    marks: dict[str, float]  # the value of each measure that 5% of untrained kernels pass
+    table: pd.DataFrame  # one row per net, seed and tower: means and shares
+    tests: pd.DataFrame  # one row per net and seed: the test of specialisation
+    marks: dict[str, float]  # the limit of each measure that 5% of untrained kernels pass
     # conv1's kernels (n, 3, k, k) of each tower: of the large net, or of the first seed's
     shown: list[np.ndarray]
     measurements: list[Measurement]
@@ -71,15 +67,17 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def control(profile: Profile, seed: int, regime: baselines.Regime = "first") -> Task:
-    """The net with one tower and as many kernels in conv1 to conv4; conv5 and the hidden layers,
-    not halved there, have twice as many.
+    """Return the run of the one-tower net with the same number of kernels in conv1 to conv4.
+
+    conv5 and the hidden layers, not halved there, have twice as many.
     """
     width = baselines.baseline(profile, regime=regime).net.width
     recipe = baselines.baseline(profile, seed, regime, net={"towers": 1, "width": 2 * width})
@@ -87,8 +85,9 @@ def control(profile: Profile, seed: int, regime: baselines.Regime = "first") -> 
 
 
 def large_net(profile: Profile, file: str) -> list[Task]:
-    """The run of the recipe in ``file``, a path from the project's root, trained once for all
-    experiments; none for "".
+    """Return the run of the recipe in ``file``, a path from the project's root; none for "".
+
+    It is trained once for all experiments.
     """
     return (
         [Task(profile, EXPERIMENT, "large", chosen(str(paths.ROOT / file), profile))]
@@ -98,7 +97,7 @@ def large_net(profile: Profile, file: str) -> list[Task]:
 
 
 def plan(settings: Settings) -> str:
-    """What will be run, in words."""
+    """Describe what will be run."""
     return (
         f"the baseline's nets on seeds {_list(settings.seeds)}, shared with the other experiments\n"
         f"control, one tower of twice the width, on seeds {_list(settings.control_seeds) or 'none'}"
@@ -130,9 +129,7 @@ def grouped_tasks(settings: Settings) -> dict[str, list[Task]]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net; measure its kernels; write the
-    experiment's tables.
-    """
+    """Train or load every net, measure its kernels, and write the experiment's tables."""
     nets = [net for net, group in grouped_tasks(settings).items() for _ in group]
     with Workers(settings.jobs) as workers:
         runs = workers.all(tasks(settings))
@@ -160,8 +157,9 @@ def run(settings: Settings) -> Outcome:
 
 
 def conv1(recipe: Recipe) -> list[np.ndarray]:
-    """conv1's trained kernels, float32 (n, 3, k, k), of each tower. InputError where the run is not
-    at hand or its training diverged.
+    """Return conv1's trained kernels of each tower, float32 (n, 3, k, k).
+
+    Raises InputError if the run is not available or its training diverged.
     """
     weights = dict(trained_net(recipe).named_parameters())
     towers = [
@@ -177,8 +175,9 @@ def conv1(recipe: Recipe) -> list[np.ndarray]:
 
 
 def measure(net: str, seed: int, towers: list[np.ndarray]) -> pd.DataFrame:
-    """One row a kernel. The kernels of a net with one tower are dealt to two at random, by its
-    seed.
+    """Return the measures of each kernel, one row per kernel.
+
+    The kernels of a net with one tower are dealt to two at random, by its seed.
     """
     every = np.concatenate(towers)
     if len(towers) == 2:
@@ -195,7 +194,7 @@ def measure(net: str, seed: int, towers: list[np.ndarray]) -> pd.DataFrame:
 
 
 def specialisation(kernels: pd.DataFrame) -> pd.DataFrame:
-    """The permutation test of each net: net, seed, difference, chance, ratio, p."""
+    """Run the permutation test on each net: net, seed, difference, chance, ratio, p."""
     rows = [
         {
             "net": net,
@@ -210,8 +209,9 @@ def specialisation(kernels: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(kernels: pd.DataFrame) -> pd.DataFrame:
-    """One row for each net, seed and tower: mean colourfulness, share of kernels that see more
-    colour than brightness, shares selective.
+    """Return mean colourfulness, share coloured and shares selective, per net, seed and tower.
+
+    A coloured kernel responds more to colour than to brightness.
     """
     grouped = kernels.assign(coloured=kernels["colourfulness"] > 0.5).groupby(
         ["net", "seed", "tower"], sort=False
@@ -232,7 +232,7 @@ def _measurements(
     remark = diverged(runs)
     ours, tested = kernels[kernels["net"] == TOWERS], tests[tests["net"] == TOWERS]
     shares = ours.groupby("seed", sort=False)["selective_any"].agg(["mean", "size"])
-    found = [
+    measurements = [
         measured(
             "specialise",
             tested["ratio"].tolist(),
@@ -241,14 +241,16 @@ def _measurements(
         )
     ]
     differ = [float(p < SURE) for p in tested["p"]]
-    found.append(measured("specialise-every", differ, reason=remark, **common))
+    measurements.append(measured("specialise-every", differ, reason=remark, **common))
     if shares["size"].min() >= MIN_KERNELS:
-        found.insert(0, measured("kernels", shares["mean"].tolist(), reason=remark, **common))
-    return found
+        measurements.insert(
+            0, measured("kernels", shares["mean"].tolist(), reason=remark, **common)
+        )
+    return measurements
 
 
 def in_words(tests: pd.DataFrame) -> str:
-    """In how many runs of each net the towers differ, and all runs together."""
+    """Describe in how many runs of each net the towers differ, with the combined p."""
     return "; ".join(
         f"{net}: p below {SURE:g} in {(of['p'] < SURE).sum()} of {len(of)} runs, p"
         f" {analysis.combine(of['p'].tolist()):.2g} together"

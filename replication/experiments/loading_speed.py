@@ -1,9 +1,10 @@
-"""How fast images can be had: decoding alone, DALI, the reference and torch's DataLoader with
-Pillow, by batch size (section 4.1).
+"""The speed of loading images, by batch size (section 4.1).
 
-The paper's augmentation is free only while the loader keeps up with the net. What is timed is in
-``benchmarks/loader.py``, which is beside the package in the repository: all cases in turn within a
-round, so that what slows the machine slows all of them alike."""
+Decoding alone, DALI, the reference, and torch's DataLoader with Pillow. The paper's augmentation is
+free only while the loader keeps up with the net. The timed code is in ``benchmarks/loader.py``,
+beside the package in the repository. All cases take turns within a round, so that what slows the
+machine slows all of them alike.
+"""
 
 import importlib
 import sys
@@ -27,34 +28,35 @@ RATES = "images per second"
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say."""
+    """The notebook's parameters."""
 
     profile: Profile
     photographs: str  # a data set of the catalog (one class of it), or a folder of REPLICATION_DATA
     batches: tuple[int, ...] = Field(min_length=1)  # sizes of a minibatch
     rounds: int = Field(ge=1)
-    device: str = "cpu"  # where the batches are wanted
+    device: str = "cpu"  # to which the batches are delivered
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
     machine: dict[str, Any]
-    photographs: int  # different ones
+    photographs: int  # number of different ones
     images: int  # in a pass
-    rates: pd.DataFrame  # batch, name, median, low, high (images a second), per core (median)
+    rates: pd.DataFrame  # batch, name, median, low, high (images per second), per core (median)
     ratios: pd.DataFrame  # batch, name, median, low, high
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def folder(name: str) -> Path:
-    """Where the photographs lie. Raises InputError where there are none."""
+    """Return the folder of the photographs. Raises InputError if it does not exist."""
     if name in catalog.names():
         return catalog.open_index(name, "train").path(0).parent
     place = paths.data() / name
@@ -73,16 +75,16 @@ def run(settings: Settings) -> Outcome:
         folder(settings.photographs),
         torch.device(settings.device),
     )
-    found = {
+    results = {
         batch: measure(device, batch, 1.0, settings.rounds, place) for batch in settings.batches
     }
-    first = next(iter(found.values()))
+    first = next(iter(results.values()))
     outcome = Outcome(
         first["machine"],
         first["settings"]["photographs"],
         first["settings"]["images"],
-        _table(found, RATES),
-        _table(found, "ratios"),
+        _table(results, RATES),
+        _table(results, "ratios"),
     )
     outcome.rates["per core"] = outcome.rates["median"] / first["machine"]["cores"]
     kept = paths.experiment(settings.profile, EXPERIMENT)
@@ -98,7 +100,7 @@ def run(settings: Settings) -> Outcome:
 def _benchmark() -> Any:
     if not (paths.ROOT / "benchmarks" / "loader.py").is_file():
         raise InputError(
-            f"{paths.ROOT / 'benchmarks'} is not there; run {EXPERIMENT} from a clone of the"
+            f"{paths.ROOT / 'benchmarks'} does not exist; run {EXPERIMENT} from a clone of the"
             " repository (make setup)"
         )
     if str(paths.ROOT) not in sys.path:
@@ -106,23 +108,23 @@ def _benchmark() -> Any:
     return importlib.import_module("benchmarks.loader")
 
 
-def _table(found: dict[int, dict[str, Any]], part: str) -> pd.DataFrame:
+def _table(results: dict[int, dict[str, Any]], part: str) -> pd.DataFrame:
     rows = [
         {"batch": batch, "name": name} | spread
-        for batch, one in found.items()
+        for batch, one in results.items()
         for name, spread in one[part].items()
     ]
     return pd.DataFrame(rows)
 
 
 def machine_text(outcome: Outcome) -> str:
-    """What the numbers belong to."""
-    made = ", ".join(f"{name} {value}" for name, value in outcome.machine.items())
-    return f"{made}\n{outcome.photographs} photographs, {outcome.images} images in a pass"
+    """Describe the machine and the images that the numbers belong to."""
+    machine = ", ".join(f"{name} {value}" for name, value in outcome.machine.items())
+    return f"{machine}\n{outcome.photographs} photographs, {outcome.images} images in a pass"
 
 
 def html(table: pd.DataFrame, digits: str = ",.0f") -> str:
-    """A table for the page, its numbers formatted by ``digits``."""
+    """Render a table for the page, its numbers formatted by ``digits``."""
     formats = {
         column: f"{{:{digits}}}".format for column, kind in table.dtypes.items() if kind.kind == "f"
     }

@@ -1,12 +1,13 @@
-"""Section 3.3: "a four-layer CNN achieved a 13% test error rate without normalization and 11% with
-normalization" on CIFAR-10.
+"""Section 3.3 on CIFAR-10: 13% test error without normalisation and 11% with it.
 
-Two released nets match by number, conv-local-13pct and conv-local-11pct, and they differ in more
-than the normalisations. So the arms are the 11% net, the same with its two normalisations left out
-(the clean comparison), the same with a constant gain in the place of each (a normalisation also
-rescales), and the 13% net as released. All of them on 24 x 24 crops and reflections, tested on ten
-views, and where ``every_stage`` is set on nine, at the end of every stage of the schedule: so the
-gain is a curve over the length of training, and not one point."""
+"A four-layer CNN achieved a 13% test error rate without normalization and 11% with normalization."
+Two released nets match by number, conv-local-13pct and conv-local-11pct, but they differ in more
+than the normalisations. So there are four arms: the 11% net; the same with its two normalisations
+left out (the clean comparison); the same with a constant gain in the place of each (a normalisation
+also rescales); and the 13% net as released. All use 24 x 24 crops and reflections and are tested on
+ten views. If ``every_stage`` is set, they are also tested on nine, at the end of every stage of the
+schedule, so that the gain is a curve over the length of training and not one point.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ STAGES = (500, 510, 520)
 WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
 GAIN = "norms as constant gains"
 ARMS = (WITH, WITHOUT, GAIN, RELEASED)
-NETS = {  # but for ``GAIN``, whose constants are measured: what is trained -> the net
+NETS = {  # arm -> its net, except for ``GAIN``, whose constants are measured
     WITH: CifarNetSpec(name="conv-local-11pct"),
     WITHOUT: CifarNetSpec(name="conv-local-11pct", norms=False),
     RELEASED: CifarNetSpec(name="conv-local-13pct"),
@@ -57,7 +58,7 @@ AT_STAGES = (*ASKED, ("test", GRID))
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; one set a profile."""
+    """The notebook's parameters; each profile has its own values."""
 
     profile: Profile
     data: str
@@ -68,16 +69,16 @@ class Settings(Frozen):
     seeds: Seeds
     arms: tuple[str, ...] = (WITH, WITHOUT, RELEASED)
     gain_seed: int = Field(100, ge=0)  # of the net whose normalisations' mean gains are taken
-    every_stage: bool = False  # test at the end of every stage, on nine views too
-    long_epochs: int = Field(0, ge=0)  # the clean comparison once more at this length; 0: not
+    every_stage: bool = False  # also test on nine views, at the end of every stage
+    long_epochs: int = Field(0, ge=0)  # the clean comparison also at this length; 0: no
     long_seeds: tuple[int, ...] = ()
     jobs: int = Field(1, ge=1)
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
-    table: pd.DataFrame  # one row for each run
+    table: pd.DataFrame  # one row per run
     differences: pd.DataFrame  # against the net with its normalisations
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error
     # test error at the end of every stage: variant, seed, epochs (planned), epoch, views, error (%)
@@ -87,8 +88,9 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
@@ -100,8 +102,9 @@ def recipe(
     epochs: int | None = None,
     gains: tuple[float, ...] = (),
 ) -> Recipe:
-    """The released recipe with its three stages scaled to ``epochs``; biases at twice the rate, as
-    in the released files. ``gains``: of ``GAIN``.
+    """Return the released recipe with its three stages scaled to ``epochs``.
+
+    Biases learn at twice the rate, as in the released files. ``gains``: of ``GAIN``.
     """
     epochs = epochs or settings.epochs
     net = NETS[WITH].model_copy(update={"gains": gains}) if variant == GAIN else NETS[variant]
@@ -120,15 +123,16 @@ def recipe(
 
 
 def stages(epochs: int) -> tuple[int, int]:
-    """Epochs after which the rate drops: the released recipe's, scaled to ``epochs`` in all, each
-    stage one epoch long at least.
+    """Return the epochs after which the rate drops, scaled to ``epochs`` in all.
+
+    They are those of the released recipe; each stage is at least one epoch long.
     """
     second = min(epochs - 1, round(epochs * STAGES[1] / STAGES[2]))
     return min(second - 1, round(epochs * STAGES[0] / STAGES[2])), second
 
 
 def plan(settings: Settings) -> str:
-    """What will be run, in words."""
+    """Describe what will be run."""
     first, second = stages(settings.epochs)
     arms, seeds = len(settings.arms), len(settings.seeds)
     longer = (
@@ -146,12 +150,12 @@ def plan(settings: Settings) -> str:
 def task(
     settings: Settings, variant: str, seed: int, epochs: int = 0, gains: tuple[float, ...] = ()
 ) -> Task:
-    """The run of an arm and its place; of another length its name says so."""
+    """Return the run of an arm and its place; its name gives a length that is not the usual."""
     length = f"-{epochs}-epochs" if epochs else ""
     name = f"{variant.replace(' ', '-')}{length}-seed{seed}"
     wanted = recipe(settings, variant, seed, epochs or None, gains)
-    asked = AT_STAGES if settings.every_stage else ASKED
-    return Task(settings.profile, EXPERIMENT, name, wanted, asked)
+    evaluate = AT_STAGES if settings.every_stage else ASKED
+    return Task(settings.profile, EXPERIMENT, name, wanted, evaluate)
 
 
 def tasks(settings: Settings, gains: tuple[float, ...] = (1.0, 1.0)) -> list[Task]:
@@ -175,8 +179,9 @@ def tasks(settings: Settings, gains: tuple[float, ...] = (1.0, 1.0)) -> list[Tas
 
 
 def measured_gains(settings: Settings, workers: Workers) -> tuple[float, ...]:
-    """The mean gains of the normalisations of the net trained on ``gain_seed``; kept, because they
-    need its weights. () where no arm asks for them.
+    """Return the mean gains of the normalisations of the net trained on ``gain_seed``.
+
+    They are stored, because they need its weights. () if no arm uses them.
     """
     if GAIN not in settings.arms:
         return ()
@@ -191,9 +196,7 @@ def measured_gains(settings: Settings, workers: Workers) -> tuple[float, ...]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net on every seed; write the experiment's
-    tables.
-    """
+    """Train or load every net on every seed, and write the experiment's tables."""
     with Workers(settings.jobs) as workers:
         listed = tasks(settings, measured_gains(settings, workers))
         every = workers.all(listed)
@@ -219,18 +222,19 @@ def run(settings: Settings) -> Outcome:
 
 
 def stage_rows(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the test errors at the end of every stage; of runs that kept no weights on the way, at
-    their end.
+    """Return the test errors at the end of every stage.
+
+    For runs that kept no weights on the way, only those at their end.
     """
     rows = []
     for one in runs:
         recipe = one.task.recipe
         for epoch in (*recipe.keep_after, None):
             for views in (1, GRID, VIEWS):
-                found = one.evaluation.get(answer_key("test", views, epoch))
-                if found is not None:
+                errors = one.evaluation.get(answer_key("test", views, epoch))
+                if errors is not None:
                     where = one.summary["epochs"] if epoch is None else epoch
-                    error = PER_CENT * found["top1"]
+                    error = PER_CENT * errors["top1"]
                     rows.append(
                         (variant_of(recipe), recipe.seed, recipe.epochs, where, views, error)
                     )
@@ -239,15 +243,16 @@ def stage_rows(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def variant_of(recipe: Recipe) -> str:
-    """Which arm a recipe belongs to."""
+    """Return the arm of a recipe."""
     if recipe.net.gains:
         return GAIN
     return next(name for name, net in NETS.items() if net == recipe.net)
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
-    """Return the test error over ten views without the normalisations, and of the 13% net, each
-    minus that with them.
+    """Return the increase in test error without the normalisations, and that of the 13% net.
+
+    Over ten views; the error of the net with its normalisations is subtracted from each.
     """
     by_variant: dict[str, list[Run]] = {}
     for name, run in zip(table["variant"], runs, strict=True):
