@@ -84,6 +84,7 @@ def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     """Raise InputError if an execution could not start, or published results were changed."""
     changes = tuple(changes)
     preflight(name, profile, parameters(name, profile, changes))
+    tasks(name, profile, changes)  # refuses values that no setting or recipe accepts
     if profile in PUBLISHED and not place(name, profile, changes):
         seal.check_unchanged(paths.results() / profile / name)
 
