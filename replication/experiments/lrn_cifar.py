@@ -1,12 +1,13 @@
 """Section 3.3 on CIFAR-10: 13% test error without normalisation and 11% with it.
 
-"A four-layer CNN achieved a 13% test error rate without normalization and 11% with normalization."
-Two released nets match by number, conv-local-13pct and conv-local-11pct, but they differ in more
-than the normalisations. So there are four arms: the 11% net; the same with its two normalisations
-left out (the clean comparison); the same with a constant gain in the place of each (a normalisation
-also rescales); and the 13% net as released. All use 24 x 24 crops and reflections and are tested on
-ten views. If ``every_stage`` is set, they are also tested on nine, at the end of every stage of the
-schedule, so that the gain is a curve over the length of training and not one point.
+The paper: "a four-layer CNN achieved a 13% test error rate without normalization and 11% with
+normalization". Two released nets match by number, conv-local-13pct and conv-local-11pct, but they
+differ in more than the normalisations. So there are four arms: the 11% net; the same with its two
+normalisations left out (the clean comparison); the same with a constant gain in the place of each
+(a normalisation also rescales); and the 13% net as released. All use 24 x 24 crops and reflections
+and are tested on ten views. If ``every_stage`` is set, they are also tested on nine, at the end of
+every stage of the schedule, so that the gain is a curve over the length of training and not one
+point.
 """
 
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ AT_STAGES = (*ASKED, ("test", GRID))
 
 
 class Settings(Frozen):
-    """The notebook's parameters; each profile has its own values."""
+    """The notebook's parameters."""
 
     profile: Profile
     data: str

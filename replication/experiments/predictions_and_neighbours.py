@@ -1,11 +1,11 @@
-"""Figure 4: what the net says of test images, and which training images it takes to be most alike
-(section 6.1).
+"""Figure 4: the net's predictions, and the training images that it finds most alike.
 
-The paper shows pictures. Beside them stand numbers over all test images: how near the wrong ones of
-the five most probable labels are to the right one in WordNet, what share of the six nearest
-training images is of the query's class by features and by pixels, and how far the two distances
-agree at all. A profile may name the recipe of one large net, whose pictures are then the ones that
-are shown."""
+Section 6.1. The paper shows pictures. Here numbers over all test images are added: how near the
+wrong ones of the five most probable labels are to the right one in WordNet, what share of the six
+nearest training images is of the query's class by features and by pixels, and how far the two
+distances agree at all. A profile may name the recipe of one large net, whose pictures are then the
+ones shown.
+"""
 
 from typing import Any, NamedTuple
 
@@ -35,25 +35,23 @@ AT_ONCE = 64  # queries ranked against all training images together
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in
-    ``experiments.common.baselines``.
-    """
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
     profile: Profile
     seeds: Seeds
-    # held-out images whose neighbours are looked for, evenly spaced; 0: all
+    # held-out images whose neighbours are searched for, evenly spaced; 0: all
     queries: int = Field(ge=0)
-    searched: int = Field(ge=0)  # training images they are looked for among, evenly spaced; 0: all
-    ranked: int = Field(ge=1)  # queries whose distances to all of them are compared
-    picture_seed: int = Field(ge=0)  # which images are shown is drawn from it, not chosen
-    # the file of a recipe, from the project's root: one net more, whose pictures are shown; "":
-    # none
+    searched: int = Field(ge=0)  # training images that are searched, evenly spaced; 0: all
+    ranked: int = Field(ge=1)  # queries whose two distances to all of them are compared
+    picture_seed: int = Field(ge=0)  # the shown images are drawn from it, not chosen
+    # the file of a recipe, from the project's root: one more net, whose pictures are shown; "": no
+    # such net
     large: str = ""
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
 class Pictures(NamedTuple):
-    """What Figure 4 shows, of the large net, or of the first seed's."""
+    """The contents of Figure 4, for the large net, or for the first seed's if there is none."""
 
     images: np.ndarray  # uint8 (SHOWN, S, S, 3)
     labels: np.ndarray  # int64 (SHOWN,)
@@ -68,9 +66,9 @@ class Pictures(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
-    table: pd.DataFrame  # one row a net
+    table: pd.DataFrame  # one row per net
     without: str  # why there is no closeness of labels, or ""
     pictures: Pictures
     measurements: list[Measurement]
@@ -78,14 +76,15 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:
-    """What will be run, in words."""
+    """Describe what will be run."""
     return (
         f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other"
         f" experiments\nneighbours of {settings.queries or 'all'} held-out images among"
@@ -102,9 +101,7 @@ def tasks(settings: Settings) -> list[Task]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net; ask it; write the experiment's
-    table.
-    """
+    """Train or load every net, study it, and write the experiment's table."""
     with Workers(settings.jobs) as workers:
         runs = workers.all(tasks(settings))
     baseline, large = runs[: len(settings.seeds)], runs[len(settings.seeds) :]
@@ -120,11 +117,12 @@ def run(settings: Settings) -> Outcome:
 
 
 def _study(settings: Settings, net: str, runs: list[Run]) -> tuple[pd.DataFrame, str, Pictures]:
-    """Ask ``runs``, which share their images: one row each, why labels are not compared, and the
-    pictures of the first.
+    """Evaluate ``runs``, which share their images.
+
+    Returns one row per run, why labels are not compared, and the pictures of the first run.
     """
     recipe = runs[0].task.recipe
-    asked, known = (
+    queried, known = (
         some_images(recipe, "test", settings.queries),
         some_images(recipe, "train", settings.searched),
     )
@@ -133,22 +131,22 @@ def _study(settings: Settings, net: str, runs: list[Run]) -> tuple[pd.DataFrame,
             f"{EXPERIMENT}: {len(known.index)} training images are too few for {neighbours.K}"
             " neighbours; raise searched"
         )
-    by_pixels = neighbours.nearest(asked.vectors, known.vectors).rows
-    without = _without(asked.index.classes)
-    near = None if without else wordnet.similarity(asked.index.classes, wordnet.read())
+    by_pixels = neighbours.nearest(queried.vectors, known.vectors).rows
+    without = _without(queried.index.classes)
+    near = None if without else wordnet.similarity(queried.index.classes, wordnet.read())
     rows, by_features = [], []
     for trained in runs:
         vectors = [
             feature_vectors(trained.task.recipe, split, images)
-            for split, images in (("test", asked), ("train", known))
+            for split, images in (("test", queried), ("train", known))
         ]
         by_features.append(neighbours.nearest(*vectors).rows)
         rows.append(
             {"net": net, "seed": trained.task.recipe.seed}
-            | _classes(asked, known, by_features[-1], by_pixels)
+            | _classes(queried, known, by_features[-1], by_pixels)
             | {
                 "rank_correlation": _agreement(
-                    vectors, (asked.vectors, known.vectors), settings.ranked
+                    vectors, (queried.vectors, known.vectors), settings.ranked
                 )
             }
             | _labels(trained, near)
@@ -157,25 +155,26 @@ def _study(settings: Settings, net: str, runs: list[Run]) -> tuple[pd.DataFrame,
     return (
         pd.DataFrame(rows),
         without,
-        _pictures(settings, runs[0], asked, known, by_features[0], by_pixels),
+        _pictures(settings, runs[0], queried, known, by_features[0], by_pixels),
     )
 
 
 def _without(classes: tuple[str, ...]) -> str:
-    """Why the labels cannot be compared in WordNet, or ""."""
+    """Return why the labels cannot be compared in WordNet, or ""."""
     if lost := wordnet.missing(classes, wordnet.read()):
         return f"{len(lost)} of {len(classes)} classes have no place in WordNet ({lost[0]})"
     return f"there are only {len(classes)} classes" if len(classes) <= wordnet.TOP else ""
 
 
 def _classes(
-    asked: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray
+    queried: Images, known: Images, by_features: np.ndarray, by_pixels: np.ndarray
 ) -> dict[str, float]:
-    """Shares of neighbours of the query's class, their difference with its interval over the
-    queries, and how many both ways find.
+    """Return the shares of neighbours of the query's class, by features and by pixels.
+
+    With their difference, its interval over the queries, and how many neighbours both ways share.
     """
     features, pixels = (
-        neighbours.same_class(asked.index.labels, known.index.labels, rows)
+        neighbours.same_class(queried.index.labels, known.index.labels, rows)
         for rows in (by_features, by_pixels)
     )
     interval = mean_interval(features - pixels)
@@ -188,7 +187,7 @@ def _classes(
         "difference": interval.mean,
         "difference_low": interval.low,
         "difference_high": interval.high,
-        "same_class_chance": counts[asked.index.labels].mean(),
+        "same_class_chance": counts[queried.index.labels].mean(),
         "found_both_ways": both,
     }
 
@@ -196,8 +195,9 @@ def _classes(
 def _agreement(
     features: list[np.ndarray], pixels: tuple[np.ndarray, np.ndarray], count: int
 ) -> float:
-    """Mean over ``count`` evenly spaced queries of Spearman's correlation of the two distances to
-    all training images.
+    """Return the mean rank correlation of the two distances to all training images.
+
+    Spearman's, over ``count`` evenly spaced queries.
     """
     total = len(features[0])
     count = min(count, total)
@@ -212,38 +212,39 @@ def _agreement(
 
 
 def _labels(trained: Run, near: np.ndarray | None) -> dict[str, float]:
-    """How near the wrong ones of the five most probable labels are to the right one, over all
-    held-out images.
+    """Return how near the wrong ones of the five most probable labels are to the right one.
+
+    Over all held-out images.
     """
     if near is None:
         return {}
-    said = probabilities(trained.task.recipe, "test")
-    found, chance = wordnet.closeness(said.p, said.labels, near)
-    return {"closeness": found.mean(), "closeness_chance": chance.mean()}
+    outputs = probabilities(trained.task.recipe, "test")
+    closeness, chance = wordnet.closeness(outputs.p, outputs.labels, near)
+    return {"closeness": closeness.mean(), "closeness_chance": chance.mean()}
 
 
 def _pictures(
     settings: Settings,
     first: Run,
-    asked: Images,
+    queried: Images,
     known: Images,
     by_features: np.ndarray,
     by_pixels: np.ndarray,
 ) -> Pictures:
-    said = probabilities(first.task.recipe, "test")
+    outputs = probabilities(first.task.recipe, "test")
     order = np.random.Generator(np.random.Philox(settings.picture_seed)).permutation(
-        len(asked.index)
+        len(queried.index)
     )
     shown, queries = order[:SHOWN], order[SHOWN : SHOWN + QUERIES]
-    own = asked.index.labels[queries, None]
-    names = titles(asked.index)
+    own = queried.index.labels[queries, None]
+    names = titles(queried.index)
     return Pictures(
-        asked.pixels[shown],
-        asked.index.labels[shown],
-        said.p[rows_of(said.ids, asked.index.ids[shown])],
+        queried.pixels[shown],
+        queried.index.labels[shown],
+        outputs.p[rows_of(outputs.ids, queried.index.ids[shown])],
         names,
-        asked.pixels[queries],
-        tuple(names[label] for label in asked.index.labels[queries]),
+        queried.pixels[queries],
+        tuple(names[label] for label in queried.index.labels[queries]),
         known.pixels[by_features[queries]],
         known.pixels[by_pixels[queries]],
         (
@@ -260,12 +261,12 @@ def _measure(settings: Settings, table: pd.DataFrame, runs: list[Run]) -> list[M
         "reason": diverged(runs),
         "ran": ran(runs[0]),
     }
-    found = []
+    measurements = []
     if "closeness" in table:
-        found.append(
+        measurements.append(
             measured(
                 "top5-sense", (table["closeness"] - table["closeness_chance"]).tolist(), **common
             )
         )
-    found.append(measured("neighbours", table["difference"].tolist(), **common))
-    return found
+    measurements.append(measured("neighbours", table["difference"].tolist(), **common))
+    return measurements

@@ -1,11 +1,10 @@
-"""Figure 1 and section 3.1: a four-layer net with ReLUs reaches 25% training error on CIFAR-10 six
-times sooner than with tanh.
+"""Figure 1 and section 3.1: ReLUs reach 25% training error six times sooner than tanh.
 
-Three questions, each with its own answer: how much sooner, each activation at its own best rate
-(``relu-tanh``); whether the paper's two curves are found again, and in which net, regime and
-definition of the error (``fig1-curves``, and the table of distances); and whether the gain is
-"several times" whatever the architecture (``relu-several``). The trainings are described in
-``figure1``.
+The net has four layers, the data is CIFAR-10. Three questions, each with its own answer: how much
+sooner, each activation at its own best rate (``relu-tanh``); whether the paper's two curves can be
+reproduced, and with which net, regime and definition of the error (``fig1-curves``, and the table
+of distances); and whether the gain is "several times" regardless of the architecture
+(``relu-several``). The trainings are described in ``figure1``.
 """
 
 import itertools
@@ -44,21 +43,19 @@ from replication.runs.workers import Workers
 
 __all__ = ["EXPERIMENT", "Outcome", "Settings", "plan", "run", "settings", "tasks"]
 
-MARKS = tuple(
-    round(0.6 - 0.02 * step, 2) for step in range(20)
-)  # 60% to 22%: where the ratio is taken
+# 60% to 22%: the errors at which the ratio is taken
+MARKS = tuple(round(0.6 - 0.02 * step, 2) for step in range(20))
 BESIDE = "rate beside"
-REGIME = "source2012"  # how claims.toml calls the race
+REGIME = "source2012"  # the race's name in claims.toml
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
-    curves: pd.DataFrame  # one row for each reporting run and epoch
-    selection: pd.DataFrame  # one row for each selection run
-    table: (
-        pd.DataFrame
-    )  # one row for each reporting run: epochs and iterations to the mark by each definition
+    curves: pd.DataFrame  # one row per reporting run and epoch
+    selection: pd.DataFrame  # one row per selection run
+    # one row per reporting run: epochs and iterations to the target error by each definition
+    table: pd.DataFrame
     distances: pd.DataFrame  # the identification: ``identification.table``
     ratios: pd.DataFrame  # candidate, definition, mark, ratio, low, high, n
     measurements: list[Measurement]
@@ -66,12 +63,15 @@ class Outcome(NamedTuple):
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. InputError names the first one that will not do."""
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
+    """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:
-    """What will be run, in words."""
+    """Describe what will be run."""
     others = "\n".join(f"  {name}: {CANDIDATES[name].words}" for name in settings.candidates)
     return (
         f"the race: {RACE.words}; rate of each activation chosen on seed "
@@ -90,7 +90,7 @@ def _list(values: Sequence[float]) -> str:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """What may be run at most."""
+    """Return the most that may be run."""
     return planned(settings)
 
 
@@ -104,13 +104,12 @@ class Curve(NamedTuple):
 
     @property
     def arm(self) -> Arm:
-        """Its reporting runs, for the identification."""
+        """The reporting runs, for the identification."""
         return Arm(self.candidate.name, self.kind, self.search.rate, self.runs)
 
 
 def run(settings: Settings) -> Outcome:
-    """Run, or read where it was run before, every training of Figure 1, and write the experiment's
-    tables."""
+    """Train or load every run of Figure 1, and write the experiment's tables."""
     race = [(RACE, kind) for kind in RACE.kinds]
     others = [
         (CANDIDATES[name], kind) for name in settings.candidates for kind in CANDIDATES[name].kinds
@@ -118,12 +117,12 @@ def run(settings: Settings) -> Outcome:
     with Workers(settings.jobs) as workers:
 
         def curve(pair: tuple[Candidate, Kind]) -> Curve:
-            found = search(settings, *pair, workers)
-            tasks = [] if found.rate is None else reporting(settings, *pair, found.rate)
+            choice = search(settings, *pair, workers)
+            tasks = [] if choice.rate is None else reporting(settings, *pair, choice.rate)
             runs = _runs(settings, tasks, workers)
-            if settings.only_stored and not runs:  # better than no curve: the choice's own run
-                runs = [one for one in found.tried if one.task.recipe.update.rate == found.rate]
-            return Curve(*pair, found, tuple(runs))
+            if settings.only_stored and not runs:  # the selection's own run is better than no curve
+                runs = [one for one in choice.tried if one.task.recipe.update.rate == choice.rate]
+            return Curve(*pair, choice, tuple(runs))
 
         def arm_beside(of: tuple[Curve, float]) -> Arm:
             one, rate = of
@@ -144,7 +143,10 @@ def _runs(settings: Settings, tasks: Sequence[Task], workers: Workers) -> list[R
 
 
 def reporting_beside(settings: Settings, kind: Kind, rate: float) -> list[Task]:
-    """The race's net at a rate beside the chosen one, on the candidates' seeds."""
+    """Return the runs of the race's net at a rate beside the chosen one.
+
+    They have the candidates' seeds.
+    """
     return reporting(settings, RACE._replace(name=f"{RACE.name}-beside"), kind, rate)
 
 
@@ -213,26 +215,30 @@ def _row(settings: Settings, arm: Arm, run: Run) -> dict[str, object]:
 
 
 def pairs(arms: Sequence[Arm]) -> dict[str, tuple[Arm, Arm]]:
-    """Candidate -> its ReLU and its saturating arm; a candidate without a ReLU arm of its own is
-    held against one that it shares."""
+    """Return each candidate's ReLU and saturating arm.
+
+    A candidate without a ReLU arm of its own is compared with one that it shares.
+    """
     relus = {arm.candidate: arm for arm in arms if arm.kind == "relu"}
-    found = {}
+    by_name = {}
     for arm in arms:
         if arm.kind == "relu":
             continue
         of = CANDIDATES.get(arm.candidate, RACE)
         relu = relus.get(arm.candidate) or relus.get("modern" if of.modern else RACE.name)
         if relu is not None:
-            found[arm.candidate if arm.kind == "tanh" else f"{arm.candidate}, {arm.kind}"] = (
+            by_name[arm.candidate if arm.kind == "tanh" else f"{arm.candidate}, {arm.kind}"] = (
                 relu,
                 arm,
             )
-    return found
+    return by_name
 
 
 def ratios(arms: Sequence[Arm]) -> pd.DataFrame:
-    """Epochs to a mark, saturating over ReLU, for every candidate, definition and mark that all
-    seeds of both reach."""
+    """Return the ratios of epochs to a target error, saturating over ReLU.
+
+    One row per candidate, definition and target that all seeds of both reach.
+    """
     rows = []
     for name, (relu, other) in pairs(arms).items():
         for definition, mark in itertools.product(DEFINITIONS, MARKS):
@@ -248,8 +254,11 @@ def ratios(arms: Sequence[Arm]) -> pd.DataFrame:
 
 
 def measure(settings: Settings, curves: Sequence[Curve]) -> list[Measurement]:
-    """The ratio at the mark for every candidate and definition, the smallest of them, and the
-    race's distance to the paper's curves. A curve whose rate is still searched for gives none."""
+    """Return the ratio at the target error per candidate and definition, and the distances.
+
+    The smallest ratio is also a measurement of its own; the distances are the race's, to the
+    paper's curves. A curve whose rate is still being searched for is left out.
+    """
     found = []
     raced = [one.arm for one in curves if one.runs and one.search.ended]
     for name, (relu, other) in pairs(raced).items():
@@ -278,7 +287,7 @@ def measure(settings: Settings, curves: Sequence[Curve]) -> list[Measurement]:
 def _ratio(
     settings: Settings, name: str, relu: Arm, other: Arm, definition: str
 ) -> Measurement | None:
-    """Iterations to the mark, saturating over ReLU; None where neither side gets there."""
+    """Return the iterations to the target error, saturating over ReLU; None if both were cut."""
     slow, slow_cut = _iterations(other, settings, definition)
     fast, fast_cut = _iterations(relu, settings, definition)
     if slow_cut and fast_cut:
@@ -301,7 +310,10 @@ def _ratio(
 
 
 def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
-    """The race's distance to each of the paper's curves, one value a seed, by the exact error."""
+    """Return the race's distance to each of the paper's curves, one value per seed.
+
+    By the exact error.
+    """
     race = {arm.kind: arm for arm in arms if arm.candidate == RACE.name and arm.kind in PAIR}
     return [
         measured(
@@ -317,7 +329,7 @@ def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
 
 
 def scale(settings: Settings, run: Run) -> str:
-    """The scale of the experiment in words, for the ledger and under every table and figure."""
+    """Describe the experiment's scale, for the ledger and under every table and figure."""
     data = run.provenance["data"]
     note = f" ({data['note']})" if data["note"] and data["note"] != data["name"] else ""
     net = run.task.recipe.net.name
@@ -326,8 +338,10 @@ def scale(settings: Settings, run: Run) -> str:
 
 
 def _iterations(arm: Arm, settings: Settings, definition: str) -> tuple[list[float], bool]:
-    """Iterations to the mark for each reporting seed, and whether some stand at their end because
-    they never got there."""
+    """Return the iterations to the target error per reporting seed, and whether any is cut.
+
+    A cut run never reached the target and counts with its last iteration.
+    """
     epochs = [epochs_to(run, settings.mark, definition) for run in arm.runs]
     values = [
         (run.summary["epochs"] if math.isnan(e) else e) * run.summary["iterations_per_epoch"]
