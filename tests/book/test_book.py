@@ -236,6 +236,13 @@ def test_a_page_lists_the_deviations_that_touch_it(book: Path) -> None:
     ).read_text(encoding="utf-8")
 
 
+def test_links_to_references_and_terms_show_their_text(book: Path) -> None:
+    page = (book / "paper" / "relu.html").read_text(encoding="utf-8")
+    titles = re.findall(r'<a class="reference internal"[^>]*title="([^"]{40,})"', page)
+    assert any("Rectified linear units" in title for title in titles)
+    assert any("training error at which the nets are compared" in title for title in titles)
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
