@@ -1,12 +1,11 @@
-"""Section 6: Tables 1 and 2 and the net for Fall 2009, and note 5's one view against ten. The
-notebook ``tables``.
+"""Section 6: Tables 1 and 2, the net for Fall 2009, and one view against ten (note 5).
 
-Table 1 is one net on the baseline's data. Table 2 is on a *target* data set: single nets, the
-average of five, nets with a sixth convolutional layer that are trained on a larger set of labels
-first and then fine-tuned on the target's, and the average of two such and the five. Below the
-paper's scale the target is a part of the baseline's classes and the larger set all of them: the
-same protocol on other images, an analogue, whose errors are no match for the paper's while its
-gains can be compared in direction.
+The notebook is ``tables``. Table 1 is one net on the baseline's data. Table 2 is on a *target* data
+set: single nets, the average of five, nets with a sixth convolutional layer that are trained on a
+larger set of labels first and then fine-tuned on the target's, and the average of two such and the
+five. Below the paper's scale the target is a part of the baseline's classes and the larger set all
+of them: the same protocol on other images. The errors of this analogue cannot be compared with the
+paper's, but its gains can be compared in direction.
 
 Every average is over *members* nets of its own, so several groups of them give independent values.
 """
@@ -59,25 +58,25 @@ FALL = "sixth layer on Fall 2009"
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; Table 1's runs are the baseline's, described in
-    ``experiments.common.baselines``.
+    """The notebook's parameters.
+
+    Table 1's runs are the baseline's, described in ``experiments.common.baselines``.
     """
 
     profile: Profile
     seeds: Seeds  # of Table 1's net
     target: str  # Table 2's data set
-    target_classes: int = Field(ge=0)  # so many of its classes; 0: all
-    target_count: int = Field(ge=0)  # training images, those put aside among them; 0: all
-    target_validation: int = Field(ge=0)  # of which put aside
+    target_classes: int = Field(ge=0)  # number of its classes; 0: all
+    target_count: int = Field(ge=0)  # training images, those held out included; 0: all
+    target_validation: int = Field(ge=0)  # of these, held out
     target_epochs: int = Field(ge=1)
-    # epochs after which the rate drops; none: as run 145 of 2012 was logged, scaled to
+    # epochs after which the rate drops; (): as in the log of run 145 of 2012, scaled to
     # target_epochs
     target_drops: tuple[int, ...]
-    # the data set with more labels, to train on first; "": there is none, and pre-training is not
-    # run
+    # the data set with more labels, to train on first; "": none, and pre-training is not run
     larger: str
     # Fall 2009, of which one half is trained on and the other held out, for section 6's net with a
-    # sixth layer on 10,184 classes; "": it is in no catalog, and ``larger`` stands in for it
+    # sixth layer on 10,184 classes; "": not available, and ``larger`` replaces it
     fall2009: str = ""
     fine_epochs: int = Field(ge=1)
     fine_drops: tuple[int, ...]
@@ -97,41 +96,43 @@ class Settings(Frozen):
         return self
 
     def seeds_of(self, group: int) -> range:
-        """Seeds of a group's members; the first ``pretrained`` of them are those of its pre-trained
-        nets.
+        """Return the seeds of a group's members.
+
+        The first ``pretrained`` of them are those of its pre-trained nets.
         """
         return range(group * self.members, (group + 1) * self.members)
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
-    # one row for each net or average and number of views: data, model, group, seed, split, views,
+    # one row per net or average and number of views: data, model, group, seed, split, views,
     # images, errors
     table: pd.DataFrame
-    # gain (ten views, five, pre-training, seven), top-k, value in percentage points, one row a seed
-    # or group
+    # gain (ten views, five, pre-training, seven), top-k, value in percentage points, one row per
+    # seed or group
     gains: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:
-    """What will be run, in words."""
+    """Describe what will be run."""
     nets = settings.groups * settings.members
     classes = f"{settings.target_classes} classes" if settings.target_classes else "all classes"
     pre = (
         f"{settings.groups * settings.pretrained} nets with a sixth layer, trained on"
         f" {settings.larger} and then on the target"
         if settings.larger
-        else "no larger set of labels is at hand: pre-training is not run"
+        else "no larger set of labels is available: pre-training is not run"
     )
     return (
         f"table 1: the baseline on seeds {', '.join(map(str, settings.seeds))}, one view and"
@@ -141,8 +142,9 @@ def plan(settings: Settings) -> str:
 
 
 def recipe(settings: Settings, model: str, seed: int) -> Recipe:
-    """The recipe of one net of Table 2: ``ONE``, ``LARGER`` (pre-training alone) or ``PRE``
-    (fine-tuned from it).
+    """Return the recipe of one net of Table 2.
+
+    ``model``: ``ONE``, ``LARGER`` (pre-training alone), ``PRE`` (fine-tuned from it) or ``FALL``.
     """
     data = {
         "name": settings.target,
@@ -183,8 +185,9 @@ def _length(epochs: int, drops: tuple[int, ...]) -> dict[str, Any]:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Return the runs of Table 1, then those of Table 2, each pre-training before its
-    fine-tuning.
+    """Return the runs of Table 1, then those of Table 2.
+
+    Each pre-training comes before its fine-tuning.
     """
     first = [_table1(settings, seed) for seed in settings.seeds]
     one = [_task(settings, ONE, seed) for seed in _seeds(settings)]
@@ -206,7 +209,7 @@ def _seeds(settings: Settings) -> list[int]:
 
 
 def _pretrained_seeds(settings: Settings) -> list[int]:
-    """Seeds of the nets that are trained on the larger set of labels first; none without one."""
+    """Return the seeds of the nets that are pre-trained on the larger set; [] if there is none."""
     if not settings.larger:
         return []
     return [
@@ -217,9 +220,7 @@ def _pretrained_seeds(settings: Settings) -> list[int]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every net of the tables; average them; write the
-    experiment's tables.
-    """
+    """Train or load every net, average them, and write the experiment's tables."""
 
     def one(seed: int) -> Run:
         return workers.run(_task(settings, ONE, seed))
@@ -233,9 +234,8 @@ def run(settings: Settings) -> Outcome:
         nets = dict(zip(seeds, workers.chains(one, seeds), strict=True))
         pre = dict(zip(pairs, workers.chains(tuned, pairs), strict=True))
         fall = workers.all(_fall2009(settings))
-    # an average has none
     rows = _rows(settings, first, nets, pre, fall)
-    table = pd.DataFrame(rows).astype({"seed": "Int64"})
+    table = pd.DataFrame(rows).astype({"seed": "Int64"})  # an average has no seed
     gains = gain_rows(table)
     runs = [*first, *nets.values(), *(run for pair in pre.values() for run in pair), *fall]
     outcome = Outcome(table, gains, measure(settings, table, gains, runs), tuple(runs))
@@ -245,23 +245,24 @@ def run(settings: Settings) -> Outcome:
 
 
 def run_name(model: str, seed: int) -> str:
-    """How the run of a model of Table 2 is called."""
+    """Return the name of a run of Table 2."""
     return f"{model.replace(' ', '-')}-seed{seed}"
 
 
 def _table1(settings: Settings, seed: int) -> Task:
-    """The baseline; where the data set has a validation set, on every one of its training images
-    and asked about that set, because nothing is decided on images put aside.
+    """Return the baseline's run, with the validation set evaluated if the data has one.
+
+    In that case it is trained on every training image, because nothing is decided on held-out ones.
     """
-    asked = replace(task(settings.profile, "baseline", seed), keep_probabilities=True)
-    if not has_both(asked.recipe.data.name):
-        return asked
-    data = asked.recipe.data.model_copy(update={"validation": 0})
-    questions = [one for one in asked.evaluate if one[0] != "validation"]
+    baseline_task = replace(task(settings.profile, "baseline", seed), keep_probabilities=True)
+    if not has_both(baseline_task.recipe.data.name):
+        return baseline_task
+    data = baseline_task.recipe.data.model_copy(update={"validation": 0})
+    evaluations = [one for one in baseline_task.evaluate if one[0] != "validation"]
     return replace(
-        asked,
-        recipe=asked.recipe.model_copy(update={"data": data}),
-        evaluate=(*questions, ("val", VIEWS)),
+        baseline_task,
+        recipe=baseline_task.recipe.model_copy(update={"data": data}),
+        evaluate=(*evaluations, ("val", VIEWS)),
     )
 
 
@@ -286,13 +287,13 @@ def _rows(
     rows = []
 
     def add(
-        data: str, model: str, group: int, seed: int | None, key: str, found: dict[str, Any]
+        data: str, model: str, group: int, seed: int | None, key: str, evaluation: dict[str, Any]
     ) -> None:
         split, views = key.split("/")
-        said = {
-            "images": found["images"],
-            "top1": PER_CENT * found["top1"],
-            "top5": PER_CENT * found["top5"],
+        errors_of = {
+            "images": evaluation["images"],
+            "top1": PER_CENT * evaluation["top1"],
+            "top5": PER_CENT * evaluation["top5"],
         }
         rows.append(
             {
@@ -302,13 +303,13 @@ def _rows(
                 "seed": seed,
                 "split": split,
                 "views": int(views),
-                **said,
+                **errors_of,
             }
         )
 
     for run in first:
         for key in ("test/1", f"test/{VIEWS}", "validation/1", f"val/{VIEWS}"):
-            # not every recipe puts images aside, and few data sets have a validation set besides a
+            # not every recipe holds images out, and few data sets have a validation set besides a
             # test set
             if key in run.evaluation:
                 add("table 1", ONE, 0, run.task.recipe.seed, key, run.evaluation[key])
@@ -337,27 +338,31 @@ def _rows(
 
 
 def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
-    """Errors of the nets' averaged probabilities, equal weights; kept with the results, because
-    they need the nets' weights.
+    """Return the errors of the nets' averaged probabilities, with equal weights.
+
+    They are stored with the results, because they need the nets' weights.
     """
     recipes = [run.task.recipe for run in runs]
     key = hashlib.sha256(" ".join(recipe.id for recipe in recipes).encode()).hexdigest()[:10]
     path = paths.experiment(settings.profile, EXPERIMENT) / "averages.json"
 
     def make() -> dict[str, Any]:
-        found = errors(average([probabilities(recipe, "test", VIEWS) for recipe in recipes]))
-        return {"runs": [recipe.id for recipe in recipes], **found}
+        average_errors = errors(
+            average([probabilities(recipe, "test", VIEWS) for recipe in recipes])
+        )
+        return {"runs": [recipe.id for recipe in recipes], **average_errors}
 
     return kept(path, key, make)
 
 
 def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """What each step of section 6 gains in top-1 and top-5 error, percentage points; one row for
-    each seed, or group of seeds.
+    """Return the gain of each step of section 6 in top-1 and top-5 error, in percentage points.
 
-    ``table``: columns data, model, group, seed, split, views, top1, top5. Gain of an average: the
-    mean error of the group's single nets minus the average's. Of pre-training: the error of the net
-    trained on the target alone minus the pre-trained net's of that seed."""
+    One row per seed, or per group of seeds. ``table``: columns data, model, group, seed, split,
+    views, top1, top5. Gain of an average: the mean error of the group's single nets minus the
+    average's. Of pre-training: the error of the net trained on the target alone minus the
+    pre-trained net's of that seed.
+    """
     rows = []
     for k in ("top1", "top5"):
         test = table[table["split"] == "test"]
@@ -365,12 +370,12 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
         second = test[test["data"] == "table 2"]
         one, pre = (second[second["model"] == model].set_index("seed")[k] for model in (ONE, PRE))
         single = second[second["model"] == ONE].groupby("group")[k].mean()
-        found = {"ten views": views[1] - views[VIEWS], "pre-training": one.reindex(pre.index) - pre}
+        gains = {"ten views": views[1] - views[VIEWS], "pre-training": one.reindex(pre.index) - pre}
         for name, model in (("five", FIVE), ("seven", SEVEN)):
-            found[name] = (single - second[second["model"] == model].set_index("group")[k]).dropna()
+            gains[name] = (single - second[second["model"] == model].set_index("group")[k]).dropna()
         rows += [
             {"gain": name, "k": k, "unit": unit, "value": value}
-            for name, values in found.items()
+            for name, values in gains.items()
             for unit, value in values.items()
         ]
     return pd.DataFrame(rows, columns=["gain", "k", "unit", "value"])
@@ -379,10 +384,11 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
 def measure(
     settings: Settings, table: pd.DataFrame, gains: pd.DataFrame, runs: Sequence[Run]
 ) -> list[Measurement]:
-    """Every claim of section 6 that the nets at hand can answer. Errors stand beside the paper's
-    only where the scale is the paper's.
+    """Measure every claim of section 6 that the available nets can answer.
+
+    Errors are compared with the paper's only at the paper's scale.
     """
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     by_name = {run.task.name: run for run in runs}
     first, target = by_name[f"baseline-seed{settings.seeds[0]}"], by_name[run_name(ONE, 0)]
     larger, fine = by_name.get(run_name(LARGER, 0), target), by_name.get(run_name(PRE, 0), target)
@@ -404,7 +410,7 @@ def measure(
     ) -> None:
         if len(values):
             reasons = "; ".join(text for text in (reason, remark) if text)
-            found.append(
+            measurements.append(
                 measured(
                     claim,
                     list(values),
@@ -451,7 +457,7 @@ def measure(
         sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
             index="seed", columns="split", values="top5"
         )
-        if split in sides and not any(one.claim == "val-test" for one in found):
+        if split in sides and not any(one.claim == "val-test" for one in measurements):
             aside = (
                 ""
                 if split == "val"
@@ -459,4 +465,4 @@ def measure(
             )
             values = (sides[split] - sides["test"]).abs().tolist()
             add("val-test", "", values, first, aside, views)
-    return found
+    return measurements

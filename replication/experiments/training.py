@@ -1,10 +1,10 @@
-"""Section 5: how the net learns. Learning curves, the rule that lowers the rate, speed, and the
-first epochs of two variants.
+"""Section 5: learning curves, the rule that lowers the rate, speed, and two variants.
 
 The runs are those of the ablations (the baseline, biases at 0, no weight decay) and one more under
 section 5's own rule: divide the rate by 10 when the validation error stops improving, three times,
 then stop. The claims about biases and weight decay are measured in ``ablations``; the claim about
-the rule is checked here, on the logs of 2012."""
+the rule is checked here, on the logs of 2012.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -34,9 +34,7 @@ DROPPED, STOPPED = "drop", "stop"
 
 
 class Settings(Frozen):
-    """What the notebook's parameters say; the runs themselves are described in
-    ``experiments.common.baselines``.
-    """
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
     profile: Profile
     seeds: Seeds
@@ -46,23 +44,24 @@ class Settings(Frozen):
 
 
 class Outcome(NamedTuple):
-    """All that the notebook shows."""
+    """What the notebook shows."""
 
     recipe: Recipe  # the baseline's
-    # variant, seed, epoch, loss, running_error, validation_error, rate, decision; one row an epoch
+    # variant, seed, epoch, loss, running_error, validation_error, rate, decision; one row per epoch
     curves: pd.DataFrame
     speed: pd.DataFrame  # variant, seed, images/s, share of the time spent waiting for a batch
     # variant, seed, training and test error in per cent, with and without weight decay
     decay: pd.DataFrame
-    # what the rule does on a made-up validation curve: epoch, error, rate, decision
+    # the rule applied to an invented validation curve: epoch, error, rate, decision
     rule: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
 
 def settings(**parameters: Any) -> Settings:
-    """The notebook's parameters, checked. Raises InputError that names the first one that will not
-    do.
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
     """
     return validated(Settings, EXPERIMENT, parameters)
 
@@ -86,7 +85,7 @@ def named_tasks(settings: Settings) -> list[tuple[str, Task]]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train, or read where it was trained before, every run of the chapter; write its tables."""
+    """Train or load every run of the chapter, and write its tables."""
     names, wanted = zip(*named_tasks(settings), strict=True)
     with Workers(settings.jobs) as workers:
         runs = workers.all(wanted)
@@ -113,8 +112,9 @@ def run(settings: Settings) -> Outcome:
 
 
 def made_up_errors(schedule: Plateau) -> list[float]:
-    """A validation curve that falls for a while at every rate and then stays: long enough for every
-    drop and the stop.
+    """Return an invented validation curve that falls for a while at every rate, then stays.
+
+    It is long enough for every drop and the stop.
     """
     errors, level = [], 0.9
     for _ in range(schedule.drops + 1):
@@ -126,8 +126,9 @@ def made_up_errors(schedule: Plateau) -> list[float]:
 
 
 def walk(recipe: Recipe, errors: Sequence[float]) -> pd.DataFrame:
-    """What the plateau rule of ``recipe`` does on a curve of validation errors: epoch, error, rate
-    in it, decision after it.
+    """Apply the plateau rule of ``recipe`` to a curve of validation errors.
+
+    Returns one row per epoch: epoch, error, rate during it, decision after it.
     """
     state, rows = ScheduleState(), []
     for epoch, error in enumerate(errors):
@@ -146,8 +147,10 @@ def walk(recipe: Recipe, errors: Sequence[float]) -> pd.DataFrame:
 
 
 def follows_section_5(rule: pd.DataFrame) -> bool:
-    """Return whether the rates of ``walk`` are section 5's: from 0.01 down by 10 three times, each
-    after the error stopped improving, then the end.
+    """Return whether the rates of ``walk`` are section 5's.
+
+    From 0.01 down by a factor of 10 three times, each after the error stopped improving, then the
+    end.
     """
     rates = list(dict.fromkeys(rule["rate"]))
     ratios = [first / second for first, second in zip(rates, rates[1:], strict=False)]
@@ -196,8 +199,9 @@ def measure(profile: Profile, logs: Mapping[str, Log] = LOGS) -> Measurement:
 
 
 def speed_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """Training images a second of every run, and the share of its time spent waiting for a
-    batch.
+    """Return training images per second of every run, and the share of time spent waiting.
+
+    Waiting is for a batch.
     """
     rows = [
         (name, run.task.recipe.seed, *speed(run)) for run, name in zip(runs, names, strict=True)
@@ -206,8 +210,9 @@ def speed_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
 
 
 def decay_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """Training and test error, top-1 in per cent, one view, of the runs with and without weight
-    decay.
+    """Return training and test error of the runs with and without weight decay.
+
+    Top-1, in per cent, one view.
     """
     return pd.DataFrame(
         {"variant": name, "seed": run.task.recipe.seed}
