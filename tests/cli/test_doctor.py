@@ -118,3 +118,31 @@ def test_a_link_to_a_disk_that_is_gone_is_a_fault_and_no_crash(tmp_path):
     (tmp_path / "runs").symlink_to(tmp_path / "unmounted")
     assert not doctor._disk(tmp_path / "runs").ok
     assert not doctor._writable("runs folder", tmp_path / "runs", "REPLICATION_RUNS").ok
+
+
+def test_what_a_file_system_lacks_is_named_and_only_renaming_is_needed(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(doctor.os, "link", refuse)
+    monkeypatch.setattr(doctor.fcntl, "flock", refuse)
+    check = doctor._file_system(tmp_path / "runs")
+    assert check.ok and "no flock, hard links" in check.found
+    monkeypatch.setattr(doctor.os, "replace", refuse)
+    check = doctor._file_system(tmp_path / "runs")
+    assert (check.ok, check.needed) == (False, True) and "REPLICATION_RUNS" in check.cure
+    assert not list(tmp_path.iterdir())
+
+
+def test_limits_that_end_a_training_in_the_middle_are_found(monkeypatch):
+    assert doctor._limits().needed
+    monkeypatch.setattr(doctor.tempfile, "gettempdir", lambda: "/tmp/" + "x" * 100)
+    monkeypatch.setattr(doctor.resource, "getrlimit", lambda _: (64, 64))
+    check = doctor._limits()
+    assert not check.ok and "TMPDIR" in check.found and "ulimit" in check.found
+
+
+def test_only_the_cpus_that_may_be_used_are_counted(monkeypatch):
+    monkeypatch.setattr(doctor.machine, "cpus", lambda: 1)
+    monkeypatch.setattr(doctor.os, "cpu_count", lambda: 16)
+    assert "1 of 16 usable" in doctor._cpus().found
