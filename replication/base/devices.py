@@ -1,8 +1,9 @@
 """Where torch computes, and whether that is what this machine could do.
 
 torch falls back to the CPU in silence when the driver is too old for its CUDA build, or when
-``CUDA_VISIBLE_DEVICES`` hides the GPU. So the driver itself is asked, through its library, and its
-answer is compared with torch's."""
+``CUDA_VISIBLE_DEVICES`` hides the GPU. So the driver itself is queried, through its library, and
+its answer is compared with torch's.
+"""
 
 import ctypes
 import os
@@ -28,12 +29,12 @@ class Driver(NamedTuple):
 
 
 def best_device() -> str:
-    """The first CUDA device, or the CPU."""
+    """Return the first CUDA device, or the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def described(device: torch.device | str) -> str:
-    """``device`` with the GPU's name, or, for a CPU, with the reason why it is no GPU."""
+    """Return ``device`` with the GPU's name, or, for a CPU, with the reason why it is no GPU."""
     device = torch.device(device)
     if device.type == "cuda":
         return f"{device}, {torch.cuda.get_device_name(device)}"
@@ -44,19 +45,19 @@ def described(device: torch.device | str) -> str:
 def check_device(device: torch.device | str) -> torch.device:
     """Return ``device``. Raises InputError if it is no CPU or CUDA device of this machine."""
     try:
-        found = torch.device(device)
+        parsed = torch.device(device)
     except RuntimeError:
-        found = None
-    known = found is not None and (found.type == "cuda" or str(found) in ("cpu", "cpu:0"))
+        parsed = None
+    known = parsed is not None and (parsed.type == "cuda" or str(parsed) in ("cpu", "cpu:0"))
     if not known:
         raise InputError(
             f"no device {str(device)!r} here: use cpu or cuda, or two of them as in cuda:0,cuda:1"
         )
     count = torch.cuda.device_count()
-    if found.type == "cuda" and (found.index or 0) >= count:
+    if parsed.type == "cuda" and (parsed.index or 0) >= count:
         reason = cuda_fault() or f"torch finds {count} CUDA devices here"
         raise InputError(f"no device {str(device)!r}: {reason}; use cpu")
-    return found
+    return parsed
 
 
 def cuda_fault() -> str | None:
@@ -69,7 +70,7 @@ def cuda_fault() -> str | None:
 def fault(
     found: Driver | None, built_for: str | None, environment: Mapping[str, str], version: str
 ) -> str | None:
-    """Return what the driver's answer says about a torch that finds no device; None if nothing.
+    """Return what the driver's answer says if torch finds no device; None if nothing.
 
     ``built_for``: torch's CUDA version, None for a build for CPUs."""
     if found is None:
@@ -107,7 +108,7 @@ def driver() -> Driver | None:
 
 
 def _release() -> str:
-    """The number in "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  ..."."""
+    """Return the number in "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  ..."."""
     try:
         words = VERSION_FILE.read_text(encoding="utf-8").split("\n")[0].split()
     except OSError:

@@ -1,5 +1,6 @@
-"""The errors that a command reports in one line; everything else is a defect and keeps its
-traceback.
+"""The errors that a command reports in one line.
+
+Everything else is a defect and keeps its traceback.
 """
 
 import difflib
@@ -40,6 +41,6 @@ class CheckError(Exception):
 
 
 def check(condition: bool, message: str) -> None:
-    """Raise CheckError unless ``condition`` is true, also where Python drops assert statements."""
+    """Raise CheckError unless ``condition`` is true, also if Python drops assert statements."""
     if not condition:
         raise CheckError(message)

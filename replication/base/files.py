@@ -1,5 +1,6 @@
-"""Files that are either complete or absent: written under a temporary name, flushed, then moved.
+"""Files that are either complete or absent.
 
+They are written under a temporary name, flushed, then moved.
 New files and folders follow the umask and a parent's setgid bit, as those of any other program. A
 file system that cannot flush a folder is accepted: that only weakens the protection against a power
 cut."""

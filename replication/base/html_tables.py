@@ -1,5 +1,6 @@
-"""The one style of the tables on results pages: a DataFrame as HTML. Every text is escaped.
+"""The one style of the tables on results pages: a DataFrame as HTML.
 
+Every text is escaped.
 The style itself is in ``book/_static/book.css``, under the class ``numbers``."""
 
 import html

@@ -19,7 +19,7 @@ def cpus() -> int:
 
 
 def cgroup_quota() -> float | None:
-    """Return the CPUs that the control group grants to this process, or None if it sets no limit.
+    """Return the CPUs that the control group grants to this process; None if unlimited.
 
     The tightest limit of the process's group and of the groups above it, version 2 or 1."""
     limits = [limit for folder in _groups() if (limit := _limit(folder)) is not None]
@@ -38,7 +38,7 @@ def processor() -> str:
 
 
 def _groups() -> list[Path]:
-    """The folders of this process's CPU control group and of its parents."""
+    """Return the folders of this process's CPU control group and of its parents."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -44,7 +44,7 @@ def is_clone() -> bool:
 
 
 def home() -> Path:
-    """Return the user's folder for data of programs. Raises InputError if the user has no home."""
+    """Return the user's folder for program data. Raises InputError if the user has no home."""
     try:
         base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     except RuntimeError:

@@ -1,11 +1,12 @@
-"""95% confidence intervals and tests: of a mean, a difference and a ratio over a handful of seeds,
-and of errors over many images.
+"""95% confidence intervals and tests, over a handful of seeds and over many images.
 
-A ratio is judged on logarithms: the difference of the mean logarithms is the ratio of the geometric
-means (the log response ratio of Hedges, Gurevitch and Curtis, 1999), and turning the ratio over
-turns its interval over. Two independent groups have Welch's interval (1947), whose spreads may
-differ. Quantiles are scipy's; the tests compare every interval with those of scipy.stats and
-statsmodels, which take a second to import."""
+Over seeds: of a mean, a difference and a ratio; over images: of errors. A ratio is judged on
+logarithms: the difference of the mean logarithms is the ratio of the geometric means (the log
+response ratio of Hedges, Gurevitch and Curtis, 1999), and turning the ratio over turns its interval
+over. Two independent groups have Welch's interval (1947), whose spreads may differ. Quantiles are
+scipy's; the tests compare every interval with those of scipy.stats and statsmodels, which take a
+second to import.
+"""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ TAIL = (1 + CONFIDENCE) / 2  # quantile of a two-sided interval's upper end
 
 
 class Interval(NamedTuple):
-    """An estimate and its interval. ``low`` and ``high`` are None if one seed gives no interval."""
+    """An estimate and its interval; ``low`` and ``high`` are None for one seed."""
 
     mean: float
     low: float | None
@@ -42,7 +43,7 @@ def mean_spread(values: Sequence[float]) -> Spread:
 
 
 def difference_spread(first: Sequence[float], second: Sequence[float]) -> Spread:
-    """Return the difference of the means of two independent groups, with Welch's standard error."""
+    """Return the difference of two independent groups' means, with Welch's standard error."""
     a, b = finite(first), finite(second)
     difference = float(a.mean() - b.mean())
     if min(len(a), len(b)) < 2:
@@ -76,7 +77,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def ratio_interval(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
-    """Return the ratio of the geometric means of two independent groups, with Welch's interval."""
+    """Return the ratio of two independent groups' geometric means, with Welch's interval."""
     return exponential(interval(difference_spread(logs(numerators), logs(denominators))))
 
 
@@ -85,9 +86,9 @@ def geometric_interval(ratios: Sequence[float]) -> Interval:
     return exponential(mean_interval(logs(ratios)))
 
 
-def exponential(found: Interval) -> Interval:
+def exponential(logarithms: Interval) -> Interval:
     """Return an interval of logarithms as one of ratios."""
-    return Interval(*(None if value is None else math.exp(value) for value in found))
+    return Interval(*(None if value is None else math.exp(value) for value in logarithms))
 
 
 def logs(values: Sequence[float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One module per table or figure. ``EXPERIMENTS`` lists them in the order in which they run."""
+"""One module per table or figure; ``EXPERIMENTS`` lists them in their order of execution."""
 
 from replication.experiments.common.contract import Experiment
 

@@ -1,4 +1,4 @@
-"""Figure 2 and every arithmetic or structural claim about the net, counted without training.
+"""Figure 2 and all arithmetic or structural claims about the net, counted on its modules.
 
 The claims are from the abstract and from sections 1, 3.2, 3.5, 4.1 and 5. The numbers are read off
 the modules that are trained (``nets.summary``, ``common.net_checks``). The last part measures how

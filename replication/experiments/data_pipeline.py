@@ -253,7 +253,7 @@ def parity(settings: Settings) -> Parity | None:
 
 
 def _distances(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
-    """Return the share of values that differ by at most each limit, and the largest difference."""
+    """Return the share of values that differ by at most each limit."""
     away = np.abs(first - second)
     largest = float(away.max())
     limits = {f"up to {limit:g}": limit for limit in LIMITS if limit < largest} | {

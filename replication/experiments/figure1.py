@@ -1,4 +1,4 @@
-"""Figure 1's trainings: the race of ReLU against tanh, and candidates for the figure's setting.
+"""Figure 1's trainings: the race of ReLU against tanh, and candidates for the setting.
 
 The protocol, fixed on 25 November 2026 before the first run on the original images of CIFAR-10:
 

@@ -68,10 +68,10 @@ def distances(arms: Sequence[Arm]) -> pd.DataFrame:
 
 
 def together(rows: pd.DataFrame) -> pd.Series:
-    """Return the distance to both curves, with equal weights, by candidate, definition and seed.
+    """Return the distance to both curves, with equal weights.
 
-    ``rows``: from ``distances``. A candidate that differs from the race on one curve only takes the
-    other from the race.
+    One per candidate, definition and seed. ``rows``: from ``distances``. A candidate that differs
+    from the race on one curve only takes the other from the race.
     """
     by_kind = rows.pivot_table(
         index=["candidate", "definition", "seed"],
@@ -91,11 +91,11 @@ def together(rows: pd.DataFrame) -> pd.Series:
 
 
 def table(arms: Sequence[Arm]) -> pd.DataFrame:
-    """Return mean distance, interval over seeds, n and verdict per candidate, curve and definition.
+    """Return mean distance, interval, n and verdict per candidate, curve and definition.
 
-    The curve is "relu", "tanh" or "together". ``verdict``: "nearest"; "not told apart" if the
-    interval of the difference from the nearest reaches 0; "excluded"; "" if one seed gives no
-    interval. It compares the rows of one curve.
+    The interval is over seeds. The curve is "relu", "tanh" or "together". ``verdict``: "nearest";
+    "not told apart" if the interval of the difference from the nearest reaches 0; "excluded"; "" if
+    one seed gives no interval. It compares the rows of one curve.
     """
     measured = distances(arms)
     groups = {

@@ -58,10 +58,7 @@ FALL = "sixth layer on Fall 2009"
 
 
 class Settings(Frozen):
-    """The notebook's parameters.
-
-    Table 1's runs are the baseline's, described in ``experiments.common.baselines``.
-    """
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
     profile: Profile
     seeds: Seeds  # of Table 1's net
@@ -209,7 +206,7 @@ def _seeds(settings: Settings) -> list[int]:
 
 
 def _pretrained_seeds(settings: Settings) -> list[int]:
-    """Return the seeds of the nets that are pre-trained on the larger set; [] if there is none."""
+    """Return the seeds of the nets pre-trained on the larger set; [] if there is no such set."""
     if not settings.larger:
         return []
     return [
@@ -356,12 +353,12 @@ def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the gain of each step of section 6 in top-1 and top-5 error, in percentage points.
+    """Return the gain of each step of section 6 in top-1 and top-5 error.
 
-    One row per seed, or per group of seeds. ``table``: columns data, model, group, seed, split,
-    views, top1, top5. Gain of an average: the mean error of the group's single nets minus the
-    average's. Of pre-training: the error of the net trained on the target alone minus the
-    pre-trained net's of that seed.
+    In percentage points, one row per seed, or per group of seeds. ``table``: columns data, model,
+    group, seed, split, views, top1, top5. Gain of an average: the mean error of the group's single
+    nets minus the average's. Of pre-training: the error of the net trained on the target alone
+    minus the pre-trained net's of that seed.
     """
     rows = []
     for k in ("top1", "top5"):

@@ -33,8 +33,9 @@ STYLE = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply the book's style to the figures created inside, and close each at the end, so that a
-    notebook shows it once.
+    """Apply the book's style to the figures created inside.
+
+    Each figure is closed at the end, so that a notebook shows it once.
     """
     before = set(plt.get_fignums())
     with sns.axes_style("white"), plt.rc_context(STYLE):

@@ -1,4 +1,4 @@
-"""Figures of the ablations: what each change costs, overfitting, and losses up to a target."""
+"""Figures of the ablations: the cost of each change, overfitting, and losses."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -55,14 +55,14 @@ def effects(
 
 def _effects(
     axis: Axes,
-    found: Sequence[str],
+    names: Sequence[str],
     rows: pd.DataFrame,
     variants: list[str],
     paper: Mapping[str, float],
 ) -> None:
-    places = [variants.index(name) for name in found]
+    places = [variants.index(name) for name in names]
     axis.axvline(0, color="0.6", linewidth=1)
-    for name, place in zip(found, places, strict=True):
+    for name, place in zip(names, places, strict=True):
         row = rows.loc[name]
         axis.plot(
             row["values"],
@@ -80,8 +80,8 @@ def _effects(
             axis.plot(paper[name], place, "|", color=PAPER, markersize=15, markeredgewidth=2)
     shown = np.concatenate(
         [
-            *rows.loc[found, "values"].map(np.asarray),
-            [paper[name] for name in found if name in paper],
+            *rows.loc[names, "values"].map(np.asarray),
+            [paper[name] for name in names if name in paper],
             [0.0],
         ]
     )
@@ -117,12 +117,13 @@ def gaps(table: pd.DataFrame) -> Figure:
 
 
 def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], float]]) -> Figure:
-    """Draw training loss against epochs up to a target, one panel (title, variants, target) each.
+    """Draw training loss against epochs up to a target, one panel per entry of ``panels``.
 
     A line is the mean over seeds, a band reaches from the lowest to the highest.
 
-    ``curves``: columns variant, seed, epoch, loss (nats, mean of the epoch's minibatches before
-    their updates)."""
+    ``panels``: title, variants, target. ``curves``: columns variant, seed, epoch, loss (nats, mean
+    of the epoch's minibatches before their updates).
+    """
     with style():
         figure, axes = plt.subplots(
             1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained"

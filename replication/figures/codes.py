@@ -1,4 +1,4 @@
-"""Section 6.1's binary codes: what their ranking finds, beside that of the vectors themselves."""
+"""Section 6.1's binary codes: the precision of their ranking, beside that of the vectors."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -21,17 +21,19 @@ def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
         figure, axis = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
         for source, rows in table.groupby("source", sort=False):
             line, marker, colour = STYLES[source]
-            found = rows[rows["bits"] > 0].groupby("bits")["precision"].agg(["mean", "min", "max"])
+            by_bits = (
+                rows[rows["bits"] > 0].groupby("bits")["precision"].agg(["mean", "min", "max"])
+            )
             axis.plot(
-                found.index,
-                found["mean"],
+                by_bits.index,
+                by_bits["mean"],
                 line,
                 marker=marker,
                 color=colour,
                 label=f"codes from {source}",
             )
             axis.fill_between(
-                found.index, found["min"], found["max"], color=colour, alpha=0.2, linewidth=0
+                by_bits.index, by_bits["min"], by_bits["max"], color=colour, alpha=0.2, linewidth=0
             )
             whole = rows.loc[rows["bits"] == 0, "precision"].mean()
             axis.axhline(

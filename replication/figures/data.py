@@ -12,7 +12,7 @@ STEP, PREPARE, WAIT = PALETTE[0], PALETTE[1], "0.75"
 
 
 def walk(images: dict[str, np.ndarray]) -> Figure:
-    """Draw the stages of one image in a row, in their own proportions: name -> uint8 (H, W, 3)."""
+    """Draw the stages of one image in a row, in proportion: name -> uint8 (H, W, 3)."""
     with style():
         figure, axes = plt.subplots(
             2, -(-len(images) // 2), figsize=(WIDTH, 5.2), layout="constrained"
@@ -26,7 +26,7 @@ def walk(images: dict[str, np.ndarray]) -> Figure:
 
 
 def mean_image(mean: np.ndarray) -> Figure:
-    """Draw the mean image, float (S, S, 3) of 0 to 255, and its distance to its channels' means."""
+    """Draw the mean image, float (S, S, 3) in 0-255, and its distance to the channel means."""
     away = (mean - mean.mean((0, 1))).mean(2)
     limit = max(float(np.abs(away).max()), 1e-6)
     with style():
@@ -106,17 +106,24 @@ def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Fi
     ``steps`` has columns asked, got and done, ``prepared`` begin and end."""
     steps = steps.head(count)
     end = float(steps["done"].iloc[-1])
-    made = prepared[prepared["begin"] < end]
+    shown = prepared[prepared["begin"] < end]
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 2.1), layout="constrained")
         _bars(axis, 1, steps["asked"], steps["got"], WAIT, "waiting for a batch")
         _bars(axis, 1, steps["got"], steps["done"], STEP, "training step")
-        _bars(axis, 0, made["begin"], made["end"], PREPARE, "preparing a batch")
+        _bars(
+            axis,
+            0,
+            shown["begin"],
+            shown["end"],
+            PREPARE,
+            "preparing a batch",
+        )
         axis.set(
             yticks=[0, 1],
             yticklabels=["loader", "net"],
             xlabel="time, ms",
-            xlim=(min(0, 1e3 * float(made["begin"].min())), 1e3 * end),
+            xlim=(min(0, 1e3 * float(shown["begin"].min())), 1e3 * end),
         )
         axis.set_ylim(-0.6, 1.6)
         axis.grid(visible=False)

@@ -1,4 +1,4 @@
-"""Small drawings of the paper's ideas, one per chapter: made-up inputs, the paper's formulas.
+"""Small drawings of the paper's ideas, one per chapter: invented inputs, its formulas.
 
 They are drawn when the book is built (directive ``plate``). None of them shows a result."""
 
@@ -19,7 +19,7 @@ K, N, ALPHA, BETA = 2.0, 5, 1e-4, 0.75  # section 3.3
 
 
 def nonlinearities() -> Figure:
-    """Saturating and rectified functions, and their slopes."""
+    """Draw saturating and rectified functions, and their slopes."""
     x = np.linspace(-4, 4, 401)
     logistic = 1 / (1 + np.exp(-x))
     curves = {
@@ -43,7 +43,7 @@ def nonlinearities() -> Figure:
 
 
 def crossings() -> Figure:
-    """Which layer reads which tower."""
+    """Draw which layer reads which tower."""
     layers = ["image", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
     crossing = {"conv3", "fc6", "fc7", "fc8"}
     with style():
@@ -79,7 +79,10 @@ def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float], oth
 
 
 def normalisation() -> Figure:
-    """One position of sixteen maps, and one map, before and after section 3.3's formula."""
+    """Draw one position of sixteen maps, and one map, before and after normalisation.
+
+    The formula is section 3.3's.
+    """
     rng = np.random.default_rng(0)
     side, maps = 24, 16
     y, x = np.mgrid[:side, :side] / side
@@ -125,7 +128,7 @@ def _denominators(a: np.ndarray) -> np.ndarray:
 
 
 def windows() -> Figure:
-    """Pooling windows of 3 at a stride of 2, and of 2 at a stride of 2, over one row of units."""
+    """Draw pooling windows over one row of units, of 3 and of 2, both at a stride of 2."""
     values = np.array([1, 5, 2, 4, 9, 3, 1, 6, 2])
     with style():
         figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.5), layout="constrained")
@@ -157,7 +160,7 @@ def _row(axis: Axes, values: np.ndarray, size: int) -> None:
 
 
 def masks() -> Figure:
-    """Dropout's masks of one layer, and the mean over masks beside the halved outputs."""
+    """Draw dropout's masks of one layer, and the mean over masks beside the halved outputs."""
     rng = np.random.default_rng(1)
     units, drawn = 12, 400
     output = np.maximum(0, rng.normal(0.6, 1, units))
@@ -182,7 +185,7 @@ def masks() -> Figure:
 
 
 def plateau() -> Figure:
-    """Section 5's rule on a made-up validation error: divide the rate by 10 when it stalls."""
+    """Draw section 5's rule on an invented validation error: a stall divides the rate by 10."""
     rng = np.random.default_rng(3)
     error, floor, rates, drops = [0.9], 0.40, [0.01], []
     while len(error) < 90:
@@ -208,7 +211,7 @@ def plateau() -> Figure:
 
 
 def removed_layer() -> Figure:
-    """The net with one of its middle layers left out: its reader reads what the layer read."""
+    """Draw the net without one of its middle layers: its reader reads what the layer read."""
     layers = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 1.5), layout="constrained")
@@ -236,7 +239,7 @@ def removed_layer() -> Figure:
 
 
 def contest() -> Figure:
-    """The two best entries of ILSVRC-2012, by the paper's Table 2."""
+    """Draw the two best entries of ILSVRC-2012, by the paper's Table 2."""
     rows = {row.model: row.test_top5 for row in tables().table2.rows}
     shown = {"second-best entry": rows["SIFT + FVs"], "the paper's nets": rows["7 CNNs*"]}
     with style():
@@ -246,7 +249,7 @@ def contest() -> Figure:
 
 
 def contest_steps() -> Figure:
-    """From one net to the winning entry, by the paper's Table 2."""
+    """Draw the steps from one net to the winning entry, by the paper's Table 2."""
     names = {
         "1 CNN": "one net",
         "5 CNNs": "average of five",

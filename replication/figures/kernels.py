@@ -1,4 +1,4 @@
-"""Figure 3: conv1's kernels by tower, in both scalings of the 2012 code, and their selectivity."""
+"""Figure 3: conv1's kernels by tower, in both scalings of 2012, and their selectivity."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -21,11 +21,12 @@ DEFINITIONS = {
 
 
 def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = True) -> Figure:
-    """Training error against epochs, in the paper's form: ours by each definition, and the paper's.
+    """Draw training error against epochs in the paper's form: our curves, and the paper's.
 
     ``curves``: columns candidate, activation, seed, epoch and one for each definition (fractions);
-    shown is ``candidate``, in one panel a definition. A line is the mean over the seeds that are
-    still running, its band reaches from the lowest to the highest. ``paper``: draw its curves."""
+    shown is ``candidate``, in one panel per definition. A line is the mean over the seeds that are
+    still running; its band reaches from the lowest to the highest. ``paper``: draw its curves.
+    """
     with style():
         figure, axes = plt.subplots(
             1, len(DEFINITIONS), figsize=(WIDTH, 3.5), sharey=True, layout="constrained"
@@ -61,9 +62,11 @@ def _panel(axis: Axes, curves: pd.DataFrame, definition: str, mark: float, paper
 
 
 def distances(table: pd.DataFrame) -> Figure:
-    """Distance of every candidate to the paper's curves, one panel a curve, nearest at the top.
+    """Draw the distance of every candidate to the paper's curves, nearest at the top.
 
-    ``table``: ``identification.table``: candidate, curve, definition, mean, low, high, verdict."""
+    One panel per curve. ``table``: ``identification.table``: candidate, curve, definition, mean,
+    low, high, verdict.
+    """
     panels = [curve for curve in ("relu", "tanh", "together") if curve in set(table["curve"])]
     sizes = [len(table[table["curve"] == curve]) for curve in panels]
     height = 1.2 + 0.4 * len(panels) + 0.19 * sum(sizes)
@@ -96,9 +99,10 @@ def distances(table: pd.DataFrame) -> Figure:
 
 
 def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> Figure:
-    """How many times sooner ReLU gets to a training error, against that error.
+    """Draw how many times sooner ReLU gets to a training error, against that error.
 
-    ``table``: candidate, definition, mark, ratio, low, high; ``value``: the paper's at ``mark``."""
+    ``table``: candidate, definition, mark, ratio, low, high; ``value``: the paper's at ``mark``.
+    """
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
         colours = iter([*PALETTE, *PALETTE])
@@ -120,11 +124,12 @@ def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> F
 
 
 def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
-    """Epochs to the mark against the rates tried, one panel a candidate; the chosen rate is filled,
-    a rate that did not get there a cross.
+    """Draw the epochs to the target error against the rates tried, one panel per candidate.
 
-    ``selection``: columns candidate, activation, rate, epochs (NaN: not within the cap), cap,
-    chosen; one row for each selection run."""
+    The chosen rate is filled; a rate that did not reach the target is a cross. ``selection``:
+    columns candidate, activation, rate, epochs (NaN: not within the cap), cap, chosen; one row per
+    selection run.
+    """
     candidates = list(dict.fromkeys(selection["candidate"]))
     columns = min(3, len(candidates))
     rows = -(-len(candidates) // columns)

@@ -1,5 +1,6 @@
-"""The figure at the ledger's head: every measured effect with its interval, and where no effect and
-the paper's own effect are.
+"""The figure at the ledger's head: every measured effect with its interval.
+
+Lines show where no effect and the paper's own effect are.
 """
 
 import math

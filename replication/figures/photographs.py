@@ -1,4 +1,4 @@
-"""Drawings on one photograph of the embedded synthetic set: what sections 2 and 4.1 do to it."""
+"""Drawings of sections 2 and 4.1 on one photograph of the embedded synthetic set."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +17,7 @@ COLOURS = (PALETTE[0], PALETTE[1], PALETTE[3], PALETTE[2], PALETTE[4])
 
 
 def reduction() -> Figure:
-    """An image of any size, its shorter side brought to 256, and the central square of that."""
+    """Draw the reduction of an image: its shorter side brought to 256, and the central square."""
     image = render(LABEL, NUMBER)
     small = _shorter_side(image, STORED)
     height, width = small.shape[:2]
@@ -36,7 +36,7 @@ def reduction() -> Figure:
 
 
 def crops() -> Figure:
-    """The five crops of a test image and their reflections: section 4.1's ten views."""
+    """Draw the five crops of a test image and their reflections: section 4.1's ten views."""
     square = _square()
     with style():
         figure = plt.figure(figsize=(WIDTH, 2.9), layout="constrained")
@@ -58,7 +58,7 @@ def crops() -> Figure:
 
 
 def shifts() -> Figure:
-    """Colours moved along the first principal direction of this image's RGB values."""
+    """Draw colours moved along the first principal direction of this image's RGB values."""
     square = _square()
     pixels = square.reshape(-1, 3) / 255
     values, vectors = np.linalg.eigh(np.cov(pixels.T))

@@ -1,5 +1,6 @@
-"""Figure 4: test images with their five most probable labels, and queries with their nearest
-training images.
+"""Figure 4: test images with their predictions, and queries with their nearest neighbours.
+
+Predictions are the five most probable labels; neighbours are training images.
 """
 
 import textwrap
@@ -110,7 +111,7 @@ def neighbours(
                 fontsize=SMALL,
                 transform=below.transAxes,
             )
-            for way, (words, found) in enumerate(
+            for way, (words, images_of) in enumerate(
                 (("features", by_features), ("pixels", by_pixels))
             ):
                 row = axes[2 * query + way]
@@ -125,7 +126,7 @@ def neighbours(
                     transform=row[1].transAxes,
                 )
                 for axis, image, is_same in zip(
-                    row[2:], found[query], same[way][query], strict=True
+                    row[2:], images_of[query], same[way][query], strict=True
                 ):
                     axis.imshow(image)
                     if is_same:

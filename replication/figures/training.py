@@ -59,10 +59,10 @@ def drops(runs: pd.DataFrame) -> list[float]:
     """Return the epochs after which the rate of some run dropped, ascending.
 
     ``runs`` has columns seed, epoch and rate."""
-    found = set()
+    epochs = set()
     for _, run in runs.sort_values("epoch").groupby("seed"):
-        found |= set(run["epoch"][run["rate"] < run["rate"].shift()] - 1)
-    return sorted(found)
+        epochs |= set(run["epoch"][run["rate"] < run["rate"].shift()] - 1)
+    return sorted(epochs)
 
 
 def early(runs: pd.DataFrame, labels: dict[str, str], epochs: int) -> Figure:

@@ -21,7 +21,7 @@ def effects(rows: list[Row]) -> pd.DataFrame:
 
     Columns panel, label, value, low, high, verdict, colour. An interval end is NaN for one seed,
     and infinite if a bound says nothing about it."""
-    found = []
+    records = []
     for row in rows:
         if row.effect is None or row.ours is None:
             continue
@@ -34,8 +34,8 @@ def effects(rows: list[Row]) -> pd.DataFrame:
         elif row.ours.bound == "upper":
             numbers[1] = -math.inf
         colour = CHIPS[row.verdict][1]
-        found.append((panel, row.id, *numbers, row.verdict, colour))
-    return pd.DataFrame(found, columns=list(COLUMNS))
+        records.append((panel, row.id, *numbers, row.verdict, colour))
+    return pd.DataFrame(records, columns=list(COLUMNS))
 
 
 def scale_of(id: str) -> str:

@@ -1,12 +1,13 @@
-"""A family of variants beside one baseline: one linear model per quantity, simultaneous intervals,
-and the smallest effect that they could have found.
+"""A family of variants beside one baseline, with simultaneous intervals.
 
-The spread within variants is pooled over the whole family and every seed of the baseline is used,
-so that a half-width no longer depends on the luck of three numbers. The intervals are Dunnett's
-(1955): all of them contain their truths together 95% of the time. The variants' differences share
-the baseline and nothing else, so given the baseline's mean and the spread they are independent, and
-the critical value is a double integral; the tests compare it with ``scipy.stats.dunnett``, which
-estimates it by random numbers and takes a second each time."""
+One linear model per quantity, and the smallest effect that it could have detected. The spread
+within variants is pooled over the whole family and every seed of the baseline is used, so that a
+half-width no longer depends on the luck of three numbers. The intervals are Dunnett's (1955): all
+of them contain their truths together 95% of the time. The variants' differences share the baseline
+and nothing else, so given the baseline's mean and the spread they are independent, and the critical
+value is a double integral; the tests compare it with ``scipy.stats.dunnett``, which estimates it by
+random numbers and takes a second each time.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
-"""What an experiment reports about a claim: the contract between ``experiments/`` and the ledger.
+"""What an experiment reports about a claim.
 
+This is the contract between ``experiments/`` and the ledger.
 An experiment builds its measurements with ``measured`` (E and Q claims: one value per seed) or
 ``checked`` (A and S claims) and writes them with ``write_measurements`` to
 ``results/<profile>/<experiment>/measurements.json``. Mean and interval are functions of the values,
@@ -110,9 +111,7 @@ def checked(
     unit: str = "",
     reason: str = "",
 ) -> Measurement:
-    """Build a check of an A or S claim: what was counted, what the paper says, and whether they
-    agree.
-    """
+    """Build a check of an A or S claim: the count, the paper's value, and whether they agree."""
     return Measurement(
         claim=claim,
         variant=variant,

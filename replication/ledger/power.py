@@ -1,4 +1,4 @@
-"""What the rules of the verdicts can find, and how often they find an effect where there is none.
+"""What the rules of the verdicts can detect, and how often they report an absent effect.
 
 ``needed`` computes, from the measured spread of each quantity, the seeds that an effect of the
 paper's own size needs. ``false_verdicts`` simulates families of variants without any effect, judged
@@ -37,14 +37,14 @@ class Needed(NamedTuple):
 
 def needed(rows: list[Row]) -> list[Needed]:
     """Return the power of every measured E or Q row that has a side, in the ledger's order."""
-    found = []
+    quantities = []
     for row in rows:
         if row.effect is None or row.ours is None or row.effect.detectable is None:
             continue
         target = row.ours.target
         if target.null is None:
             continue
-        found.append(
+        quantities.append(
             Needed(
                 row.id,
                 target.quantity,
@@ -56,7 +56,7 @@ def needed(rows: list[Row]) -> list[Needed]:
                 seeds_needed(row.ours),
             )
         )
-    return found
+    return quantities
 
 
 def spread_of(measurement: Measurement) -> float:
@@ -130,16 +130,17 @@ def _shares(false: np.ndarray) -> tuple[float, float]:
 def _world(
     random: np.random.Generator, worlds: int, seeds: int, baseline: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return errors without an effect: variants (worlds, VARIANTS, seeds), baseline (worlds,
-    baseline).
+    """Return errors without an effect, of variants and of the baseline.
+
+    Shapes (worlds, VARIANTS, seeds) and (worlds, baseline).
     """
     return random.normal(size=(worlds, VARIANTS, seeds)), random.normal(size=(worlds, baseline))
 
 
 def simultaneous(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Return whether each variant's simultaneous interval excludes zero, bool (worlds, variants).
+    """Return whether each variant's simultaneous interval excludes zero.
 
-    As ``families`` has it, over many worlds at once."""
+    bool (worlds, variants), as ``families`` has it, over many worlds at once."""
     _, count, seeds = variants.shape
     controls = baseline.shape[1]
     freedom = count * (seeds - 1) + controls - 1
@@ -151,7 +152,7 @@ def simultaneous(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
 
 
 def paired(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Return whether each variant's paired t interval excludes zero, as the rules before had it."""
+    """Return whether each variant's paired t interval excludes zero, the rule before."""
     seeds = variants.shape[2]
     differences = variants - baseline[:, None, :seeds]
     error = differences.std(axis=2, ddof=1) / math.sqrt(seeds)

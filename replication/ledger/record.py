@@ -1,5 +1,6 @@
-"""The record of one claim measured or checked, whose mean and interval are functions of its values.
+"""The record of one claim measured or checked.
 
+Its mean and interval are functions of its values.
 ``rules`` 1 marks files written before ratios were averaged on logarithms throughout. Their stored
 interval is checked as it was written, and judged and shown by today's rules (``estimate``)."""
 
@@ -72,8 +73,9 @@ class Measurement(Frozen):
 
     @property
     def censored(self) -> bool:
-        """Whether some seeds never reached the target error and count as the cap, so that the mean
-        is a bound.
+        """Whether some seeds never reached the target error.
+
+        They count as the cap, so that the mean is a bound.
         """
         return self.bound is not None
 
@@ -90,10 +92,10 @@ class Measurement(Frozen):
         other = self.denominators or self.subtracted
         if not other:
             return mean_spread(values)
-        found = difference_spread(values, logs(other) if ratio else other)
+        spread = difference_spread(values, logs(other) if ratio else other)
         if self.family is None:
-            return found
-        return Spread(found.mean, self.family.error(self.member), self.family.freedom)
+            return spread
+        return Spread(spread.mean, self.family.error(self.member), self.family.freedom)
 
     @property
     def critical(self) -> float | None:
@@ -103,27 +105,28 @@ class Measurement(Frozen):
     @property
     def estimate(self) -> Interval:
         """Mean and interval by today's rules."""
-        found = interval(self.spread, self.critical)
-        return exponential(found) if self.target.ratio else found
+        bounds = interval(self.spread, self.critical)
+        return exponential(bounds) if self.target.ratio else bounds
 
     @property
     def detectable(self) -> float | None:
         """The smallest effect that the interval finds with 80% power; of a ratio, as a factor.
 
         None for one seed."""
-        found = smallest_detectable(self.spread, self.critical)
-        if math.isnan(found):
+        smallest = smallest_detectable(self.spread, self.critical)
+        if math.isnan(smallest):
             return None
-        return math.exp(found) if self.target.ratio else found
+        return math.exp(smallest) if self.target.ratio else smallest
 
     @property
     def reach(self) -> tuple[float, float] | None:
-        """The interval to judge by; None with one seed. Open on the side on which a bound says
-        nothing.
+        """The interval to judge by; None with one seed.
 
-        Values cut at the cap are at most the true ones, so the lower end of an interval for their
-        mean is a lower end for the true mean as well, while its upper end means nothing; and the
-        other way round for an upper bound. An interval over images too widens it."""
+        It is open on the side on which a bound says nothing. Values cut at the cap are at most the
+        true ones, so the lower end of an interval for their mean is a lower end for the true mean
+        as well, while its upper end means nothing; and the other way round for an upper bound. An
+        interval over images widens it as well.
+        """
         _, low, high = self.estimate
         if low is None or high is None:
             return None

@@ -48,8 +48,9 @@ def verdict(claim: Claim, measurement: Measurement | None) -> Verdict:
 
 
 def judge(claim: Claim, measurement: Measurement | None) -> tuple[Verdict, str]:
-    """Return the verdict and its reason as text. Raises ValueError for another claim's
-    measurement.
+    """Return the verdict and its reason as text.
+
+    Raises ValueError for another claim's measurement.
     """
     if claim.kind == "C":
         return "not run", "quoted from others; not measured here by design"
@@ -79,8 +80,8 @@ def could_fail(claim: Claim, measurement: Measurement | None) -> bool:
 
 
 def _check(measurement: Measurement) -> tuple[Verdict, str]:
-    found = f"found {_text(measurement.value)}, the paper says {_text(measurement.expected)}"
-    return ("holds" if measurement.holds else "contradicted"), found
+    comparison = f"found {_text(measurement.value)}, the paper says {_text(measurement.expected)}"
+    return ("holds" if measurement.holds else "contradicted"), comparison
 
 
 def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
@@ -155,16 +156,16 @@ def range_text(low: float | None, high: float | None) -> str:
 
 
 def detectable_text(measurement: Measurement) -> str:
-    """Return the smallest effect that could have been found, as text; "" for one seed or a bound.
+    """Return the smallest detectable effect as text; "" for one seed or a bound.
 
     It is the distance from no effect that the interval excludes with 80% power."""
-    found = measurement.detectable
-    if found is None or measurement.null is None or measurement.censored:
+    detectable = measurement.detectable
+    if detectable is None or measurement.null is None or measurement.censored:
         return ""
     if measurement.target.ratio:
-        return f"smallest effect found with 80% power: a factor of {found:.3g}"
+        return f"smallest effect found with 80% power: a factor of {detectable:.3g}"
     unit = f" {measurement.unit}" if measurement.unit else ""
-    return f"smallest effect found with 80% power: {found:.2g}{unit}"
+    return f"smallest effect found with 80% power: {detectable:.2g}{unit}"
 
 
 def _includes(measurement: Measurement) -> str:

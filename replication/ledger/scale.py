@@ -1,5 +1,6 @@
-"""Whether a run was made at the paper's own scale: a property of what was run, not of a profile.
+"""Whether a run is at the paper's own scale.
 
+The scale is a property of what was run, not of a profile.
 ``claims.toml`` states the scale of every claim. It is compared with the recipe of a run and the
 data card in its provenance (``Run.provenance["data"]``)."""
 
@@ -71,23 +72,23 @@ def shortfalls(claim: Claim | str, ran: Ran | None) -> tuple[str, ...]:
 
 
 def _differences(wanted: PaperScale, ran: Ran) -> list[str]:
-    found = []
+    reasons = []
     if wanted.data and ran.data not in wanted.data:
-        found.append(f"{ran.data} instead of {' or '.join(wanted.data)}")
+        reasons.append(f"{ran.data} instead of {' or '.join(wanted.data)}")
     elif wanted.fingerprints and ran.fingerprint not in wanted.fingerprints:
         copy = ran.note or f"fingerprint {ran.fingerprint}"
-        found.append(f"another copy of {ran.data} ({copy}), or a part of it")
+        reasons.append(f"another copy of {ran.data} ({copy}), or a part of it")
     if ran.images < wanted.images:
-        found.append(f"{ran.images:,} training images instead of {wanted.images:,}")
+        reasons.append(f"{ran.images:,} training images instead of {wanted.images:,}")
     if ran.classes != wanted.classes:
-        found.append(f"{ran.classes:,} classes instead of {wanted.classes:,}")
+        reasons.append(f"{ran.classes:,} classes instead of {wanted.classes:,}")
     if wanted.side is not None and ran.side != wanted.side:
-        found.append(f"inputs of {ran.side} instead of {wanted.side} pixels")
+        reasons.append(f"inputs of {ran.side} instead of {wanted.side} pixels")
     for name, values in wanted.net.items():
         if name not in ran.net or ran.net[name] not in values:
             has = ran.net.get(name, "none")
-            found.append(f"net with {name} {has} instead of {' or '.join(map(str, values))}")
+            reasons.append(f"net with {name} {has} instead of {' or '.join(map(str, values))}")
     if wanted.target_error is not None and ran.target_error != wanted.target_error:
         has = "none" if ran.target_error is None else f"{ran.target_error:.0%}"
-        found.append(f"a target error of {has} instead of {wanted.target_error:.0%}")
-    return found
+        reasons.append(f"a target error of {has} instead of {wanted.target_error:.0%}")
+    return reasons

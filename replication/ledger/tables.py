@@ -1,4 +1,4 @@
-"""The ledger as HTML, for the claims chapter, for a section's rows, and for one experiment's page.
+"""The ledger as HTML, for the claims chapter, a section's rows, and an experiment's page.
 
 No script. Every text is escaped. On a narrow screen each row becomes a short card."""
 
@@ -148,8 +148,9 @@ def verdicts_html(
 
 
 def missing_html(rows: list[Row]) -> str:
-    """Return what it would take to run each row that is ``not run``; rows that are quoted by design
-    come last.
+    """Return what it would take to run each row that is ``not run``.
+
+    Rows that are quoted by design come last.
     """
     waiting = sorted(
         (row for row in rows if row.verdict == "not run"), key=lambda row: not row.command
@@ -291,8 +292,8 @@ def _ours(measurement: Measurement | None, scales: dict[str, str]) -> str:
     if measurement.values:
         notes.append(f"scale {scales[_scale_text(measurement)]}")
     small = f'<span class="small">{html.escape(", ".join(notes))}</span>' if notes else ""
-    found = detectable_text(measurement) if measurement.values else ""
-    power = f'<span class="small">{html.escape(found)}</span>' if found else ""
+    detectable = detectable_text(measurement) if measurement.values else ""
+    power = f'<span class="small">{html.escape(detectable)}</span>' if detectable else ""
     return f"{html.escape(ours_text(measurement))}{small}{power}"
 
 

@@ -37,8 +37,9 @@ def ours_text(measurement: Measurement | None) -> str:
 
 
 def rows_table(rows: list[Row], width: int | None = None) -> str:
-    """Return the ledger as a table for a terminal of ``width`` columns (None: this terminal's),
-    with the counts by verdict under it.
+    """Return the ledger as a table for a terminal, with the counts by verdict under it.
+
+    ``width`` in columns; None: this terminal's.
     """
     width = width or max(80, shutil.get_terminal_size((120, 24)).columns)
     table = Table(

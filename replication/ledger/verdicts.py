@@ -1,5 +1,7 @@
-"""The ledger: one row for every claim of the paper, with what the paper says, what was measured
-here, and the verdict by the rules of ``ledger.rules``.
+"""The ledger: one row for every claim of the paper, with its measurement and verdict.
+
+A row has what the paper says, what was measured here, and the verdict by the rules of
+``ledger.rules``.
 """
 
 import json
@@ -89,8 +91,9 @@ def ledger(profile: str | None = None) -> list[Row]:
 
 
 def chapter_rows(profile: str) -> list[Row]:
-    """Return the ledger as the claims chapter shows it: the trial runs at ``quick``, and what is
-    published at every other profile.
+    """Return the ledger as the claims chapter shows it.
+
+    At ``quick`` these are the trial runs, at every other profile the published results.
     """
     check_profile(profile)
     return ledger("quick" if profile == "quick" else None)
@@ -117,8 +120,9 @@ def effect(measurement: Measurement | None) -> Effect | None:
 
 
 def _row(claim: Claim, by_scale: dict[str, dict[str, tuple[Measurement, ...]]]) -> Row:
-    """Return the row of ``claim``: its primary variant at the first scale that has it, or else
-    whatever the first scale has.
+    """Return the row of ``claim``: its primary variant at the first scale that has it.
+
+    If no scale has it, the first scale's other measurements are used.
     """
     here = {
         scale: {
@@ -174,8 +178,9 @@ def _other(claim: Claim, measurement: Measurement) -> Other:
 
 
 def _profile_to_run(claim: Claim, scales: tuple[str, ...]) -> str:
-    """Return the scale at which to run a claim that was not: the given one, or the smallest
-    published one, if that can answer.
+    """Return the scale at which to run a claim that was not run.
+
+    It is the given one, or the smallest published one, if that can answer.
     """
     return "paper" if claim.needs_paper_scale else scales[-1]
 

@@ -1,5 +1,7 @@
-"""The paper as data: its claims (``claims.toml``), its tables and the numbers of its text
-(``tables.toml``), and the index of its sentences (``index.toml``).
+"""The paper as data: its claims, tables, numbers and sentences.
+
+``claims.toml`` has the claims, ``tables.toml`` the tables and the numbers of the text, and
+``index.toml`` the index of its sentences.
 """
 
 from replication.paper.entries import HERE, read_entries

@@ -1,9 +1,9 @@
-"""The deviations as data: every difference between the paper, its released source of 2012 and this
-replication.
+"""The differences between paper, released source of 2012 and this replication, as data.
 
-Read from ``deviations.toml``. A deviation names where it was found, why it matters or why it was
-made, the recipe's option that chooses a side, the chapters that it touches, and the place in
-``results/`` where its effect was measured."""
+They are read from ``deviations.toml``. A deviation names its place in the source, why it matters or
+why it was chosen, the recipe's option that chooses a side, the chapters that it touches, and the
+place in ``results/`` of its measured effect.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -28,8 +28,9 @@ PARTS: dict[Part, str] = {
 
 
 class Effect(Frozen):
-    """Where the measured effect of a deviation stands: a cell of an experiment's table, or a claim
-    of the ledger.
+    """The place of a deviation's measured effect.
+
+    It is a cell of an experiment's table, or a claim of the ledger.
     """
 
     quantity: str = ""  # what the number is, in words
@@ -57,7 +58,7 @@ class Effect(Frozen):
 
 
 class Deviation(Frozen):
-    """One difference."""
+    """One difference between the paper, its source and this replication."""
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     # the paper against its source, or the paper against this replication
@@ -90,17 +91,18 @@ class Deviation(Frozen):
 
 @cache
 def deviations() -> tuple[Deviation, ...]:
-    """Every deviation, in the file's order. Raises InputError that names the entry and the field at
-    fault.
+    """Return every deviation, in the file's order.
+
+    Raises InputError that names the entry and the field at fault.
     """
     return read_entries(FILE, "deviation", Deviation)
 
 
 def touching(page: str) -> tuple[Deviation, ...]:
-    """The deviations that touch the chapter of an experiment."""
+    """Return the deviations that touch the chapter of an experiment."""
     return tuple(one for one in deviations() if page in one.pages)
 
 
 def of_section(section: str) -> tuple[Deviation, ...]:
-    """The deviations that concern a section of the paper."""
+    """Return the deviations that concern a section of the paper."""
     return tuple(one for one in deviations() if section in one.sections)

@@ -1,4 +1,4 @@
-"""The paper's figures as data, where they could be read off: numbers, none of its drawings."""
+"""The paper's figures as data, if they could be read off: numbers, no drawings."""
 
 from functools import cache
 
@@ -13,13 +13,15 @@ FIRST_VERTEX = (
 
 @cache
 def figure1() -> pd.DataFrame:
-    """The two curves of Figure 1: activation ("relu", "tanh"), epoch, error (a fraction). Source
-    and limits stand in the file."""
+    """Return the two curves of Figure 1: activation, epoch, error (a fraction).
+
+    ``activation`` is "relu" or "tanh". Source and limits are described in the file.
+    """
     return pd.read_csv(HERE / "figure1.csv", comment="#")
 
 
 def measured_part(activation: str) -> pd.DataFrame:
-    """The points of a curve of Figure 1 from its first measurement on, by epoch."""
+    """Return the points of a curve of Figure 1 from its first measurement on, by epoch."""
     curve = figure1()
     return curve[
         (curve["activation"] == activation) & (curve["epoch"] >= FIRST_VERTEX)

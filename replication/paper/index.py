@@ -47,9 +47,11 @@ def sentences() -> tuple[Sentence, ...]:
 
 
 def find(words: str) -> list[Sentence]:
-    """Return the sentences in which all of ``words`` begin a word, or the section of that number.
+    """Return the sentences in which all of ``words`` begin a word.
 
-    Case and punctuation do not matter. Raises InputError if there are none."""
+    A section's number returns the sentences of that section. Case and punctuation do not matter.
+    Raises InputError if there are none.
+    """
     wanted = _parts(words)
     matching = [one for one in sentences() if _matches(wanted, one)]
     if not wanted or not matching:

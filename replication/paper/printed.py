@@ -7,8 +7,9 @@ from replication.paper.entries import HERE, parse
 
 
 class TableRow(Frozen):
-    """One row of table 1 or 2. Errors in per cent; None is a dash in the paper. ``log2012``: the
-    same cells as logged.
+    """One row of Table 1 or 2, errors in per cent; None is a dash in the paper.
+
+    ``log2012``: the same cells as logged.
     """
 
     model: str
@@ -23,9 +24,7 @@ class TableRow(Frozen):
 
 
 class Table(Frozen):
-    """A table of the paper: what its columns were measured on, and where our copy of the cells
-    comes from.
-    """
+    """A table of the paper, with the data of its columns and the origin of our copy."""
 
     title: str
     columns: str
@@ -51,11 +50,11 @@ class Tables(Frozen):
     number: tuple[Number, ...]
 
     def value(self, id: str) -> float:
-        """The number of the text with this id. Raises KeyError."""
+        """Return the number of the text with this id. Raises KeyError."""
         return {number.id: number.value for number in self.number}[id]
 
 
 @cache
 def tables() -> Tables:
-    """Tables 1 and 2 and the numbers of the text."""
+    """Return Tables 1 and 2 and the numbers of the text."""
     return validated(Tables, "tables.toml", parse(HERE / "tables.toml"))

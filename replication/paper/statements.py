@@ -2,8 +2,9 @@
 
 Kinds of claim: A arithmetic, S structural, E experiment, Q a picture with a number beside it, C
 context (quoted from others). An E or Q claim has targets: the numbers that can be measured for it,
-each with the side of ``null`` on which the paper says it lies, and the range that counts as
-``reproduced`` at the paper's own scale."""
+each with the side of ``null`` on which the paper puts it, and the range that counts as
+``reproduced`` at the paper's own scale.
+"""
 
 from datetime import date
 from functools import cache
@@ -64,7 +65,7 @@ class Change(Frozen):
 
 
 class Target(Frozen):
-    """One number that can be measured for a claim, and what would make it agree with the paper."""
+    """One number that can be measured for a claim, and the range that agrees with the paper."""
 
     variant: str = ""  # "" takes every variant that has no target of its own
     quantity: str  # what the number is, as text
@@ -128,9 +129,7 @@ class Claim(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _fill_targets(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Hand ``quantity``, ``unit``, ``null`` and ``side`` of the claim down to the targets that
-        do not state their own.
-        """
+        """Copy ``quantity``, ``unit``, ``null`` and ``side`` to targets without their own."""
         fields = dict(fields)
         shared = {
             name: fields.pop(name)
@@ -162,14 +161,15 @@ class Claim(Frozen):
         return self
 
     def target(self, variant: str) -> Target | None:
-        """The target that judges ``variant``: its own, or the one without a name; None when there
-        is neither.
+        """Return the target that judges ``variant``: its own, or else the one without a name.
+
+        None if there is neither.
         """
         named = {target.variant: target for target in self.targets}
         return named.get(variant, named.get(""))
 
     def variant_at(self, profile: str) -> str:
-        """The variant whose verdict is the row's verdict at ``profile``."""
+        """Return the variant whose verdict is the row's verdict at ``profile``."""
         return self.primary if profile == "paper" or self.analogue is None else self.analogue
 
     @property

@@ -134,9 +134,9 @@ def _keep_probabilities(task: Task) -> None:
     if not task.keep_probabilities or path.is_file() or task.folder != task.place:
         return
     if weights_path(task.recipe.id).is_file():
-        asked = [(split, views) for split, views in task.evaluate if split != "train"]
+        wanted = [(split, views) for split, views in task.evaluate if split != "train"]
         answers = {
-            f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in asked
+            f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted
         }
         write_probabilities(path, answers)
         if (task.folder / seal.FILE).is_file():
@@ -157,7 +157,7 @@ def _line(result: Run) -> str:
 
 
 def other_images(stored: Run) -> Index | None:
-    """Return the index of the images that are present, if they are not those of a stored result.
+    """Return the index of the present images, if they are not those of a stored result.
 
     None if they are the same, or if there are no images to compare with."""
     try:

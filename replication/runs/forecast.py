@@ -193,13 +193,13 @@ class _Pace:
 
 
 def _kind(recipe: Recipe) -> str:
-    """Runs of one kind take the same time per image."""
+    """Return the kind of a run; runs of one kind take the same time per image."""
     net = recipe.net.model_dump_json(exclude={"init", "fidelity", "ones"})
     return f"{net} {recipe.data.side} {recipe.precision}"
 
 
 def _seconds_per_image(recipe: Recipe, device: str, seconds: float) -> float:
-    """Time training steps on random images for about ``seconds``, at least one after the first."""
+    """Time training steps on random images for about ``seconds``; the first is not counted."""
     classes = 10 if isinstance(recipe.net, CifarNetSpec) else recipe.net.classes
     net = build(recipe, classes).to(device, memory_format=torch.channels_last).train()
     optimiser = optimiser_for(recipe, net)

@@ -1,4 +1,4 @@
-"""How far the runs of an experiment are, passed from the processes that train to the command.
+"""Progress of an experiment's runs, passed from the training processes to the command.
 
 ``replication run`` names a folder in REPLICATION_PROGRESS. The notebook's kernel and its training
 processes inherit it, and each run keeps one small file there; the command reads them all. Without

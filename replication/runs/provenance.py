@@ -70,11 +70,11 @@ def commit() -> dict[str, Any]:
     """Return the commit of the code and whether the code was changed; both None if unknown.
 
     On a machine without a clone, ``COMMIT`` names the commit."""
-    found = _git("rev-parse", "HEAD")
-    if found is None and (named := os.environ.get(COMMIT)):
+    head = _git("rev-parse", "HEAD")
+    if head is None and (named := os.environ.get(COMMIT)):
         return {"commit": named.removesuffix(DIRTY), "dirty": named.endswith(DIRTY)}
     status = _git("status", "--porcelain", "--", *CODE)
-    return {"commit": found, "dirty": None if status is None else bool(status)}
+    return {"commit": head, "dirty": None if status is None else bool(status)}
 
 
 def _git(*words: str) -> str | None:

@@ -70,10 +70,10 @@ def check_unchanged(folder: Path) -> None:
     Runs that such a command has trained are new folders with an intact seal of their own."""
     if not (folder / FILE).is_file():
         return
-    found = [fault for fault in faults(folder) if not _left_by_a_command(folder, fault)]
-    if found:
+    differences = [fault for fault in faults(folder) if not _left_by_a_command(folder, fault)]
+    if differences:
         raise InputError(
-            f"{folder}: {one_line(found)} since it was sealed; restore it with `git checkout"
+            f"{folder}: {one_line(differences)} since it was sealed; restore it with `git checkout"
             f' {folder}`, or accept it with `replication reseal --because "..."`'
         )
 
@@ -85,24 +85,24 @@ def published_faults() -> list[str]:
         cloned = root == paths.ROOT / "results" and paths.is_clone()
         return [f"{_short(root / FILE)} is missing"] if cloned else []
     listed = _read(root / FILE)
-    found = []
+    differences = []
     for name, sealed in listed.items():
         path = Path(os.path.normpath(root / name))
         if not path.is_file():
-            found.append(f"{_short(path)} is missing")
+            differences.append(f"{_short(path)} is missing")
         elif sha256(path) != sealed:
-            found.append(f"{_short(path)} was changed")
+            differences.append(f"{_short(path)} was changed")
     for folder in published_folders():
         key = (folder / FILE).relative_to(root).as_posix()
         if key not in listed:
-            found.append(f"{_short(folder)} is not in the list of published results")
+            differences.append(f"{_short(folder)} is not in the list of published results")
         elif (folder / FILE).is_file():
-            found += [f"{_short(folder)}/{fault}" for fault in faults(folder)]
+            differences += [f"{_short(folder)}/{fault}" for fault in faults(folder)]
     for page in published_pages():
         if os.path.relpath(page, root) not in listed:
-            found.append(f"{_short(page)} is not in the list of published pages")
-        found += page_faults(page)
-    return found
+            differences.append(f"{_short(page)} is not in the list of published pages")
+        differences += page_faults(page)
+    return differences
 
 
 def page_faults(page: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run folders: each training run's facts as small text files, found by the hash of its recipe.
+"""Run folders: each run's facts as small text files, named by the hash of its recipe.
 
 ``results/<profile>/<experiment>/<name>-<id>/`` holds ``recipe.json``, ``metrics.jsonl`` and
 ``timings.jsonl`` (one line per epoch), ``summary.json``, ``provenance.json``, and
@@ -132,20 +132,21 @@ def _table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
 
 
 def unanswered(task: Task, run: Run) -> dict[str, tuple[str, int, int | None]]:
-    """Return what ``task`` asks for and ``run`` lacks, by its key in ``Run.evaluation``: split,
-    views, and the epoch whose weights were kept, None for those of the end.
+    """Return the evaluations of ``task`` that ``run`` lacks, by key in ``Run.evaluation``.
+
+    Each is a split, a number of views, and the epoch whose weights were kept; None for the end.
     """
     kept = (epoch for epoch in task.recipe.keep_after if epoch <= run.summary["epochs"])
-    asked = {
+    wanted = {
         answer_key(split, views, epoch): (split, views, epoch)
         for epoch in (None, *kept)
         for split, views in task.evaluate
     }
-    return {key: one for key, one in asked.items() if key not in run.evaluation}
+    return {key: one for key, one in wanted.items() if key not in run.evaluation}
 
 
 def answer_key(split: str, views: int, epoch: int | None = None) -> str:
-    """Return how ``Run.evaluation`` calls an answer: "test/10", or "test/10@60" after epoch 60."""
+    """Return the key of an answer in ``Run.evaluation``: "test/10", or "test/10@60" (epoch)."""
     return f"{split}/{views}" if epoch is None else f"{split}/{views}@{epoch}"
 
 

@@ -1,10 +1,11 @@
-"""Spreading an experiment's independent runs: over this process, over processes of this machine, or
-over a Dask cluster.
+"""Spreading an experiment's independent runs over processes or a Dask cluster.
 
-A run is identified by its recipe, resumable, and held by one process at a time (``conduct.run``);
-so it does not matter which worker takes it, or that a worker dies in the middle: the next one goes
-on from the last checkpoint. Workers of a cluster share the folders of results and runs, and the
-data, under the paths that they have here."""
+They run in this process, in processes of this machine, or on a cluster. A run is identified by its
+recipe, resumable, and held by one process at a time (``conduct.run``). So it does not matter which
+worker takes it, or that a worker dies in the middle: the next one resumes from the last checkpoint.
+Workers of a cluster share the folders of results and runs, and the data, under the paths that they
+have here.
+"""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The baseline of every experiment on the paper's own net, and its variants (sections 3 to 5).
+"""The baseline of all experiments on the paper's net, and its variants (sections 3 to 5).
 
 The baseline exists at each scale. All experiments take it from here, so they share runs: a recipe
 is trained once, by the first experiment that needs it. The baseline is the released net, because
@@ -134,7 +134,7 @@ def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") ->
 
 
 def _shorter(recipe: Recipe, factor: float) -> Changes:
-    """Return a schedule of ``factor`` times the length: epochs, drops, and the rule's patience."""
+    """Return a schedule of ``factor`` times the length: epochs, drops and patience."""
     schedule, epochs = recipe.schedule, max(1, round(recipe.epochs * factor))
     if schedule.kind == "plateau":
         patience = max(1, round(schedule.patience * factor))

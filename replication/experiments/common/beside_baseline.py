@@ -75,9 +75,10 @@ def ratio(
 
 
 def image_noise(runs: Sequence[Run], others: Sequence[Run], key: str, k: int) -> ImageNoise | None:
-    """Return the interval of a difference of errors over seeds and images, in percentage points.
+    """Return the interval of a difference of errors over seeds and images.
 
-    ``key``: "split/views". None unless every run has its per-image results on the same images."""
+    In percentage points. ``key``: "split/views". None unless every run has its per-image results on
+    the same images."""
     entries: list[list[Any]] = [
         [run.per_image.get(key) for run in group] for group in (runs, others)
     ]
@@ -97,7 +98,7 @@ def image_noise(runs: Sequence[Run], others: Sequence[Run], key: str, k: int) ->
 def differences(
     table: pd.DataFrame, baseline: str, columns: Sequence[str] = tuple(QUANTITIES)
 ) -> pd.DataFrame:
-    """Return every variant's difference from the baseline's mean, with its simultaneous interval.
+    """Return all variants' differences from the baseline's mean, with simultaneous intervals.
 
     One row per variant and column: variant, quantity, mean, low, high, n (seeds of the variant),
     values (each of its seeds minus the baseline's mean)."""

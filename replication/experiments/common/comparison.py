@@ -94,7 +94,7 @@ def crossing(values: Sequence[float], mark: float, start: float, first: float) -
 
 
 def iterations_to_loss(run: Run, mark: float) -> float:
-    """Return the iterations until ``run``'s training loss meets ``mark``; NaN if it never does.
+    """Return the iterations until ``run``'s training loss meets ``mark``; NaN if never.
 
     An epoch's loss is the mean over its minibatches, each before its update, so it belongs to the
     middle of the epoch. At the start it is ln K, the loss of a net that knows nothing of K classes.

@@ -56,7 +56,7 @@ def store_tables(
     measurements: Sequence[Measurement] | None = None,
     float_format: str | None = None,
 ) -> None:
-    """Write the tables as ``results/<profile>/<experiment>/<name>.csv``, then the measurements."""
+    """Write tables as ``results/<profile>/<experiment>/<name>.csv``, then the measurements."""
     folder = paths.experiment(profile, experiment)
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format=float_format)

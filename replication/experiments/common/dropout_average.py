@@ -29,7 +29,7 @@ from replication.training.process.numerics import exact, numerics
 
 
 def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) -> pd.DataFrame:
-    """Return the distances to the geometric mean of ``masks`` dropped-out nets, one row per run.
+    """Return each run's distances to the geometric mean of ``masks`` dropped-out nets.
 
     Total variation distances, mean over held-out images. Columns: seed, images, masks; halved, of
     the halved net; single, of one dropped-out net; floor, between the means of two halves of the

@@ -51,9 +51,9 @@ def some_images(recipe: Recipe, split: Literal["train", "test"], count: int = 0)
 
 
 def feature_vectors(recipe: Recipe, split: Literal["train", "test"], images: Images) -> np.ndarray:
-    """Return the last hidden layer's activations of ``images``, in their order: float32 (N, D).
+    """Return the last hidden layer's activations of ``images``, float32 (N, D).
 
-    That layer is fc7 (section 6.1).
+    In the order of the images. That layer is fc7 (section 6.1).
     """
     vectors = features(recipe, split, ids=images.index.ids)
     return vectors.x[rows_of(vectors.ids, images.index.ids)]
