@@ -264,8 +264,7 @@ class Recipe(Frozen):
         return self.net.fidelity if self.net.family == "alexnet" else "paper"
 
     def takes_source(self, switch: Switch) -> bool:
-        """Whether the run does what the source does where it differs from the paper in
-        ``switch``."""
+        """Return whether the run follows the source, not the paper, in ``switch``."""
         return self.net.family == "alexnet" and self.net.takes_source(switch)
 
     @property

@@ -35,8 +35,9 @@ CHAPTER = "deviations"  # the notebook that shows all of them
 
 
 class Source(SphinxDirective):
-    """``{source} MODULE NAME...``: functions, classes, methods (``Class.method``) or constants of
-    one module of the package.
+    """``{source} MODULE NAME...``: the code of named objects of one module of the package.
+
+    They are functions, classes, methods (``Class.method``) or constants.
     """
 
     required_arguments = 2
@@ -109,8 +110,9 @@ def _place(file: Path, span: tuple[int, int], text: str) -> list[nodes.Node]:
 
 
 def source_address(file: Path, first: int, last: int) -> str:
-    """Return the address of lines of a file at this commit, "" unless GitHub builds the book, which
-    says where the repository is.
+    """Return the address of lines of a file at this commit; "" unless GitHub builds the book.
+
+    GitHub's machines say where the repository is.
     """
     server, repository, commit = (
         os.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "SHA")
@@ -121,8 +123,9 @@ def source_address(file: Path, first: int, last: int) -> str:
 
 
 class Claims(SphinxDirective):
-    """``{claims} SECTION|ID|VERDICT ...``: rows of the ledger, each at its largest published
-    scale.
+    """``{claims} SECTION|ID|VERDICT ...``: rows of the ledger.
+
+    Each is shown at its largest published scale.
     """
 
     required_arguments = 1
@@ -273,7 +276,7 @@ def page_fault(page: Path) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the extension with Sphinx."""
     app.add_directive("source", Source)
     app.add_directive("claims", Claims)
     app.add_directive("deviations", Deviations)

@@ -1,5 +1,7 @@
-"""Directives of the front page: the verdicts as a bar, the headline claims as a table, and what
-each experiment took and gave. A Sphinx extension.
+"""Directives of the front page: a Sphinx extension.
+
+They show the verdicts as a bar, the headline claims as a table, and what each experiment took and
+gave.
 """
 
 import html
@@ -56,7 +58,7 @@ class Costs(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the extension with Sphinx."""
     app.add_directive("verdict-bar", VerdictBar)
     app.add_directive("headlines", Headlines)
     app.add_directive("costs", Costs)

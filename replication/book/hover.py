@@ -39,7 +39,7 @@ def _add_titles(texts: dict[str, str], doctree: nodes.document, docname: str) ->
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the extension with Sphinx."""
     texts: dict[str, str] = {}
     # every page has been read when the environment is complete, and none has been written
     app.connect("env-updated", lambda app, env: texts.update(_definitions(app)))

@@ -154,7 +154,7 @@ def _leave_out_of_the_search(app: Sphinx, _doctree: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the extension with Sphinx."""
     app.connect("source-read", _on_read)
     app.connect("doctree-read", _leave_out_of_the_search)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

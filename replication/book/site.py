@@ -77,7 +77,7 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the extension with Sphinx."""
     app.connect("config-inited", _configure)
     app.connect("html-page-context", _describe)
     app.connect("build-finished", _finish)

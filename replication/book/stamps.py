@@ -57,13 +57,13 @@ def _code(notebook: nbformat.NotebookNode) -> str:
 
 
 def _plain(cell: str) -> str:
-    """The cell without IPython's own lines, which import nothing."""
+    """Return the cell without IPython's own lines, which import nothing."""
     return "\n".join(line for line in cell.splitlines() if not line.startswith(("%", "!")))
 
 
 @cache
 def _module(path: Path) -> tuple[str, set[Path]]:
-    """The hash of a module's code, and the modules of the package that it imports."""
+    """Return the hash of a module's code, and the modules of the package that it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -26,10 +26,10 @@ REGIMES = {"source2012": "started as in 2012", "modern": "started as today"}
 
 
 def curves() -> dict[str, Any]:
-    """Return the errors of every reporting run by regime and activation, each from epoch 0
-    on, and the scale at which they were measured.
+    """Return the errors of every reporting run by regime and activation, and their scale.
 
-    Raises InputError if nothing is published."""
+    Each curve starts from epoch 0. Raises InputError if nothing is published.
+    """
     _, measurement, _ = answer(CLAIM)
     if measurement is None:
         raise InputError(f"{CLAIM} was not measured, so there are no curves to show")
@@ -89,7 +89,7 @@ class NormalisationSlider(_Touch):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the extension with Sphinx."""
     app.add_directive("figure1-slider", Figure1Slider)
     app.add_directive("normalisation-slider", NormalisationSlider)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

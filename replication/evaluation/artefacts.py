@@ -1,8 +1,9 @@
-"""Small arrays that a reviewer needs, stored with the results: what a net says of every image, and
-the kernels of its first layer.
+"""Small arrays that a reviewer needs, stored with the results.
 
-Probabilities are float16, which changes them by less than 0.0005 and keeps the ranks of all but
-equal ones; errors are always computed before, from float32."""
+They are the net's probabilities for every image, and the kernels of its first layer. Probabilities
+are float16, which changes them by less than 0.0005 and keeps the ranks of all but equal ones;
+errors are always computed before, from float32.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -40,8 +40,9 @@ def credit(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
 
 def errors(predictions: Predictions) -> dict[str, Any]:
-    """Return the errors ``top1``, ``top5`` and the counts ``images``, ``mistakes1``,
-    ``mistakes5``.
+    """Return the errors ``top1`` and ``top5``, and their counts.
+
+    The counts are ``images``, ``mistakes1`` and ``mistakes5``.
     """
     images = len(predictions.ids)
     counts = {k: int(mistakes(predictions.p, predictions.labels, k).sum()) for k in TOPS}

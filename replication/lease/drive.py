@@ -68,7 +68,7 @@ class Lease:
         return self.end - time.monotonic() - GRACE_SECONDS
 
     def first_line(self) -> str:
-        """The device, the driver and the code."""
+        """Return a line that names the device, the driver and the code."""
         found = driver()
         release = f"driver {found.release or 'unknown'}" if found else "no driver"
         commit = self.environment.get(provenance.COMMIT)

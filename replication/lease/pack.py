@@ -24,7 +24,7 @@ BENCHMARKS = ("lrn", "step", "trainer", "loader")
 
 
 def checks() -> list[Step]:
-    """The steps before any training: parity with the CPU, and the benchmarks."""
+    """Return the steps before any training: parity with the CPU, and the benchmarks."""
     return [
         Step(name="parity", minutes=3, device="cuda", needs=("pytest",), command=PARITY),
         *(
@@ -48,7 +48,7 @@ def checks() -> list[Step]:
 
 
 def trainings(tasks: Iterable[Task], minutes: float) -> list[Step]:
-    """The tasks as steps, each recipe once, ordered by seed."""
+    """Return the tasks as steps, each recipe once, ordered by seed."""
     once = {task.recipe.id: task for task in tasks}
     return [
         Step(
@@ -67,7 +67,7 @@ def trainings(tasks: Iterable[Task], minutes: float) -> list[Step]:
 
 
 def experiment_tasks(profile: str, names: Sequence[str]) -> list[Task]:
-    """The runs that experiments ask for at a profile. Raises InputError for an unknown name."""
+    """Return the runs of experiments at a profile. Raises InputError for an unknown name."""
     from replication.book.notebooks import settings  # its libraries are not on the bare machine
     from replication.experiments import EXPERIMENTS
 

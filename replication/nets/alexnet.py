@@ -287,7 +287,7 @@ class Tower(nn.Module):
 
 
 def _whole_scale(spec: AlexNetSpec, name: str) -> float:
-    """What "same_variance" multiplies a layer's deviation by in the whole two-tower net."""
+    """Return the factor of "same_variance" for a layer's deviation in the whole two-tower net."""
     changes = {"towers": 2, "removed": None, "conv2_reads": "own", "init": "same_variance"}
     with torch.device("meta"):  # its shapes alone
         tower = Tower(spec.model_copy(update=changes), 0)

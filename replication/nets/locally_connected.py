@@ -6,12 +6,13 @@ from torch.nn import functional as F
 
 
 class LocallyConnected2d(nn.Module):
-    """A convolution (stride 1) whose weights differ from position to position, with one bias for
-    each output unit.
+    """A convolution (stride 1) whose weights differ from position to position.
 
-    ``height`` and ``width`` are the input's. ``weight`` is (positions, in_channels *
-    kernel_size**2, out_channels), one matrix for each output position in row-major order, and
-    ``bias`` (out_channels, out height, out width). Starts as N(0, 0.01**2) and 0."""
+    It has one bias per output unit. ``height`` and ``width`` are the input's. ``weight`` is
+    (positions, in_channels * kernel_size**2, out_channels), one matrix per output position in
+    row-major order, and ``bias`` (out_channels, out height, out width). Starts as N(0, 0.01**2) and
+    0.
+    """
 
     def __init__(
         self,

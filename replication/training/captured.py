@@ -128,7 +128,7 @@ class StaticStep:
         self.body()
 
     def body(self) -> None:
-        """The step itself: what a graph records."""
+        """Run the step itself: a graph records this."""
         optimiser = self.learner.optimiser
         optimiser.zero_grad()
         loss, wrong, _ = gradients(self.learner, self.batch.images, self.batch.labels)
@@ -221,7 +221,7 @@ class RecordedStep(StaticStep):
 
 
 def _recorded(learner: Learner) -> RecordedStep:
-    """The learner's recorded step, which outlasts an epoch."""
+    """Return the learner's recorded step, which outlasts an epoch."""
     if learner.recorded is None:
         learner.recorded = RecordedStep(learner)
     return learner.recorded

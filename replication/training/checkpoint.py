@@ -161,7 +161,7 @@ def _step(path: Path) -> int:
 
 
 def _parts(path: Path) -> re.Match[str]:
-    """The kind, step and hash in a checkpoint's name."""
+    """Return the kind, step and hash in a checkpoint's name."""
     parts = NAME.fullmatch(path.name)
     if parts is None:
         raise ValueError(f"{path} is not named as a checkpoint")

@@ -118,7 +118,7 @@ class Run:
         return f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
 
     def learning_rate(self, settings: EpochSettings) -> float:
-        """The learning rate of the weights."""
+        """Return the learning rate of the weights."""
         return self.recipe.update.rate * settings.weights
 
     def lap(self) -> None:
@@ -169,8 +169,9 @@ class Run:
             self._best = (self.step, state)
 
     def save_weights(self, epoch: int | None = None) -> None:
-        """Leave the weights in the run's folder, as those kept after ``epoch`` if it is given. A
-        joint call of all processes.
+        """Leave the weights in the run's folder, as those kept after ``epoch`` if it is given.
+
+        A joint call of all processes.
         """
         name = weights_path(self.recipe.id, epoch).name
         weights = self.group.gather(self.net.state_dict(), self.net)

@@ -65,7 +65,7 @@ def distances_html(outcome: Outcome) -> str:
 
 
 def identified(outcome: Outcome) -> str:
-    """What the figure shows, as far as the distances to both curves tell, in words."""
+    """Describe what the figure shows, as far as the distances to both curves tell."""
     table = outcome.distances
     both = table[table["curve"] == "together"] if len(table) else table
     if both.empty:
@@ -93,7 +93,7 @@ def verdicts_html(outcome: Outcome) -> str:
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """The chapter's checks, one line each; AssertionError where one fails."""
+    """Return the chapter's checks, one line each. Raises AssertionError if one fails."""
     stored = [load(run.task) for run in outcome.runs]
     check(all(run is not None for run in stored), "a run that was just made is not stored")
     seeds = {*settings.seeds, *settings.candidate_seeds}

@@ -1,13 +1,13 @@
-"""The pipeline in NVIDIA DALI: decode, resize, crop, mirror, mean, colour shift, on the CPU or the
-GPU (sections 2 and 4.1).
+"""The pipeline in NVIDIA DALI, on the CPU or the GPU (sections 2 and 4.1).
 
-Encoded bytes, windows and draws are external sources, so DALI scans no folder and draws no number.
-Only the region that a crop needs is decoded, with the pixels around it that the resampling filter
-reaches. The flip costs nothing: the region is read from right to left. Measured on 64 ILSVRC
-photographs (CPU, DALI 2.4): decoded pixels equal Pillow's. Resized ones differ by one grey level in
-15% of the values, because Pillow rounds between its two passes and DALI does not; and by up to 9 in
-the outermost row or column of the photograph itself, where DALI's filter repeats the last pixel and
-Pillow's leaves it out. From the raw store all bits agree.
+It decodes, resizes, crops, mirrors, subtracts the mean and shifts colours. Encoded bytes, windows
+and draws are external sources, so DALI scans no folder and draws no number. Only the region that a
+crop needs is decoded, with the pixels around it that the resampling filter reaches. The flip costs
+nothing: the region is read from right to left. Measured on 64 ILSVRC photographs (CPU, DALI 2.4):
+decoded pixels equal Pillow's. Resized ones differ by one grey level in 15% of the values, because
+Pillow rounds between its two passes and DALI does not; and by up to 9 in the outermost row or
+column of the photograph itself, where DALI's filter repeats the last pixel and Pillow's leaves it
+out. From the raw store all bits agree.
 
 On a GPU, files are decoded on the CPU and everything after it runs on the GPU. libjpeg-turbo on
 several cores is as fast as nvJPEG or faster, and gives Pillow's pixels; nvJPEG's depend on how a
@@ -15,7 +15,8 @@ batch is divided between its engine and the cores. ``mixed`` chooses nvJPEG, and
 every run records, says which of the two it was.
 
 Files that DALI would decode by another policy (``decode.needs_reference``) are decoded by
-``decode`` and passed on as plain pixels."""
+``decode`` and passed on as plain pixels.
+"""
 
 import threading
 from collections import deque
@@ -129,8 +130,9 @@ class DaliPipeline:
     def _collect(
         self, graph: "_Graph", flight: "deque[_Flight]", readers: ThreadPoolExecutor
     ) -> "tuple[_Graph, PreparedBatch]":
-        """The oldest batch in flight. Where DALI fails, everything in flight is decoded by
-        ``decode``, which names the file at fault.
+        """Return the oldest batch in flight.
+
+        If DALI fails, everything in flight is decoded by ``decode``, which names the file at fault.
         """
         if flight[0].inputs is not None:
             try:
@@ -191,8 +193,9 @@ class DaliPipeline:
         return _Flight(request, kept, inputs | self._drawn(draws, request))
 
     def _drawn(self, draws: Draws, request: BatchRequest) -> dict[str, np.ndarray]:
-        """Where the mean image is read, mirrored images from its mirrored half, and the colour
-        shift.
+        """Return the place where the mean image is read, and the colour shift.
+
+        Mirrored images read from the mirrored half.
         """
         inputs = {}
         if request.views == 1 and self.transform.mean is not None and self.transform.aligned:
@@ -205,8 +208,9 @@ class DaliPipeline:
         return inputs
 
     def _encoded(self, row: int, careful: bool) -> "_Encoded | InputError":
-        """One image's bytes, such that DALI decodes them to the pixels that ``decode`` gives;
-        ``careful``: nothing left to DALI.
+        """Return one image's bytes, such that DALI decodes them to the pixels of ``decode``.
+
+        ``careful``: nothing is left to DALI.
         """
         path = self.index.path(row)
         if self.index.records is not None:
@@ -272,8 +276,9 @@ class _Encoded(NamedTuple):
 
 
 class _Graph:
-    """One built DALI pipeline. ``schedule`` hands it a batch, ``collect`` waits for the oldest one
-    scheduled.
+    """One built DALI pipeline.
+
+    ``schedule`` hands it a batch, ``collect`` waits for the oldest one scheduled.
     """
 
     def __init__(
@@ -328,8 +333,9 @@ def define(
     device: torch.device,
     mixed: bool = False,
 ) -> Any:
-    """The graph: from its external sources to float32 (side, side, 3), or (10, side, side, 3), for
-    each image. ``mixed``: files are decoded by nvJPEG, on the GPU.
+    """Build the graph, from its external sources to float32 (side, side, 3) per image.
+
+    (10, side, side, 3) for ten views. ``mixed``: files are decoded by nvJPEG, on the GPU.
     """
     from nvidia.dali import fn, types
 
@@ -414,12 +420,13 @@ def _views(transform: Transform, image: Any, views: int, constant: Any) -> list[
 def windows(
     heights: np.ndarray, widths: np.ndarray, size: int, side: int, draws: Draws
 ) -> dict[str, np.ndarray]:
-    """Which part of each file is decoded, and which region of that part becomes the ``side`` x
-    ``side`` crop of its stored square.
+    """Return the part of each file to decode, and the region of that part that is its crop.
 
-    By section 2's reduction (``store.reduce``): shorter side to ``size``, longer one rounded,
-    central square, and in it the crop. "start" and "end" int32 (N, 2) in the file's pixels, "from"
-    and "to" float32 (N, 2) from there; a flip turns left and right around."""
+    The crop is the ``side`` x ``side`` one of its stored square. By section 2's reduction
+    (``store.reduce``): shorter side to ``size``, longer one rounded, central square, and in it the
+    crop. "start" and "end" int32 (N, 2) in the file's pixels, "from" and "to" float32 (N, 2) from
+    there; a flip turns left and right around.
+    """
     whole = np.stack([heights, widths], 1).astype(np.float64)
     shorter = whole.min(axis=1, keepdims=True)
     reduced = np.rint(whole * size / shorter)  # half to even, as Python rounds
@@ -440,8 +447,9 @@ def windows(
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:
-    """Height and width in the frame header of a JPEG, (0, 0) if it has none. The file's markers are
-    known to make sense.
+    """Return height and width in the frame header of a JPEG, (0, 0) if it has none.
+
+    The file's markers are known to make sense.
     """
     at = 2
     while at + 9 <= len(content):

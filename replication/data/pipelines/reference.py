@@ -1,10 +1,10 @@
-"""The paper's own pipeline: Python on the CPU decodes and cuts the next batch while the net works
-on this one (section 4.1).
+"""The paper's own pipeline: Python on the CPU prepares the next batch (section 4.1).
 
 "The transformed images are generated in Python code on the CPU while the GPU is training on the
 previous batch of images." Pillow decodes and reduces each file as the raw store does, then the
 arithmetic is the raw pipeline's: so both give the same bits. It serves where DALI is missing
-(macOS), and is what DALI is compared with."""
+(macOS), and is what DALI is compared with.
+"""
 
 import multiprocessing
 import threading

@@ -1,9 +1,10 @@
-"""From stored uint8 squares to what the net is given: crop, flip, mean, colour shift, scale
-(sections 2 and 4.1).
+"""From stored uint8 squares to the net's input (sections 2 and 4.1).
 
-The arithmetic of the CPU paths: the raw store's and the reference pipeline's. Each image is passed
-over once: the crop is read in its place and the difference is written to its place in the batch.
-So a loop over images costs less than indexing every pixel would."""
+The steps are crop, flip, mean, colour shift and scale. This is the arithmetic of the CPU paths: the
+raw store's and the reference pipeline's. Each image is passed over once: the crop is read in its
+place and the difference is written to its place in the batch. So a loop over images costs less than
+indexing every pixel would.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -158,8 +159,9 @@ class RawPipeline:
 
 
 class Buffers:
-    """Memory for batches, reused once nothing refers to the earlier batch: new memory costs more
-    time than filling it.
+    """Memory for batches, reused once nothing refers to the earlier batch.
+
+    New memory costs more time than filling it.
     """
 
     def __init__(self, side: int) -> None:

@@ -132,8 +132,9 @@ def _write(name: str, content: BinaryIO | None, work: Path, archive: Path) -> No
 
 
 def _resume(url: str, output_file: str, fetcher: Any) -> None:
-    """Resume from ``<file>.part`` if there is one, then move it to
-    ``output_file`` for the hash check.
+    """Resume from ``<file>.part`` if there is one, then move it to ``output_file``.
+
+    The hash check follows.
     """
     import requests
 

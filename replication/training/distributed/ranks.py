@@ -1,14 +1,15 @@
-"""Two ranks as the two GPUs of section 3.2, and 2n ranks as n copies of that pair, over one or
-several machines (torchrun).
+"""Two ranks as the two GPUs of section 3.2, and 2n ranks as n copies of that pair.
 
-Rank 2i is tower 0 of copy i, rank 2i + 1 its tower 1, so that the two of a pair are neighbours on a
-machine. A pair exchanges activations forward and gradients backward, at the net's crossings only;
-the copies average their gradients, each having seen its share of the minibatch.
+They run on one or several machines (torchrun). Rank 2i is tower 0 of copy i, rank 2i + 1 its tower
+1, so that the two of a pair are neighbours on a machine. A pair exchanges activations forward and
+gradients backward, at the net's crossings only; the copies average their gradients, each having
+seen its share of the minibatch.
 
 A lost rank ends the others: a closed connection at once, a silent one after ``LOOP_SECONDS`` in the
 loop, and after ``PATIENT_SECONDS`` where a rank may be busy for long: joining, preparing images,
 reading or writing a checkpoint. With NCCL it is torch's watchdog that ends them, with a message of
-its own. Two ranks on one card talk through the CPU's memory, because NCCL refuses them."""
+its own. Two ranks on one card talk through the CPU's memory, because NCCL refuses them.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -84,8 +85,9 @@ class Ranks:
         return torch.device("cpu") if self.staged else self.device
 
     def share(self, images: int) -> slice:
-        """Which of a minibatch's ``images`` this copy sees. Raises InputError if they cannot be
-        divided evenly.
+        """Return the slice of a minibatch's ``images`` that this copy sees.
+
+        Raises InputError if they cannot be divided evenly.
         """
         if images % self.copies:
             raise InputError(
@@ -97,8 +99,9 @@ class Ranks:
 
     @contextmanager
     def communicating(self, what: str) -> Iterator[None]:
-        """Turn the failure of a collective operation into a TrainingError that says who failed
-        whom.
+        """Turn the failure of a collective operation into a TrainingError.
+
+        Its message says which rank failed which.
         """
         try:
             yield
@@ -118,14 +121,15 @@ def join(
     patience: float = PATIENT_SECONDS,
     **place: int,
 ) -> Ranks:
-    """Join the other ranks that torchrun started; blocks until all are there. Call ``leave`` at the
-    end.
+    """Join the other ranks that torchrun started; blocks until all have joined.
 
-    ``device``: "cuda", one GPU per rank of this machine; "cuda:0", the same card for all of them;
-    "cpu"; None: CUDA if this machine has a GPU, else the CPU. ``timeout``: for a silent rank in the
-    loop; ``patience``: for one that joins, prepares or saves, both in seconds. ``rendezvous``, and
-    ``rank`` and ``world_size`` in ``place``, replace torchrun's environment. Raises InputError for
-    an odd number of ranks, and for fewer GPUs than ranks."""
+    Call ``leave`` at the end. ``device``: "cuda", one GPU per rank of this machine; "cuda:0", the
+    same card for all of them; "cpu"; None: CUDA if this machine has a GPU, else the CPU.
+    ``timeout``: for a silent rank in the loop; ``patience``: for one that joins, prepares or saves,
+    both in seconds. ``rendezvous``, and ``rank`` and ``world_size`` in ``place``, replace
+    torchrun's environment. Raises InputError for an odd number of ranks, and for fewer GPUs than
+    ranks.
+    """
     world = place.get("world_size") or world_size()
     if world < 2 or world % 2:
         raise InputError(
@@ -158,7 +162,7 @@ def join(
 
 
 def _own_device(name: str, local: int, ranks_here: int) -> tuple[torch.device, bool]:
-    """The device of the ``local``-th of this machine's ranks, and whether they share one card."""
+    """Return the device of this machine's ``local``-th rank, and whether ranks share one card."""
     device = check_device(name)
     if device.type == "cpu":
         return torch.device("cpu"), False
@@ -280,8 +284,9 @@ class _SendUnits(torch.autograd.Function):
 
 
 class RankExchange:
-    """The crossings of a net whose other tower is on another rank (see
-    ``nets.crossings.OneDevice``).
+    """The crossings of a net whose other tower is on another rank.
+
+    See ``nets.crossings.OneDevice``.
     """
 
     def __init__(self, ranks: Ranks, classes: int) -> None:
@@ -312,8 +317,9 @@ def on_ranks(net: AlexNet, ranks: Ranks) -> AlexNet:
 
 
 def average_gradients(net: AlexNet, ranks: Ranks) -> None:
-    """After ``backward``: replace each gradient by its mean over the copies, whose loss is the mean
-    over their own share.
+    """Replace each gradient by its mean over the copies, after ``backward``.
+
+    The loss of a copy is the mean over its own share.
     """
     if ranks.copies == 1:
         return

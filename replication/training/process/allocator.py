@@ -13,8 +13,9 @@ NEVER = 2**31 - 1  # bytes of free memory before any is returned
 
 
 def keep_freed_memory() -> None:
-    """Let this process reuse what it frees. Does nothing where the C library is not glibc. Results
-    do not depend on it.
+    """Let this process reuse what it frees.
+
+    Does nothing if the C library is not glibc. Results do not depend on it.
     """
     if not sys.platform.startswith("linux"):
         return
