@@ -1,6 +1,4 @@
-"""The catalog: what is accepted under which name, downloads that resume and are checked, archives
-that stay in their folder.
-"""
+"""The catalog: accepted names, downloads that resume and are checked, archives in their folder."""
 
 import hashlib
 import io

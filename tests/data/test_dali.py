@@ -32,13 +32,6 @@ ASKED: dict[str, Callable[[Loader], Iterator[Batch]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REPLICATION_RUNS", str(tmp_path_factory.mktemp("runs")))
-        yield write_tree(tmp_path_factory.mktemp("photos"))
-
-
 def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
     given = {
         "name": f"folder:{tree}",

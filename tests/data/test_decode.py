@@ -1,6 +1,4 @@
-"""One policy for every kind of file: what comes out, what is refused, and which files another
-decoder may have.
-"""
+"""One policy for every kind of file: pixels, refusals, and which files another decoder may have."""
 
 import io
 import struct
@@ -8,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -206,6 +204,7 @@ SOUND = [content for content, _, _ in FILES.values()]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on damaged metadata
+@settings(deadline=None)  # a damaged header may claim a hundred million pixels
 @given(
     st.sampled_from(SOUND),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),

@@ -1,6 +1,4 @@
-"""ILSVRC's flat validation and test folders, whose true classes are numbers in the development
-kit's own order.
-"""
+"""ILSVRC's flat folders, whose classes are numbers in the development kit's own order."""
 
 import base64
 

@@ -1,6 +1,4 @@
-"""ILSVRC's archives: unpacked by class, resumed after an interruption, never half done under the
-final name.
-"""
+"""ILSVRC's archives: unpacked by class, resumed, counted, and whole under their final names."""
 
 import hashlib
 import io

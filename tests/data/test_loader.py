@@ -5,13 +5,12 @@ threads, starts or interruptions.
 import dataclasses
 import importlib.util
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from photos import COUNT, photo, write_tree
+from photos import COUNT, photo
 from PIL import Image
 
 from replication.base.errors import InputError
@@ -33,13 +32,6 @@ DALI = pytest.param(
     ),
 )
 BACKENDS = ["raw", "reference", DALI]
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REPLICATION_RUNS", str(tmp_path_factory.mktemp("runs")))
-        yield write_tree(tmp_path_factory.mktemp("photos"))
 
 
 def recipe(tree: Path, fidelity: str = "paper", batch: int = 8, **data: object) -> Recipe:

@@ -1,6 +1,4 @@
-"""CIFAR-10's original files: both forms give the same images and labels, and a pickle that wants
-more is refused.
-"""
+"""CIFAR-10's original files: both forms are the same data; a hostile pickle is refused."""
 
 import os
 import pickle

@@ -5,12 +5,11 @@ processes; broken files named or counted.
 import importlib.util
 import multiprocessing
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from photos import COUNT, write_tree
+from photos import COUNT
 
 from replication.base.errors import InputError, TrainingError
 from replication.data.loader import evaluation_loader, open_loaders
@@ -19,13 +18,6 @@ from replication.recipe import AlexNetSpec, Data, Recipe, Update
 NEEDS_DALI = pytest.mark.skipif(
     importlib.util.find_spec("nvidia") is None, reason="DALI is not installed"
 )
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REPLICATION_RUNS", str(tmp_path_factory.mktemp("runs")))
-        yield write_tree(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture

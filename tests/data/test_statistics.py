@@ -1,6 +1,4 @@
-"""Mean image and colour directions: exact sums whatever the order, kept with what they are of,
-refused for other images.
-"""
+"""Mean image and colour directions: exact sums in any order, never those of other images."""
 
 import shutil
 from pathlib import Path
@@ -27,8 +25,7 @@ N, SIZE = 23, 16
 
 
 @pytest.fixture
-def index(tmp_path, monkeypatch):
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+def index(tmp_path, runs):
     rng = np.random.default_rng(0)
     for i in range(N):
         path = tmp_path / "set" / "train" / f"k{i % 2}" / f"{i}.png"
@@ -153,16 +150,13 @@ def example() -> Statistics:
     )
 
 
-def test_colour_shifts_have_the_size_that_the_released_deviations_imply():
-    example_stats, normals = example(), np.random.default_rng(3).normal(size=(50_000, 3))
-    paper, source = (
-        shifts(example_stats, normals, 0.1, fidelity) for fidelity in ("paper", "source2012")
-    )
+def test_colour_shifts_have_the_size_that_follows_from_the_released_statistics():
+    found, normals = example(), np.random.default_rng(3).normal(size=(50_000, 3))
+    paper, source = (shifts(found, normals, 0.1, fidelity) for fidelity in ("paper", "source2012"))
     assert paper.dtype == np.float32 and paper.shape == (50_000, 3)
-    along = example_stats.eigenvectors[:, 0]
-    # deviations along the main direction, from the released 121.78 (cuda-convnet2,
-    # make-data/input_meta): 0.1 * 121.78**2 / 255 = 5.8 grey levels as the paper says, and
-    # 0.1 * 121.78 = 12.2 as in convdata.py:41 of the 2012 source; 2% is six standard errors
+    along = found.eigenvectors[:, 0]
+    # deviations along the main direction: 5.8 = 0.1 * 14830 / 255 and 12.2 = 0.1 * 121.78 grey
+    # levels; 2% is six standard errors
     assert np.isclose((paper @ along).std(), 5.8, rtol=0.02) and np.isclose(
         (source @ along).std(), 12.2, rtol=0.02
     )

@@ -1,6 +1,4 @@
-"""The prepared images: the stated size rules, and an array that is whole or goes on, whatever
-interrupted it.
-"""
+"""The prepared images: the stated size rules, and an array that is whole or resumed."""
 
 import errno
 import os
@@ -27,8 +25,7 @@ N, SIZE = 22, 12
 
 
 @pytest.fixture
-def index(tmp_path, monkeypatch):
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+def index(tmp_path, runs, monkeypatch):
     monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 3 * SIZE * SIZE)  # four images a block
     rng = np.random.default_rng(0)
     for i in range(N):

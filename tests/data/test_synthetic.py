@@ -1,4 +1,4 @@
-"""The embedded data set: always the same, whole or not there, and not to be told by its colours."""
+"""The embedded data set: always the same, whole or not there, and its colours say no class."""
 
 import hashlib
 import json

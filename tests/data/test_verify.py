@@ -1,6 +1,4 @@
-"""A tree with every kind of bad file and stray entry: one report, the right counts, and an index
-that training can use.
-"""
+"""A tree with every kind of bad file: one report, the right counts, an index to train on."""
 
 import io
 import json
@@ -47,8 +45,7 @@ def jpeg(image: Image.Image, **options) -> bytes:
 
 
 @pytest.fixture
-def tree(tmp_path, monkeypatch):
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+def tree(tmp_path, runs):
     root = tmp_path / "every kind"
     first, second = root / "train" / "n01 größe", root / "train" / "n02"
     for folder in (first, second, root / "val" / "n01 größe", root / "val" / "n02"):

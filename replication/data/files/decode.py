@@ -154,8 +154,10 @@ def picture(source: Path | bytes, name: str) -> Picture:
         try:
             return _decoded(content, suffix, header)
         except (*DAMAGE, Image.DecompressionBombError) as error:
+            if isinstance(error, (_DamagedError, Image.DecompressionBombError)):
+                raise
             bare = _without_metadata(content)  # a large or broken comment must not decide
-            if bare == content or isinstance(error, Image.DecompressionBombError):
+            if bare == content:
                 raise
             return _decoded(bare, suffix, header)
     except MemoryError:
@@ -203,6 +205,10 @@ def needs_reference(source: Path | bytes) -> bool:
     return header is None or not header.plain
 
 
+class _DamagedError(OSError):
+    """What libjpeg says of a JPEG's pixels, metadata apart."""
+
+
 class _UnsupportedError(Exception):
     """Pixels that the policy has no conversion for."""
 
@@ -213,7 +219,7 @@ def _decoded(content: bytes, suffix: str, header: jpeg.Frame | None) -> Picture:
         if header is not None and image.format in ("JPEG", "MPO"):
             pixels = jpeg.decode(content) if header.plain else None
             if pixels is None and (warning := jpeg.damage(content, header.components)):
-                raise OSError(warning)
+                raise _DamagedError(warning)
         if pixels is None:
             image.load()
         return _upright_rgb(image, pixels, content, suffix, header)
