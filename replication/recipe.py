@@ -76,8 +76,8 @@ Switch = Literal[
     "lrn-alpha",  # a fifth of it
     "spread",  # initial weights of conv3 to conv5 three times as wide
     "shared-crops",  # 32 consecutive images have one crop and reflection
-    "crop-places",  # a crop may lie at the last place too: 33 of them along an axis, not 32
-    "mean-place",  # the mean image is subtracted as it lies in the middle, wherever the crop lies
+    "crop-places",  # a crop may be at the last place too: 33 of them along an axis, not 32
+    "mean-place",  # the central part of the mean image is subtracted, not that under the crop
     "colour-scale",  # colour noise by the root of the eigenvalues, and images divided by 1.1
 ]
 SWITCHES: tuple[Switch, ...] = get_args(Switch)
@@ -98,7 +98,7 @@ class CifarNetSpec(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> "CifarNetSpec":
         if self.gains and not self.norms:
-            raise ValueError("gains stand in the place of norms, and norms are off")
+            raise ValueError("gains replace norms, and norms are off")
         return self
 
 

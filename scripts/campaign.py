@@ -1,7 +1,7 @@
 """The campaign of runs behind the published verdicts, in the order in which they are worth having.
 
 python scripts/campaign.py --dry-run      what there is to do, how long it takes, and what is done
-python scripts/campaign.py --jobs 2       do it; stop it at any moment, the same command goes on
+python scripts/campaign.py --jobs 2       do it; stop it at any moment; the same command resumes
 
 Run it from a clone of its own at a fixed commit, with REPLICATION_RESULTS and REPLICATION_RUNS
 outside it, so that work on the code does not change what is being measured. REPLICATION_SCHEDULER
@@ -45,7 +45,7 @@ class Stage(NamedTuple):
     hours: float  # of one core
     why: str
     run: Callable[[Workers], object]
-    done: Callable[[], str]  # how far it is, in words
+    done: Callable[[], str]  # its progress, as text
 
 
 def _search(candidate: Candidate, kind: Kind) -> Search:

@@ -28,7 +28,7 @@ from scipy import stats
 # kernel resolves
 GRID = 32
 AT_ONCE = 512  # kernels transformed together: 12 MB of spectrum
-# kernels of independent weights that represent chance: 200 of them lie above the threshold of 5%
+# kernels of independent weights that represent chance: 200 of them are above the threshold of 5%
 UNTRAINED = 4000
 MARK = 0.95  # "more selective than 95% of untrained ones"
 PERMUTATIONS = 10_000
@@ -109,8 +109,8 @@ class Selectivity(NamedTuple):
     colour: np.ndarray
     orientation: np.ndarray
     frequency: np.ndarray
-    # in one of the three, with the mark set so that chance gives 5% here too, not in each of three
-    # trials
+    # in one of the three, with the threshold set so that chance gives 5% here too, not in each of
+    # three trials
     any: np.ndarray
 
 

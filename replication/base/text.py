@@ -1,4 +1,4 @@
-"""Names of files as one line of text, whatever bytes they hold."""
+"""Names of files as one line of text, regardless of their bytes."""
 
 import unicodedata
 

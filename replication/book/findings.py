@@ -113,7 +113,7 @@ class _Answer(SphinxRole):
         return [self.node(row, measurement, verdict)], []
 
     def node(self, row: ledger.Row, measurement: Measurement | None, verdict: str) -> nodes.Node:
-        """Return what stands in the sentence."""
+        """Return the text for the sentence."""
         raise NotImplementedError
 
 

@@ -44,7 +44,7 @@ def outline(tex: str) -> tuple[str, float, float, float]:
 
 
 def element(tex: str, scale: float = INLINE) -> str:
-    """Return the HTML of one formula, which stands on the baseline of the text around it."""
+    """Return the HTML of one formula, aligned to the baseline of the surrounding text."""
     data, width, height, depth = outline(tex)
     margin = 0.04 * POINTS  # outlines may pass the box a little
     box = f"0 {-height - margin:.2f} {width:.2f} {height + 2 * margin:.2f}"

@@ -27,7 +27,7 @@ Notebook = dict[str, Any]
 
 @cache
 def short() -> dict[str, dict[str, str]]:
-    """Return what stands "in short" on each page: chapter, figure, finding, text."""
+    """Return the "In short" of each page: chapter, figure, finding, text."""
     return tomllib.loads(SHORT.read_text(encoding="utf-8"))
 
 

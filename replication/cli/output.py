@@ -22,7 +22,7 @@ Profile = Annotated[
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on standard output, in ASCII: it parses whatever the names hold."""
+    """Print one JSON document on standard output, in ASCII: it parses regardless of the names."""
     print(json.dumps(value, indent=1))
 
 

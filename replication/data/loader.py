@@ -208,7 +208,9 @@ class Loader:
             leave.set()
             while thread.is_alive():
                 with contextlib.suppress(queue.Empty):
-                    ready.get(timeout=0.01)  # so that the thread sees at once that nobody listens
+                    ready.get(
+                        timeout=0.01
+                    )  # so that the thread notices at once if its reader has ended
 
     def _next(self, ready: queue.Queue) -> Batch | BaseException | None:
         while True:

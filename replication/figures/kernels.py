@@ -64,7 +64,7 @@ def _dots(axis: Axes, kernels: pd.DataFrame, measure: str) -> None:
     for (seed, tower), group in kernels.groupby(["seed", "tower"]):
         middle = seeds.index(seed) + (tower - 0.5) * 0.4
         values = group[measure].dropna().sort_values().to_numpy()
-        # the golden ratio: neighbours in value lie apart
+        # the golden ratio: neighbours in value are drawn apart
         spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.28
         label = f"tower {tower}" if seed == seeds[0] else None
         axis.plot(

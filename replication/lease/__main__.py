@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    print(f"{options.out / ARCHIVE}: {'all is done' if done else 'run it again to go on'}")
+    print(f"{options.out / ARCHIVE}: {'all is done' if done else 'run it again to resume'}")
     return 0 if done else 1
 
 

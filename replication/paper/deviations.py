@@ -33,7 +33,7 @@ class Effect(Frozen):
     It is a cell of an experiment's table, or a claim of the ledger.
     """
 
-    quantity: str = ""  # what the number is, in words
+    quantity: str = ""  # the name of the number, as text
     unit: str = ""
     experiment: str = ""  # folder in results/<profile>/
     file: str = ""  # its CSV file
@@ -69,8 +69,8 @@ class Deviation(Frozen):
     source: str = ""  # what the source does; "" for ours
     here: str  # what this project does
     section: str  # of the paper, several joined by ", "
-    file: str  # where it was read, with lines; "" where there is nothing to read
-    why: str  # it matters, or it was done
+    file: str  # the file of the source, with lines; "" if there is none
+    why: str  # reason why it matters, or was done
     switch: str = ""  # option of the recipe that chooses a side
     pages: tuple[str, ...] = ()  # experiments whose chapters it touches
     measured: tuple[Effect, ...] = ()

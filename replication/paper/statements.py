@@ -87,8 +87,7 @@ class Target(Frozen):
             raise ValueError("a target needs low, high, or both")
         if self.value is not None and not self.accepts(self.value):
             raise ValueError(
-                f"the paper's own value {self.value} lies outside the range that counts as"
-                " reproduced"
+                f"the paper's own value {self.value} is outside the range that counts as reproduced"
             )
         return self
 

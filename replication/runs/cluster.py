@@ -49,7 +49,7 @@ class Cluster:
         self._stack.close()
 
     def wait(self, future: "Future[None]", task: Task) -> None:
-        """Wait until a run has ended; say every so often if there is nobody to train it.
+        """Wait until a run has ended; report every so often if no worker can train it.
 
         Raises TrainingError if its workers or the scheduler are lost."""
         from distributed import KilledWorker

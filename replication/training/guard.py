@@ -23,7 +23,7 @@ def is_stuck(mean_loss: float, classes: int) -> bool:
 def nothing_learned(history: list[dict[str, Any]], classes: int, recipe: Recipe) -> str:
     """Return a line that says so if the last epoch's errors are those of guessing, else "".
 
-    An error is that of guessing unless it lies three standard errors below it."""
+    An error is that of guessing unless it is three standard errors below it."""
     if not history:
         return ""
     row, guessing = history[-1], 1 - 1 / classes

@@ -99,6 +99,6 @@ def _read(loss: Tensor, wrong: Tensor, group: SingleProcess) -> tuple[float, int
 
 
 def _broken(logits: Tensor, ids: Tensor) -> tuple[int, ...]:
-    """Return the ids of images whose outputs are not finite; of all images, if none stands out."""
+    """Return the ids of images whose outputs are not finite; of all if none can be singled out."""
     bad = ~logits.isfinite().all(1)
     return tuple(ids[bad.to(ids.device)].tolist() or ids.tolist())

@@ -14,7 +14,7 @@ from replication.runs.store import load
 
 
 def selection_html(outcome: Outcome) -> str:
-    """Every rate that was tried: epochs to the mark, its cap, and whether it was chosen."""
+    """Return a table of all rates tried: epochs to the target error, cap, and choice."""
     tried = outcome.selection
     rows = tried.assign(
         epochs=[_or_never(epochs, ".2f") for epochs in tried["epochs"]],
@@ -24,7 +24,7 @@ def selection_html(outcome: Outcome) -> str:
 
 
 def race_html(outcome: Outcome) -> str:
-    """One row for each reporting run of the race: epochs to the mark by each definition."""
+    """Return one row per reporting run of the race: epochs to the target error."""
     table = outcome.table[outcome.table["candidate"] == RACE.name]
     columns = {
         f"epochs, error {meaning.title}": [
@@ -46,7 +46,7 @@ def race_html(outcome: Outcome) -> str:
 
 
 def distances_html(outcome: Outcome) -> str:
-    """Every candidate's distance to the paper's curves, nearest first."""
+    """Return every candidate's distance to the paper's curves, nearest first."""
     table = outcome.distances
     rows = pd.DataFrame(
         {
@@ -86,7 +86,7 @@ def _name(row: Any) -> str:
 
 
 def verdicts_html(outcome: Outcome) -> str:
-    """paper | 2012 log | ours | verdict, one row a measurement."""
+    """Return paper, 2012 log, ours and verdict, one row per measurement."""
     return ledger_tables.verdicts_html(
         outcome.measurements, "not run: no crossing of both activations"
     )

@@ -1,7 +1,8 @@
 """The page that lists every stored run with its provenance. Nothing is computed here.
 
-It reads every run folder of ``results/``, whatever the experiment, and the times that papermill
-noted in the executed notebooks."""
+It reads every run folder of ``results/``, regardless of the experiment, and the times that
+papermill noted in the executed notebooks.
+"""
 
 import html
 from collections.abc import Iterator

@@ -168,7 +168,7 @@ class DaliPipeline:
             )
         encoded = list(readers.map(lambda row: self._encoded(row, careful), request.rows.tolist()))
         errors = [item for item in encoded if isinstance(item, InputError)]
-        # a fault of the machine is not one of the file: the run never goes on without it
+        # a fault of the machine is not one of the file: the run never continues without it
         faults = [error for error in errors if isinstance(error, Unreachable)]
         if faults or (errors and self.transform.data.unreadable == "stop"):
             return _Flight(request, np.arange(0), None, (faults or errors)[0])

@@ -59,7 +59,7 @@ class ReferencePipeline:
         except BrokenProcessPool:
             self.close()
             raise TrainingError(
-                "a worker process of the loader was ended from outside; run again to go on"
+                "a worker process of the loader was ended from outside; run it again to resume"
             ) from None
         finally:
             for future in ahead:
@@ -91,7 +91,7 @@ def make(index: Index, transform: Transform, request: BatchRequest) -> Result:
         try:
             squares[len(kept)] = read_reduced(index, row, size)
         except InputError as error:
-            # a fault of the machine is not one of the file: the run never goes on without it
+            # a fault of the machine is not one of the file: the run never continues without it
             if transform.data.unreadable == "stop" or isinstance(error, Unreachable):
                 return None, np.empty(0, np.int64), str(error)
         else:
