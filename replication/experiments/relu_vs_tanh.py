@@ -80,7 +80,7 @@ def plan(settings: Settings) -> str:
         f"rates tried for tanh: {_list(RACE.grid('tanh'))}\n"
         f"then seeds {_list(settings.seeds)}, to {settings.stop_error:.0%} "
         f"or {settings.epochs} epochs\n"
-        f"candidates for the figure, at rates of their own, seeds "
+        "candidates for the figure, at rates of their own, seeds "
         f"{_list(settings.candidate_seeds)}:\n{others or '  none'}"
     )
 
@@ -155,9 +155,11 @@ def _publish(settings: Settings, curves: list[Curve], neighbours: list[Arm]) -> 
     shown = [*arms, *neighbours]
     rows = [_row(settings, arm, run) for arm in shown for run in arm.runs]
     outcome = Outcome(
-        pd.concat([_history(arm, run) for arm in shown for run in arm.runs], ignore_index=True)
-        if rows
-        else pd.DataFrame(),
+        (
+            pd.concat([_history(arm, run) for arm in shown for run in arm.runs], ignore_index=True)
+            if rows
+            else pd.DataFrame()
+        ),
         pd.DataFrame([row for one in curves for row in _tried(one)]),
         pd.DataFrame(rows),
         identification.table(shown),
@@ -185,9 +187,11 @@ def _tried(one: Curve) -> list[dict[str, object]]:
             "activation": one.kind,
             "rate": run.task.recipe.update.rate,
             "seed": run.task.recipe.seed,
-            "epochs": math.nan
-            if math.isinf(score := one.search.scores[run.task.recipe.update.rate])
-            else score,
+            "epochs": (
+                math.nan
+                if math.isinf(score := one.search.scores[run.task.recipe.update.rate])
+                else score
+            ),
             "cap": run.task.recipe.epochs,
             "ended": run.summary["ended"],
             "chosen": run.task.recipe.update.rate == one.search.rate,

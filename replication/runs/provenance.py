@@ -67,21 +67,25 @@ def describe(
 
 
 def commit() -> dict[str, Any]:
-    """Return the commit of the code and whether the code was changed; both None if unknown.
+    """Return the commit of the code and whether the code was changed.
 
-    On a machine without a clone, ``COMMIT`` names the commit."""
-    head = _git("rev-parse", "HEAD")
-    if head is None and (named := os.environ.get(COMMIT)):
-        return {"commit": named.removesuffix(DIRTY), "dirty": named.endswith(DIRTY)}
-    status = _git("status", "--porcelain", "--", *CODE)
-    return {"commit": head, "dirty": None if status is None else bool(status)}
+    Both are None if they are unknown; ``no_commit`` then says why. On a machine without a clone,
+    ``COMMIT`` names the commit."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return {"commit": head, "dirty": bool(_git("status", "--porcelain", "--", *CODE))}
+    except (OSError, subprocess.SubprocessError) as error:
+        if named := os.environ.get(COMMIT):
+            return {"commit": named.removesuffix(DIRTY), "dirty": named.endswith(DIRTY)}
+        return {"commit": None, "dirty": None, "no_commit": _reason(error)}
 
 
-def _git(*words: str) -> str | None:
-    """Return git's answer about this clone; None if there is no git, or the clone is not ours.
+def _git(*words: str) -> str:
+    """Return git's answer about this clone.
 
     A package in an environment inside another repository must not record that one's commit; nor may
-    GIT_DIR and its like point elsewhere."""
+    GIT_DIR and its like point elsewhere. Raises OSError or SubprocessError if there is no git or no
+    answer, and NotADirectoryError if the repository is not ours."""
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
 
     def ask(*words: str) -> str:
@@ -96,12 +100,15 @@ def _git(*words: str) -> str | None:
         )
         return done.stdout.strip()
 
-    try:
-        if Path(ask("rev-parse", "--show-toplevel")).resolve() != ROOT:
-            return None
-        return ask(*words)
-    except (OSError, subprocess.SubprocessError):
-        return None
+    if Path(top := ask("rev-parse", "--show-toplevel")).resolve() != ROOT:
+        raise NotADirectoryError(f"{ROOT} is inside another repository, {top}")
+    return ask(*words)
+
+
+def _reason(error: OSError | subprocess.SubprocessError) -> str:
+    """Return the first line of what git said, or why it could not be asked."""
+    said = getattr(error, "stderr", None) or str(error)
+    return said.strip().splitlines()[0]
 
 
 def _version(name: str) -> str | None:

@@ -28,7 +28,9 @@ def test_the_commit_of_another_repository_is_not_recorded(
     inside = tmp_path / "ours" / "venv" / "site-packages"
     inside.mkdir(parents=True)
     monkeypatch.setattr(provenance, "ROOT", inside)
-    assert provenance.commit() == {"commit": None, "dirty": None}
+    none = provenance.commit()
+    assert (none["commit"], none["dirty"]) == (None, None)
+    assert "inside another repository" in none["no_commit"]
     monkeypatch.setattr(provenance, "ROOT", tmp_path / "ours")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
     assert provenance.commit()["commit"] == ours != other
