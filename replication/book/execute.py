@@ -31,6 +31,7 @@ from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
 from replication.book.notebooks import parameters, preflight, source, tasks
 from replication.runs import seal
+from replication.runs.forecast import check_disk
 from replication.runs.places import place_of, writing_to
 
 WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
@@ -84,7 +85,8 @@ def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     """Raise InputError if an execution could not start, or published results were changed."""
     changes = tuple(changes)
     preflight(name, profile, parameters(name, profile, changes))
-    tasks(name, profile, changes)  # refuses values that no setting or recipe accepts
+    planned = tasks(name, profile, changes)  # refuses values that no setting or recipe accepts
+    check_disk(planned)
     if profile in PUBLISHED and not place(name, profile, changes):
         seal.check_unchanged(paths.results() / profile / name)
 

@@ -129,11 +129,23 @@ def forecast(
         for name, tasks in missing.items()
     )
     sources = _sources({task.recipe.data.name for tasks in plans.values() for task in tasks})
+    return Forecast(shares, sources, pace.device, _disk_bytes(recipes), _free_bytes())
+
+
+def check_disk(tasks: Sequence[Task]) -> None:
+    """Raise InputError if the runs that are not stored may need more disk than is free."""
+    need = _disk_bytes([task.recipe for task in tasks if not task.is_stored()])
+    if need > (free := _free_bytes()):
+        raise InputError(
+            f"the runs may need {need / 1e9:.1f} GB in {paths.runs()}, where {free / 1e9:.1f} GB"
+            " are free; free some space, or name a folder on another disk in REPLICATION_RUNS"
+        )
+
+
+def _free_bytes() -> int:
     runs = paths.runs()
     place = next(folder for folder in (runs, *runs.parents) if folder.exists())
-    return Forecast(
-        shares, sources, pace.device, _disk_bytes(recipes), shutil.disk_usage(place).free
-    )
+    return shutil.disk_usage(place).free
 
 
 def training_images(data: Data) -> int | None:

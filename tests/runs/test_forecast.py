@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from replication.base.errors import InputError
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 from replication.runs import forecast as module
-from replication.runs.forecast import forecast, steps_of_images
+from replication.runs.forecast import check_disk, forecast, steps_of_images
 from replication.runs.store import Task
 from replication.training.session import run_folder
 
@@ -87,3 +88,11 @@ def test_data_without_a_known_size_leave_the_hours_open(pace, tmp_path):
 def test_the_probe_takes_about_as_long_as_it_is_given():
     small = recipe(net=CifarNetSpec(), data=Data(name="synthetic", count=400, size=32))
     assert 0 < module._seconds_per_image(small, "cpu", 0.2) < 10
+
+
+def test_a_plan_that_needs_more_disk_than_is_free_is_refused(monkeypatch):
+    plan = [task(recipe(seed)) for seed in range(3)]
+    check_disk(plan)
+    monkeypatch.setattr(module, "_free_bytes", lambda: 10_000)
+    with pytest.raises(InputError, match="GB are free"):
+        check_disk(plan)
