@@ -76,7 +76,7 @@ def test_worker_processes_change_nothing_and_outlive_an_early_end_and_a_broken_f
     killed = next(iter(processes))
     killed.kill()
     killed.join()
-    with pytest.raises(TrainingError, match="run again"):
+    with pytest.raises(TrainingError, match="run it again"):
         list(several.epoch(4))
     several.close()
     assert not processes & set(multiprocessing.active_children())
