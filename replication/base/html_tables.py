@@ -12,6 +12,7 @@ import pandas as pd
 
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+ ?%?")
 INTERVAL = re.compile(rf"({NUMBER.pattern}) (\[[^\]]+\])")
+NOT_A_NUMBER = re.compile(r"[+-]?nan ?%?")  # what a format makes of NaN
 Formats = Mapping[str, Callable[[object], str]]
 
 
@@ -43,7 +44,8 @@ def html_table(frame: pd.DataFrame, formats: Formats | None = None, missing: str
 def _texts(column: pd.Series, form: Callable[[object], str] | None, missing: str) -> list[str]:
     if form is None:
         form = _decimals(column) if column.dtype.kind == "f" else str
-    return [missing if _is_missing(value) else form(value) for value in column]
+    texts = [missing if _is_missing(value) else form(value) for value in column]
+    return [missing if NOT_A_NUMBER.fullmatch(text) else text for text in texts]
 
 
 def _decimals(column: pd.Series) -> Callable[[object], str]:

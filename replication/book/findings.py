@@ -21,15 +21,16 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from replication.base import paths
+from replication.book.directives import up_to_root
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
 from replication.ledger.rules import excluded_side, judge
+from replication.ledger.units import factor_and_unit, number, numbers, with_unit
 from replication.paper import HERE
 from replication.paper import claim as find_claim
 
 log = logging.getLogger(__name__)
-UNITS = {"percentage points": "points", "per cent": "%", "fraction": ""}
 OUTCOMES = ("agrees", "opposes", "open", "holds", "contradicted", "not run")
 
 
@@ -85,17 +86,15 @@ def ours_text(measurement: Measurement | None) -> str:
         return "not measured"
     if measurement.mean is None:
         return ledger_tables.ours_text(measurement)
-    unit = UNITS.get(measurement.unit, measurement.unit)
-    if measurement.target.ratio and not unit:
-        unit = "times"
-    number = ledger_tables.number
-    space = "" if unit in ("", "%") else " "
+    factor, unit = factor_and_unit(measurement)
     prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
-    seeds = f"n = {measurement.n}"
     mean, low, high = measurement.estimate
+    middle = number(factor * mean)
+    seeds = f"n = {measurement.n}"
     if low is not None and high is not None:
-        seeds = f"{number(low)} to {number(high)}, {seeds}"
-    return f"{prefix}{number(mean)}{space}{unit} ({seeds})"
+        middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
+        seeds = f"{lower} to {upper}, {seeds}"
+    return f"{prefix}{with_unit(middle, unit)} ({seeds})"
 
 
 class _Answer(SphinxRole):
@@ -185,22 +184,32 @@ class Finding(SphinxDirective):
             return [] if "quiet" in self.options else [generated(self.arguments[0])]
         parent = nodes.container(classes=["finding"])
         self.state.nested_parse(self.content, self.content_offset, parent)
-        parent += verdict_line(self.arguments[0])
+        parent += verdict_line(self.arguments[0], up_to_root(self.env.docname))
         return [parent]
 
 
-def verdict_line(conditions: str) -> nodes.paragraph:
-    """Return the verdicts on the claims of ``conditions``, each with what it wants for."""
-    line = nodes.paragraph("", "Verdicts: ", classes=["small", "verdicts"])
-    for place, (name, _) in enumerate(names_of(conditions)):
+def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
+    """Return the verdicts on the claims of ``conditions``, each with what it wants for.
+
+    Claims with the same verdict are named together. Each name leads to the page that measures the
+    claim; ``up`` leads to the book's root."""
+    groups: dict[tuple[str, str], list[nodes.Node]] = {}
+    for name, _ in names_of(conditions):
         row, measurement, verdict = measured(name)
-        line += nodes.Text("; " if place else "")
-        line += nodes.literal("", name)
-        line += nodes.Text(" ")
-        line += nodes.emphasis("", verdict)
         few = verdict == "inconclusive" and outcome(measurement) != "open"
+        reason = ""
         if few and measurement is not None:
-            line += nodes.Text(f" ({judge(find_claim(row.id), measurement)[1].split(';')[0]})")
+            reason = f" ({judge(find_claim(row.id), measurement)[1].split(';')[0]})"
+        text = nodes.literal("", name)
+        if row.experiment in ledger_tables.chapters():
+            page = f"{up}experiments/{row.experiment}.html"
+            text = nodes.reference("", "", text, refuri=page, internal=True)
+        groups.setdefault((verdict, reason), []).append(text)
+    line = nodes.paragraph("", "", classes=["small", "verdicts"])
+    for place, ((verdict, reason), names) in enumerate(groups.items()):
+        line += nodes.Text("; " if place else "Verdict: " if len(groups) == 1 else "Verdicts: ")
+        line += [nodes.emphasis("", verdict), nodes.Text(f"{reason}, ")]
+        line += [one for name in names for one in (name, nodes.Text(", "))][:-1]
     line += nodes.Text(".")
     return line
 

@@ -45,8 +45,9 @@ class Costs(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         _note(self.env)
         rows = "".join(
-            f"<tr><td><code>{html.escape(command)}</code></td><td>{html.escape(took)}</td>"
-            f"<td>{html.escape(gave.replace('*', ''))}</td></tr>\n"
+            f"<tr><td><code>{html.escape(command)}</code></td>"
+            f'<td data-label="took">{html.escape(took)}</td>'
+            f'<td data-label="gave">{html.escape(gave.replace("*", ""))}</td></tr>\n'
             for command, took, gave in headlines.costs()
         )
         table = (

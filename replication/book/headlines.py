@@ -62,7 +62,7 @@ def block() -> str:
     lines = [
         BEGIN,
         "",
-        f"{_counts(every)}. A dozen of them:",
+        f"{_counts(every)}. Twelve of them:",
         "",
         "| the paper says | paper | ours (95% interval, seeds) | scale | verdict |",
         "|---|---|---|---|---|",
@@ -86,7 +86,7 @@ def costs() -> list[tuple[str, str, str]]:
     """Return commands, what they took by their provenance, and what they gave.
 
     First the project's own two, if they were timed; then each published experiment with stored
-    runs, with the verdicts that it gave."""
+    runs, with the verdicts that rest on its measurements at that profile."""
     found = _timed()
     runs = provenance.table(provenance.stored_runs("laptop"))
     for (profile, experiment), group in runs.groupby(["profile", "experiment"], sort=False):
@@ -94,9 +94,16 @@ def costs() -> list[tuple[str, str, str]]:
         devices = " and ".join(sorted({_device(text) for text in group["device"]}))
         number = f"{len(group)} run{'s' if len(group) > 1 else ''}"
         took = f"{number}, {hours:.1f} hours of training, {devices}"
-        given = Counter(row.verdict for row in rows().values() if row.experiment == experiment)
-        gave = ", ".join(f"{given[word]} *{word}*" for word in VERDICTS if given[word])
-        found.append((f"replication run {experiment} --profile {profile}", took, gave or "a page"))
+        given = Counter(
+            row.verdict
+            for row in rows().values()
+            if row.experiment == experiment and row.ours is not None and row.ours.profile == profile
+        )
+        gave = ", ".join(
+            f"{given[word]} *{word}*" for word in VERDICTS if given[word] and word != "not run"
+        )
+        command = f"replication run {experiment} --profile {profile}"
+        found.append((command, took, gave or "no verdict yet"))
     return found
 
 
@@ -177,8 +184,9 @@ def bar_html() -> str:
 def table_html(up: str) -> str:
     """Return the headline claims as an HTML table; ``up`` leads to the book's root."""
     cells = "".join(
-        f"<tr><td>{html.escape(row.claim)}</td><td>{html.escape(row.paper)}</td>"
-        f"<td>{_ours(row)}</td><td>{_verdict(row, up)}</td></tr>\n"
+        f"<tr><td>{html.escape(row.claim)}</td>"
+        f'<td data-label="paper">{html.escape(row.paper)}</td>'
+        f'<td data-label="ours">{_ours(row)}</td><td>{_verdict(row, up)}</td></tr>\n'
         for row in headline_rows()
     )
     return (
@@ -193,11 +201,12 @@ def _ours(row: Row) -> str:
     if not interval:
         return html.escape(number)
     variant = row.ours.variant if row.ours is not None else ""
-    below = f"{interval[:-1]}; {variant}" if variant else interval[:-1]
-    return f'{html.escape(number)}<span class="interval">{html.escape(below)}</span>'
+    below = html.escape(f"{interval[:-1]}; {variant}" if variant else interval[:-1])
+    below = below.replace(" = ", "&nbsp;=&nbsp;")  # the number of seeds stays with its sign
+    return f'{html.escape(number)} <span class="interval">{below}</span>'
 
 
 def _verdict(row: Row, up: str) -> str:
     scale = html.escape(scale_text(row))
     page = f'<a href="{up}experiments/{row.experiment}.html">{scale}</a>' if scale else ""
-    return f'{chip(row.verdict)}<span class="interval">{page}</span>'
+    return f'{chip(row.verdict)} <span class="interval">{page}</span>'

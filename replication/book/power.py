@@ -16,11 +16,10 @@ from replication.base import paths
 from replication.base.html_tables import html_table
 from replication.ledger import power
 from replication.ledger.measurement import FILE
-from replication.ledger.text import number
+from replication.ledger.units import number, shown_unit, with_unit
 from replication.ledger.verdicts import Row, ledger
 from replication.paper import HERE, claim, claims
 
-UNITS = {"": "", "percentage points": " points", "fraction": ""}
 TOP1 = "lrn-gain"  # whose spread is that of top-1 error
 
 
@@ -28,17 +27,17 @@ def needed_table(rows: list[Row]) -> pd.DataFrame:
     """Return claim, spread, seeds, smallest effect found, the paper's effect, seeds needed."""
     table = []
     for one in power.needed(rows):
-        ratio = claim(one.claim).target(claim(one.claim).primary)
-        unit = UNITS.get(one.unit, f" {one.unit}")
-        if ratio is not None and ratio.ratio:
-            unit = " times"
+        target = claim(one.claim).target(claim(one.claim).primary)
+        factor, unit = shown_unit(one.unit, target)
         table.append(
             {
                 "claim": one.claim,
-                "spread": number(one.spread),
+                "spread": number(factor * one.spread),
                 "seeds": one.seeds,
-                "smallest effect found": number(one.detectable) + unit,
-                "the paper's": "" if one.paper is None else f"{one.paper:g}{unit}",
+                "smallest effect found": with_unit(number(factor * one.detectable), unit),
+                "the paper's": (
+                    "" if one.paper is None else with_unit(f"{factor * one.paper:g}", unit)
+                ),
                 "seeds it needs": _seeds(one),
             }
         )

@@ -46,7 +46,8 @@ def effects(
                 variants,
                 paper.get(quantity, {}),
             )
-            axis.set(xlabel=f"{textwrap.fill(title, 24)},\nchange in percentage points")
+            axis.set_title(textwrap.fill(title, 26))
+            axis.set(xlabel="change, percentage points")
         axes[0, 0].set_yticks(range(len(variants)), variants)
         if any(paper.values()):
             figure.legend(handles=[_mark("the paper")], loc="outside lower right")

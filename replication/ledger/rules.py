@@ -24,6 +24,7 @@ bound, which is never ``reproduced``."""
 from typing import Literal, get_args
 
 from replication.ledger.record import Measurement
+from replication.ledger.units import factor_and_unit, with_unit
 from replication.paper import Claim, Target
 
 Verdict = Literal[
@@ -163,9 +164,9 @@ def detectable_text(measurement: Measurement) -> str:
     if detectable is None or measurement.null is None or measurement.censored:
         return ""
     if measurement.target.ratio:
-        return f"smallest effect found with 80% power: a factor of {detectable:.3g}"
-    unit = f" {measurement.unit}" if measurement.unit else ""
-    return f"smallest effect found with 80% power: {detectable:.2g}{unit}"
+        return f"a factor of {detectable:.3g}"
+    factor, unit = factor_and_unit(measurement)
+    return with_unit(f"{factor * detectable:.2g}", unit)
 
 
 def _includes(measurement: Measurement) -> str:

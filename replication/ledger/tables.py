@@ -14,10 +14,10 @@ from replication.ledger.text import (
     could_fail_text,
     counts_text,
     kinds_text,
-    number,
     ours_text,
     rows_table,
 )
+from replication.ledger.units import factor_and_unit, number, numbers, with_unit
 from replication.ledger.verdicts import Row, counts
 from replication.paper import KINDS, Change, claims, rule_changes
 from replication.paper import claim as find_claim
@@ -30,6 +30,7 @@ __all__ = [
     "ledger_html",
     "missing_html",
     "number",
+    "numbers",
     "ours_text",
     "rows_html",
     "rows_table",
@@ -131,9 +132,9 @@ def verdicts_html(
             (
                 row_attributes(word, claim.kind),
                 [
-                    (None, about if first else ""),
+                    (None, about if first else _variant(measurement)),
                     ("paper", html.escape(claim.paper) if first else ""),
-                    ("ours", _ours(measurement, scales)),
+                    ("ours", _ours(measurement, scales, named=first)),
                     (None, chip(word) + more),
                 ],
             )
@@ -224,9 +225,9 @@ def _body(
         for other in row.others:
             more = _more({"why": other.reason}, other.ours, ())
             cells = [
+                (None, _variant(other.ours)),
                 (None, ""),
-                (None, ""),
-                ("ours", _ours(other.ours, scales)),
+                ("ours", _ours(other.ours, scales, named=False)),
                 (None, chip(other.verdict) + more),
             ]
             body.append((row_attributes(row.verdict, row.kind), cells))
@@ -240,6 +241,11 @@ def _cells(row: Row, about: str, more: str, scales: dict[str, str]) -> Cells:
         ("ours", _ours(row.ours, scales)),
         (None, chip(row.verdict) + more),
     ]
+
+
+def _variant(measurement: Measurement) -> str:
+    """Return the name of another number of the claim in the row above."""
+    return f'<span class="variant">{html.escape(measurement.variant)}</span>'
 
 
 def _section(text: str) -> str:
@@ -285,28 +291,34 @@ def _rule_list() -> str:
     )
 
 
-def _ours(measurement: Measurement | None, scales: dict[str, str]) -> str:
+def _ours(measurement: Measurement | None, scales: dict[str, str], named: bool = True) -> str:
+    """Return our number with its scale, and with its variant if ``named``."""
     if measurement is None:
         return ""
-    notes = [measurement.variant] if measurement.variant else []
+    notes = [measurement.variant] if measurement.variant and named else []
     if measurement.values:
         notes.append(f"scale {scales[_scale_text(measurement)]}")
     small = f'<span class="small">{html.escape(", ".join(notes))}</span>' if notes else ""
-    detectable = detectable_text(measurement) if measurement.values else ""
-    power = f'<span class="small">{html.escape(detectable)}</span>' if detectable else ""
-    return f"{html.escape(ours_text(measurement))}{small}{power}"
+    # the number of seeds stays with its sign
+    text = html.escape(ours_text(measurement)).replace(" = ", "&nbsp;=&nbsp;")
+    return f"{text}{small}"
 
 
 def _more(facts: dict[str, str], measurement: Measurement | None, changes: Sequence[Change]) -> str:
     """Return what a row has to say beyond its line, folded; "" for nothing."""
-    items = [(name, text) for name, text in facts.items() if text]
+    items = list(facts.items())
+    if measurement is not None and measurement.values:
+        items.append(("smallest effect found four times in five", detectable_text(measurement)))
     if measurement is not None and measurement.over_images is not None:
         noise = measurement.over_images
-        interval = f"[{number(noise.low)}, {number(noise.high)}]"
+        factor, unit = factor_and_unit(measurement)
+        ends = ", ".join(numbers(factor * noise.low, factor * noise.high))
+        interval = with_unit(f"[{ends}]", unit)
         items.append(
             ("interval over seeds and images", f"{interval}, {noise.images:,} test images")
         )
     items += [("changed", _change_text(change)) for change in changes]
+    items = [(name, text) for name, text in items if text]
     if not items:
         return ""
     body = "".join(

@@ -7,13 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from replication.ledger.record import Measurement
+from replication.ledger.units import factor_and_unit, number, numbers, with_unit
 from replication.ledger.verdicts import Row, counts
 from replication.paper import KINDS
-
-
-def number(value: float) -> str:
-    """Return a number with three significant digits, whole from 100 on."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
 def ours_text(measurement: Measurement | None) -> str:
@@ -22,18 +18,24 @@ def ours_text(measurement: Measurement | None) -> str:
     "" if nothing was measured."""
     if measurement is None:
         return ""
-    unit = f" {measurement.unit}" if measurement.unit else ""
     if measurement.mean is None:
         value = measurement.value
-        return f"{value if isinstance(value, str) else format(value, ',.10g')}{unit}"
-    mean, low, high = (
+        text = value if isinstance(value, str) else format(value, ",.10g")
+        return with_unit(text, measurement.unit)
+    estimate = (
         (measurement.mean, measurement.low, measurement.high)
         if measurement.outdated
         else measurement.estimate
     )
+    factor, unit = factor_and_unit(measurement)
+    mean, low, high = estimate
     prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
-    interval = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
-    return f"{prefix}{number(mean)}{interval}{unit}, n = {measurement.n}"
+    if low is None or high is None:
+        shown = number(factor * mean)
+    else:
+        middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
+        shown = f"{middle} [{lower}, {upper}]"
+    return f"{prefix}{with_unit(shown, unit)}, n = {measurement.n}"
 
 
 def rows_table(rows: list[Row], width: int | None = None) -> str:

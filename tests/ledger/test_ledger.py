@@ -8,6 +8,7 @@ from ledger_worlds import full
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.ledger import tables as ledger_tables
+from replication.ledger import units
 from replication.ledger.chips import chip
 from replication.ledger.measurement import checked, measured, write_measurements
 from replication.ledger.verdicts import VERDICTS, counts, judge, ledger, rows_json
@@ -193,7 +194,7 @@ def test_a_chapters_verdicts_are_the_ledgers_and_escaped():
         assert measurement.variant in row
     assert claim("params").paper in rows[0] and claim("lrn-gain").paper in rows[1]
     assert claim("lrn-gain").statement not in rows[2]  # a claim is stated once
-    assert "smallest effect found with 80% power" in rows[1]
+    assert "smallest effect found four times in five" in rows[1]
     assert page.count("laptop: Tiny ImageNet") == 1  # a scale is named once
     assert ledger_tables.verdicts_html([], "not run: a < b") == "<p>not run: a &lt; b</p>"
 
@@ -256,11 +257,48 @@ def test_numbers_have_three_significant_digits(value, text):
     assert ledger_tables.number(value) == text
 
 
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        ((-0.8442, -2.038, 0.3498), ["-0.84", "-2.04", "0.35"]),
+        ((13.0875, 12.2187, 13.9563), ["13.1", "12.2", "14.0"]),
+        ((-1.38, -2.76, -0.004), ["-1.380", "-2.760", "-0.004"]),  # zero is not in this interval
+        ((0.0, 0.0, 0.0), ["0.00", "0.00", "0.00"]),
+        ((1234.5, 999.9, 1500.0), ["1,234", "1,000", "1,500"]),
+        ((2.0, 1.0, float("inf")), ["2.00", "1.00", "inf"]),
+    ],
+)
+def test_a_mean_and_its_interval_have_one_number_of_decimals(given, texts):
+    assert units.numbers(*given) == texts
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "text"),
+    [
+        ("relu-tanh", "2.00 times"),
+        ("kernels", "200%"),  # a share
+        ("neighbours", "200 points"),  # a difference of shares
+        ("ten-views", "2.00 points"),
+        ("top5-sense", "2.00"),
+    ],
+)
+def test_units_are_times_points_and_per_cent(claim_id, text):
+    ours = measured(claim_id, [2.0], profile="laptop", scale="made up", **variant_of(claim_id))
+    assert ledger_tables.ours_text(ours) == f"{text}, n = 1"
+
+
+def variant_of(claim_id):
+    """Return the primary variant of a claim and, for a ratio, its denominators."""
+    target = claim(claim_id).target(claim(claim_id).primary)
+    more = {"denominators": [1.0]} if target.ratio else {}
+    return {"variant": target.variant, **more}
+
+
 def test_what_we_found_says_bound_interval_and_seeds():
-    assert ledger_tables.ours_text(gain([2.0])) == "2.00 percentage points, n = 1"
+    assert ledger_tables.ours_text(gain([2.0])) == "2.00 points, n = 1"
     assert (
         ledger_tables.ours_text(gain([2.0, 2.0, 2.0], bound="lower"))
-        == "at least 2.00 [2.00, 2.00] percentage points, n = 3"
+        == "at least 2.00 [2.00, 2.00] points, n = 3"
     )
     assert (
         ledger_tables.ours_text(checked("params", 60_965_224, 60_000_000, True, profile="laptop"))

@@ -78,11 +78,10 @@ def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
         "by features": table["same_class_features"].map("{:.1%}".format),
         "by pixels": table["same_class_pixels"].map("{:.1%}".format),
         "by chance": table["same_class_chance"].map("{:.1%}".format),
-        "features minus pixels": [
+        "features minus pixels, points": [
             interval_text(
                 100 * row.difference, 100 * row.difference_low, 100 * row.difference_high, "+.1f"
             )
-            + " points"
             for row in table.itertuples()
         ],
         "found both ways": table["found_both_ways"].map("{:.1%}".format),
@@ -135,14 +134,17 @@ def precision_html(settings: binary_codes.Settings, outcome: binary_codes.Outcom
         row = {"code": f"{bits} bits" if bits else "none: Euclidean distance"}
         for source in binary_codes.SOURCES:
             values = 100 * group.loc[group["source"] == source, "precision"]
-            row[f"from {source}"] = interval_text(*mean_interval(values.tolist()), ".1f") + " %"
+            row[f"from {source}, %"] = interval_text(*mean_interval(values.tolist()), ".1f")
         rows.append(row)
+    chance = f"{100 * outcome.chance:.1f}"
     rows = [
         *rows[1:],
         rows[0],
-        {"code": "none: any order", "from features": f"{100 * outcome.chance:.1f} %"},
+        {
+            "code": "none: any order",
+            **{f"from {source}, %": chance for source in binary_codes.SOURCES},
+        },
     ]
-    rows[-1]["from pixels"] = rows[-1]["from features"]
     return html_table(
         pd.DataFrame(rows).rename(columns={"code": f"precision of the {settings.k} nearest"})
     )
@@ -154,7 +156,7 @@ def costs_html(outcome: binary_codes.Outcome) -> str:
     shown = {
         "source": costs["source"],
         "code": [f"{bits} bits" if bits else "none: float32 vectors" for bits in costs["bits"]],
-        "bytes an image": costs["bytes"].map("{:,}".format),
+        "bytes per image": costs["bytes"].map("{:,}".format),
         "times smaller": costs["times_smaller"].map("{:,.0f}".format),
         "times faster": costs["times_faster"].map("{:,.1f}".format),
     }

@@ -100,7 +100,7 @@ def runs_html(runs: Sequence[Run]) -> str:
                 + (" (changed)" if run.provenance["dirty"] else "")
             ),
             "data": f"{run.provenance['data']['name']} {run.provenance['data']['fingerprint']}",
-            "device": f"{run.provenance['device']}, {run.provenance['threads']} threads",
+            "device": _device(run.provenance["device"], run.provenance["threads"]),
             "torch": run.provenance["libraries"]["torch"],
             "seconds": f"{run.provenance['seconds']:,.0f}",
             "finished": run.provenance["finished"],
@@ -108,3 +108,7 @@ def runs_html(runs: Sequence[Run]) -> str:
         for run in runs
     ]
     return html_table(pd.DataFrame(rows))
+
+
+def _device(name: str, threads: int) -> str:
+    return f"{name}, {threads} thread{'s' * (threads != 1)}"

@@ -1,0 +1,50 @@
+"""How the ledger writes numbers: units, and one number of decimals for numbers read together."""
+
+import math
+
+from replication.ledger.record import Measurement
+from replication.paper import Target
+
+SHORT = {"percentage points": "points", "per cent": "%"}
+
+
+def number(value: float) -> str:
+    """Return a number with three significant digits, whole from 100 on."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
+
+
+def numbers(*values: float) -> list[str]:
+    """Return numbers that are read together, such as a mean and its interval, as text.
+
+    All have one number of decimals: three significant digits of the largest, and up to two more
+    so that a value beside zero does not read as zero."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    decimals = max(0, 2 - int(f"{largest:.2e}".partition("e")[2])) if largest else 2
+    for _ in range(2):
+        if not any(value and float(f"{value:.{decimals}f}") == 0 for value in values):
+            break
+        decimals += 1
+    return [f"{value:,.{decimals}f}" for value in values]
+
+
+def factor_and_unit(measurement: Measurement) -> tuple[float, str]:
+    """Return what a measurement's numbers are multiplied by when they are shown, and their unit.
+
+    A ratio is in times. A share is in per cent, and a difference of shares in points."""
+    if measurement.outdated:
+        return 1.0, measurement.unit
+    return shown_unit(measurement.target.unit or measurement.unit, measurement.target)
+
+
+def shown_unit(unit: str, target: Target) -> tuple[float, str]:
+    """Return the factor and the unit in which numbers of a claim's target are shown."""
+    if unit == "fraction":
+        return 100.0, "%" if target.null else "points"
+    if target.ratio and not unit:
+        return 1.0, "times"
+    return 1.0, SHORT.get(unit, unit)
+
+
+def with_unit(text: str, unit: str) -> str:
+    """Return a number with its unit, without a space before a per cent sign."""
+    return f"{text}{'' if unit in ('', '%') else ' '}{unit}"
