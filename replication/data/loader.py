@@ -177,6 +177,8 @@ class Loader:
             return False
 
         def work() -> None:
+            if self.device.index is not None and self.device.type == "cuda":
+                torch.cuda.set_device(self.device)  # each thread has its own; pinning uses it
             try:
                 with contextlib.closing(self.pipeline.stream(requests)) as stream:
                     for numbers, prepared in zip(chosen, stream, strict=True):
@@ -229,10 +231,7 @@ class Loader:
         if self.device.type == "cpu":
             return Batch(*parts)
         return Batch(
-            *(
-                part if part.is_cuda else part.pin_memory().to(self.device, non_blocking=True)
-                for part in parts
-            )
+            *(part if part.is_cuda else on_device.queued(part, self.device) for part in parts)
         )
 
 

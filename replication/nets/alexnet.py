@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.base.errors import InputError
+from replication.nets import fused_layers
 from replication.nets.activations import ACTIVATIONS
-from replication.nets.crossings import OneDevice, copy_to
+from replication.nets.crossings import Devices, OneDevice, Parts, copy_to
 from replication.nets.dropout import Dropout
 from replication.nets.first_convolution import FirstConv2d
 from replication.nets.normalisation import Gain, LocalResponseNorm, SameMapNorm
@@ -112,13 +113,25 @@ class AlexNet(nn.Module):
         towers = {int(index): tower for index, tower in self.towers.items()}
         last = next(iter(towers.values())).last_stage
         # conv1 and conv2: both towers see the image, and nothing of each other
-        parts = {index: tower(copy_to(tower.device, images), 0) for index, tower in towers.items()}
+        first = self._conv1_at_once(towers, images)
+        parts = {
+            index: tower(copy_to(tower.device, images), 0, first.get(index))
+            for index, tower in towers.items()
+        }
         # conv3 to conv5, (conv6,) fc6, fc7: each stage begins with a crossing
         for stage in range(1, last):
             read = self.exchange.cross(parts)
             parts = {index: tower(read[index], stage) for index, tower in towers.items()}
         # fc8, on tower 0
         return self.exchange.output(parts, lambda x: towers[0](x, last))
+
+    def _conv1_at_once(self, towers: dict[int, "Tower"], images: Tensor) -> Parts:
+        """Return conv1's output of both towers where one convolution computes both, else {}."""
+        if len(towers) == 1 or isinstance(self.exchange, Devices):
+            return {}
+        if not fused_layers.applies(images):
+            return {}
+        return fused_layers.first_of_both({i: t.conv1 for i, t in towers.items()}, images)
 
     def _check(self, images: Tensor) -> None:
         side = self.spec.side
@@ -204,10 +217,15 @@ class Tower(nn.Module):
         """The number of the stage that is fc8 alone; in tower 1 it is empty."""
         return len(self.stages) - 1
 
-    def forward(self, x: Tensor, stage: int) -> Tensor:
-        """Return the stage's output from its input, (N, maps, H, W) or (N, units)."""
-        for name in self.stages[stage]:
-            x = self.get_submodule(name)(x)
+    def forward(self, x: Tensor, stage: int, first: Tensor | None = None) -> Tensor:
+        """Return the stage's output from its input, (N, maps, H, W) or (N, units).
+
+        ``first``: conv1's output without its bias, if it was computed with the other tower's."""
+        layers = [self.get_submodule(name) for name in self.stages[stage]]
+        if fused_layers.applies(x):  # the same numbers up to rounding, in fewer kernels
+            return fused_layers.run(layers, x, first)
+        for layer in layers:
+            x = layer(x)
         return x
 
     def _cross(self) -> None:

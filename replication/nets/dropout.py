@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from replication.data.augment.draws import ROUNDS, WEYL
+from replication.nets.compiling import can_compile
 
 KEEP = 0.5  # section 4.2
 BITS = 128  # of one counter: four words
@@ -34,13 +35,22 @@ class Dropout(nn.Module):
         if not self.training:
             return x * KEEP
         if self.seed is not None and (x.is_cuda or self.words is not None):
-            words = key_words(self.seed) if self.words is None else self.words.unbind()
-            return x * counter_mask(words, self.first, x.shape, x.device)
+            return x * self._counted(x)
         generator = None if self.seed is None else torch.Generator(x.device).manual_seed(self.seed)
         uniform = torch.rand(
             (self.total or len(x), *x.shape[1:]), generator=generator, device=x.device
         )
         return x * (uniform[self.first : self.first + len(x)] < KEEP)
+
+    def _counted(self, x: Tensor) -> Tensor:
+        """Return the mask of the seed alone, which does not depend on the device."""
+        words = key_words(self.seed) if self.words is None else self.words
+        if x.is_cuda and can_compile():
+            from replication.nets import dropout_triton  # needs Triton
+
+            return dropout_triton.counter_mask(words, self.first, x.shape, x.device)
+        key = words.unbind() if isinstance(words, Tensor) else words
+        return counter_mask(key, self.first, x.shape, x.device)
 
 
 def key_words(seed: int) -> tuple[int, int]:

@@ -14,9 +14,13 @@ class FirstConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, maps, H', W')."""
+        return self.convolve(x, self.weight, self.bias)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the convolution with another weight of this geometry."""
         if x.is_cuda and torch.is_autocast_enabled("cuda") and self.padding == (0, 0):
-            return block_conv2d(x, self.weight, self.bias, self.stride[0])
-        return super().forward(x)
+            return block_conv2d(x, weight, bias, self.stride[0])
+        return self._conv_forward(x, weight, bias)
 
 
 def block_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:

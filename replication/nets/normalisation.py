@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from replication.nets import normalisation_blockwise as blockwise
 from replication.nets import normalisation_compiled as compiled
+from replication.nets.compiling import can_compile
 
 Window = Callable[[Tensor], Tensor]
 
@@ -68,7 +69,7 @@ class _ResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) of any floating type and memory layout -> the same."""
-        if (x.is_cuda and compiled.can_compile()) if self.fused is None else self.fused:
+        if (x.is_cuda and can_compile()) if self.fused is None else self.fused:
             return compiled.respond(x, self.window, self.alpha, self.beta, self.k)
         blocks = partial(type(self).blocks, window=self.window, size=self.size)
         return blockwise.respond(x, blocks, self.alpha, self.beta, self.k)
@@ -89,8 +90,8 @@ class LocalResponseNorm(_ResponseNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) of any floating type and memory layout -> the same."""
-        if x.is_cuda and self.fused is None and compiled.can_compile():
-            from replication.nets import normalisation_triton as kernels  # where Triton is
+        if x.is_cuda and self.fused is None and can_compile():
+            from replication.nets import normalisation_triton as kernels  # needs Triton
 
             if kernels.can_respond(x):
                 return kernels.respond(x, self.size, self.alpha, self.beta, self.k)

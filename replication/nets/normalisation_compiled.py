@@ -5,41 +5,21 @@ As the window's sum S is its own transpose, the gradient of y = x * d**-beta is
     dx = g * d**-beta - 2 * alpha * beta * x * S(g * x * d**-(beta + 1)).
 """
 
-import os
-import shutil
-import sysconfig
 from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from replication.nets.compiling import run_compiled
 from replication.nets.normalisation_blockwise import statistics_type
 
 Window = Callable[[Tensor], Tensor]
-
-# Versions of a function that torch keeps compiled: one for each size of the maps, precision and
-# window that a process meets.
-SHAPES = 256
 
 
 def respond(x: Tensor, window: Window, alpha: float, beta: float, k: float) -> Tensor:
     """Return the normalised ``x`` (N, C, H, W), computed by compiled kernels."""
     return _Fused.apply(x, window, alpha, beta, k)
-
-
-@cache
-def can_compile() -> bool:
-    """Return whether ``torch.compile`` finds Triton, a C compiler and Python's headers."""
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    return bool(
-        find_spec("triton")
-        and compiler
-        and Path(sysconfig.get_path("include"), "Python.h").is_file()
-    )
 
 
 class _Fused(torch.autograd.Function):
@@ -49,13 +29,13 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, window: Window, alpha: float, beta: float, k: float) -> Tensor:
         ctx.settings = window, alpha, beta, k
         ctx.save_for_backward(x)
-        return _run(_forward, (x,), ctx.settings)
+        return run_compiled(_forward, (x,), ctx.settings)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         return (
-            _run(_backward, (*ctx.saved_tensors, g), ctx.settings),
+            run_compiled(_backward, (*ctx.saved_tensors, g), ctx.settings),
             None,
             None,
             None,
@@ -86,18 +66,3 @@ def _power(d: Tensor, beta: float) -> Tensor:
         root = d.rsqrt()
         return root.sqrt() * root
     return d.pow(-beta)
-
-
-def _run(function: Callable[..., Tensor], tensors: tuple[Tensor, ...], settings: tuple) -> Tensor:
-    """Call the compiled ``function``; one version serves every number of images but 1."""
-    # Beyond torch's own limit of 8 it would not compile. The setting belongs to the thread, and a
-    # GPU's backward pass has a thread of its own.
-    torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)
-    for tensor in tensors:
-        torch._dynamo.maybe_mark_dynamic(tensor, 0)
-    return _compiled(function)(*tensors, *settings)
-
-
-@cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return torch.compile(function)

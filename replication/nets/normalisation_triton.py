@@ -36,9 +36,10 @@ class _Kernels(torch.autograd.Function):
         ctx.settings = size, alpha, beta, k
         ctx.save_for_backward(x)
         y = torch.empty_like(x)
-        _forward[_grid(x)](
-            x, y, x.numel(), x.shape[1], alpha, beta, k, size // 2, beta == PAPER_BETA, BLOCK
-        )
+        with torch.cuda.device_of(x):  # Triton launches on the current device
+            _forward[_grid(x)](
+                x, y, x.numel(), x.shape[1], alpha, beta, k, size // 2, beta == PAPER_BETA, BLOCK
+            )
         return y
 
     @staticmethod
@@ -47,9 +48,9 @@ class _Kernels(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         size, alpha, beta, k = ctx.settings
         g, dx = g.contiguous(memory_format=torch.channels_last), torch.empty_like(x)
-        _backward[_grid(x)](
-            x, g, dx, x.numel(), x.shape[1], alpha, beta, k, size // 2, beta == PAPER_BETA, BLOCK
-        )
+        settings = (alpha, beta, k, size // 2, beta == PAPER_BETA, BLOCK)
+        with torch.cuda.device_of(x):
+            _backward[_grid(x)](x, g, dx, x.numel(), x.shape[1], *settings)
         return dx, None, None, None, None
 
 

@@ -259,4 +259,5 @@ def extension(recipe: Recipe) -> str:
 
 
 def _copy(value: Tensor) -> Tensor:
-    return value.detach().to("cpu", copy=True)
+    """Return a copy on the same device, from which it is read when it is saved."""
+    return value.detach().clone()

@@ -73,6 +73,8 @@ def session(
         finally:
             ranks.leave()
     chosen = [check_device(name) for name in devices]
+    if chosen[0].type == "cuda" and chosen[0].index is not None:
+        torch.cuda.set_device(chosen[0])  # where streams and graphs are made
     with locked(run_folder(recipe), f"the recipe {recipe.id}"):
         limit_threads()
         note_machine(run_folder(recipe), report)

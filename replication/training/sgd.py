@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from replication.nets.normalisation_compiled import can_compile
+from replication.nets.compiling import can_compile
 
 
 class PaperSGD(torch.optim.Optimizer):
@@ -20,8 +20,8 @@ class PaperSGD(torch.optim.Optimizer):
 
     Each parameter group has its own ``lr`` (the learning rate), ``momentum`` and ``weight_decay``.
     A group with rate 0 is frozen: no update, no decay and no drift by momentum, as in the 2012
-    code. The update is batched over the tensors of a group. On CUDA it is one kernel for each
-    tensor (``fused_update``), if Triton is there."""
+    code. The update is batched over the tensors of a group. On CUDA it is one kernel for all of
+    them (``fused_update``), if Triton is installed."""
 
     def __init__(
         self,
@@ -37,30 +37,32 @@ class PaperSGD(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            lr = group["lr"]
-            weights = [w for w in group["params"] if self.gradient(w) is not None]
-            if lr == 0 or not weights:
+            if group["lr"] == 0:
                 continue
-            gradients = [self.gradient(w) for w in weights]
-            copies = [self.half[w] for w in weights if w in self.half]
-            velocities = [self.velocity(w) for w in weights]
-            if weights[0].is_cuda and can_compile():
-                from replication.training import fused_update  # where Triton is
+            weights = [w for w in group["params"] if self.gradient(w) is not None]
+            for here in _by_device(weights):  # two, if each tower has a device of its own
+                self._update(here, group["lr"], group["momentum"], group["weight_decay"])
 
-                if fused_update.can_update(weights, velocities, gradients):
-                    decay, rate = -lr * group["weight_decay"], -lr
-                    for w, v, g in zip(weights, velocities, gradients, strict=True):
-                        half = self.half.get(w)
-                        fused_update.update(w, v, g, half, group["momentum"], decay, rate)
-                    continue
-            gradients = [g.to(w.dtype) for w, g in zip(weights, gradients, strict=True)]
-            torch._foreach_mul_(velocities, group["momentum"])
-            if group["weight_decay"]:
-                torch._foreach_add_(velocities, weights, alpha=-lr * group["weight_decay"])
-            torch._foreach_add_(velocities, gradients, alpha=-lr)
-            torch._foreach_add_(weights, velocities)
-            if copies:
-                torch._foreach_copy_(copies, weights)
+    def _update(self, weights: list[Tensor], lr: float, momentum: float, decay: float) -> None:
+        """Update the weights of one group on one device."""
+        gradients = [self.gradient(w) for w in weights]
+        copies = [self.half[w] for w in weights if w in self.half]
+        velocities = [self.velocity(w) for w in weights]
+        if weights[0].is_cuda and can_compile():
+            from replication.training import fused_update  # needs Triton
+
+            if fused_update.can_update(weights, velocities, gradients):
+                settings = (momentum, -lr * decay, -lr)
+                fused_update.update(weights, velocities, gradients, copies or None, *settings)
+                return
+        gradients = [g.to(w.dtype) for w, g in zip(weights, gradients, strict=True)]
+        torch._foreach_mul_(velocities, momentum)
+        if decay:
+            torch._foreach_add_(velocities, weights, alpha=-lr * decay)
+        torch._foreach_add_(velocities, gradients, alpha=-lr)
+        torch._foreach_add_(weights, velocities)
+        if copies:
+            torch._foreach_copy_(copies, weights)
 
     def keep_half(self, net: nn.Module) -> None:
         """Keep a bf16 copy of every weight of ``net``, which forward and backward passes use.
@@ -93,3 +95,11 @@ class PaperSGD(torch.optim.Optimizer):
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(w)
         return state["velocity"]
+
+
+def _by_device(weights: list[Tensor]) -> list[list[Tensor]]:
+    """Return the weights of each device, in their order."""
+    found: dict[torch.device, list[Tensor]] = {}
+    for w in weights:
+        found.setdefault(w.device, []).append(w)
+    return list(found.values())

@@ -1,18 +1,12 @@
 """Response normalisations against their definitions, written as plain loops in float64."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 import threading
 from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
+from compilers import interpreted, needs_compiler, needs_triton
 from torch import nn
 from torch._dynamo.utils import counters
 from torch._inductor.utils import run_and_get_code
@@ -182,19 +176,7 @@ def test_runs_under_autocast():
     assert net[0].weight.grad.dtype == torch.float32
 
 
-def can_compile():
-    """Whether ``torch.compile`` finds what it needs for a CPU: a C++ compiler and Python's
-    headers.
-    """
-    return (
-        any(map(shutil.which, ("g++", "clang++")))
-        and Path(sysconfig.get_path("include"), "Python.h").is_file()
-    )
-
-
-@pytest.mark.skipif(
-    sys.platform != "linux" or not can_compile(), reason="torch.compile cannot compile here"
-)
+@needs_compiler
 def test_the_compiled_form_gives_the_same_numbers():
     x = activations(3, 12, 5, 5).to(memory_format=torch.channels_last)
     g = activations(3, 12, 5, 5, seed=1)
@@ -205,11 +187,6 @@ def test_the_compiled_form_gives_the_same_numbers():
         y.backward(g)
         results.append((y.detach(), leaf.grad))
     torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-5)
-
-
-needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux" or not can_compile(), reason="torch.compile cannot compile here"
-)
 
 
 @needs_compiler
@@ -224,21 +201,6 @@ def test_one_compiled_version_serves_every_number_of_images_in_every_thread():
         backward.start()
         backward.join()
     assert counters["stats"]["unique_graphs"] == 2
-
-
-@needs_compiler
-def test_the_thread_of_the_backward_pass_may_keep_as_many_versions():
-    found = []
-
-    def look():
-        x = activations(4, 6, 3, 3)
-        normalisation_compiled._run(torch.add, (x, x), ())
-        found.append(torch._dynamo.config.recompile_limit)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
-    assert found == [normalisation_compiled.SHAPES]
 
 
 @needs_compiler
@@ -289,35 +251,9 @@ for dtype, most in ((torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
 """
 
 
-@pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
+@needs_triton
 def test_tritons_kernels_are_the_formula_and_its_gradient():
-    done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED],
-        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("missing", ["compiler", "headers"])
-def test_without_a_compiler_or_headers_the_plain_form_serves_on_cuda(
-    missing, monkeypatch, tmp_path
-):
-    monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(normalisation_compiled, "find_spec", lambda name: name)
-    monkeypatch.setattr(
-        normalisation_compiled.shutil, "which", lambda name: None if missing == "compiler" else name
-    )
-    (tmp_path / "Python.h").touch()
-    monkeypatch.setattr(
-        normalisation_compiled.sysconfig,
-        "get_path",
-        lambda name: str(tmp_path / ("" if missing == "compiler" else "none")),
-    )
-    assert not normalisation_compiled.can_compile.__wrapped__()
-    monkeypatch.setenv("CC", "cc")
-    assert normalisation_compiled.can_compile.__wrapped__() == (missing == "compiler")
+    interpreted(INTERPRETED)
 
 
 def test_an_empty_batch_gives_an_empty_answer():
