@@ -14,7 +14,7 @@ The protocol, fixed on 25 November 2026 before the first run on the original ima
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -154,19 +154,21 @@ class Settings(Frozen):
         return self
 
 
-def recipe(
-    settings: Settings,
-    candidate: Candidate,
-    kind: Kind,
-    rate: float,
-    seed: int,
-    epochs: int,
-    stop: float,
-) -> Recipe:
-    """Return the recipe of one run.
+class Trial(NamedTuple):
+    """One training run of the figure: everything but the data."""
 
-    The exact error is measured after every epoch, and the run ends once it is at most ``stop``.
-    """
+    candidate: Candidate
+    kind: Kind
+    rate: float
+    seed: int
+    epochs: int  # at most
+    stop: float  # the exact error at or below which the run ends
+    prefix: str = ""  # of the run's name
+
+
+def recipe(settings: Settings, trial: Trial) -> Recipe:
+    """Return the recipe of a trial; the exact error is measured after every epoch."""
+    candidate, kind = trial.candidate, trial.kind
     return Recipe(
         data=Data(
             name=settings.data,
@@ -179,46 +181,45 @@ def recipe(
             activation=candidate.tanh if kind == "tanh" else kind,
             init="fan_in" if candidate.modern else "source2012",
         ),
-        update=Update(rate=rate, bias_rate_factor=candidate.bias_rate_factor, weight_decay=0.0),
+        update=Update(
+            rate=trial.rate, bias_rate_factor=candidate.bias_rate_factor, weight_decay=0.0
+        ),
         batch=settings.batch,
-        epochs=epochs,
+        epochs=trial.epochs,
         order=candidate.order,
-        stop_error=stop,
+        stop_error=trial.stop,
         stop_on="exact",
         exact_error=True,
-        seed=seed,
+        seed=trial.seed,
     )
 
 
-def task(
-    settings: Settings,
-    candidate: Candidate,
-    kind: Kind,
-    rate: float,
-    seed: int,
-    epochs: int,
-    stop: float,
-    what: str = "",
-) -> Task:
-    """Return the run and its place; ``what`` begins the name of its folder."""
-    name = "-".join(filter(None, (what, candidate.name, kind, f"rate{rate:g}", f"seed{seed}")))
-    return Task(
-        settings.profile,
-        EXPERIMENT,
-        name,
-        recipe(settings, candidate, kind, rate, seed, epochs, stop),
-    )
+def task(settings: Settings, trial: Trial) -> Task:
+    """Return the run of a trial and its place."""
+    parts = (trial.prefix, trial.candidate.name, trial.kind, f"rate{trial.rate:g}")
+    name = "-".join((*filter(None, parts), f"seed{trial.seed}"))
+    return Task(settings.profile, EXPERIMENT, name, recipe(settings, trial))
 
 
 def reporting(settings: Settings, candidate: Candidate, kind: Kind, rate: float) -> list[Task]:
     """Return the runs of a curve at its rate, one per seed: more seeds for the race."""
-    seeds, what = (
-        (settings.seeds, "") if candidate is RACE else (settings.candidate_seeds, "candidate")
-    )
+    race = candidate is RACE
+    seeds, prefix = (settings.seeds, "") if race else (settings.candidate_seeds, "candidate")
     return [
-        task(settings, candidate, kind, rate, seed, settings.epochs, settings.stop_error, what)
+        task(
+            settings,
+            Trial(candidate, kind, rate, seed, settings.epochs, settings.stop_error, prefix),
+        )
         for seed in seeds
     ]
+
+
+def selecting(
+    settings: Settings, candidate: Candidate, kind: Kind, rate: float, epochs: int
+) -> Task:
+    """Return the run that tries a rate, on the selection seed, for at most ``epochs``."""
+    trial = Trial(candidate, kind, rate, settings.selection_seed, epochs, settings.mark, "select")
+    return task(settings, trial)
 
 
 def epochs_to(run: Run, mark: float, definition: str = "exact_error") -> float:
@@ -266,8 +267,7 @@ class Search:
         cap, best = self.settings.epochs, min(self.scores.values(), default=math.inf)
         if not math.isinf(best):
             cap = math.ceil(best)  # a run slower than the best so far need not finish
-        seed, mark = self.settings.selection_seed, self.settings.mark
-        return task(self.settings, self.candidate, self.kind, rate, seed, cap, mark, "select")
+        return selecting(self.settings, self.candidate, self.kind, rate, cap)
 
     def add(self, run: Run) -> None:
         """Add the result of a run."""
@@ -298,6 +298,11 @@ class Search:
         return tuple(self.grid[i] for i in (place - 1, place + 1) if 0 <= i < len(self.grid))
 
 
+def candidates(settings: Settings) -> tuple[Candidate, ...]:
+    """Return the race and the candidates of ``settings``."""
+    return (RACE, *(CANDIDATES[name] for name in settings.candidates))
+
+
 def planned(settings: Settings) -> list[Task]:
     """Return the most that may be run: every rate of every grid, then the reporting seeds.
 
@@ -305,13 +310,11 @@ def planned(settings: Settings) -> list[Task]:
     list they have the middle rate of the grid.
     """
     listed = []
-    for candidate in (RACE, *(CANDIDATES[name] for name in settings.candidates)):
+    for candidate in candidates(settings):
         for kind in candidate.kinds:
             grid = candidate.grid(kind)
-            seed, cap, mark = settings.selection_seed, settings.epochs, settings.mark
-            listed += [
-                task(settings, candidate, kind, rate, seed, cap, mark, "select") for rate in grid
-            ]
+            cap = settings.epochs
+            listed += [selecting(settings, candidate, kind, rate, cap) for rate in grid]
             listed += reporting(settings, candidate, kind, grid[STEPS])
     return listed
 
@@ -325,8 +328,3 @@ def search(settings: Settings, candidate: Candidate, kind: Kind, workers: Worker
             break
         choice.add(run)
     return choice
-
-
-def stored(tasks: Sequence[Task]) -> list[Run]:
-    """Return the results that are stored; nothing is trained."""
-    return [run for task in tasks if (run := load(task)) is not None]

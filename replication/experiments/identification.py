@@ -14,20 +14,34 @@ import numpy as np
 import pandas as pd
 
 from replication.base.statistics import difference_spread, interval, mean_interval
-from replication.experiments.figure1 import DEFINITIONS, PAIR, RACE, Kind
+from replication.experiments.figure1 import CANDIDATES, DEFINITIONS, PAIR, RACE, Kind
 from replication.paper.figures import measured_part
 from replication.runs.store import Run
 
 TOGETHER = "together"
+BESIDE = "rate beside"
+COLUMNS = (
+    "candidate",
+    "curve",
+    "rate",
+    "definition",
+    "n",
+    "mean",
+    "low",
+    "high",
+    "verdict",
+    "selection",
+)
 
 
 class Arm(NamedTuple):
-    """The reporting runs of one candidate on one of the figure's curves."""
+    """The runs of one candidate on one curve: its reporting seeds."""
 
     candidate: str
     kind: Kind
     rate: float
     runs: tuple[Run, ...]
+    selection: bool = False  # no reporting seed yet: the run that the rate was chosen by
 
 
 def distance(errors: Sequence[float], kind: Kind) -> float:
@@ -70,32 +84,41 @@ def distances(arms: Sequence[Arm]) -> pd.DataFrame:
 def together(rows: pd.DataFrame) -> pd.Series:
     """Return the distance to both curves, with equal weights.
 
-    One per candidate, definition and seed. ``rows``: from ``distances``. A candidate that differs
-    from the race on one curve only takes the other from the race.
+    One per candidate, definition and seed. ``rows``: from ``distances``. A candidate that by its
+    definition differs from the race on one curve only takes the other from the race. A curve that
+    is not run yet is not replaced.
     """
     by_kind = rows.pivot_table(
         index=["candidate", "definition", "seed"],
         columns="kind",
         values="distance",
         aggfunc="first",
-    )
-    by_kind = by_kind.reindex(columns=list(PAIR))
-    if RACE.name in by_kind.index.get_level_values("candidate"):
-        race = (
-            by_kind.loc[RACE.name]
-            .reindex(by_kind.index.droplevel("candidate"))
-            .set_axis(by_kind.index)
-        )
-        by_kind = by_kind.fillna(race)
+    ).reindex(columns=list(PAIR))
+    names = by_kind.index.get_level_values("candidate")
+    if RACE.name in names:
+        race = by_kind.loc[RACE.name].reindex(by_kind.index.droplevel("candidate"))
+        for kind in PAIR:
+            shared = [not _has(name, kind) for name in names]
+            by_kind.loc[shared, kind] = by_kind.loc[shared, kind].fillna(
+                race[kind].set_axis(by_kind.index)[shared]
+            )
     return ((by_kind**2).sum(axis=1, skipna=False) / len(PAIR)).dropna() ** 0.5
+
+
+def _has(candidate: str, kind: Kind) -> bool:
+    """Return whether a candidate has a curve of its own; one at a rate beside may have either."""
+    if candidate.startswith(BESIDE):
+        return False
+    return kind in CANDIDATES.get(candidate, RACE).kinds
 
 
 def table(arms: Sequence[Arm]) -> pd.DataFrame:
     """Return mean distance, interval, n and verdict per candidate, curve and definition.
 
-    The interval is over seeds. The curve is "relu", "tanh" or "together". ``verdict``: "nearest";
-    "not told apart" if the interval of the difference from the nearest reaches 0; "excluded"; "" if
-    one seed gives no interval. It compares the rows of one curve.
+    The interval is over seeds. The curve is "relu", "tanh" or "together". ``verdict`` compares the
+    rows of one curve: "nearest", of those with two seeds or more if there are any; "not told apart"
+    if the interval of the difference from the nearest reaches 0; "excluded"; "" if there is no
+    interval, for lack of a second seed. ``selection``: the one seed is that of the choice of rates.
     """
     measured = distances(arms)
     groups = {
@@ -108,10 +131,11 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
         level=["candidate", "definition"], sort=False
     ):
         groups[candidate, TOGETHER, "", definition] = values.tolist()
+    stand_ins = {(arm.candidate, arm.kind) for arm in arms if arm.selection}
     rows = []
     for (candidate, kind, rate, definition), values in groups.items():
         distance_of = mean_interval(values)
-        nearest = min((other for key, other in groups.items() if key[1] == kind), key=np.mean)
+        nearest = _nearest([other for key, other in groups.items() if key[1] == kind])
         rows.append(
             {
                 "candidate": candidate,
@@ -121,10 +145,16 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
                 "n": len(values),
                 **distance_of._asdict(),
                 "verdict": "nearest" if values is nearest else _verdict(values, nearest),
+                "selection": (candidate, kind) in stand_ins,
             }
         )
-    frame = pd.DataFrame(rows)
-    return frame.sort_values(["curve", "mean"], ignore_index=True) if len(frame) else frame
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.sort_values(["curve", "mean"], ignore_index=True)
+
+
+def _nearest(groups: Sequence[list[float]]) -> list[float]:
+    """Return the group with the lowest mean, of those that have an interval if any has."""
+    return min([one for one in groups if len(one) > 1] or groups, key=np.mean)
 
 
 def _verdict(values: Sequence[float], nearest: Sequence[float]) -> str:

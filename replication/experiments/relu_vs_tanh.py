@@ -7,17 +7,13 @@ of distances); and whether the gain is "several times" regardless of the archite
 (``relu-several``). The trainings are described in ``figure1``.
 """
 
-import itertools
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from replication.base.models import validated
-from replication.base.statistics import ratio_interval
-from replication.experiments import identification
+from replication.experiments import identification, speedup
 from replication.experiments.common.comparison import ran
 from replication.experiments.common.contract import store_tables
 from replication.experiments.figure1 import (
@@ -30,23 +26,30 @@ from replication.experiments.figure1 import (
     Kind,
     Search,
     Settings,
+    candidates,
     epochs_to,
     planned,
     reporting,
     search,
-    stored,
 )
-from replication.experiments.identification import Arm, distance
+from replication.experiments.identification import BESIDE, Arm, distance
+from replication.experiments.speedup import scale
 from replication.ledger.measurement import Measurement, measured
-from replication.runs.store import Run, Task
+from replication.runs.store import Run, Task, complete
 from replication.runs.workers import Workers
 
+SELECTION = (
+    "candidate",
+    "activation",
+    "rate",
+    "seed",
+    "epochs",
+    "cap",
+    "ended",
+    "chosen",
+    "at_edge",
+)
 __all__ = ["EXPERIMENT", "Outcome", "Settings", "plan", "run", "settings", "tasks"]
-
-# 60% to 22%: the errors at which the ratio is taken
-MARKS = tuple(round(0.6 - 0.02 * step, 2) for step in range(20))
-BESIDE = "rate beside"
-REGIME = "source2012"  # the race's name in claims.toml
 
 
 class Outcome(NamedTuple):
@@ -56,8 +59,9 @@ class Outcome(NamedTuple):
     selection: pd.DataFrame  # one row per selection run
     # one row per reporting run: epochs and iterations to the target error by each definition
     table: pd.DataFrame
+    progress: pd.DataFrame  # one row per candidate and activation: what is run, and what is wanted
     distances: pd.DataFrame  # the identification: ``identification.table``
-    ratios: pd.DataFrame  # candidate, definition, mark, ratio, low, high, n
+    ratios: pd.DataFrame  # candidate, definition, mark, ratio, low, high, n, selection
     measurements: list[Measurement]
     runs: tuple[Run, ...]  # every run, for the list of provenance
 
@@ -100,19 +104,21 @@ class Curve(NamedTuple):
     candidate: Candidate
     kind: Kind
     search: Search
+    # of the reporting seeds; if none is stored, the one that the rate was chosen by
     runs: tuple[Run, ...]
 
     @property
     def arm(self) -> Arm:
-        """The reporting runs, for the identification."""
-        return Arm(self.candidate.name, self.kind, self.search.rate, self.runs)
+        """The runs, for the identification and the ratios."""
+        seed = self.search.settings.selection_seed
+        selection = any(run.task.recipe.seed == seed for run in self.runs)
+        return Arm(self.candidate.name, self.kind, self.search.rate, self.runs, selection)
 
 
 def run(settings: Settings) -> Outcome:
     """Train or load every run of Figure 1, and write the experiment's tables."""
-    race = [(RACE, kind) for kind in RACE.kinds]
-    others = [
-        (CANDIDATES[name], kind) for name in settings.candidates for kind in CANDIDATES[name].kinds
+    race, *others = [
+        [(candidate, kind) for kind in candidate.kinds] for candidate in candidates(settings)
     ]
     with Workers(settings.jobs) as workers:
 
@@ -132,14 +138,19 @@ def run(settings: Settings) -> Outcome:
             )
 
         curves = workers.chains(curve, race)
-        beside = [(one, rate) for one in curves if one.runs for rate in one.search.beside]
-        neighbours = workers.chains(arm_beside, beside if settings.rates_beside else [])
-        curves += workers.chains(curve, others)
-    return _publish(settings, curves, [arm for arm in neighbours if arm.runs])
+        beside = [
+            (one, rate)
+            for one in curves
+            if settings.rates_beside and one.search.ended and one.search.rate
+            for rate in one.search.beside
+        ]
+        neighbours = workers.chains(arm_beside, beside)
+        curves += workers.chains(curve, [pair for pairs in others for pair in pairs])
+    return _publish(settings, curves, neighbours)
 
 
 def _runs(settings: Settings, tasks: Sequence[Task], workers: Workers) -> list[Run]:
-    return stored(tasks) if settings.only_stored else workers.all(tasks)
+    return complete(tasks) if settings.only_stored else workers.all(tasks)
 
 
 def reporting_beside(settings: Settings, kind: Kind, rate: float) -> list[Task]:
@@ -152,32 +163,78 @@ def reporting_beside(settings: Settings, kind: Kind, rate: float) -> list[Task]:
 
 def _publish(settings: Settings, curves: list[Curve], neighbours: list[Arm]) -> Outcome:
     arms = [one.arm for one in curves if one.runs]
-    shown = [*arms, *neighbours]
+    shown = [*arms, *(arm for arm in neighbours if arm.runs)]
     rows = [_row(settings, arm, run) for arm in shown for run in arm.runs]
     outcome = Outcome(
-        (
-            pd.concat([_history(arm, run) for arm in shown for run in arm.runs], ignore_index=True)
-            if rows
-            else pd.DataFrame()
+        curve_table(shown),
+        pd.DataFrame([row for one in curves for row in _tried(one)], columns=SELECTION),
+        pd.DataFrame(rows, columns=None if rows else ["candidate"]),
+        pd.DataFrame(
+            [_progress(settings, one) for one in curves]
+            + [_progress_beside(settings, arm) for arm in neighbours]
         ),
-        pd.DataFrame([row for one in curves for row in _tried(one)]),
-        pd.DataFrame(rows),
         identification.table(shown),
-        ratios(arms),
+        speedup.ratios(arms),
         measure(settings, curves),
-        tuple(run for one in curves for run in (*one.search.tried, *one.runs))
-        + tuple(run for arm in neighbours for run in arm.runs),
+        _distinct(
+            [run for one in curves for run in (*one.search.tried, *one.runs)]
+            + [run for arm in neighbours for run in arm.runs]
+        ),
     )
-    names = ("selection", "table", "distances", "ratios")
+    names = ("selection", "table", "progress", "distances", "ratios")
     tables = {name: getattr(outcome, name) for name in names}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, "%.6g")
     return outcome
 
 
-def _history(arm: Arm, run: Run) -> pd.DataFrame:
-    return run.history.assign(
-        candidate=arm.candidate, activation=arm.kind, rate=arm.rate, seed=run.task.recipe.seed
-    )
+def _distinct(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return every run once: the one that a rate was chosen by may also be its curve's only one."""
+    return tuple({run.task.folder.name: run for run in runs}.values())
+
+
+def curve_table(arms: Sequence[Arm]) -> pd.DataFrame:
+    """Return one row per run and epoch: the errors, and what the run belongs to."""
+    histories = [
+        run.history.assign(
+            candidate=arm.candidate,
+            activation=arm.kind,
+            rate=arm.rate,
+            seed=run.task.recipe.seed,
+            selection=arm.selection,
+        )
+        for arm in arms
+        for run in arm.runs
+    ]
+    if not histories:
+        return pd.DataFrame(columns=["epoch", "candidate", "activation", "selection", *DEFINITIONS])
+    return pd.concat(histories, ignore_index=True)
+
+
+def _progress(settings: Settings, one: Curve) -> dict[str, object]:
+    """Return how far a curve is: rates tried, whether one is chosen, and its reporting seeds."""
+    wanted = settings.seeds if one.candidate is RACE else settings.candidate_seeds
+    return {
+        "candidate": one.candidate.name,
+        "activation": one.kind,
+        "rates_tried": len(one.search.tried),
+        "rate": one.search.rate,
+        "chosen": one.search.ended and one.search.rate is not None,
+        "seeds": 0 if one.arm.selection else len(one.runs),
+        "seeds_wanted": len(wanted),
+    }
+
+
+def _progress_beside(settings: Settings, arm: Arm) -> dict[str, object]:
+    """Return the same for the race's net at a rate beside the chosen one."""
+    return {
+        "candidate": arm.candidate,
+        "activation": arm.kind,
+        "rates_tried": 0,
+        "rate": arm.rate,
+        "chosen": True,
+        "seeds": len(arm.runs),
+        "seeds_wanted": len(settings.candidate_seeds),
+    }
 
 
 def _tried(one: Curve) -> list[dict[str, object]]:
@@ -187,11 +244,7 @@ def _tried(one: Curve) -> list[dict[str, object]]:
             "activation": one.kind,
             "rate": run.task.recipe.update.rate,
             "seed": run.task.recipe.seed,
-            "epochs": (
-                math.nan
-                if math.isinf(score := one.search.scores[run.task.recipe.update.rate])
-                else score
-            ),
+            "epochs": epochs_to(run, one.search.settings.mark),
             "cap": run.task.recipe.epochs,
             "ended": run.summary["ended"],
             "chosen": run.task.recipe.update.rate == one.search.rate,
@@ -209,6 +262,7 @@ def _row(settings: Settings, arm: Arm, run: Run) -> dict[str, object]:
         "activation": arm.kind,
         "rate": arm.rate,
         "seed": run.task.recipe.seed,
+        "selection": arm.selection,
         **{f"epochs_{definition}": epochs for definition, epochs in reached.items()},
         "iterations": reached["exact_error"] * steps,
         "epochs_run": run.summary["epochs"],
@@ -218,99 +272,14 @@ def _row(settings: Settings, arm: Arm, run: Run) -> dict[str, object]:
     }
 
 
-def pairs(arms: Sequence[Arm]) -> dict[str, tuple[Arm, Arm]]:
-    """Return each candidate's ReLU and saturating arm.
-
-    A candidate without a ReLU arm of its own is compared with one that it shares.
-    """
-    relus = {arm.candidate: arm for arm in arms if arm.kind == "relu"}
-    by_name = {}
-    for arm in arms:
-        if arm.kind == "relu":
-            continue
-        of = CANDIDATES.get(arm.candidate, RACE)
-        relu = relus.get(arm.candidate) or relus.get("modern" if of.modern else RACE.name)
-        if relu is not None:
-            by_name[arm.candidate if arm.kind == "tanh" else f"{arm.candidate}, {arm.kind}"] = (
-                relu,
-                arm,
-            )
-    return by_name
-
-
-def ratios(arms: Sequence[Arm]) -> pd.DataFrame:
-    """Return the ratios of epochs to a target error, saturating over ReLU.
-
-    One row per candidate, definition and target that all seeds of both reach.
-    """
-    rows = []
-    for name, (relu, other) in pairs(arms).items():
-        for definition, mark in itertools.product(DEFINITIONS, MARKS):
-            slow, fast = (
-                [epochs_to(run, mark, definition) for run in arm.runs] for arm in (other, relu)
-            )
-            if np.isfinite([*slow, *fast]).all():
-                ratio = ratio_interval(slow, fast)
-                n = min(len(slow), len(fast))
-                rows.append((name, definition, mark, ratio.mean, ratio.low, ratio.high, n))
-    columns = ["candidate", "definition", "mark", "ratio", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def measure(settings: Settings, curves: Sequence[Curve]) -> list[Measurement]:
-    """Return the ratio at the target error per candidate and definition, and the distances.
+    """Return the ratios at the target error, and the race's distances to the paper's curves.
 
-    The smallest ratio is also a measurement of its own; the distances are the race's, to the
-    paper's curves. A curve whose rate is still being searched for is left out.
+    A curve counts once its rate is chosen, and only by its reporting seeds.
     """
-    found = []
-    raced = [one.arm for one in curves if one.runs and one.search.ended]
-    for name, (relu, other) in pairs(raced).items():
-        definitions = DEFINITIONS if name == RACE.name else ("exact_error",)
-        made = (_ratio(settings, name, relu, other, one) for one in definitions)
-        found += [one for one in made if one is not None]
-    whole = [one for one in found if one.variant in (REGIME, *pairs(raced))]  # by the exact error
-    if len(whole) > 1:
-        least = min(whole, key=lambda one: one.mean or 0.0)
-        found.append(
-            measured(
-                "relu-several",
-                least.values,
-                denominators=least.denominators,
-                variant="smallest ratio",
-                profile=settings.profile,
-                scale=least.scale,
-                ran=least.ran,
-                bound=least.bound,
-                reason=f"the smallest of {len(whole)} nets and regimes: {least.variant}",
-            )
-        )
-    return found + _curves(settings, raced)
-
-
-def _ratio(
-    settings: Settings, name: str, relu: Arm, other: Arm, definition: str
-) -> Measurement | None:
-    """Return the iterations to the target error, saturating over ReLU; None if both were cut."""
-    slow, slow_cut = _iterations(other, settings, definition)
-    fast, fast_cut = _iterations(relu, settings, definition)
-    if slow_cut and fast_cut:
-        return None  # two bounds bound no ratio
-    cut = "some seeds ended before the mark" if slow_cut or fast_cut else ""
-    variant = REGIME if name == RACE.name else name
-    if definition != "exact_error":
-        variant += f", {DEFINITIONS[definition].title}"
-    return measured(
-        "relu-tanh",
-        slow,
-        denominators=fast,
-        variant=variant,
-        profile=settings.profile,
-        scale=scale(settings, other.runs[0]),
-        ran=ran(other.runs[0], settings.mark),
-        bound="lower" if slow_cut else "upper" if fast_cut else None,
-        reason=cut,
-    )
+    arms = [one.arm for one in curves if one.runs and one.search.ended]
+    reported = [arm for arm in arms if not arm.selection]
+    return speedup.measure(settings, reported) + _curves(settings, reported)
 
 
 def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
@@ -339,25 +308,3 @@ def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
         )
         for variant, values in distances.items()
     ]
-
-
-def scale(settings: Settings, run: Run) -> str:
-    """Describe the experiment's scale, for the ledger and under every table and figure."""
-    data = run.provenance["data"]
-    note = f" ({data['note']})" if data["note"] and data["note"] != data["name"] else ""
-    net = run.task.recipe.net.name
-    images = f"{data['images']:,} images of {data['name']}{note}"
-    return f"{images}, net {net}, at most {settings.epochs} epochs"
-
-
-def _iterations(arm: Arm, settings: Settings, definition: str) -> tuple[list[float], bool]:
-    """Return the iterations to the target error per reporting seed, and whether any is cut.
-
-    A cut run never reached the target and counts with its last iteration.
-    """
-    epochs = [epochs_to(run, settings.mark, definition) for run in arm.runs]
-    values = [
-        (run.summary["epochs"] if math.isnan(e) else e) * run.summary["iterations_per_epoch"]
-        for e, run in zip(epochs, arm.runs, strict=True)
-    ]
-    return values, any(map(math.isnan, epochs))

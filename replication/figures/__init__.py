@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.figure import Figure
 
 PALETTE = sns.color_palette("colorblind")
 PAPER = "0.35"  # grey of reference lines: the paper's values
@@ -42,3 +43,12 @@ def style() -> Iterator[None]:
         yield
     for number in set(plt.get_fignums()) - before:
         plt.close(number)
+
+
+def nothing(text: str) -> Figure:
+    """Return a small figure that says why nothing is drawn."""
+    with style():
+        figure, axis = plt.subplots(figsize=(WIDTH, 0.8), layout="constrained")
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, text, ha="center", va="center")
+    return figure

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, nothing, style
 
 TRAIN, TEST = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
@@ -27,6 +27,8 @@ def effects(
     small rings). ``paper``: by quantity and variant, the paper's difference, drawn as a grey bar;
     the panels share their variants."""
     variants = list(dict.fromkeys(differences["variant"]))[::-1]
+    if not variants:
+        return nothing("no difference is known yet")
     height = 1.4 + 0.32 * len(variants)
     with style():
         figure, axes = plt.subplots(

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
-from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, nothing, style
 from replication.paper.figures import figure1 as paper_figure1
+from replication.paper.figures import figure1_ratio
 
 LINES = {"relu": "-", "tanh": "--", "logistic": ":", "abs_tanh": "-."}  # as in the paper, and more
 COLOURS = dict(zip(LINES, PALETTE, strict=False))
@@ -18,6 +19,12 @@ DEFINITIONS = {
     "last_fifth_error": "mean over the last fifth",
     "running_error": "mean over the epoch",
 }
+REGIMES = {  # title -> candidates whose curves share a panel
+    "started as in 2012": ("19pct", "saturating"),
+    "started as today": ("modern", "modern-saturating"),
+}
+NOTHING = "no run is stored yet"
+CHOOSING = "the run its rate was chosen by"  # drawn as long as no reporting seed is stored
 
 
 def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = True) -> Figure:
@@ -36,37 +43,79 @@ def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = Tru
             _panel(axis, shown, definition, mark, paper)
             axis.set_title(title)
         axes[0].set_ylabel("training error rate")
-        axes[0].legend(loc="upper right")
+        # where a label is long, below the panels
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 def _panel(axis: Axes, curves: pd.DataFrame, definition: str, mark: float, paper: bool) -> None:
+    _ours(axis, curves, definition)
+    if paper:
+        for activation, points in paper_figure1().groupby("activation", sort=False):
+            axis.plot(
+                points["epoch"],
+                points["error"],
+                LINES[activation],
+                color="black",
+                lw=1.2,
+                label=f"{LABELS[activation]}, the paper",
+                zorder=3,
+            )
+    _axes(axis, mark)
+
+
+def _ours(axis: Axes, curves: pd.DataFrame, definition: str) -> None:
+    """Draw the mean and the range over seeds of every activation."""
     for activation, runs in curves.groupby("activation", sort=False):
         colour, line = COLOURS[activation], LINES[activation]
         ours = runs.groupby("epoch")[definition].agg(["mean", "min", "max"])
-        axis.plot(ours.index, ours["mean"], line, color=colour, label=LABELS[activation])
+        label = LABELS[activation] + (f", {CHOOSING}" if runs["selection"].any() else "")
+        axis.plot(ours.index, ours["mean"], line, color=colour, lw=2, label=label)
         axis.fill_between(ours.index, ours["min"], ours["max"], color=colour, alpha=0.25, lw=0)
-    if paper:
-        for number, (_, points) in enumerate(paper_figure1().groupby("activation", sort=False)):
-            label = "the paper's curves" if number == 0 else None
-            axis.plot(points["epoch"], points["error"], color="black", lw=1, label=label, zorder=3)
+
+
+def _axes(axis: Axes, mark: float) -> None:
     axis.axhline(mark, color=PAPER, linewidth=1)
     place = (1, mark)
     data = ("axes fraction", "data")
     axis.annotate(
-        f"{mark:.0%}", place, xycoords=data, ha="right", va="bottom", color=PAPER, fontsize=SMALL
+        f"{mark:.0%}", place, xycoords=data, ha="right", va="top", color=PAPER, fontsize=SMALL
     )
     axis.set(xlabel="epochs", xlim=(0, None), ylim=(0, 0.75))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
+def regimes(curves: pd.DataFrame, mark: float) -> Figure:
+    """Draw every activation's exact training error, one panel per way of starting the net.
+
+    ``curves``: columns candidate, activation, seed, epoch, exact_error (fractions), selection.
+    """
+    with style():
+        figure, axes = plt.subplots(
+            1, len(REGIMES), figsize=(WIDTH, 3.5), sharey=True, layout="constrained"
+        )
+        for axis, (title, candidates) in zip(axes, REGIMES.items(), strict=True):
+            shown = curves[curves["candidate"].isin(candidates)]
+            _ours(axis, shown, "exact_error")
+            _axes(axis, mark)
+            axis.set_title(title)
+            if shown.empty:
+                axis.text(0.5, 0.5, NOTHING, transform=axis.transAxes, ha="center")
+            else:
+                axis.legend(loc="upper right")
+        axes[0].set_ylabel("training error rate")
+    return figure
+
+
 def distances(table: pd.DataFrame) -> Figure:
     """Draw the distance of every candidate to the paper's curves, nearest at the top.
 
-    One panel per curve. ``table``: ``identification.table``: candidate, curve, definition, mean,
-    low, high, verdict.
+    One panel per curve. A hollow dot is excluded, a square has no interval. ``table``:
+    ``identification.table``: candidate, curve, definition, n, mean, low, high, verdict.
     """
+    if table.empty:
+        return nothing(NOTHING)
     panels = [curve for curve in ("relu", "tanh", "together") if curve in set(table["curve"])]
     sizes = [len(table[table["curve"] == curve]) for curve in panels]
     height = 1.2 + 0.4 * len(panels) + 0.19 * sum(sizes)
@@ -86,7 +135,8 @@ def distances(table: pd.DataFrame) -> Figure:
                 colour = PALETTE[list(DEFINITIONS).index(row.definition)]
                 axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.5)
                 face = "white" if row.verdict == "excluded" else colour
-                axis.plot(row.mean, place, "o", color=colour, markerfacecolor=face)
+                shape = "o" if row.n > 1 else "s"
+                axis.plot(row.mean, place, shape, color=colour, markerfacecolor=face)
             axis.set_yticks(range(len(rows)), [row.candidate for row in rows.itertuples()])
             axis.set_title(LABELS.get(curve, "both curves"))
             axis.set_ylim(-0.6, len(rows) - 0.4)
@@ -94,14 +144,18 @@ def distances(table: pd.DataFrame) -> Figure:
         axes[-1, 0].set_xlabel("distance to the paper's curve, points of training error")
         for place, title in enumerate(DEFINITIONS.values()):
             axes[0, 0].plot([], [], "o", color=PALETTE[place], label=title)
-        figure.legend(loc="outside lower center", ncols=3, title="hollow: excluded")
+        figure.legend(
+            loc="outside lower center", ncols=3, title="hollow: excluded; square: one seed"
+        )
     return figure
 
 
 def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> Figure:
     """Draw how many times sooner ReLU gets to a training error, against that error.
 
-    ``table``: candidate, definition, mark, ratio, low, high; ``value``: the paper's at ``mark``.
+    ``table``: candidate, definition, mark, ratio, low, high, selection; ``value``: what the paper
+    says, at ``mark``. Black: the ratio of the paper's two curves. Dotted: one of the two curves is
+    only that of the selection seed.
     """
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
@@ -110,11 +164,16 @@ def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> F
             "candidate", sort=False
         ):
             colour = next(colours)
-            axis.plot(rows["mark"], rows["ratio"], color=colour, label=candidate)
+            selection = bool(rows["selection"].any())
+            label = f"{candidate} (selection seed)" if selection else candidate
+            line = ":" if selection else "-"
+            axis.plot(rows["mark"], rows["ratio"], line, color=colour, label=label)
             low, high = (rows[name].astype(float) for name in ("low", "high"))
             if np.isfinite(low).all():
                 axis.fill_between(rows["mark"], low, high, color=colour, alpha=0.2, linewidth=0)
-        axis.plot(mark, value, "*", color="black", markersize=11, label="the paper")
+        paper = figure1_ratio()
+        axis.plot(paper["error"], paper["ratio"], color="black", lw=1.2, label="the paper's curves")
+        axis.plot(mark, value, "*", color="black", markersize=11, label="the paper's text")
         axis.axhline(1, color=PAPER, linewidth=1)
         axis.set(xlabel="training error that is reached", ylabel="epochs, saturating over ReLU")
         axis.set(xlim=(0.62, 0.2), ylim=(0, None))  # falling, as training goes
@@ -130,6 +189,8 @@ def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
     columns candidate, activation, rate, epochs (NaN: not within the cap), cap, chosen; one row per
     selection run.
     """
+    if selection.empty:
+        return nothing(NOTHING)
     candidates = list(dict.fromkeys(selection["candidate"]))
     columns = min(3, len(candidates))
     rows = -(-len(candidates) // columns)

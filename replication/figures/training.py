@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from replication.figures import PALETTE, PAPER, WIDTH, style
+from replication.figures import PALETTE, PAPER, WIDTH, nothing, style
 
 TRAIN, VALIDATION = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
@@ -20,6 +20,8 @@ def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
     ``runs``: columns variant, seed, epoch, running_error, validation_error (fractions), rate. A
     dotted line marks a drop of a run's rate."""
     shown = [name for name in titles if name in set(runs["variant"])]
+    if not shown:
+        return nothing("no run is stored yet")
     with style():
         figure, axes = plt.subplots(
             1,

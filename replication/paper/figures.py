@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import numpy as np
 import pandas as pd
 
 from replication.paper import HERE
@@ -26,3 +27,31 @@ def measured_part(activation: str) -> pd.DataFrame:
     return curve[
         (curve["activation"] == activation) & (curve["epoch"] >= FIRST_VERTEX)
     ].reset_index(drop=True)
+
+
+def figure1_ratio(step: float = 0.01) -> pd.DataFrame:
+    """Return how many times sooner the ReLU curve of Figure 1 reaches an error than the tanh curve.
+
+    Columns: error (a fraction, falling in steps of ``step``), ratio. The range is that of both
+    curves' measured points.
+    """
+    relu, tanh = measured_part("relu"), measured_part("tanh")
+    lowest = max(curve["error"].min() for curve in (relu, tanh))
+    highest = min(curve["error"].max() for curve in (relu, tanh))
+    errors = np.array(
+        [error for error in np.arange(1, 0, -step).round(6) if lowest <= error <= highest]
+    )
+    epochs = [
+        np.array([_first_reached(curve, error) for error in errors]) for curve in (relu, tanh)
+    ]
+    return pd.DataFrame({"error": errors, "ratio": epochs[1] / epochs[0]})
+
+
+def _first_reached(curve: pd.DataFrame, error: float) -> float:
+    """Return the epoch at which a curve first falls to ``error``; it is linear between points."""
+    place = int(np.argmax(curve["error"].to_numpy() <= error))
+    if place == 0:
+        return float(curve["epoch"][0])
+    after, before = curve.loc[place], curve.loc[place - 1]
+    part = (before["error"] - error) / (before["error"] - after["error"])
+    return float(before["epoch"] + part * (after["epoch"] - before["epoch"]))

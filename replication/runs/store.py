@@ -131,6 +131,11 @@ def _table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
+def complete(tasks: Sequence[Task]) -> list[Run]:
+    """Return those results of ``tasks`` that are stored with all their evaluations, in order."""
+    return [run for task in tasks if (run := load(task)) is not None and not unanswered(task, run)]
+
+
 def unanswered(task: Task, run: Run) -> dict[str, tuple[str, int, int | None]]:
     """Return the evaluations of ``task`` that ``run`` lacks, by key in ``Run.evaluation``.
 

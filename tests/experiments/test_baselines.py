@@ -64,5 +64,5 @@ def test_the_campaign_prints_its_plan_on_a_machine_without_images(tmp_path: Path
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
-    assert lines[0].startswith("rates 19pct") and lines[-1].startswith("all")
+    assert lines[0].startswith("race, relu") and lines[-1].startswith("all")
     assert any("0 of 65 runs" in line for line in lines)

@@ -2,20 +2,25 @@
 the paper's."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import stored_runs
 from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.base.errors import InputError
+from replication.book.notebooks import parameters
+from replication.book.pages import relu_vs_tanh as report
 from replication.experiments import figure1, identification, relu_vs_tanh
 from replication.experiments.figure1 import CANDIDATES, RACE, Search, epochs_to, next_rate
-from replication.experiments.identification import Arm, distance
+from replication.experiments.identification import TOGETHER, Arm, distance
+from replication.figures import learning
 from replication.ledger.scale import shortfalls
-from replication.paper.figures import measured_part
+from replication.paper.figures import figure1_ratio, measured_part
 from replication.runs.store import Run, Task
 
 PARAMETERS = {
@@ -128,7 +133,7 @@ def _arms() -> list[Arm]:
 
 def test_a_curve_beside_the_papers_is_excluded_and_the_nearest_is_named() -> None:
     table = identification.table(_arms())
-    both = table[table["curve"] == identification.TOGETHER].set_index(["candidate", "definition"])
+    both = table[table["curve"] == TOGETHER].set_index(["candidate", "definition"])
     assert both.loc[(RACE.name, "exact_error"), "verdict"] == "nearest"
     assert both.loc[("modern", "exact_error"), "verdict"] == "excluded"
     assert both.loc[(RACE.name, "running_error"), "verdict"] == "excluded"
@@ -177,3 +182,132 @@ def test_a_bad_parameter_is_named_in_one_line(change: dict, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         relu_vs_tanh.settings(**PARAMETERS | change)
     assert "\n" not in str(caught.value)
+
+
+# --- what is shown while the campaign is not finished --------------------------------------------
+
+PAPER = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper"))
+
+
+@pytest.fixture
+def nothing_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+
+
+def _write(task: Task, above: float) -> None:
+    """Store a run that is on the paper's curve, plus ``above``."""
+    kind = "relu" if task.recipe.net.activation == "relu" else "tanh"
+    points = measured_part(kind)
+    last = 6 if kind == "relu" else 36
+    epochs = np.arange(1, min(task.recipe.epochs, last + 6) + 1)
+    curve = np.interp(epochs, points["epoch"], points["error"]) - 0.002 * (task.recipe.seed % 5)
+    curve += above - 0.0005 * epochs - 0.02 * np.maximum(0, epochs - last)
+    rows = [
+        {
+            "exact_error": error,
+            "last_fifth_error": error + 0.02,
+            "running_error": error + 0.03,
+            "loss": 1.0,
+        }
+        for error in curve.tolist()
+    ]
+    stored_runs.write(task, rows, {"exact_error": rows[-1]["exact_error"]})
+
+
+def _run_curve(candidate: figure1.Candidate, kind: str, seeds: int, above: float = 0.0) -> None:
+    """Store the whole choice of a rate, and some reporting seeds."""
+    search = Search(PAPER, candidate, kind)
+    while (task := search.next_task()) is not None:
+        _write(task, above if not search.tried else above + 0.05)
+        search.add(relu_vs_tanh.complete([task])[0])
+    for task in figure1.reporting(PAPER, candidate, kind, search.rate)[:seeds]:
+        _write(task, above)
+
+
+def _shown(outcome: relu_vs_tanh.Outcome) -> str:
+    """Build every part of the page, and return its text."""
+    learning.figure1(outcome.curves, RACE.name, PAPER.mark)
+    learning.regimes(outcome.curves, PAPER.mark)
+    learning.distances(outcome.distances)
+    learning.ratios(outcome.ratios, "exact_error", 6.0, 0.25)
+    learning.rate_search(outcome.selection, PAPER.mark)
+    tables = (
+        report.progress_html, report.race_html, report.definitions_html, report.several_html,
+        report.several_text, report.distances_html, report.identified, report.verdicts_html,
+        report.selection_html,
+    )  # fmt: skip
+    parts = [table(outcome) for table in tables]
+    return "\n".join([*parts, report.checks(PAPER, outcome), report.stored_text(PAPER, outcome)])
+
+
+def test_with_nothing_stored_every_candidate_is_not_run_yet(nothing_stored: None) -> None:
+    outcome = relu_vs_tanh.run(PAPER)
+    text = _shown(outcome)
+    assert not outcome.runs and not outcome.measurements and report.NOTHING in text
+    assert report.missing(outcome, "relu")[0] == RACE.name
+    assert {"80sec", "modern"} <= set(report.missing(outcome, TOGETHER))
+
+
+def test_the_relu_sides_alone_identify_the_relu_curve(nothing_stored: None) -> None:
+    _run_curve(RACE, "relu", 5)
+    _run_curve(CANDIDATES["80sec"], "relu", 3, above=0.06)
+    outcome = relu_vs_tanh.run(PAPER)
+    _shown(outcome)
+    relu, tanh, both = report.identified(outcome).split("\n\n")
+    assert "nearest: 19pct at 0.002" in relu and "excluded: " in relu and "80sec" in relu
+    assert "no distance is known yet" in tanh and "no distance is known yet" in both
+    assert set(outcome.distances["curve"]) == {"relu"}
+    assert [one.variant for one in outcome.measurements] == ["relu"]  # its distance
+
+
+def test_a_curve_that_is_not_run_is_never_taken_from_the_race(nothing_stored: None) -> None:
+    for kind in ("relu", "tanh"):
+        _run_curve(RACE, kind, 3)
+    _run_curve(CANDIDATES["80sec"], "relu", 3)
+    _run_curve(CANDIDATES["modern"], "tanh", 3)
+    outcome = relu_vs_tanh.run(PAPER)
+    _shown(outcome)
+    both = outcome.distances[outcome.distances["curve"] == TOGETHER]
+    assert set(both["candidate"]) == {RACE.name}
+    assert {"80sec", "modern", "stored-order"} <= set(report.missing(outcome, TOGETHER))
+    assert set(outcome.ratios["candidate"]) == {RACE.name}
+    variants = {one.variant for one in outcome.measurements if one.claim == "relu-tanh"}
+    assert "source2012" in variants and not {"80sec", "modern"} & variants
+    assert "relu-several" not in {one.claim for one in outcome.measurements}
+
+
+def test_the_run_that_chose_a_rate_is_drawn_and_never_measured(nothing_stored: None) -> None:
+    _run_curve(RACE, "relu", 3)
+    _run_curve(RACE, "tanh", 0)
+    outcome = relu_vs_tanh.run(PAPER)
+    text = _shown(outcome)
+    assert "100 (selection)" in text and "the selection seed alone" in text
+    assert outcome.curves.loc[outcome.curves["activation"] == "tanh", "selection"].all()
+    assert [one.variant for one in outcome.measurements] == ["relu"]
+    assert len({run.task.folder for run in outcome.runs}) == len(outcome.runs)
+    tanh = outcome.progress[outcome.progress["activation"] == "tanh"].iloc[0]
+    assert (tanh["chosen"], tanh["seeds"]) == (True, 0)
+
+
+def test_the_papers_two_curves_have_the_ratio_of_its_text() -> None:
+    ratio = figure1_ratio().iloc[-1]
+    assert ratio["error"] == pytest.approx(0.26) and ratio["ratio"] == pytest.approx(6, abs=1)
+
+
+def test_the_papers_curves_are_drawn_in_the_papers_lines() -> None:
+    figure = learning.figure1(relu_vs_tanh.curve_table([]), RACE.name, 0.25)
+    lines = {line.get_label(): line.get_linestyle() for line in figure.axes[0].lines}
+    assert lines["ReLU, the paper"] == "-" and lines["tanh, the paper"] == "--"
+
+
+def test_the_ids_of_the_stored_runs_stand() -> None:
+    """A change of a recipe would orphan every result of the race."""
+    names = {
+        task.folder.name
+        for kind in ("relu", "tanh")
+        for task in figure1.reporting(PAPER, RACE, kind, {"relu": 0.00283, "tanh": 0.008}[kind])
+    }
+    assert "19pct-relu-rate0.00283-seed0-f9d865d81c" in names
+    select = figure1.selecting(PAPER, RACE, "tanh", 0.008, PAPER.epochs)
+    assert select.folder.name == "select-19pct-tanh-rate0.008-seed100-cc0f28a86a"

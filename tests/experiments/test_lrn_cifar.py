@@ -1,15 +1,37 @@
-"""Section 3.3's nets for CIFAR-10: the scaled schedule, and what is compared with what."""
+"""Section 3.3's nets for CIFAR-10: the scaled schedule, what is compared with what, and the page
+at every stage of a campaign that is not finished.
+"""
+
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import stored_runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.experiments import lrn_cifar
-from replication.experiments.lrn_cifar import RELEASED, WITH, WITHOUT, stages
-from replication.ledger.rules import excluded_side
+from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.files import write_json
+from replication.book.notebooks import parameters
+from replication.book.pages import lrn_cifar as report
+from replication.experiments import lrn_cifar, lrn_cifar_nets
+from replication.experiments.lrn_cifar_nets import (
+    GAIN,
+    GAINS,
+    RELEASED,
+    WITH,
+    WITHOUT,
+    kept_epochs,
+    stages,
+)
+from replication.figures import lrn_cifar as length
+from replication.ledger.rules import excluded_side, judge
+from replication.paper import claim
 from replication.runs.store import Run, Task
 
+PAPER = lrn_cifar.settings(**parameters("lrn_cifar", "paper"))
+CONSTANTS = (0.8, 0.6)
 SETTINGS = lrn_cifar.settings(
     profile="quick", data="synthetic", count=40, batch=20, epochs=26, rate=0.001, seeds=[0, 1, 2]
 )
@@ -21,12 +43,20 @@ def test_every_stage_has_an_epoch(epochs: int) -> None:
     assert 1 <= first < second < epochs
 
 
+@given(st.integers(3, 2000))
+def test_weights_are_kept_at_the_ends_of_stages_and_before(epochs: int) -> None:
+    kept = kept_epochs(epochs)
+    assert kept == tuple(sorted(set(kept))) and kept[-1] < epochs
+    assert set(stages(epochs)) <= set(kept)
+    lrn_cifar_nets.recipe(SETTINGS.model_copy(update={"every_stage": True}), WITH, 0, epochs)
+
+
 def test_the_released_length_has_the_released_stages() -> None:
     assert stages(520) == (500, 510)
 
 
 def test_the_clean_comparison_differs_in_the_normalisations_alone() -> None:
-    whole, less = (lrn_cifar.recipe(SETTINGS, variant, 1) for variant in (WITH, WITHOUT))
+    whole, less = (lrn_cifar_nets.recipe(SETTINGS, variant, 1) for variant in (WITH, WITHOUT))
     assert less.model_copy(update={"net": less.net.model_copy(update={"norms": True})}) == whole
     assert (whole.data.side, whole.data.augment, whole.update.bias_rate_factor) == (24, True, 2.0)
 
@@ -40,7 +70,9 @@ def test_a_higher_error_without_normalisation_is_on_the_claimed_side() -> None:
             (RELEASED, 12.5 + 0.1 * seed),
         ):
             rows.append({"variant": variant, "seed": seed, "test_top1": error})
-            task = Task("quick", "lrn_cifar", variant, lrn_cifar.recipe(SETTINGS, variant, seed))
+            task = Task(
+                "quick", "lrn_cifar", variant, lrn_cifar_nets.recipe(SETTINGS, variant, seed)
+            )
             data = {
                 "images": 40,
                 "classes": 10,
@@ -61,3 +93,119 @@ def test_a_higher_error_without_normalisation_is_on_the_claimed_side() -> None:
     assert clean.variant == WITHOUT and clean.mean == pytest.approx(2.1)
     assert excluded_side(clean) == "above"
     assert released.mean == pytest.approx(1.6) and "not finite in as released" in released.reason
+
+
+def test_seeds_are_finished_one_after_the_other_and_the_long_nets_come_last() -> None:
+    names = [task.name for task in lrn_cifar.tasks(PAPER)]
+    assert names[:5] == [
+        "with-norms-seed0",
+        "norms-removed-seed0",
+        "as-released-seed0",
+        "with-norms-seed100",  # whose gains the next net takes
+        "norms-as-constant-gains-seed0",
+    ]
+    seeds = [int(name.rpartition("seed")[2]) for name in names if "epochs" not in name]
+    seeds.remove(100)
+    assert seeds == sorted(seeds)
+    assert [name for name in names if "208-epochs" in name] == names[-2:]
+
+
+def _store(task: Task) -> None:
+    """Store a run whose error falls as training goes on, lowest with normalisations."""
+    variant = lrn_cifar_nets.variant_of(task.recipe)
+    above = {WITH: 0.0, WITHOUT: 0.02, RELEASED: 0.025, GAIN: 0.015}[variant]
+    history = [{"loss": 1.0, "running_error": 0.2, "rate": 0.001}] * task.recipe.epochs
+    stored_runs.write(task, history)
+    errors = {}
+    for epoch in (*task.recipe.keep_after, None):
+        for split, views in task.evaluate:
+            noise = 0.0005 * (task.recipe.seed % 3)
+            errors[split, views, epoch] = 0.11 + above + noise + 0.1 / (epoch or 65) - views / 1e4
+    stored_runs.evaluate(task, errors)
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    """The tasks of the campaign, for a place where nothing is stored."""
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    return lrn_cifar.tasks(PAPER, CONSTANTS)
+
+
+def _gains_are_known() -> None:
+    path = paths.experiment("paper", "lrn_cifar") / GAINS
+    gain_task = lrn_cifar_nets.task(PAPER, WITH, PAPER.gain_seed)
+    write_json(path, {gain_task.recipe.id: {"gains": list(CONSTANTS)}})
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 7, 11, 23])
+def test_the_page_shows_what_is_stored_after_any_number_of_runs(
+    campaign: list[Task], count: int
+) -> None:
+    for task in campaign[:count]:
+        _store(task)
+    if count >= 5:
+        _gains_are_known()
+    outcome = lrn_cifar.run(PAPER)
+    assert len(outcome.runs) == count
+    shown = report.progress_html(PAPER, outcome)
+    assert "0 1 2 3 4" in shown or count >= 5  # the missing seeds of an arm
+    ours = {one.variant: one for one in outcome.measurements}
+    seeds = (count - 2) // 4 + 1 if count >= 6 else int(count >= 2)
+    if not seeds:
+        assert not ours
+    elif count <= 13:
+        verdict, reason = judge(claim("lrn-cifar"), ours[WITHOUT])
+        assert ours[WITHOUT].n == seeds
+        assert verdict == ("reproduced" if seeds >= 3 else "inconclusive"), reason
+    for table in (
+        report.errors_html(outcome),
+        report.stages_html(outcome),
+        report.stored_text(outcome),
+        report.constants_text(PAPER, outcome),
+    ):
+        assert table
+    figure = length.over_length(
+        report.ten_views(outcome.stages),
+        report.ten_views(outcome.gains),
+        report.TITLES,
+        report.PAPER_ERRORS,
+        report.rates(PAPER),
+    )
+    assert len(figure.axes) == (1 if count == 0 else 4 if count == 23 else 2)
+    report.checks(outcome)
+
+
+def test_the_gain_is_known_at_every_epoch_tested_and_over_both_numbers_of_views(
+    campaign: list[Task],
+) -> None:
+    for task in campaign:
+        _store(task)
+    _gains_are_known()
+    outcome = lrn_cifar.run(PAPER)
+    clean = outcome.gains[outcome.gains["variant"] == WITHOUT]
+    for epochs, seeds in ((65, 5), (208, 1)):
+        for views in (1, 9, 10):
+            rows = clean[(clean["epochs"] == epochs) & (clean["views"] == views)]
+            assert tuple(rows["epoch"]) == (*kept_epochs(epochs), epochs)
+            assert set(rows["n"]) == {seeds}
+            assert rows["mean"].tolist() == pytest.approx([2.0] * len(rows))
+            assert rows["low"].notna().all() == (seeds > 1)
+    assert set(outcome.stages["seed"]) == set(PAPER.seeds)  # the gain net is no result
+    assert outcome.constants == CONSTANTS
+    final = next(one for one in outcome.measurements if one.variant == WITHOUT)
+    last = clean[(clean["epoch"] == 65) & (clean["views"] == 10)].iloc[0]
+    assert (final.mean, final.estimate.low) == pytest.approx((last["mean"], last["low"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"arms": ["with norm"]}, "no arm"),
+        ({"gain_seed": 2}, "reporting seed"),
+        ({"long_epochs": 65}, "long_epochs"),
+    ],
+)
+def test_a_setting_that_would_mix_runs_up_is_refused(change: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        lrn_cifar.settings(**parameters("lrn_cifar", "paper") | change)

@@ -3,43 +3,153 @@
 import pandas as pd
 
 from replication.base.errors import check
-from replication.book.pages.tables import html_table, stored_check
-from replication.experiments.lrn_cifar import GAIN, RELEASED, WITH, WITHOUT, Outcome, Settings
+from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.data.augment.views import GRID
+from replication.experiments.common.comparison import VIEWS, scale
+from replication.experiments.lrn_cifar import Outcome
+from replication.experiments.lrn_cifar_nets import (
+    GAIN,
+    RELEASED,
+    WITH,
+    WITHOUT,
+    Settings,
+    stages,
+)
+from replication.ledger.rules import MIN_SEEDS
 from replication.paper import claim as find_claim
 
-TITLES = {WITH: "11% net", WITHOUT: "11% net without norms", RELEASED: "13% net"}
-TITLES[GAIN] = "11% net, norms as constant gains"
+CLAIM = find_claim("lrn-cifar")
+NOTHING = "No run is stored at this profile yet."
+TITLES = {
+    WITH: "11% net",
+    WITHOUT: "11% net without norms",
+    RELEASED: "13% net",
+    GAIN: "11% net, norms as constant gains",
+}
 QUANTITIES = {
     "test_top1": "test error, ten views",
     "test_top1_one": "test error, one view",
     "train_top1": "training error",
 }
 PAPER = {  # quantity -> variant -> the paper's difference
-    "test_top1": {
-        name: find_claim("lrn-cifar").target(name).value for name in (WITHOUT, GAIN, RELEASED)
-    }
+    "test_top1": {name: CLAIM.target(name).value for name in (WITHOUT, GAIN, RELEASED)}
 }
+PAPER_ERRORS = {
+    f"the paper: {error}%, {words} normalisation": float(error)
+    for words, error in zip(("without", "with"), CLAIM.paper.split(" -> "), strict=True)
+}
+RATES = ("full rate", "1/10", "1/100")  # of the three stages
+
+
+def stored_text(outcome: Outcome) -> str:
+    """Return the scale of what is stored, or that nothing is."""
+    return scale(outcome.runs[0], "ten views") if outcome.runs else NOTHING
+
+
+def progress_html(settings: Settings, outcome: Outcome) -> str:
+    """Return which runs are stored and which are missing, and what a verdict needs."""
+    rows = outcome.progress
+    table = html_table(
+        pd.DataFrame(
+            {
+                "length, epochs": rows["epochs"],
+                "net": rows["variant"].map(TITLES),
+                "seeds stored": rows["stored"],
+                "seeds missing": [text or "none" for text in rows["missing"]],
+            }
+        )
+    )
+    needed = MIN_SEEDS[settings.profile]
+    return (
+        f"{table}<p>A verdict compares nets of {settings.epochs} epochs and needs {needed} seeds "
+        f"of each.</p>"
+    )
+
+
+def constants_text(settings: Settings, outcome: Outcome) -> str:
+    """Return the gains that take the place of the normalisations."""
+    if GAIN not in settings.arms:
+        return "constant gains: no net has them at this profile"
+    if outcome.constants:
+        gains = " and ".join(f"{gain:g}" for gain in outcome.constants)
+        return f"constant gains in the place of the two normalisations: {gains}"
+    return "constant gains: not measured yet; the net that they are taken from is not stored"
+
+
+def rates(settings: Settings) -> dict[tuple[int, int], str]:
+    """Return the learning rate at the end of every stage, as text, by length and epoch."""
+    return {
+        (length, epoch): rate
+        for length in (settings.epochs, settings.long_epochs)
+        if length
+        for epoch, rate in zip((*stages(length), length), RATES, strict=True)
+    }
+
+
+def ten_views(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table that were measured over ten views."""
+    return frame[frame["views"] == VIEWS]
 
 
 def errors_html(outcome: Outcome) -> str:
     """Return the errors of every net in per cent, by seed."""
     table = outcome.table
+    if table.empty:
+        return f"<p>{NOTHING}</p>"
     shown = pd.DataFrame({"net": table["variant"].map(TITLES), "seed": table["seed"]})
     for column, title in QUANTITIES.items():
         shown[title] = table[column].map("{:.2f}".format)
     return html_table(shown.assign(epochs=table["epochs"], ended=table["ended"]))
 
 
-def checks(settings: Settings, outcome: Outcome) -> str:
-    """Return the page's checks, one line each. Raises CheckError if one fails."""
-    said = [stored_check(outcome.runs)]
-    parameters = {run.task.recipe.net: run.summary["parameters"] for run in outcome.runs}
-    by_norms = {
-        net.norms: count for net, count in parameters.items() if net.name == "conv-local-11pct"
+def stages_html(outcome: Outcome) -> str:
+    """Return the mean error of every net at every epoch tested, and its gain over ten views."""
+    errors = outcome.stages
+    if errors.empty:
+        return f"<p>{NOTHING}</p>"
+    gains = {
+        (row.epochs, row.epoch, row.views, row.variant): row for row in outcome.gains.itertuples()
     }
+    rows = []
+    groups = errors.groupby(["epochs", "epoch", "variant"], sort=False)
+    by_key = {key: group for key, group in groups}
+    order = {name: place for place, name in enumerate(TITLES)}
+    for key in sorted(by_key, key=lambda key: (key[0], key[1], order[key[2]])):
+        epochs, epoch, variant = key
+        means = by_key[key].groupby("views")["error"].mean()
+        gain = gains.get((epochs, epoch, VIEWS, variant))
+        rows.append(
+            {
+                "length": epochs,
+                "after epoch": epoch,
+                "net": TITLES[variant],
+                "seeds": by_key[key]["seed"].nunique(),
+                **{
+                    f"{name}, %": f"{means[views]:.2f}" if views in means else ""
+                    for views, name in ((1, "one view"), (GRID, "nine views"), (VIEWS, "ten views"))
+                },
+                "above the 11% net": (
+                    "" if gain is None else interval_text(gain.mean, gain.low, gain.high)
+                ),
+            }
+        )
+    return html_table(pd.DataFrame(rows))
+
+
+def checks(outcome: Outcome) -> str:
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
+    lines = [stored_check(outcome.runs)]
+    parameters = {run.task.recipe.net: run.summary["parameters"] for run in outcome.runs}
+    counts = {
+        bool(net.norms and not net.gains): count
+        for net, count in parameters.items()
+        if net.name == "conv-local-11pct"
+    }
+    if len(counts) < 2:
+        return "\n".join([*lines, "parameters with and without the normalisations: not run yet"])
     check(
-        by_norms[True] == by_norms[False],
+        counts[True] == counts[False],
         "taking the normalisations out changed the number of parameters",
     )
-    said.append(f"parameters with and without the normalisations: {by_norms[True]:,}, the same")
-    return "\n".join(said)
+    lines.append(f"parameters with and without the normalisations: {counts[True]:,}, the same")
+    return "\n".join(lines)

@@ -1,31 +1,76 @@
-"""Figure 1's tables and checks, as its chapter shows them. Nothing is measured here."""
+"""Figure 1's tables and checks, as its page shows them. Nothing is measured here."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from replication.base.errors import check
 from replication.book.pages.tables import html_table, interval_text
-from replication.experiments.figure1 import DEFINITIONS, RACE, Settings
+from replication.experiments.figure1 import DEFINITIONS, PAIR, RACE, Settings
+from replication.experiments.identification import BESIDE, TOGETHER
 from replication.experiments.relu_vs_tanh import Outcome
+from replication.experiments.speedup import EXACT, scale, variant
+from replication.figures.learning import LABELS
 from replication.ledger import tables as ledger_tables
+from replication.ledger.measurement import Measurement
+from replication.paper import claim as find_claim
 from replication.runs.store import load
+
+NOTHING = "No run is stored at this profile yet."
+NOT_RUN = "not run yet"
+SEVERAL = float(find_claim("relu-several").target("smallest ratio").low)  # times
+CURVES = {"relu": "the ReLU curve", "tanh": "the tanh curve", TOGETHER: "both curves together"}
+
+
+def stored_text(settings: Settings, outcome: Outcome) -> str:
+    """Return the scale of what is stored, or that nothing is."""
+    return scale(settings, outcome.runs[0]) if outcome.runs else NOTHING
+
+
+def progress_html(outcome: Outcome) -> str:
+    """Return how far every curve is: its rate, and its reporting seeds."""
+    rows = [
+        {
+            "candidate": row.candidate,
+            "activation": LABELS[row.activation],
+            "rates tried": row.rates_tried,
+            "rate": _rate(row),
+            "reporting seeds": f"{row.seeds} of {row.seeds_wanted}",
+        }
+        for row in outcome.progress.itertuples()
+    ]
+    return html_table(pd.DataFrame(rows))
+
+
+def _rate(row: Any) -> str:
+    if row.chosen:
+        return f"{row.rate:g}"
+    if not row.rates_tried:
+        return NOT_RUN
+    if row.rate is None or math.isnan(row.rate):
+        return "target error not reached"
+    return f"{row.rate:g} so far"
 
 
 def selection_html(outcome: Outcome) -> str:
     """Return a table of all rates tried: epochs to the target error, cap, and choice."""
     tried = outcome.selection
+    if tried.empty:
+        return f"<p>{NOTHING}</p>"
     rows = tried.assign(
         epochs=[_or_never(epochs, ".2f") for epochs in tried["epochs"]],
-        chosen=["chosen" if chosen else "" for chosen in tried["chosen"]],
+        chosen=["fastest" if chosen else "" for chosen in tried["chosen"]],
     )
     return html_table(rows[["candidate", "activation", "rate", "epochs", "cap", "chosen"]])
 
 
 def race_html(outcome: Outcome) -> str:
-    """Return one row per reporting run of the race: epochs to the target error."""
+    """Return one row per run of the race: epochs to the target error."""
     table = outcome.table[outcome.table["candidate"] == RACE.name]
+    if table.empty:
+        return f"<p>{NOTHING}</p>"
     columns = {
         f"epochs, error {meaning.title}": [
             _or_never(value, ".2f") for value in table[f"epochs_{definition}"]
@@ -36,7 +81,10 @@ def race_html(outcome: Outcome) -> str:
         {
             "activation": table["activation"],
             "rate": table["rate"],
-            "seed": table["seed"],
+            "seed": [
+                f"{row.seed} (selection)" if row.selection else str(row.seed)
+                for row in table.itertuples()
+            ],
             **columns,
             "iterations": [_or_never(value, ",.0f") for value in table["iterations"]],
             "epochs run": table["epochs_run"],
@@ -45,61 +93,184 @@ def race_html(outcome: Outcome) -> str:
     return html_table(rows)
 
 
-def distances_html(outcome: Outcome) -> str:
-    """Return every candidate's distance to the paper's curves, nearest first."""
-    table = outcome.distances
-    rows = pd.DataFrame(
-        {
-            "curve": table["curve"],
-            "candidate": table["candidate"],
-            "rate": table["rate"],
-            "error": [DEFINITIONS[definition].title for definition in table["definition"]],
-            "distance, points": [
-                interval_text(row.mean, row.low, row.high, ".2f") for row in table.itertuples()
-            ],
-            "seeds": table["n"],
-            "": table["verdict"],
-        }
+def definitions_html(outcome: Outcome) -> str:
+    """Return the race's ratio by each definition of the error, and how far it is from the exact.
+
+    The last column is the systematic difference, in per cent of the ratio by the exact error.
+    """
+    by_variant = _by_variant(outcome)
+    exact = by_variant.get(variant(RACE.name))
+    rows = []
+    for definition, meaning in DEFINITIONS.items():
+        found = by_variant.get(variant(RACE.name, definition))
+        both = found is not None and exact is not None and definition != EXACT
+        rows.append(
+            {
+                "training error": meaning.title,
+                "ratio": NOT_RUN if found is None else _ratio_text(found),
+                "seeds": "" if found is None else str(found.n),
+                "against the first": (
+                    f"{100 * (found.estimate.mean / exact.estimate.mean - 1):+.0f}%" if both else ""
+                ),
+            }
+        )
+    return html_table(pd.DataFrame(rows))
+
+
+def several_html(outcome: Outcome) -> str:
+    """Return the ratio of every net and regime by the exact error, smallest first."""
+    ratios = _saturating(outcome)
+    order = sorted(
+        ratios, key=lambda name: math.inf if ratios[name] is None else ratios[name].estimate.mean
     )
-    return html_table(rows)
+    rows = []
+    for name in order:
+        ratio = ratios[name]
+        candidate, _, activation = name.partition(", ")
+        rows.append(
+            {
+                "net or regime": candidate,
+                "against ReLU": LABELS[activation or "tanh"],
+                "ratio": NOT_RUN if ratio is None else _ratio_text(ratio),
+                "seeds": "" if ratio is None else str(ratio.n),
+            }
+        )
+    return html_table(pd.DataFrame(rows))
+
+
+def several_text(outcome: Outcome) -> str:
+    """Return which nets and regimes have a factor of several, and which have not, as text.
+
+    A side is taken if the whole interval is on it.
+    """
+    sides: dict[str, list[str]] = {"more": [], "less": [], "open": []}
+    for name, one in _saturating(outcome).items():
+        if one is None:
+            continue
+        _, low, high = one.estimate
+        above = low is not None and low >= SEVERAL and one.bound != "upper"
+        below = high is not None and high < SEVERAL and one.bound != "lower"
+        sides["more" if above else "less" if below else "open"].append(name)
+    if not any(sides.values()):
+        return f"no factor is measured yet; several is read as {SEVERAL:g} or more"
+    return "\n".join(
+        [
+            f"{SEVERAL:g} times or more: {'; '.join(sides['more']) or 'none'}",
+            f"less than {SEVERAL:g} times: {'; '.join(sides['less']) or 'none'}",
+            f"open: {'; '.join(sides['open']) or 'none'}",
+        ]
+    )
+
+
+def _saturating(outcome: Outcome) -> dict[str, Measurement | None]:
+    """Return the ratio by the exact error of every net and regime, or None where it is not run."""
+    by_variant = _by_variant(outcome)
+    names = [
+        row.candidate if row.activation == "tanh" else f"{row.candidate}, {row.activation}"
+        for row in outcome.progress.itertuples()
+        if row.activation != "relu" and not row.candidate.startswith(BESIDE)
+    ]
+    return {name: by_variant.get(variant(name)) for name in names}
+
+
+def _by_variant(outcome: Outcome) -> dict[str, Measurement]:
+    return {one.variant: one for one in outcome.measurements if one.claim == "relu-tanh"}
+
+
+def _ratio_text(one: Measurement) -> str:
+    prefix = {"lower": "at least ", "upper": "at most ", None: ""}[one.bound]
+    return prefix + interval_text(*one.estimate, form=".2f")
+
+
+def distances_html(outcome: Outcome) -> str:
+    """Return every candidate's distance to the paper's curves, nearest first.
+
+    Candidates without a run are listed at the end of each curve. They lack both curves together
+    too.
+    """
+    rows = []
+    for curve in CURVES:
+        table = outcome.distances[outcome.distances["curve"] == curve]
+        for row in table.itertuples():
+            rows.append(
+                {
+                    "curve": LABELS.get(curve, "both"),
+                    "candidate": row.candidate,
+                    "rate": row.rate,
+                    "error": DEFINITIONS[row.definition].title,
+                    "distance, points": interval_text(row.mean, row.low, row.high, ".2f"),
+                    "seeds": f"{row.n} (selection)" if row.selection else str(row.n),
+                    "": row.verdict or "one seed, no verdict",
+                }
+            )
+        for name in missing(outcome, curve) if curve != TOGETHER else ():
+            cells = {"rate": "", "error": "", "distance, points": "", "seeds": "", "": NOT_RUN}
+            rows.append({"curve": LABELS.get(curve, "both"), "candidate": name, **cells})
+    return html_table(pd.DataFrame(rows))
+
+
+def missing(outcome: Outcome, curve: str) -> list[str]:
+    """Return the candidates that have no distance to ``curve`` yet, in their order."""
+    wanted = [
+        row.candidate
+        for row in outcome.progress.itertuples()
+        if row.activation == curve or (curve == TOGETHER and row.activation in PAIR)
+    ]
+    table = outcome.distances
+    have = set(table.loc[table["curve"] == curve, "candidate"])
+    return [name for name in dict.fromkeys(wanted) if name not in have]
 
 
 def identified(outcome: Outcome) -> str:
-    """Describe what the figure shows, as far as the distances to both curves tell."""
-    table = outcome.distances
-    both = table[table["curve"] == "together"] if len(table) else table
-    if both.empty:
-        return "No candidate has both curves yet."
-    nearest, *_ = both.itertuples()
+    """Describe what the figure shows: for ReLU and tanh apart, and for both together."""
+    return "\n\n".join(_identified(outcome, curve) for curve in CURVES)
+
+
+def _identified(outcome: Outcome, curve: str) -> str:
+    table = outcome.distances[outcome.distances["curve"] == curve]
+    absent = "; ".join(missing(outcome, curve)) or "none"
+    title = f"{CURVES[curve][0].upper()}{CURVES[curve][1:]}"
+    if table.empty:
+        return f"{title}: no distance is known yet\n  {NOT_RUN}: {absent}"
+    rows = list(table.itertuples())
+    nearest = next(row for row in rows if row.verdict == "nearest")
     distance = interval_text(nearest.mean, nearest.low, nearest.high, ".2f")
-    lines = [f"nearest: {_name(nearest)}, {distance} points"]
-    for verdict in ("not told apart", "excluded"):
-        names = [_name(row) for row in both.itertuples() if row.verdict == verdict]
-        lines.append(f"{verdict}: {'; '.join(names) or 'none'}")
-    if open_ones := [_name(row) for row in both.itertuples() if not row.verdict]:
-        lines.append(f"one seed, no verdict: {'; '.join(open_ones)}")
-    return "\n".join(lines)
+    seeds = "the selection seed alone" if nearest.selection else f"n = {nearest.n}"
+    lines = [f"{title}\n  nearest: {_name(nearest)}, {distance} points ({seeds})"]
+    for word in ("not told apart", "excluded"):
+        lines.append(f"  {word}: {_names(row for row in rows if row.verdict == word)}")
+    if single := [row for row in rows if not row.verdict]:
+        lines.append(f"  one seed, no verdict: {_names(single)}")
+    return "\n".join([*lines, f"  {NOT_RUN}: {absent}"])
+
+
+def _names(rows: Iterable[Any]) -> str:
+    return "; ".join(map(_name, rows)) or "none"
 
 
 def _name(row: Any) -> str:
-    return f"{row.candidate}, error {DEFINITIONS[row.definition].title}"
+    beside = row.candidate.startswith(BESIDE)
+    rate = "" if beside or not row.rate else f" at {row.rate}"
+    return f"{row.candidate}{rate}, error {DEFINITIONS[row.definition].title}"
 
 
 def verdicts_html(outcome: Outcome) -> str:
     """Return paper, 2012 log, ours and verdict, one row per measurement."""
     return ledger_tables.verdicts_html(
-        outcome.measurements, "not run: no crossing of both activations"
+        outcome.measurements, "not run: no curve has both a chosen rate and a reporting seed"
     )
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
-    """Return the chapter's checks, one line each. Raises AssertionError if one fails."""
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
     stored = [load(run.task) for run in outcome.runs]
     check(all(run is not None for run in stored), "a run that was just made is not stored")
     seeds = {*settings.seeds, *settings.candidate_seeds}
     apart = settings.selection_seed not in seeds
     check(apart, "a reporting seed took part in the choice of a rate")
-    edge = outcome.selection.loc[outcome.selection["at_edge"], ["candidate", "activation"]]
+    edge = outcome.selection.loc[
+        outcome.selection["at_edge"].astype(bool), ["candidate", "activation"]
+    ]
     names = ", ".join(
         f"{row.activation} of {row.candidate}" for row in edge.drop_duplicates().itertuples()
     )

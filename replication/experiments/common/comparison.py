@@ -29,6 +29,21 @@ QUANTITIES = {  # column of the error table -> what a reader calls it
 }
 
 
+ERROR_COLUMNS = (  # of the error table
+    "variant",
+    "seed",
+    "test_top1",
+    "test_top5",
+    "test_top1_one",
+    "train_top1",
+    "gap",
+    "epochs",
+    "iterations",
+    "ended",
+    "run",
+)
+
+
 def distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     """Return ``seeds``. Raises ValueError if one occurs twice."""
     if len(set(seeds)) < len(seeds):
@@ -73,7 +88,7 @@ def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
                 "run": run.task.folder.name,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=ERROR_COLUMNS)
 
 
 def crossing(values: Sequence[float], mark: float, start: float, first: float) -> float:

@@ -1,0 +1,210 @@
+"""Section 3.3's trainings on CIFAR-10: the arms, their recipes, and the order of the runs.
+
+Fixed on 26 November 2026, before the first of these nets was trained on all 50,000 images: the
+lengths, 65 and 208 epochs, are an eighth and two fifths of the released recipe's 520, which is what
+two CPU cores can carry. They were not chosen from a trial on validation images.
+"""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from replication.base import paths
+from replication.base.files import read_json
+from replication.base.models import Frozen, validated
+from replication.base.types import Profile
+from replication.data.augment.views import GRID
+from replication.experiments.common.comparison import VIEWS, Seeds, kept
+from replication.experiments.common.gains import mean_gains
+from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
+from replication.runs.store import Run, Task
+from replication.runs.workers import Workers
+
+EXPERIMENT = "lrn_cifar"
+GAINS = "gains.json"  # beside the results
+SIZE, CROP = 32, 24  # cuda-convnet's border of 4
+# epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
+STAGES = (500, 510, 520)
+WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
+GAIN = "norms as constant gains"
+ARMS = (WITH, WITHOUT, RELEASED, GAIN)
+PARTS = (8, 4, 2)  # of the first stage: an eighth, a quarter and a half of it
+UNKNOWN = (1.0, 1.0)  # gains in a plan, until they are measured
+NETS = {  # arm -> its net, except for ``GAIN``, whose constants are measured
+    WITH: CifarNetSpec(name="conv-local-11pct"),
+    WITHOUT: CifarNetSpec(name="conv-local-11pct", norms=False),
+    RELEASED: CifarNetSpec(name="conv-local-13pct"),
+}
+LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
+# layer-params-conv-local-*.cfg
+DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}
+AT_END = (("train", 1), ("test", 1), ("test", VIEWS))
+AT_STAGES = (*AT_END, ("test", GRID))
+
+
+class Settings(Frozen):
+    """The notebook's parameters."""
+
+    profile: Profile
+    data: str
+    count: int = Field(ge=0)  # training images; 0: all
+    batch: int = Field(ge=1)
+    epochs: int = Field(ge=3)
+    rate: float = Field(gt=0)
+    seeds: Seeds
+    arms: tuple[str, ...] = (WITH, WITHOUT, RELEASED)
+    gain_seed: int = Field(100, ge=0)  # of the net whose normalisations' mean gains are taken
+    every_stage: bool = False  # also test on nine views, and on the way through the schedule
+    long_epochs: int = Field(0, ge=0)  # the clean comparison also at this length; 0: no
+    long_seeds: tuple[int, ...] = ()
+    only_stored: bool = False  # show what has been run so far, and train nothing
+    jobs: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if unknown := [name for name in self.arms if name not in ARMS]:
+            raise ValueError(f"no arm {unknown[0]!r}; choose of {', '.join(ARMS)}")
+        if self.gain_seed in (*self.seeds, *self.long_seeds):
+            raise ValueError("gain_seed must not be a reporting seed")
+        if self.long_epochs == self.epochs:
+            raise ValueError("long_epochs equals epochs; set it to another length, or to 0")
+        return self
+
+
+def settings(**parameters: Any) -> Settings:
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
+    """
+    return validated(Settings, EXPERIMENT, parameters)
+
+
+def recipe(
+    settings: Settings,
+    variant: str,
+    seed: int,
+    epochs: int | None = None,
+    gains: tuple[float, ...] = (),
+) -> Recipe:
+    """Return the released recipe with its three stages scaled to ``epochs``.
+
+    Biases learn at twice the rate, as in the released files. ``gains``: of ``GAIN``.
+    """
+    epochs = epochs or settings.epochs
+    net = NETS[WITH].model_copy(update={"gains": gains}) if variant == GAIN else NETS[variant]
+    return Recipe(
+        data=Data(
+            name=settings.data, count=settings.count or None, size=SIZE, crop=CROP, augment=True
+        ),
+        net=net,
+        update=Update(rate=settings.rate, bias_rate_factor=2.0, layer_decays=DECAYS[net.name]),
+        schedule=Steps(kind="steps", after=stages(epochs)),
+        batch=settings.batch,
+        epochs=epochs,
+        keep_after=kept_epochs(epochs) if settings.every_stage else (),
+        seed=seed,
+    )
+
+
+def stages(epochs: int) -> tuple[int, int]:
+    """Return the epochs after which the rate drops, scaled to ``epochs`` in all.
+
+    They are those of the released recipe; each stage is at least one epoch long.
+    """
+    second = min(epochs - 1, round(epochs * STAGES[1] / STAGES[2]))
+    return min(second - 1, round(epochs * STAGES[0] / STAGES[2])), second
+
+
+def kept_epochs(epochs: int) -> tuple[int, ...]:
+    """Return the epochs after which the weights are kept, besides the last, ascending.
+
+    They are parts of the first stage, and the ends of the first two.
+    """
+    first, second = stages(epochs)
+    return tuple(sorted({*(max(1, first // part) for part in PARTS), first, second}))
+
+
+def plan(settings: Settings) -> str:
+    """Describe what will be run."""
+    first, second = stages(settings.epochs)
+    arms, seeds = len(settings.arms), len(settings.seeds)
+    longer = (
+        f"\nthen {WITH} and {WITHOUT} over {settings.long_epochs} epochs on seeds"
+        f" {', '.join(map(str, settings.long_seeds))}"
+    )
+    return (
+        f"{arms} nets on seeds {', '.join(map(str, settings.seeds))}:"
+        f" {arms * seeds} runs, {settings.epochs} epochs each\nrate"
+        f" {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
+        + (longer if settings.long_epochs else "")
+    )
+
+
+def task(
+    settings: Settings, variant: str, seed: int, epochs: int = 0, gains: tuple[float, ...] = ()
+) -> Task:
+    """Return the run of an arm and its place; its name gives a length that is not the usual."""
+    length = f"-{epochs}-epochs" if epochs else ""
+    name = f"{variant.replace(' ', '-')}{length}-seed{seed}"
+    wanted = recipe(settings, variant, seed, epochs or None, gains)
+    evaluate = AT_STAGES if settings.every_stage else AT_END
+    return Task(settings.profile, EXPERIMENT, name, wanted, evaluate)
+
+
+def tasks(settings: Settings, gains: tuple[float, ...] = ()) -> list[Task]:
+    """Return the runs in the order in which they are worth having.
+
+    Seed by seed and net by net, the net of ``gain_seed`` before the first that needs it, then the
+    long ones. ``gains``: of ``GAIN``, known after the run of ``gain_seed`` only.
+    """
+    listed = []
+    for seed in settings.seeds:
+        for variant in settings.arms:
+            if variant == GAIN and seed == settings.seeds[0]:
+                listed.append(_gain_task(settings))
+            listed.append(task(settings, variant, seed, gains=gains or UNKNOWN))
+    if settings.long_epochs:
+        listed += [
+            task(settings, variant, seed, settings.long_epochs)
+            for seed in settings.long_seeds
+            for variant in (WITH, WITHOUT)
+        ]
+    return listed
+
+
+def _gain_task(settings: Settings) -> Task:
+    """Return the run of the net whose normalisations' mean gains are taken."""
+    return task(settings, WITH, settings.gain_seed)
+
+
+def train(settings: Settings, workers: Workers) -> list[Run]:
+    """Train or load every net on every seed, in the order of ``tasks``."""
+    if GAIN not in settings.arms:
+        return workers.all(tasks(settings))
+    listed = tasks(settings)
+    workers.all(listed[: listed.index(_gain_task(settings)) + 1])
+    return workers.all(tasks(settings, measured_gains(settings)))
+
+
+def measured_gains(settings: Settings) -> tuple[float, ...]:
+    """Return the mean gains of the normalisations of the net trained on ``gain_seed``.
+
+    They are stored, because they need its weights.
+    """
+    recipe = _gain_task(settings).recipe
+    path = paths.experiment(settings.profile, EXPERIMENT) / GAINS
+    return tuple(kept(path, recipe.id, lambda: {"gains": list(mean_gains(recipe))})["gains"])
+
+
+def stored_gains(settings: Settings) -> tuple[float, ...]:
+    """Return the gains that ``measured_gains`` has stored; () if it has not."""
+    path = paths.stored(settings.profile, EXPERIMENT, GAINS)
+    known = read_json(path) if path.is_file() else {}
+    return tuple(known.get(_gain_task(settings).recipe.id, {"gains": ()})["gains"])
+
+
+def variant_of(recipe: Recipe) -> str:
+    """Return the arm of a recipe."""
+    if recipe.net.gains:
+        return GAIN
+    return next(name for name, net in NETS.items() if net == recipe.net)

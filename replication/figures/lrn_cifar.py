@@ -1,0 +1,128 @@
+"""Figure of section 3.3's nets on CIFAR-10: errors and gains over the length of training."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, nothing, style
+
+SHAPES = ("o", "s", "^", "D")
+SHIFT = 0.09  # between the marks of two nets at one epoch
+
+
+def over_length(
+    stages: pd.DataFrame,
+    gains: pd.DataFrame,
+    titles: Mapping[str, str],
+    paper: Mapping[str, float],
+    rates: Mapping[tuple[int, int], str],
+) -> Figure:
+    """Draw the test errors, and what each is above the first net's, over the length of training.
+
+    One column per planned length, one place per epoch at which the nets were tested.
+
+    ``stages``: columns variant, epochs (planned), epoch, error (per cent), one row per run and
+    epoch. ``gains``: columns epochs, epoch, variant, mean, low, high (percentage points).
+    ``titles``: the nets in their order. ``paper``: what the paper's lines are called -> error, per
+    cent; the difference of the two is drawn too. ``rates``: (planned, epoch) -> the learning rate,
+    as text.
+    """
+    if stages.empty:
+        return nothing("no run is stored yet")
+    places = {
+        length: sorted(set(rows["epoch"])) for length, rows in stages.groupby("epochs", sort=True)
+    }
+    marks = {
+        title: (PALETTE[place], SHAPES[place], (place - (len(titles) - 1) / 2) * SHIFT)
+        for place, title in enumerate(titles.values())
+    }
+    with style():
+        figure, axes = plt.subplots(
+            2,
+            len(places),
+            figsize=(WIDTH, 5.4),
+            sharex="col",
+            sharey="row",
+            squeeze=False,
+            width_ratios=[len(epochs) for epochs in places.values()],
+            layout="constrained",
+        )
+        for (upper, lower), (length, epochs) in zip(axes.T, places.items(), strict=True):
+            for variant, title in titles.items():
+                of = (stages["epochs"] == length) & (stages["variant"] == variant)
+                _errors(upper, stages[of], epochs, marks[title], title)
+                of = (gains["epochs"] == length) & (gains["variant"] == variant)
+                _gains(lower, gains[of], epochs, marks[title])
+            labels = [f"{epoch}\n{rates.get((length, epoch), '')}" for epoch in epochs]
+            lower.set_xticks(range(len(epochs)), labels)
+            lower.set(xlabel=f"epochs of {length}", xlim=(-0.5, len(epochs) - 0.5))
+        _paper_lines(axes, paper)
+        axes[0, 0].set_ylabel("test error, per cent")
+        axes[1, 0].set_ylabel("error above the net with\nnorms, percentage points")
+        figure.legend(*_legend(axes[0]), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _errors(axis: Axes, rows: pd.DataFrame, epochs: list[int], mark: tuple, title: str) -> None:
+    """Draw the mean error and the range over seeds at every epoch."""
+    if rows.empty:
+        return
+    colour, shape, shift = mark
+    errors = rows.groupby("epoch")["error"].agg(["mean", "min", "max"])
+    x = np.array([epochs.index(epoch) for epoch in errors.index]) + shift
+    axis.plot(x, errors["mean"], "-", marker=shape, color=colour, label=title, markersize=5)
+    axis.vlines(x, errors["min"], errors["max"], color=colour, linewidth=1.5)
+
+
+def _gains(axis: Axes, rows: pd.DataFrame, epochs: list[int], mark: tuple) -> None:
+    """Draw the mean gain with its interval at every epoch; hollow: no interval, for one seed."""
+    colour, shape, shift = mark
+    rows = rows.sort_values("epoch")
+    x = np.array([epochs.index(epoch) for epoch in rows["epoch"]]) + shift
+    axis.plot(x, rows["mean"], "-", color=colour)
+    for place, row in zip(x, rows.itertuples(), strict=True):
+        known = pd.notna(row.low)
+        face = colour if known else "white"
+        axis.plot(place, row.mean, shape, color=colour, markerfacecolor=face, markersize=5)
+        if known:
+            axis.vlines(place, row.low, row.high, color=colour, linewidth=1.5)
+
+
+def _paper_lines(axes: np.ndarray, paper: Mapping[str, float]) -> None:
+    """Draw the paper's two errors in the upper panels, and their difference in the lower ones."""
+    gap = max(paper.values()) - min(paper.values())
+    for upper, lower in axes.T:
+        for error in paper.values():
+            upper.axhline(error, color=PAPER, linewidth=1, linestyle="--")
+        lower.axhline(0, color="0.6", linewidth=1)
+        lower.axhline(gap, color=PAPER, linewidth=1, linestyle="--")
+    for label, error in paper.items():
+        _label(axes[0, 0], label, error)
+    _label(axes[1, 0], f"the paper: {gap:g} points", gap)
+
+
+def _label(axis: Axes, text: str, height: float) -> None:
+    axis.annotate(
+        text,
+        (0, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 2),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        color=PAPER,
+        fontsize=SMALL,
+    )
+
+
+def _legend(axes: np.ndarray) -> tuple[list, list[str]]:
+    """Return every net once, wherever it is drawn."""
+    found = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
