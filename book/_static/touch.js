@@ -1,4 +1,4 @@
-/* Two things to touch (replication/book/touch.py). No library; colours come from the page. */
+/* Two things to touch (replication/book/touch.py), and the ledger on a phone. No library; colours come from the page. */
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -140,6 +140,9 @@ function normalisation(box, data) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  // the ledger's sections begin folded on a phone, where all rows together are a very long page
+  if (window.matchMedia("(max-width: 45rem)").matches)
+    document.querySelectorAll("details.ledger-group").forEach((group) => { group.open = false; });
   const kinds = { figure1, normalisation };
   document.querySelectorAll(".touch").forEach((box) =>
     kinds[box.dataset.touch](box, JSON.parse(box.querySelector("script[type='application/json']").textContent)));

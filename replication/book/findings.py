@@ -207,8 +207,8 @@ def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
         groups.setdefault((verdict, reason), []).append(text)
     line = nodes.paragraph("", "", classes=["small", "verdicts"])
     for place, ((verdict, reason), names) in enumerate(groups.items()):
-        line += nodes.Text("; " if place else "Verdict: " if len(groups) == 1 else "Verdicts: ")
-        line += [nodes.emphasis("", verdict), nodes.Text(f"{reason}, ")]
+        line += nodes.Text("; " if place else "Verdict" + "s" * (len(groups) > 1) + " ")
+        line += [nodes.emphasis("", verdict), nodes.Text(f"{reason}: ")]
         line += [one for name in names for one in (name, nodes.Text(", "))][:-1]
     line += nodes.Text(".")
     return line

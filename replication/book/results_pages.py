@@ -3,7 +3,8 @@
 The notebook is shown as it ran; what is not for the reader of a result is folded away. Inputs of
 cells are folded, parameters are shown once in a fold, and so is the provenance of the runs. A
 published page begins with "In short": a figure and what was found (``short.toml``), with a link to
-the chapter on the paper. Nothing of a notebook's output is changed."""
+the chapter on the paper. Verdicts by rules that have changed since are folded under today's.
+Nothing of a notebook's output is changed."""
 
 import copy
 import json
@@ -14,6 +15,9 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+
+from replication.book import old_verdicts
+from replication.book.findings import note_results
 
 PUBLISHED, TRIAL = "experiments/", "quick/"  # documents whose names begin so are notebooks
 RULE = "-" * 60  # a line that only a wide table of text has
@@ -39,11 +43,25 @@ def as_page(notebook: Notebook, name: str, published: bool) -> Notebook:
         part for cell in notebook["cells"] for part in _captioned(cell, place, profile)
     ]
     _fold(notebook["cells"])
+    if published and profile:
+        notebook["cells"] = _with_todays_verdicts(notebook["cells"], profile, name)
     if not published:
         mark_trial(notebook["cells"])
     if published and name in short():
         notebook["cells"].insert(1, _markdown(in_short(name, **short()[name])))
     return notebook
+
+
+def _with_todays_verdicts(cells: list[Notebook], profile: str, experiment: str) -> list[Notebook]:
+    """Return the cells with today's verdicts before those that the rules have overtaken."""
+    shown = []
+    for place, cell in enumerate(cells):
+        if text := old_verdicts.note(cell, profile, experiment):
+            shown.append(_markdown(text, f"verdicts-{place}"))
+            _call(cell, old_verdicts.FOLD)
+            _tags(cell)[:] = ["remove-input", "hide-output"]
+        shown.append(cell)
+    return shown
 
 
 def mark_trial(cells: list[Notebook]) -> None:
@@ -143,6 +161,7 @@ def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
     if not published and not docname.startswith(TRIAL):
         return
     app.env.note_dependency(str(SHORT))
+    note_results(app.env)
     page = as_page(json.loads(source[0]), docname.rpartition("/")[2], published)
     source[0] = json.dumps(page)
 

@@ -81,13 +81,23 @@ def chip(word: Verdict) -> str:
     )
 
 
+def signs(words: dict[Verdict, int]) -> str:
+    """Return how many rows have each verdict, as coloured signs; a sign's title is the verdict."""
+    return " ".join(
+        f'<span class="chip" style="background: {CHIPS[word][1]}" title="{html.escape(word)}">'
+        f"{CHIPS[word][0]} {words[word]}</span>"
+        for word in VERDICTS
+        if words.get(word)
+    )
+
+
 def filters(words: dict[Verdict, int]) -> str:
     """Return check boxes that hide rows by verdict and by kind.
 
     ``words``: how many rows have each verdict; those without one get no box. The rows are
     ``tr[data-verdict][data-kind]`` inside the same ``.ledger-page``."""
     present = [word for word in VERDICTS if words.get(word)]
-    verdicts = [(_slug(word), f"{chip(word)} {words[word]}") for word in present]
+    verdicts = [(slug(word), f"{chip(word)} {words[word]}") for word in present]
     kinds = [(kind, html.escape(meaning)) for kind, meaning in KINDS.items()]
     return (
         _rules("verdict", [name for name, _ in verdicts])
@@ -99,7 +109,7 @@ def filters(words: dict[Verdict, int]) -> str:
 
 def row_attributes(word: Verdict, kind: str) -> str:
     """Return what the filters read of a row."""
-    return f' data-verdict="{_slug(word)}" data-kind="{kind}"'
+    return f' data-verdict="{slug(word)}" data-kind="{kind}"'
 
 
 def _boxes(field: str, title: str, choices: list[tuple[str, str]]) -> str:
@@ -119,5 +129,6 @@ def _rules(field: str, names: list[str]) -> str:
     return f"<style>\n{rules}\n</style>"
 
 
-def _slug(word: str) -> str:
+def slug(word: str) -> str:
+    """Return a verdict as the filters write it."""
     return word.replace(",", "").replace(" ", "-")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from replication.base import paths
-from replication.ledger.chips import STYLE, chip, filters, row_attributes
+from replication.ledger.chips import STYLE, chip, filters, row_attributes, signs
 from replication.ledger.record import Measurement
 from replication.ledger.rules import detectable_text, judge, range_text
 from replication.ledger.text import (
@@ -17,7 +17,7 @@ from replication.ledger.text import (
     ours_text,
     rows_table,
 )
-from replication.ledger.units import factor_and_unit, number, numbers, with_unit
+from replication.ledger.units import factor_and_unit, number, numbers, shown_unit, with_unit
 from replication.ledger.verdicts import Row, counts
 from replication.paper import KINDS, Change, claims, rule_changes
 from replication.paper import claim as find_claim
@@ -91,7 +91,7 @@ def ledger_html(rows: list[Row]) -> str:
         if not members:
             continue
         table = _html(HEAD, _body(members, scales, published))
-        many = f"{len(members)} claim{'s' * (len(members) > 1)}"
+        many = f"{len(members)} claim{'s' * (len(members) > 1)}: {signs(counts(members))}"
         parts.append(
             f'<details class="ledger-group" open><summary>{html.escape(SECTIONS[section])}'
             f' <span class="count">({many})</span></summary>{table}</details>'
@@ -177,16 +177,20 @@ def targets_html() -> str:
     body: list[tuple[str, Cells]] = []
     for claim in claims():
         for target in claim.targets:
-            unit = f" {target.unit}" if target.unit else ""
+            factor, unit = shown_unit(target.unit, target)
+            low, high = (None if end is None else factor * end for end in (target.low, target.high))
             name = (
                 f'<span class="id">{html.escape(claim.id)}</span>'
                 f'<span class="small">{html.escape(target.variant)}</span>'
             )
             texts = [
                 ("number", target.quantity),
-                ("paper", "" if target.value is None else f"{target.value:g}{unit}"),
-                ("direction", "" if target.null is None else f"{target.side} {target.null:g}"),
-                ("reproduced", range_text(target.low, target.high)),
+                ("paper", "" if target.value is None else _given(factor * target.value, unit)),
+                (
+                    "direction",
+                    "" if target.null is None else f"{target.side} {factor * target.null:g}",
+                ),
+                ("reproduced", range_text(low, high)),
                 (None, claim.tolerance),
             ]
             cells = [(label, html.escape(text)) for label, text in texts]
@@ -199,7 +203,12 @@ def targets_html() -> str:
         "reproduced, at the paper's scale",
         "why this range",
     )
-    return _html(head, body)
+    title = f"The {len(body)} numbers and their ranges"
+    return f"<details><summary>{title}</summary>{_html(head, body)}</details>"
+
+
+def _given(value: float, unit: str) -> str:
+    return with_unit(f"{value:g}", unit)
 
 
 def chapters() -> set[str]:

@@ -50,7 +50,7 @@ def test_text_for_another_outcome_gives_way_to_the_ledger_s_own_line(rows) -> No
 def test_too_few_seeds_are_named_beside_a_clear_interval(rows) -> None:
     rows(measured("colour-gain", [1.0, 1.1, 0.9], profile="laptop", scale="made up"))
     line = findings.verdict_line("colour-gain = agrees").astext()
-    assert line.startswith("Verdict: inconclusive (") and line.endswith("), colour-gain.")
+    assert line.startswith("Verdict inconclusive (") and line.endswith("): colour-gain.")
     assert "seeds are needed" in findings.verdict_line("relu-tanh = agrees").astext() or (
         findings.rows()["relu-tanh"].verdict != "inconclusive"
     )

@@ -1,0 +1,50 @@
+"""Results pages that were executed before the rules of the verdicts changed.
+
+A page shows the verdicts of the day on which it was executed. If the rules or a claim's quantity
+have changed since, and the page was not executed again, it says so and shows today's verdicts."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from replication.base import paths
+from replication.ledger.chips import slug
+from replication.ledger.measurement import FILE, Measurement, read_measurements
+from replication.ledger.rules import judge
+from replication.paper import claim
+
+Notebook = dict[str, Any]
+CALL = "verdicts_html("  # in a cell that shows a page's verdicts
+SHOWN = re.compile(r'data-verdict="([^"]+)"')
+FOLD = "The table as it was when the page was executed"
+NOTE = """:::{{warning}}
+This page was executed before the rules of the verdicts changed last. By today's rules:
+
+```{{claims}} {claims}
+```
+:::"""
+
+
+def note(cell: Notebook, profile: str, experiment: str) -> str:
+    """Return MyST text with today's verdicts for a cell that shows others; else ""."""
+    if cell["cell_type"] != "code" or CALL not in "".join(cell["source"]):
+        return ""
+    file = paths.results() / profile / experiment / FILE
+    if not file.is_file():
+        return ""
+    measurements = read_measurements(file)
+    table = "".join("".join(one) for one in _html(cell))
+    there = Counter(SHOWN.findall(table))
+    if there and not there - Counter(map(_word, measurements)):
+        return ""
+    named = {one.claim for one in measurements if f">{one.claim}<" in table}
+    shown = dict.fromkeys(one.claim for one in measurements if one.claim in named or not named)
+    return NOTE.format(claims=" ".join(shown)) if shown else ""
+
+
+def _word(measurement: Measurement) -> str:
+    return slug(judge(claim(measurement.claim), measurement)[0])
+
+
+def _html(cell: Notebook) -> list[list[str] | str]:
+    return [output.get("data", {}).get("text/html", "") for output in cell["outputs"]]
