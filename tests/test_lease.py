@@ -7,13 +7,15 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.lease import drive, pack
+from replication.experiments import EXPERIMENTS
+from replication.lease import drive, pack, parity, processes
 from replication.lease.__main__ import main
 from replication.lease.images import pack_images, receive_images
 from replication.lease.plan import Images, Plan, Step, Training, read_plan, write_plan
@@ -138,22 +140,77 @@ def test_a_step_that_is_cut_off_goes_on_in_the_next_call(tmp_path: Path) -> None
     here = {"packed": tmp_path, "state": tmp_path / "state", "out": tmp_path / "out"}
     log = tmp_path / "state" / "runs" / long.id / "train.log"
 
-    class Cut(drive.Lease):
+    class Cut(processes.Trainer):
         """Its time is over once an epoch has been trained in this call."""
 
-        def _wait(self, process: subprocess.Popen, seconds: float) -> int:
+        def _answers(self, seconds: float) -> bool:
             begun = time.monotonic()
             epochs = log.read_text().count("epoch ") if log.is_file() else 0
             while not log.is_file() or log.read_text().count("epoch ") < epochs + 3:
-                assert process.poll() is None and time.monotonic() < begun + 100
+                assert self.is_alive() and time.monotonic() < begun + 100
                 time.sleep(0.1)
-            raise subprocess.TimeoutExpired(process.args, seconds)
+            return False
 
     for call_number in range(2):
-        lease = Cut(plan, **here, minutes=1.0, device="cpu")
-        assert lease._run(step, 12.0) == 130
+        lease = drive.Lease(plan, **here, minutes=1.0, device="cpu")
+        trainer = Cut(lease.environment)
+        assert lease._train(trainer, step, 12.0) == 130 and not trainer.is_alive()
+        trainer.close()
         assert log.read_text().count("resumed after epoch") == call_number
     assert lease.status(step) == "to do"
+
+
+class Instant(processes.Process):
+    """A trainer that notes what it is given; one run fails, and one ends the process."""
+
+    started: ClassVar[list["Instant"]] = []
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment, self.trained, self.ended = environment, [], False
+        self.started.append(self)
+
+    def is_alive(self) -> bool:
+        return not self.ended
+
+    def train(self, training: Training, log: Path, seconds: float) -> int:
+        self.trained.append(training.name)
+        time.sleep(0.01)
+        self.ended = training.name == "run1"
+        return {"run1": 1, "run2": 3}.get(training.name, 0)
+
+    def close(self) -> None:
+        self.ended = True
+
+
+def test_trainings_run_side_by_side_and_a_process_that_dies_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Instant.started.clear()
+    monkeypatch.setattr(drive, "Trainer", Instant)
+    recipes = [RECIPE.model_copy(update={"seed": seed}) for seed in range(9)]
+    tasks = [Task("quick", "x", f"run{i}", recipe) for i, recipe in enumerate(recipes)]
+    plan = Plan(steps=tuple(pack.trainings(tasks, 1.0)))
+    folders = (tmp_path, tmp_path / "state", tmp_path / "out")
+    lease = drive.Lease(plan, *folders, 5.0, "cpu", jobs=3)
+    lines: list[str] = []
+    assert not lease.run(lines.append)
+    ended = {line.split("-")[1]: line.split(": ")[1].split(",")[0] for line in lines[1:]}
+    failed = {"run1": "status 1", "run2": "status 3"}
+    assert ended == dict.fromkeys((f"run{i}" for i in range(9)), "done") | failed
+    assert sorted(sum((one.trained for one in Instant.started), [])) == sorted(ended)
+    assert len(Instant.started) == 4 and all(one.ended for one in Instant.started)
+
+
+def test_the_threads_of_a_single_training_are_left_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Instant.started.clear()
+    monkeypatch.setattr(drive, "Trainer", Instant)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    plan = Plan(steps=tuple(steps()[2:3]))
+    folders = (tmp_path, tmp_path / "state", tmp_path / "out")
+    assert drive.Lease(plan, *folders, 5.0, "cpu").run(lambda line: None)
+    assert [one.environment["OMP_NUM_THREADS"] for one in Instant.started] == ["7"]
 
 
 def test_no_step_is_begun_without_time_for_it(tmp_path: Path) -> None:
@@ -208,6 +265,60 @@ def test_other_code_than_was_packed_is_not_given_its_commit(
     monkeypatch.setattr(drive, "code_digest", lambda: "other")
     lease = drive.Lease(plan, tmp_path, tmp_path / "s", tmp_path / "o", 1.0, "cpu")
     assert "a commit that is not known" in lease.first_line()
+
+
+def test_a_run_that_experiments_share_is_evaluated_for_all_of_them() -> None:
+    tasks = [
+        Task("quick", "x", "run", RECIPE, evaluate)
+        for evaluate in ((("test", 1),), (("test", 10), ("test", 1)))
+    ]
+    [step] = pack.trainings(tasks, 1.0)
+    assert step.training.evaluate == (("test", 1), ("test", 10))
+
+
+def test_the_plan_for_thirty_minutes_begins_with_parity_and_knows_its_parts() -> None:
+    order = pack.read_order()
+    assert order.part[0].checks == ("parity",) and order.minutes < 30
+    known = {experiment.name for experiment in EXPERIMENTS}
+    for part in order.part:
+        assert set(part.experiments) <= known
+        if part.checks:
+            assert not pack.check(part.checks[0], part.minutes).training
+    checks = [one for part in order.part for one in part.checks]
+    assert sorted(checks) == sorted(pack.CHECKS)
+
+
+def test_runs_that_are_stored_are_left_out_of_the_next_plan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks = [Task("gpu", "x", f"run{i}", RECIPE.model_copy(update={"seed": i})) for i in (0, 1)]
+    monkeypatch.setattr(pack, "experiment_tasks", lambda profile, names: tasks)
+    monkeypatch.setattr(Task, "is_stored", lambda self: self.name == "run0")
+    part = pack.Part(experiments=("x",), minutes=1, publishes="")
+    order = pack.Order(profile="gpu", minutes=1, part=(part, part))
+    assert [step.training.name for step in pack.steps_of(order)] == ["run1"]
+
+
+def test_an_order_with_an_unknown_check_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "order.toml"
+    part = '[[part]]\nchecks = ["speed"]\nminutes = 1\npublishes = "x"\n'
+    path.write_text('profile = "gpu"\nminutes = 5\n' + part)
+    with pytest.raises(InputError, match="no check 'speed'; use parity"):
+        pack.read_order(path)
+
+
+def test_every_comparison_of_the_parity_step_holds_on_a_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path))
+    assert parity.main(["--device", "cpu"]) == 0
+    first, *lines = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["device"].startswith("cpu")
+    assert len(lines) > 20 and all(line["difference"] <= line["most"] for line in lines)
+    # where there is nothing else to compare with, it is the same form: no difference at all
+    same = [line for line in lines if "CUDA graph" in line["what"] or "fused" in line["what"]]
+    assert len(same) == 3 and all(line["difference"] == 0 for line in same)
+    assert not parity.Compared("", float("nan"), 1.0).holds
 
 
 def test_the_first_seed_of_every_run_comes_before_the_second_of_any() -> None:

@@ -51,6 +51,9 @@ def run(
     import os
     import sys
 
+    import torch
+
+    from replication.base.devices import best_device, described
     from replication.book import progress
     from replication.book.execute import check, execute, is_current, place
     from replication.book.notebooks import experiments
@@ -64,13 +67,15 @@ def run(
         return _forecast(chosen, profile, changes or (), as_json)
     for name in chosen:  # every mistake is found before the first is started
         check(name, profile, changes or ())
+    where = scheduler or f"{described(best_device())}, {torch.get_num_threads()} threads"
+    print(f"replication run: on {where}", file=sys.stderr, flush=True)
     for name in chosen:
         if not force and is_current(name, profile, changes or ()):
             print(f"{name} ({profile}): up to date")
             continue
         log = progress.log_path(name, profile)
-        where = place(name, profile, changes or ())
-        apart = f", not published: kept in results/{where}" if where else ""
+        folder = place(name, profile, changes or ())
+        apart = f", not published: kept in results/{folder}" if folder else ""
         print(f"{name} ({profile}): running, log in {log}{apart}", file=sys.stderr, flush=True)
         page = execute(name, profile, changes or (), jobs)
         print(f"{name} ({profile}): {page}", flush=True)

@@ -7,12 +7,14 @@ run`` then makes the pages of them."""
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from replication.base.errors import InputError
-from replication.lease.drive import ARCHIVE, Lease, default_state
+from replication.lease.drive import ARCHIVE, JOBS, Lease, default_state
 from replication.lease.plan import read_plan
 
 
@@ -29,8 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--state", type=Path, default=default_state(), help="kept between calls")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the plan")
+    parser.add_argument(
+        "--jobs", type=int, help=f"trainings side by side; default {JOBS} on a GPU, else 1"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the plan, and run nothing")
     options = parser.parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        # whoever lends the machine ends a command by it; trainings then write a checkpoint
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         plan = read_plan(options.plan)
         lease = Lease(
@@ -40,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.out.resolve(),
             options.minutes,
             options.device,
+            options.jobs,
         )
         if options.dry_run:
             print(lease.first_line())

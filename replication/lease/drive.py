@@ -1,34 +1,39 @@
 """On the machine: work through a plan until the minutes are over, and bring small facts back.
 
-Every step runs in a process of its own with a limit, and is interrupted in the way that leaves a
-checkpoint. What is done and what is under way is kept in a state folder, so the same command goes
-on where the last one was stopped. After every step the facts are written anew, so that they come
-back even if the machine is taken away in the middle of the next one."""
+Every step has a limit, and is interrupted in the way that leaves a checkpoint. Commands run alone,
+each in a process of its own; trainings run side by side, because one of them leaves much of a GPU
+unused, in processes that train one run after another. What is done and what is under way is kept in
+a state folder, so the same command resumes where the last one was stopped. After every step the
+facts are written anew, so that they come back even if the machine is taken away during the next
+one."""
 
 import io
 import json
 import os
-import signal
-import subprocess
-import sys
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
-from replication.base import paths
+from replication.base import machine, paths
 from replication.base.code import code_digest
 from replication.base.devices import check_device, described, driver
 from replication.base.files import write_atomic, write_text
 from replication.lease.images import receive_images
 from replication.lease.plan import Plan, Step
+from replication.lease.processes import GRACE_SECONDS, INTERRUPTED, Process, Trainer
+from replication.nets import compiling
 from replication.runs import provenance
 
 ARCHIVE = "facts.tar.gz"
+JOBS = 3  # trainings side by side on a GPU
 LEAST_SECONDS = 10.0  # a step that has less is not begun
-GRACE_SECONDS = 30.0  # from the interruption to the kill: a checkpoint is written in it
 LOG_BYTES = 20_000  # of each log's end that are brought back
 LEFT = ("to do", "waits for images")  # of the states of a step
 KEPT = (".json", ".jsonl", ".csv")  # of the results
@@ -40,10 +45,20 @@ class Lease:
     """A plan on this machine: its folders, its device, and the end of its time."""
 
     def __init__(
-        self, plan: Plan, packed: Path, state: Path, out: Path, minutes: float, device: str
+        self,
+        plan: Plan,
+        packed: Path,
+        state: Path,
+        out: Path,
+        minutes: float,
+        device: str,
+        jobs: int | None = None,
     ) -> None:
         self.plan, self.packed, self.state, self.out = plan, packed, state, out
         self.device = check_device(device)
+        self.jobs = jobs or (JOBS if self.device.type == "cuda" else 1)
+        self._writing = threading.Lock()  # the archive
+        self._stopped = threading.Event()  # no further step
         self.waiting: set[str] = set()  # data sets that are not complete
         self.end = time.monotonic() + 60 * minutes
         self.environment = os.environ | {
@@ -54,6 +69,9 @@ class Lease:
                 filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")])
             ),
             "PYTHONUNBUFFERED": "1",
+            # compiled once for all processes, in a folder that can be written
+            "TRITON_CACHE_DIR": str(state / "compiled" / "triton"),
+            "TORCHINDUCTOR_CACHE_DIR": str(state / "compiled" / "inductor"),
         }
         if self.device.type == "cpu":
             self.environment["CUDA_VISIBLE_DEVICES"] = ""
@@ -75,7 +93,9 @@ class Lease:
         code = (
             f"commit {commit}" if commit else "a commit that is not known (other code than packed)"
         )
-        return f"{described(self.device)}, {release}, {code}, {len(self.plan.steps)} steps"
+        lacking = compiling.missing()
+        kernels = f"without compiled kernels ({lacking} is missing), " if lacking else ""
+        return f"{described(self.device)}, {release}, {kernels}{code}, {len(self.plan.steps)} steps"
 
     def status(self, step: Step) -> str:
         """Return "done", "left out: ...", "waits for images" or "to do"."""
@@ -96,67 +116,85 @@ class Lease:
             if missing := receive_images(images, self.packed, self.state / "data"):
                 self.waiting.add(images.name)
                 say(f"{images.name} waits for {', '.join(missing)}, in this call or the next")
-        for step in self.plan.steps:
-            if self.status(step) != "to do":
+        for trainings, steps in groupby(
+            (step for step in self.plan.steps if self.status(step) == "to do"),
+            lambda step: step.training is not None,
+        ):
+            if trainings:
+                self._side_by_side(iter(list(steps)), say)
                 continue
-            seconds = min(60 * step.minutes, self.left)
-            if seconds < LEAST_SECONDS:
-                say("no time left")
-                break
-            begun = time.monotonic()
-            code = self._run(step, seconds)
-            if code == 0:
-                write_text(self.state / "done" / step.name, "")
-            ended = "done" if code == 0 else "interrupted" if code == 130 else f"status {code}"
-            say(f"{step.name}: {ended}, {time.monotonic() - begun:.0f} s")
-            self.bring_back()
+            for step in steps:
+                self._do(step, say, partial(self._command, step))
+        if self._stopped.is_set():
+            say("no time left")
         self.bring_back()
         return not any(self.status(step) in LEFT for step in self.plan.steps)
 
-    def _run(self, step: Step, seconds: float) -> int:
-        """Run one step for so long at most; return its exit status, 130 if it was interrupted."""
-        logs = self.state / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        command = step.command or ("-m", "replication.lease.train", step.name)
-        environment = self.environment
-        if step.training is not None:
-            text = step.training.model_dump_json()
-            environment = environment | {"REPLICATION_LEASED": text}
-        with (
-            (logs / f"{step.name}.out").open("ab") as out,
-            (logs / f"{step.name}.log").open("ab") as log,
-        ):
-            process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=paths.ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-                start_new_session=True,
-            )
+    def _side_by_side(self, steps: Iterator[Step], say: Say) -> None:
+        """Do trainings in as many processes as there are jobs, each taking the next one."""
+        environment = dict(self.environment)
+        if self.jobs > 1:
+            environment["OMP_NUM_THREADS"] = str(max(1, machine.cpus() // self.jobs))
+        taking, running = threading.Lock(), {}
+
+        def work(number: int) -> None:
             try:
-                return self._wait(process, seconds)
-            except subprocess.TimeoutExpired:
-                _signal(process, signal.SIGTERM)
-                try:
-                    process.wait(GRACE_SECONDS)
-                except subprocess.TimeoutExpired:
-                    _signal(process, signal.SIGKILL)
-                    process.wait()
-                return 130
+                while not self._stopped.is_set():
+                    with taking:
+                        step = next(steps, None)
+                    if step is None:
+                        return
+                    if number not in running or not running[number].is_alive():
+                        running[number] = Trainer(environment)
+                    self._do(step, say, partial(self._train, running[number], step))
+            finally:
+                if number in running:
+                    running[number].close()
+
+        with ThreadPoolExecutor(self.jobs) as pool:
+            futures = [pool.submit(work, number) for number in range(self.jobs)]
+            try:
+                for future in futures:
+                    future.result()
             except BaseException:  # this program is interrupted: nothing is left behind
-                _signal(process, signal.SIGTERM)
-                process.wait(GRACE_SECONDS)
+                self._stopped.set()
+                for trainer in list(running.values()):
+                    trainer.interrupt()
                 raise
 
-    def _wait(self, process: subprocess.Popen, seconds: float) -> int:
-        return process.wait(seconds)
+    def _do(self, step: Step, say: Say, work: Callable[[float], int]) -> None:
+        """Do one step if there is time for it, and bring the facts back."""
+        seconds = min(60 * step.minutes, self.left)
+        if seconds < LEAST_SECONDS:
+            self._stopped.set()
+        if self._stopped.is_set():
+            return
+        begun = time.monotonic()
+        code = work(seconds)
+        if code == 0:
+            write_text(self.state / "done" / step.name, "")
+        ended = "done" if code == 0 else "interrupted" if code == INTERRUPTED else f"status {code}"
+        say(f"{step.name}: {ended}, {time.monotonic() - begun:.0f} s")
+        self.bring_back()
+
+    def _command(self, step: Step, seconds: float) -> int:
+        with self._log(step, "out").open("ab") as out, self._log(step, "log").open("ab") as log:
+            process = Process(step.command, self.environment, stdout=out, stderr=log)
+            return process.wait(seconds)
+
+    def _train(self, trainer: Trainer, step: Step, seconds: float) -> int:
+        return trainer.train(step.training, self._log(step, "log"), seconds)
+
+    def _log(self, step: Step, kind: str) -> Path:
+        folder = self.state / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{step.name}.{kind}"
 
     def bring_back(self) -> Path:
         """Write the facts so far into one archive: results, ends of logs, and what is done."""
         path = self.out / ARCHIVE
-        write_atomic(path, lambda file: file.write(_archive(self._facts())))
+        with self._writing:
+            write_atomic(path, lambda file: file.write(_archive(self._facts())))
         return path
 
     def _facts(self) -> Iterator[tuple[str, bytes]]:
@@ -174,12 +212,6 @@ class Lease:
 def default_state() -> Path:
     """Return the folder whose content outlasts one call, but not the machine."""
     return Path(tempfile.gettempdir()) / "replication-lease"
-
-
-def _signal(process: subprocess.Popen, number: int) -> None:
-    """Send a signal to a step and to what it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, number)
 
 
 def _archive(files: Iterator[tuple[str, bytes]]) -> bytes:

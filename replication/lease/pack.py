@@ -1,55 +1,106 @@
 """At home: write a plan of runs, and the images that they need, into one folder.
 
-    python -m replication.lease.pack FOLDER --profile gpu ablations tables training
+    python -m replication.lease.pack FOLDER
 
-The steps come in the order of worth: first whether the machine gives the right numbers, then how
-fast it is, then the first seed of every run, the second of every run, and so on. The images of a
-data set travel as one compressed archive, cut into parts of less than 40 MB."""
+The plan is ``thirty_minutes.toml``, or that of another file, ``--order FILE``. Its parts come in
+the order of worth: first whether the machine gives the right numbers, then how fast it is, then the
+runs of experiments, of each part the first seed of every run, then the second of every run, and so
+on. The images of a data set travel as one compressed archive, cut into parts of less than 40 MB."""
 
 import argparse
 import sys
+import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import Field
 
 from replication.base.code import code_digest
 from replication.base.errors import InputError
+from replication.base.models import Frozen, validated
 from replication.lease.images import PART_BYTES, pack_images
 from replication.lease.plan import FILE, Origin, Plan, Step, Training, write_plan
 from replication.runs import provenance
 from replication.runs.store import Task
 
 EMBEDDED = "synthetic"  # drawn anew wherever it is needed
-PARITY = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", "tests/training/test_gpu.py")
-BENCHMARKS = ("lrn", "step", "trainer", "loader")
+ORDER = Path(__file__).with_name("thirty_minutes.toml")
+CHECKS = {
+    "parity": ("-m", "replication.lease.parity", "--device", "cuda"),
+    "tests": ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", "tests/training"),
+} | {
+    f"benchmark-{name}": ("-m", f"benchmarks.{name}", "--device=cuda", "--batch=128", "--json")
+    for name in ("step", "lrn", "trainer", "loader")
+}
+NEEDS = {"tests": ("pytest",)}  # what may be missing on a bare machine
 
 
-def checks() -> list[Step]:
-    """Return the steps before any training: parity with the CPU, and the benchmarks."""
-    return [
-        Step(name="parity", minutes=3, device="cuda", needs=("pytest",), command=PARITY),
-        *(
-            Step(
-                name=f"benchmark-{name}",
-                minutes=2,
-                device="cuda",
-                command=(
-                    "-m",
-                    f"benchmarks.{name}",
-                    "--device",
-                    "cuda",
-                    "--batch",
-                    "128",
-                    "--json",
-                ),
-            )
-            for name in BENCHMARKS
-        ),
-    ]
+class Part(Frozen):
+    """A part of an order: checks, or runs of experiments seed by seed."""
+
+    checks: tuple[str, ...] = ()  # of CHECKS
+    experiments: tuple[str, ...] = ()
+    minutes: float = Field(gt=0)  # for one step in a call
+    publishes: str  # what a reader of the book gets from it
+
+
+class Order(Frozen):
+    """What a machine is used for, the most valuable part first."""
+
+    profile: str
+    minutes: float  # that it is meant for
+    part: tuple[Part, ...]
+
+
+def read_order(path: Path = ORDER) -> Order:
+    """Read an order. Raises InputError that names the file and the first fault."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not an order ({error})") from None
+    order = validated(Order, str(path), values)
+    for name in (name for part in order.part for name in part.checks):
+        if name not in CHECKS:
+            raise InputError(f"{path}: no check {name!r}; use {', '.join(CHECKS)}")
+    return order
+
+
+def steps_of(order: Order) -> list[Step]:
+    """Return the steps of an order, each run in the first part that has it.
+
+    Runs whose results are here are left out, so that a second loan begins where the first ended."""
+    steps: dict[str, Step] = {}
+    for part in order.part:
+        found = [check(name, part.minutes) for name in part.checks]
+        if part.experiments:
+            tasks = experiment_tasks(order.profile, part.experiments)
+            found += trainings((one for one in tasks if not one.is_stored()), part.minutes)
+        for step in found:
+            identity = step.training.recipe.id if step.training else step.name
+            steps.setdefault(identity, step)
+    return list(steps.values())
+
+
+def check(name: str, minutes: float) -> Step:
+    """Return a step before any training: parity with the CPU, or a benchmark."""
+    return Step(
+        name=name,
+        minutes=minutes,
+        device="cuda",
+        needs=NEEDS.get(name, ()),
+        command=CHECKS[name],
+    )
 
 
 def trainings(tasks: Iterable[Task], minutes: float) -> list[Step]:
     """Return the tasks as steps, each recipe once, ordered by seed."""
-    once = {task.recipe.id: task for task in tasks}
+    once: dict[str, Task] = {}
+    for task in tasks:
+        before = once.get(task.recipe.id, task)
+        # experiments that share a run may evaluate it on different images
+        evaluate = tuple(dict.fromkeys((*before.evaluate, *task.evaluate)))
+        once[task.recipe.id] = replace(before, evaluate=evaluate)
     return [
         Step(
             name=f"{task.experiment}-{task.name}-{identity}",
@@ -94,13 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Read the options, pack, and say what was packed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("experiments", nargs="*", help="whose runs; none: the checks alone")
-    parser.add_argument("--profile", default="gpu")
-    parser.add_argument("--cap", type=float, default=5.0, help="minutes for one training in a call")
-    options = parser.parse_intermixed_args(arguments)
+    parser.add_argument("--order", type=Path, default=ORDER, help="a file like thirty_minutes.toml")
+    options = parser.parse_args(arguments)
     try:
-        tasks = experiment_tasks(options.profile, options.experiments)
-        plan = pack(options.folder, [*checks(), *trainings(tasks, options.cap)])
+        plan = pack(options.folder, steps_of(read_order(options.order)))
     except InputError as error:
         print(f"replication.lease: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,13 @@
-"""One training of a plan, in a process of its own: trained from its last checkpoint, evaluated."""
+"""The trainings of a plan, one after another in one process, each with its evaluation.
 
+A training resumes from its last checkpoint. Libraries, the GPU and compiled kernels take longer to
+get ready than a short run takes. Each line of standard input is a job, and each line of the answer
+an exit status."""
+
+import json
 import os
 import sys
+from typing import TextIO
 
 from replication.base.errors import InputError, TrainingError
 from replication.lease.plan import Training
@@ -9,8 +15,26 @@ from replication.runs.conduct import run
 
 
 def main() -> int:
-    """Run the training that REPLICATION_LEASED describes; return the exit status of a command."""
-    training = Training.model_validate_json(os.environ["REPLICATION_LEASED"])
+    """Work through the jobs; return the exit status of a command, 130 after an interruption.
+
+    An error that is no fault of the input or the training ends the process with a traceback: after
+    some of them a GPU takes no further work from it."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what others print is no answer
+    for line in sys.stdin:
+        job = json.loads(line)
+        with open(job["log"], "a", encoding="utf-8", buffering=1) as log:
+            status = _train(Training.model_validate(job["training"]), log)
+        if status == 130:
+            return status
+        print(status, file=answers)
+    return 0
+
+
+def _train(training: Training, log: TextIO) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(log.fileno(), stream.fileno())
     try:
         run(training.task())
     except (InputError, TrainingError) as error:

@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from replication import __version__
+from replication.base import devices
 from replication.base.errors import InputError
+from replication.book import execute
 from replication.cli import app as command_line
 from replication.data import splits
 from replication.paper import claims
@@ -145,3 +147,15 @@ def test_a_defect_that_typer_takes_for_the_end_of_input_keeps_its_traceback(monk
     monkeypatch.setattr(sys, "argv", ["replication", "claims"])
     with pytest.raises(EOFError, match="an empty array"):
         command_line.main()
+
+
+def test_run_says_first_which_device_it_uses_and_why(monkeypatch, capsys):
+    monkeypatch.setattr(execute, "check", lambda *arguments: None)
+    monkeypatch.setattr(execute, "is_current", lambda *arguments: True)
+    monkeypatch.setattr(devices, "cuda_fault", lambda: "the driver 550 is too old")
+    monkeypatch.setattr(devices, "best_device", lambda: "cpu")
+    status, log = ended(monkeypatch, capsys, "run", "architecture")
+    assert status == 0
+    assert log.startswith("replication run: on cpu (the driver 550 is too old), ")
+    status, log = ended(monkeypatch, capsys, "run", "architecture", "--scheduler", "tcp://here:1")
+    assert log.splitlines()[0] == "replication run: on tcp://here:1"

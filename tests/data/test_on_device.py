@@ -68,3 +68,18 @@ def test_a_large_set_does_not_go_to_the_device(tree: Path, monkeypatch: pytest.M
     assert on_device.fits(store)
     monkeypatch.setattr(on_device, "MOST_BYTES", 1000)
     assert not on_device.fits(store)
+
+
+def test_a_copy_to_a_gpu_is_pinned_and_does_not_wait() -> None:
+    class Spy:
+        pinned = False
+
+        def pin_memory(self):
+            self.pinned = True
+            return self
+
+        def to(self, device, non_blocking):
+            return self.pinned and non_blocking
+
+    assert on_device.queued(Spy(), torch.device("cuda")) is True
+    assert not on_device.queued(here := Spy(), torch.device("cpu")).pinned and here

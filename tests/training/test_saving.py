@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from training_programs import CIFAR, CLASSES, TOWERS, open_images, train_alone
 
 from replication.nets.build import build
@@ -148,3 +149,10 @@ def test_a_net_that_only_guesses_is_told_from_one_that_has_learned() -> None:
 
     assert "learned nothing yet: its training error is 89.0%" in line(0.89)
     assert line(0.8) == "" and guard.nothing_learned([], 10, CIFAR) == ""
+
+
+def test_the_best_state_waits_where_it_is_until_it_is_saved() -> None:
+    # on a GPU: sending it at each new best would cost more than the share of the time for saving
+    assert run._copy(torch.empty(3, device="meta")).device.type == "meta"
+    value = torch.ones(3)
+    assert run._copy(value).data_ptr() != value.data_ptr()
