@@ -16,23 +16,23 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from replication.book.notebooks import parameters
-from replication.experiments import figure1, lrn_cifar_nets, relu_vs_tanh
-from replication.experiments.common.baselines import (
-    ALL,
-    CONTROLS,
-    DATA,
-    FIDELITY,
-    RATES,
-    SIZES,
-    VARIANTS,
-    task,
+from replication.experiments import (
+    effect_of_data,
+    figure1,
+    kernels,
+    lrn_cifar_nets,
+    paper_vs_source,
+    relu_vs_tanh,
+    tables,
 )
+from replication.experiments.ablations import STAGE as VARIANTS_STAGE
+from replication.experiments.common.baselines import ALL, FAMILIES, SEEDS, TOWERS, task
 from replication.experiments.figure1 import CANDIDATES, RACE, Candidate, Kind, Search
 from replication.runs.store import Task
 from replication.runs.workers import Workers
 
 FIGURE1 = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper") | {"only_stored": False})
-TOWERS = ("baseline", "early-crossing")
+SECTION6 = tables.settings(**parameters("tables", "laptop"))
 NORMS = lrn_cifar_nets.settings(**parameters("lrn_cifar", "paper") | {"only_stored": False})
 STORED = FIGURE1.model_copy(update={"only_stored": True})
 
@@ -133,15 +133,26 @@ def _learnt(name: str, why: str, names: Sequence[str], seeds: Sequence[int]) -> 
     return _tasks(name, hours, why, lambda: _ablations(names, seeds))
 
 
+def _family(family: str, name: str, why: str) -> Stage:
+    names = [one for one in FAMILIES[family] if one != "baseline"]
+    return _learnt(name, why, names, range(SEEDS[family]))
+
+
+PAIR = ("baseline", "early-crossing")
+WIDE = ("twice-width", *TOWERS)  # of the baseline: at half the paper's width
 LEARNT = (
     _learnt("baseline", "what has learnt, before anything is compared", ["baseline"], range(5)),
-    _learnt("variants", "sections 3 to 5 and 7", [*VARIANTS][1:], range(5)),
-    _learnt("paper against source", "one difference at a time", [*FIDELITY], range(5)),
-    _learnt("controls", "what else a variant changes", [*CONTROLS], range(5)),
-    _learnt("amounts of data", "where a regulariser helps", [*DATA], range(3)),
-    _learnt("sizes", "larger and longer", [*SIZES], range(5)),
-    _learnt("rates", "a variant that prefers another rate", [*RATES], range(3)),
-    _learnt("specialisation", "16 seeds and its control", TOWERS, range(5, 16)),
+    _family("variants", VARIANTS_STAGE, "sections 3 to 5 and 7"),
+    _family("fidelity", paper_vs_source.STAGE, "one difference at a time"),
+    _family("controls", "controls", "what else a variant changes"),
+    _family("data", effect_of_data.STAGE, "where a regulariser helps"),
+    _family("sizes", "sizes", "larger and longer"),
+    _family("rates", "rates", "a variant that prefers another rate"),
+    _learnt(kernels.STAGE, "16 seeds and its control", PAIR, range(5, 16)),
+)
+# the same with twice as many kernels to share out; after everything else, for its cost
+LEARNT_LAST = _learnt(
+    "specialisation at twice the width", "16 seeds and its control", WIDE, range(SEEDS["towers"])
 )
 
 
@@ -176,6 +187,12 @@ STAGES = (
         lambda workers: lrn_cifar_nets.train(NORMS, workers),
         _tasks("", 0, "", _norms).done,
     ),
+    _tasks(
+        tables.STAGE,
+        0.7,
+        "six layers without pre-training, and with as many updates",
+        lambda: tables.control_tasks(SECTION6),
+    ),
     *LEARNT[2:],
     _tasks("rates beside, tanh", 2.8, RATES_BESIDE, partial(_beside, "tanh")),
     _candidate("80sec", 2.7, "tanh"),
@@ -188,6 +205,7 @@ STAGES = (
         SEVERAL,
     ),
     _curves("saturating", CANDIDATES["saturating"], ["logistic", "abs_tanh"], 5.0, SEVERAL),
+    LEARNT_LAST,
 )
 
 

@@ -1,10 +1,12 @@
 """Measures of conv1's kernels and of their division between the towers.
 
-Serves section 6.1 and Figure 3. Each kernel has three numbers, none of which changes when the
+Serves section 6.1 and Figure 3. Each kernel has four numbers, none of which changes when the
 kernel is multiplied by a constant:
 
 - Colourfulness: the share of its energy (sum of squares) off the grey axis R = G = B. 0: the kernel
   responds to brightness only; 2/3 is what independent weights give; 1: it ignores brightness.
+- Colour share: the same share of its variance, so without the kernel's mean. It is what could be
+  read off the printed Figure 3, whose grey offset is unknown.
 - Orientation selectivity: one minus the circular variance over orientation, |sum P exp(2 i theta)|
   / sum P over the power spectrum P (Ringach, Shapley and Hawken, J. Neurosci. 22, 2002, who applied
   it to a neuron's responses). 0: all orientations are equal; 1: one grating.
@@ -39,9 +41,9 @@ KINDS = ("colour", "orientation", "frequency")
 def measure(kernels: np.ndarray) -> pd.DataFrame:
     """Return the measures of ``kernels`` (n, 3, k, k), one row per kernel.
 
-    Columns: colourfulness; orientation (selectivity); preferred (orientation of the bars, degrees
-    in [0, 180), anticlockwise from horizontal); peak and bandwidth (cycles per pixel). A kernel of
-    zeros has NaN."""
+    Columns: colourfulness; colour_share; orientation (selectivity); preferred (orientation of the
+    bars, degrees in [0, 180), anticlockwise from horizontal); peak and bandwidth (cycles per
+    pixel). A kernel of zeros has NaN."""
     kernels = np.asarray(kernels, np.float64)
     if kernels.ndim != 4 or kernels.shape[1] != 3 or kernels.shape[2] != kernels.shape[3]:
         raise ValueError(f"kernels of shape {kernels.shape}; they must be (n, 3, k, k)")
@@ -52,9 +54,22 @@ def measure(kernels: np.ndarray) -> pd.DataFrame:
     parts = [_spectral(part) for part in np.split(scaled, range(AT_ONCE, len(scaled), AT_ONCE))]
     columns = np.concatenate(parts, 1) if len(kernels) else np.empty((4, 0))
     return pd.DataFrame(
-        {"colourfulness": 1 - grey}
+        {"colourfulness": 1 - grey, "colour_share": colour_share(kernels)}
         | dict(zip(("orientation", "preferred", "peak", "bandwidth"), columns, strict=True))
     )
+
+
+def colour_share(kernels: np.ndarray) -> np.ndarray:
+    """Return the share of each kernel's variance off the grey axis: (n, 3, k, k) -> (n,).
+
+    NaN for a kernel whose weights are all equal.
+    """
+    about = kernels - kernels.mean((1, 2, 3), keepdims=True)
+    variance = np.square(about).sum((1, 2, 3))
+    grey = np.square(about.sum(1)).sum((1, 2)) / 3
+    # the rounding of a constant kernel's mean is no variance
+    none = variance <= 1e-24 * np.square(kernels).sum((1, 2, 3))
+    return 1 - grey / np.where(none, np.nan, variance)
 
 
 def _spectral(kernels: np.ndarray) -> np.ndarray:
@@ -153,6 +168,33 @@ class Specialisation(NamedTuple):
     ratio: float  # size of the difference over chance; 1 is no specialisation
     # share of random deals with a difference at least as large: the permutation test's probability
     p: float
+
+
+class Medians(NamedTuple):
+    """The distance between the towers' median colour shares, compared with random assignment."""
+
+    difference: float  # its size
+    chance: float  # its mean after dealing at random
+
+
+def medians(
+    shares: np.ndarray, tower: np.ndarray, seed: int = 0, permutations: int = PERMUTATIONS
+) -> Medians:
+    """Return how far the towers' median colour shares are apart in one net, and by chance.
+
+    ``shares`` (n,) and ``tower`` (n,), 0 or 1, describe its conv1 kernels; NaN is left out.
+    """
+    known = ~np.isnan(shares)
+    shares, first = shares[known], tower[known] == 0
+    count = int(first.sum())
+    if count in (0, len(first)):
+        raise ValueError("each tower needs a kernel that is not all zeros")
+    deals = np.random.Generator(np.random.Philox(seed)).permuted(
+        np.tile(shares, (permutations, 1)), axis=1
+    )
+    apart = np.abs(np.median(deals[:, :count], axis=1) - np.median(deals[:, count:], axis=1))
+    difference = abs(np.median(shares[first]) - np.median(shares[~first]))
+    return Medians(float(difference), float(apart.mean()))
 
 
 def specialisation(

@@ -96,6 +96,12 @@ def settings(name: str, profile: str, changes: Iterable[str] = ()) -> Frozen:
     return experiment(name).settings(**defaults | parameters(name, profile, changes))
 
 
+def waits(name: str, profile: str, changes: Iterable[str] = ()) -> str:
+    """Return why an experiment has nothing to show at a profile yet; "" if it has."""
+    chosen = experiment(name)
+    return "" if chosen.reads_results else chosen.waits(settings(name, profile, changes))
+
+
 def _yaml(text: str, complaint: str) -> Any:
     try:
         return yaml.load(text, Loader=yaml.BaseLoader)  # no constructors: plain text, lists, maps

@@ -56,7 +56,7 @@ def run(
     from replication.base.devices import best_device, described
     from replication.book import progress
     from replication.book.execute import check, execute, is_current, place
-    from replication.book.notebooks import experiments
+    from replication.book.notebooks import experiments, waits
 
     if scheduler is not None:
         from replication.runs.cluster import SCHEDULER
@@ -72,6 +72,9 @@ def run(
     for name in chosen:
         if not force and is_current(name, profile, changes or ()):
             print(f"{name} ({profile}): up to date")
+            continue
+        if not names and (reason := waits(name, profile, changes or ())):
+            print(f"{name} ({profile}): left out, {reason}")
             continue
         log = progress.log_path(name, profile)
         folder = place(name, profile, changes or ())

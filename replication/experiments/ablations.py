@@ -4,7 +4,8 @@ The changes are those of sections 3.2 to 3.4, 4.1, 4.2, 5 and 7. A difference is
 over all seeds of a variant and of the baseline. Its interval is simultaneous for all variants, from
 the spread within variants, pooled (``ledger.families``). Errors are on the held-out images, over
 ten views; the gap is the test error over one view minus the error of the same net on its training
-images.
+images. In the learnt regime controls, sizes and rates stand beside the variants
+(``common.controls``). With ``only_stored`` the page shows what a campaign has trained so far.
 """
 
 import math
@@ -15,9 +16,18 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field, field_validator
 
+from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
-from replication.experiments.common import beside_baseline, dropout_average, step_time
-from replication.experiments.common.baselines import ALL, EXPERIMENT, VARIANTS, Regime, task
+from replication.experiments.common import beside_baseline, controls, dropout_average, step_time
+from replication.experiments.common.baselines import (
+    ALL,
+    BASELINE,
+    EXPERIMENT,
+    VARIANTS,
+    Regime,
+    task,
+)
+from replication.experiments.common.collect import collect, variant_of, waiting
 from replication.experiments.common.comparison import (
     Seeds,
     distinct,
@@ -34,9 +44,8 @@ from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, Profile, measured
 from replication.paper import claim as find_claim
 from replication.runs.store import Run, Task
-from replication.runs.workers import Workers
 
-BASELINE, NO_DROPOUT = "baseline", "no-dropout"
+NO_DROPOUT = "no-dropout"
 # section 7: "any of the middle layers"
 MIDDLE = tuple(name for name in VARIANTS if name.startswith("without-"))
 
@@ -57,7 +66,9 @@ CLAIMS = (
     ("lrn-generalises", "", "no-lrn", "gap"),
     ("bigger-longer", "width", "half-width", "test_top1"),
     ("bigger-longer", "length", "half-length", "test_top1"),
+    ("bigger-longer", "twice the width", "twice-width", "test_top1"),
 )
+STAGE = "variants"  # of the campaign, which trains them
 # sections 3.1 to 3.4, in the paper's order of importance
 IMPORTANCE = ("tanh", "one-gpu", "no-lrn", "non-overlapping")
 ALL_MIDDLE = "mean of the middle layers"  # the depth claim's variant in claims.toml
@@ -65,6 +76,14 @@ OVER_TEN = ("test_top1", "test_top5")
 MASKED = (
     "with dropout the loss is that of masked nets, which lies above the whole net's, so a part of"
     " the ratio is not slower learning"
+)
+# claim, its variant, the variants above and below, the column whose ratio is measured
+ITERATIONS = "dropout-iterations"
+RATIOS = (
+    (ITERATIONS, "validation error", BASELINE, NO_DROPOUT, "iterations_to_halfway"),
+    (ITERATIONS, "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark"),
+    (ITERATIONS, "end of the plateau rule", BASELINE, NO_DROPOUT, "iterations_to_plateau"),
+    ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark"),
 )
 
 
@@ -84,6 +103,7 @@ class Settings(Frozen):
     early_mark: float = Field(gt=0)
     images: int = Field(ge=1)  # of the held-out split, for the average over dropped-out nets
     masks: int = Field(ge=2)  # dropped-out nets in that average
+    only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 
     @field_validator("variants")
@@ -106,8 +126,10 @@ class Outcome(NamedTuple):
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
     # one row per baseline run: distances to the average of its dropped-out nets
     dropout: pd.DataFrame
+    controls: controls.Controls  # controls, sizes and rates; empty in the first regime
     measurements: list[Measurement]
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...]  # of the variants
+    missing: tuple[Task, ...]  # not stored yet; () if everything was to be trained
 
 
 def settings(**parameters: Any) -> Settings:
@@ -122,11 +144,14 @@ def plan(settings: Settings) -> str:
     """Describe what will be run."""
     more = ", ".join(map(str, settings.baseline_seeds))
     also = f", the baseline on {more} too" if more else ""
+    beside = beside_tasks(settings)
     return (
         f"{len(settings.variants)} variants, the baseline among them, each on seeds"
         f" {', '.join(map(str, settings.seeds))}{also}: {len(wanted(settings))} runs\nvariants:"
-        f" {', '.join(settings.variants)}\niterations are compared at a training loss of"
-        f" {settings.mark:g}, and early at {settings.early_mark:g}"
+        f" {', '.join(settings.variants)}\n"
+        + (f"controls, sizes and rates: {len(beside)} runs more\n" if beside else "")
+        + f"iterations are compared at a training loss of {settings.mark:g}, and early at"
+        f" {settings.early_mark:g}"
     )
 
 
@@ -138,27 +163,55 @@ def wanted(settings: Settings) -> list[tuple[str, int]]:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Return the runs, seed by seed and variant by variant."""
+    """Return the runs, seed by seed and variant by variant; then those that stand beside them."""
+    return _variant_tasks(settings) + beside_tasks(settings)
+
+
+def _variant_tasks(settings: Settings) -> list[Task]:
     every = wanted(settings)
     return [task(settings.profile, variant, seed, settings.regime) for variant, seed in every]
 
 
+def beside_tasks(settings: Settings) -> list[Task]:
+    """Return the runs of controls, sizes and rates, which the learnt regime has."""
+    if settings.regime == "first":
+        return []
+    every = controls.tasks(settings.profile, settings.seeds, settings.regime)
+    return [one for one in every if variant_of(one) not in settings.variants]
+
+
+def waits(settings: Settings) -> str:
+    """Return why there is nothing to show yet; "" if there is."""
+    if not settings.only_stored:
+        return ""
+    return waiting(collect(_variant_tasks(settings), only_stored=True).runs, STAGE)
+
+
 def run(settings: Settings) -> Outcome:
-    """Train or load every variant on every seed, and write the experiment's tables."""
-    with Workers(settings.jobs) as workers:
-        runs = workers.all(tasks(settings))
-    names = [variant for variant, _ in wanted(settings)]
+    """Train or load every variant on every seed, and write the experiment's tables.
+
+    Raises InputError if nothing is to be trained and no variant is stored."""
+    asked = tasks(settings)
+    collected = collect(asked, settings.only_stored, settings.jobs)
+    variants = {one.folder.name for one in _variant_tasks(settings)}
+    runs = [one for one in collected.runs if one.task.folder.name in variants]
+    if reason := waiting(runs, STAGE):
+        raise InputError(f"{EXPERIMENT}: {reason}")
+    names = [variant_of(one.task) for one in runs]
     dropout = dropout_average.distances(
         settings.profile,
         [
             run
-            for run, (name, seed) in zip(runs, wanted(settings), strict=True)
-            if name == BASELINE and seed in settings.seeds
+            for run, name in zip(runs, names, strict=True)
+            if name == BASELINE and run.task.recipe.seed in settings.seeds
         ],
         settings.images,
         settings.masks,
+        settings.only_stored,
     )
+    beside = controls.compare(collected.runs if len(collected.runs) > len(runs) else ())
     table = error_rows(runs, names)
+    table["parameters"] = [run.summary["parameters"] for run in runs]
     table["iterations_to_mark"] = [iterations_to_loss(run, settings.mark) for run in runs]
     table["iterations_to_early_mark"] = [
         iterations_to_loss(run, settings.early_mark) for run in runs
@@ -181,26 +234,37 @@ def run(settings: Settings) -> Outcome:
             ]
         ),
         dropout,
-        measure(settings, table, dropout, runs),
+        beside,
+        measure(settings, table, dropout, collected.runs, beside.sizes),
         tuple(runs),
+        tuple(collected.missing),
     )
     tables = {
         "table": outcome.table,
         "differences": outcome.differences,
         "dropout": outcome.dropout,
     }
+    if len(beside.rates):
+        tables |= {"beside": beside.differences, "rates": beside.rates}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
 
 def measure(
-    settings: Settings, table: pd.DataFrame, dropout: pd.DataFrame, runs: Sequence[Run]
+    settings: Settings,
+    table: pd.DataFrame,
+    dropout: pd.DataFrame,
+    runs: Sequence[Run],
+    sizes: pd.DataFrame | None = None,
 ) -> list[Measurement]:
-    """Return a measurement of every claim that the variants of ``settings`` can answer."""
-    by_variant = {
-        variant: [run for run in runs if run.task.name.startswith(f"{variant}-seed")]
-        for variant in settings.variants
-    }
+    """Return a measurement of every claim that the stored variants can answer.
+
+    ``sizes``: the rows of the baseline and of other sizes, which are a family of their own.
+    """
+    by_variant: dict[str, list[Run]] = {}
+    for run in runs:
+        by_variant.setdefault(variant_of(run.task), []).append(run)
+    names = set(table["variant"])
     first = by_variant[BASELINE][0]
     one, ten = (scale(first, views) for views in ("one view", "ten views"))
     where = ran(first)
@@ -235,46 +299,25 @@ def measure(
         *CLAIMS,
         *(("depth", name, name, "test_top1") for name in MIDDLE),
     ):
-        compared = beside_baseline.difference(table, column, ours, BASELINE, by_variant)
+        rows = table if ours in names or sizes is None or sizes.empty else sizes
+        compared = beside_baseline.difference(rows, column, ours, BASELINE, by_variant)
         add(claim, variant, compared, [ours], ten if column in OVER_TEN else one)
-    if set(MIDDLE) <= set(settings.variants):
-        middle = table[table["variant"].isin(MIDDLE)].groupby("seed")["test_top1"].mean()
-        whole = table.loc[table["variant"] == BASELINE, "test_top1"]
-        compared = {"values": middle.tolist(), "subtracted": whole.tolist()}
+    by_seed = table.pivot(index="seed", columns="variant", values="test_top1")
+    if set(MIDDLE) <= names and len(middle := by_seed[[*MIDDLE]].dropna()):
+        whole = by_seed[BASELINE].dropna()
+        compared = {"values": middle.mean(axis=1).tolist(), "subtracted": whole.tolist()}
         add("depth", ALL_MIDDLE, compared, MIDDLE, ten)
-    for claim, variant, slow, fast, column, note in (
-        (
-            "dropout-iterations",
-            "validation error",
-            BASELINE,
-            NO_DROPOUT,
-            "iterations_to_halfway",
-            "",
-        ),
-        ("dropout-iterations", "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark", MASKED),
-        (
-            "dropout-iterations",
-            "end of the plateau rule",
-            BASELINE,
-            NO_DROPOUT,
-            "iterations_to_plateau",
-            "",
-        ),
-        ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark", ""),
-    ):
+    for claim, variant, slow, fast, column in RATIOS:
         compared = (
             beside_baseline.ratio(table, column, slow, fast, BASELINE) if column in table else {}
         )
-        add(
-            claim, variant, compared, [name for name in (slow, fast) if name != BASELINE], note=note
-        )
-    gains = [
-        beside_baseline.difference(table, "test_top1", name, BASELINE).get("values", [])
-        for name in IMPORTANCE
-    ]
-    if all(gains):  # each seed's own gain: by how much its variant's error is higher
-        steps = -np.diff(np.array([values[: min(map(len, gains))] for values in gains]), axis=0)
-        add("importance-order", "", {"values": steps.min(axis=0).tolist()}, IMPORTANCE, ten)
+        note = MASKED if column == "iterations_to_mark" else ""
+        ours = slow if fast == BASELINE else fast
+        add(claim, variant, compared, [ours], note=note)
+    if set(IMPORTANCE) <= names and len(gains := by_seed[[*IMPORTANCE]].dropna()):
+        # each seed's own gain: by how much its variant's error is higher
+        steps = -np.diff(gains.to_numpy(), axis=1)
+        add("importance-order", "", {"values": steps.min(axis=1).tolist()}, IMPORTANCE, ten)
     if len(dropout):
         add("dropout-average", "", {"values": dropout["halved"] / dropout["single"]}, [])
     recipe = first.task.recipe

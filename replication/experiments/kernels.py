@@ -3,10 +3,11 @@
 Figure 3 and section 6.1. The nets are the baselines of the other experiments. As a control, nets
 with the same number of conv1 kernels in one tower are trained, and their kernels dealt to two
 towers at random: there, specialisation can only be chance. A profile may name the recipe of one
-large net, which takes too long to train on several seeds; its kernels are then the ones shown.
+large net, which takes too long to train on several seeds; its kernels are then the ones shown. The
+paper's own kernels, as far as they can be read off its Figure 3, have the same test.
 """
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,17 +21,22 @@ from replication.base.types import Profile
 from replication.evaluation.artefacts import KERNELS, write_kernels
 from replication.evaluation.trained import trained_net
 from replication.experiments.common import baselines
+from replication.experiments.common.baselines import BASELINE
+from replication.experiments.common.collect import CAMPAIGN, Collected, collect
 from replication.experiments.common.comparison import Seeds, distinct, diverged, ran, scale
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, measured
+from replication.paper.figures import figure3
 from replication.recipe import Recipe
 from replication.recipes import chosen
 from replication.runs.store import Run, Task
-from replication.runs.workers import Workers
+from replication.training.weights import weights_path
 
 EXPERIMENT = "kernels"
 TOWERS, CONTROL, LARGE = "two towers", "one tower, dealt at random", "large net, two towers"
 EARLY = "two towers that read each other from conv2 on"
+PAPER = "the paper's Figure 3"
+STAGE = "specialisation"  # of the campaign, which trains the nets that have learnt
 # in a net: of fewer kernels, chance makes less than one selective, so a run's share says nothing
 MIN_KERNELS = 20
 SURE = 0.05  # a run's towers differ if chance gives such a difference more rarely than this
@@ -46,8 +52,11 @@ class Settings(Frozen):
     # of the nets whose towers read each other from conv2 on; none: not this control
     early_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
     regime: baselines.Regime = "first"  # which baseline, where a profile has two
+    # at which width: "twice-width" has twice as many kernels to share out
+    width: Literal["baseline", "twice-width"] = "baseline"
     # the file of a recipe, from the project's root: one more net, whose kernels are shown; "": none
     large: str = ""
+    only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
@@ -64,6 +73,7 @@ class Outcome(NamedTuple):
     shown: list[np.ndarray]
     measurements: list[Measurement]
     runs: tuple[Run, ...]
+    missing: tuple[Task, ...]  # not stored yet, or without weights here
 
 
 def settings(**parameters: Any) -> Settings:
@@ -74,14 +84,16 @@ def settings(**parameters: Any) -> Settings:
     return validated(Settings, EXPERIMENT, parameters)
 
 
-def control(profile: Profile, seed: int, regime: baselines.Regime = "first") -> Task:
+def control(settings: Settings, seed: int) -> Task:
     """Return the run of the one-tower net with the same number of kernels in conv1 to conv4.
 
     conv5 and the hidden layers, not halved there, have twice as many.
     """
-    width = baselines.baseline(profile, regime=regime).net.width
-    recipe = baselines.baseline(profile, seed, regime, net={"towers": 1, "width": 2 * width})
-    return Task(profile, EXPERIMENT, f"one-tower-seed{seed}", recipe)
+    two = baselines.variant(settings.profile, settings.width, seed, settings.regime)
+    changes = {"towers": 1, "width": 2 * two.net.width}
+    recipe = baselines.baseline(settings.profile, seed, settings.regime, net=changes)
+    prefix = "" if settings.width == BASELINE else f"{settings.width}-"
+    return Task(settings.profile, EXPERIMENT, f"{prefix}one-tower-seed{seed}", recipe)
 
 
 def large_net(profile: Profile, file: str) -> list[Task]:
@@ -117,22 +129,27 @@ def tasks(settings: Settings) -> list[Task]:
 
 def grouped_tasks(settings: Settings) -> dict[str, list[Task]]:
     """Return the runs by kind of net."""
-    profile, regime = settings.profile, settings.regime
+    profile, regime, width = settings.profile, settings.regime, settings.width
+    early = "early-crossing" if width == BASELINE else f"{width}-early-crossing"
     return {
-        TOWERS: [baselines.task(profile, "baseline", seed, regime) for seed in settings.seeds],
-        CONTROL: [control(profile, seed, regime) for seed in settings.control_seeds],
-        EARLY: [
-            baselines.task(profile, "early-crossing", seed, regime) for seed in settings.early_seeds
-        ],
+        TOWERS: [baselines.task(profile, width, seed, regime) for seed in settings.seeds],
+        CONTROL: [control(settings, seed) for seed in settings.control_seeds],
+        EARLY: [baselines.task(profile, early, seed, regime) for seed in settings.early_seeds],
         LARGE: large_net(settings.profile, settings.large),
     }
 
 
 def run(settings: Settings) -> Outcome:
-    """Train or load every net, measure its kernels, and write the experiment's tables."""
-    nets = [net for net, group in grouped_tasks(settings).items() for _ in group]
-    with Workers(settings.jobs) as workers:
-        runs = workers.all(tasks(settings))
+    """Train or load every net, measure its kernels, and write the experiment's tables.
+
+    Raises InputError if nothing is to be trained and no net of two towers is stored."""
+    kind = {
+        task.folder.name: net for net, group in grouped_tasks(settings).items() for task in group
+    }
+    runs, missing = _here(settings)
+    nets = [kind[run.task.folder.name] for run in runs]
+    if TOWERS not in nets:
+        raise InputError(f"{EXPERIMENT}: {_reason()}")
     learned = [conv1(run.task.recipe) for run in runs]
     kernels = pd.concat(
         [
@@ -146,14 +163,40 @@ def run(settings: Settings) -> Outcome:
         summary(kernels),
         tests,
         analysis.marks(learned[0][0].shape[-1]),
-        learned[-1] if settings.large else learned[0],
-        _measurements(settings, kernels, tests, runs[: len(settings.seeds)]),
+        learned[-1] if LARGE in nets else learned[0],
+        _measurements(settings, kernels, tests, runs[: nets.count(TOWERS)]),
         tuple(runs),
+        tuple(missing),
     )
     tables = {"kernels": outcome.kernels, "table": outcome.table, "specialisation": outcome.tests}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, float_format="%.6g")
     write_kernels(paths.experiment(settings.profile, EXPERIMENT) / KERNELS, outcome.shown)
     return outcome
+
+
+def _here(settings: Settings) -> Collected:
+    """Return the runs, and those that are missing: not stored, or without their weights here."""
+    asked = tasks(settings)
+    collected = collect(asked, settings.only_stored, settings.jobs, needed=())
+    if not settings.only_stored:
+        return collected
+    runs = [run for run in collected.runs if weights_path(run.task.recipe.id).is_file()]
+    found = {run.task.folder for run in runs}
+    return Collected(runs, [task for task in asked if task.folder not in found])
+
+
+def _reason() -> str:
+    return (
+        "no net of two towers has a stored run and its weights here;"
+        f" `{CAMPAIGN} baseline {STAGE!r}` trains them, and so does only_stored=false"
+    )
+
+
+def waits(settings: Settings) -> str:
+    """Return why there is nothing to show yet; "" if there is."""
+    if not settings.only_stored or _here(settings).runs:
+        return ""
+    return _reason()
 
 
 def conv1(recipe: Recipe) -> list[np.ndarray]:
@@ -194,18 +237,42 @@ def measure(net: str, seed: int, towers: list[np.ndarray]) -> pd.DataFrame:
 
 
 def specialisation(kernels: pd.DataFrame) -> pd.DataFrame:
-    """Run the permutation test on each net: net, seed, difference, chance, ratio, p."""
+    """Run the permutation tests on each net.
+
+    Columns: net, seed; difference, chance, ratio and p of the mean colourfulness; medians and
+    medians_chance of the colour share.
+    """
     rows = [
-        {
-            "net": net,
-            "seed": seed,
-            **analysis.specialisation(
-                of["colourfulness"].to_numpy(), of["tower"].to_numpy(), seed
-            )._asdict(),
-        }
+        _tested(net, seed, of["colourfulness"], of["colour_share"], of["tower"])
         for (net, seed), of in kernels.groupby(["net", "seed"], sort=False)
     ]
     return pd.DataFrame(rows)
+
+
+def paper_tests() -> pd.DataFrame:
+    """Return the same tests of the paper's kernels, one row.
+
+    Their colour share takes the place of the colourfulness, which cannot be read off the figure.
+    """
+    paper = figure3()
+    return pd.DataFrame(
+        [_tested(PAPER, 0, paper["colour_share"], paper["colour_share"], paper["tower"])]
+    )
+
+
+def _tested(
+    net: str, seed: int, colourfulness: pd.Series, share: pd.Series, tower: pd.Series
+) -> dict[str, Any]:
+    means = analysis.specialisation(colourfulness.to_numpy(), tower.to_numpy(), seed)
+    medians = analysis.medians(share.to_numpy(), tower.to_numpy(), seed)
+    return (
+        {"net": net, "seed": seed}
+        | means._asdict()
+        | {
+            "medians": medians.difference,
+            "medians_chance": medians.chance,
+        }
+    )
 
 
 def summary(kernels: pd.DataFrame) -> pd.DataFrame:
@@ -240,6 +307,22 @@ def _measurements(
             **common,
         )
     ]
+    beyond = (tested["medians"] - tested["medians_chance"]).tolist()
+    measurements.append(
+        measured("specialise", beyond, variant="difference of medians", reason=remark, **common)
+    )
+    early = tests.loc[tests["net"] == EARLY, "ratio"].tolist()
+    if early:
+        measurements.append(
+            measured(
+                "specialise",
+                tested["ratio"].tolist(),
+                denominators=early,
+                variant="over early crossing",
+                reason=remark,
+                **common,
+            )
+        )
     differ = [float(p < SURE) for p in tested["p"]]
     measurements.append(measured("specialise-every", differ, reason=remark, **common))
     if shares["size"].min() >= MIN_KERNELS:

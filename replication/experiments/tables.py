@@ -8,10 +8,16 @@ of them: the same protocol on other images. The errors of this analogue cannot b
 paper's, but its gains can be compared in direction.
 
 Every average is over *members* nets of its own, so several groups of them give independent values.
+
+A pre-trained net differs from the net it is compared with in more than its first weights: it has a
+layer more, and more updates. Two controls have the sixth layer and start from fresh weights, one
+trained as long as the other nets on the target, one for as many updates as pre-training and
+fine-tuning take together. With ``unused`` the target's nets are evaluated on the training images
+that no net was trained on too, which are more than its test images.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,6 +25,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from replication.base import paths
+from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
 from replication.base.types import Profile
 from replication.data.splits import has_both
@@ -26,17 +33,24 @@ from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common.baselines import baseline, task
-from replication.experiments.common.comparison import (
-    PER_CENT,
-    VIEWS,
-    Seeds,
-    diverged,
-    kept,
-    ran,
-    scale,
-)
+from replication.experiments.common.collect import collect, variant_of
+from replication.experiments.common.comparison import PER_CENT, VIEWS, Seeds, kept
 from replication.experiments.common.contract import store_tables
-from replication.ledger.measurement import Measurement, measured
+from replication.experiments.common.table_gains import (
+    FALL,
+    FIVE,
+    LARGER,
+    LONG,
+    ONE,
+    PRE,
+    SEVEN,
+    SIX,
+    control_rows,
+    gain_rows,
+    measure,
+    run_name,
+)
+from replication.ledger.measurement import Measurement
 from replication.recipe import Recipe, Steps, Timeline
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
@@ -47,14 +61,7 @@ ASKED = (("test", 1), ("test", VIEWS))
 # times the rate in the new last layer of a fine-tuned net; net 146 had 0.01 there and 0.001
 # elsewhere at first
 NEW_LAYER = 10.0
-ONE, FIVE, PRE, SEVEN, LARGER = (
-    "one net",
-    "average of five",
-    "one pre-trained net",
-    "average of two pre-trained and five",
-    "sixth layer",
-)
-FALL = "sixth layer on Fall 2009"
+STAGE = "pre-training"  # of the campaign, which trains the controls
 
 
 class Settings(Frozen):
@@ -81,6 +88,12 @@ class Settings(Frozen):
     groups: int = Field(ge=1)  # independent averages
     members: int = Field(ge=2)  # nets in an average, five in Table 2
     pretrained: int = Field(ge=0)  # pre-trained nets in an average, two in Table 2
+    # epochs of the six-layer net with as many updates as a pre-trained one; 0: no controls
+    control_epochs: int = Field(0, ge=0)
+    unused: bool = (
+        False  # evaluate on the target's training images that ``target_count`` leaves out
+    )
+    only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 
     @model_validator(mode="after")
@@ -90,6 +103,8 @@ class Settings(Frozen):
                 f"pretrained is {self.pretrained}; each pre-trained net is paired with one of the"
                 f" {self.members} members"
             )
+        if self.unused and not self.target_count:
+            raise ValueError("unused needs a target_count that leaves images out")
         return self
 
     def seeds_of(self, group: int) -> range:
@@ -109,8 +124,12 @@ class Outcome(NamedTuple):
     # gain (ten views, five, pre-training, seven), top-k, value in percentage points, one row per
     # seed or group
     gains: pd.DataFrame
+    # one row per run of Table 2's nets and controls: model, seed, sixth (layer), updates (those of
+    # its pre-training included), test (top-1 and top-5, ten views), unused (one view), per cent
+    controls: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
+    missing: tuple[Task, ...]  # not stored yet
 
 
 def settings(**parameters: Any) -> Settings:
@@ -131,6 +150,9 @@ def plan(settings: Settings) -> str:
         if settings.larger
         else "no larger set of labels is available: pre-training is not run"
     )
+    beside = len(control_tasks(settings))
+    if beside:
+        pre += f"\ncontrols of pre-training, six layers from fresh weights: {beside} nets"
     return (
         f"table 1: the baseline on seeds {', '.join(map(str, settings.seeds))}, one view and"
         f" ten\ntable 2: {nets} nets on {classes} of {settings.target}, averaged in"
@@ -141,7 +163,8 @@ def plan(settings: Settings) -> str:
 def recipe(settings: Settings, model: str, seed: int) -> Recipe:
     """Return the recipe of one net of Table 2.
 
-    ``model``: ``ONE``, ``LARGER`` (pre-training alone), ``PRE`` (fine-tuned from it) or ``FALL``.
+    ``model``: ``ONE``, ``LARGER`` (pre-training alone), ``PRE`` (fine-tuned from it), ``SIX`` and
+    ``LONG`` (its controls) or ``FALL``.
     """
     data = {
         "name": settings.target,
@@ -159,6 +182,12 @@ def recipe(settings: Settings, model: str, seed: int) -> Recipe:
             data=data,
             **_length(settings.target_epochs, settings.target_drops),
         )
+    if model in (SIX, LONG):
+        epochs = settings.target_epochs if model == SIX else settings.control_epochs
+        drops = tuple(
+            round(drop * epochs / settings.target_epochs) for drop in settings.target_drops
+        )
+        return baseline(settings.profile, seed, data=data, net=sixth, **_length(epochs, drops))
     first = baseline(settings.profile, seed, data={"name": settings.larger}, net=sixth)
     if model == LARGER:
         return first
@@ -182,7 +211,7 @@ def _length(epochs: int, drops: tuple[int, ...]) -> dict[str, Any]:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Return the runs of Table 1, then those of Table 2.
+    """Return the runs of Table 1, then those of Table 2, and the controls.
 
     Each pre-training comes before its fine-tuning.
     """
@@ -193,7 +222,18 @@ def tasks(settings: Settings) -> list[Task]:
         for seed in _pretrained_seeds(settings)
         for model in (LARGER, PRE)
     ]
-    return [*first, *one, *tuned, *_fall2009(settings)]
+    return [*first, *one, *tuned, *_fall2009(settings), *control_tasks(settings)]
+
+
+def control_tasks(settings: Settings) -> list[Task]:
+    """Return the runs of the nets that pre-training is compared with, seed by seed."""
+    if not settings.control_epochs:
+        return []
+    return [
+        _task(settings, model, seed)
+        for seed in _pretrained_seeds(settings)
+        for model in (SIX, LONG)
+    ]
 
 
 def _fall2009(settings: Settings) -> list[Task]:
@@ -217,33 +257,44 @@ def _pretrained_seeds(settings: Settings) -> list[int]:
 
 
 def run(settings: Settings) -> Outcome:
-    """Train or load every net, average them, and write the experiment's tables."""
+    """Train or load every net, average them, and write the experiment's tables.
 
-    def one(seed: int) -> Run:
-        return workers.run(_task(settings, ONE, seed))
-
-    def tuned(seed: int) -> tuple[Run, Run]:
-        return workers.run(_task(settings, LARGER, seed)), workers.run(_task(settings, PRE, seed))
-
-    seeds, pairs = _seeds(settings), _pretrained_seeds(settings)
-    with Workers(settings.jobs) as workers:
-        first = workers.all([_table1(settings, seed) for seed in settings.seeds])
-        nets = dict(zip(seeds, workers.chains(one, seeds), strict=True))
-        pre = dict(zip(pairs, workers.chains(tuned, pairs), strict=True))
-        fall = workers.all(_fall2009(settings))
-    rows = _rows(settings, first, nets, pre, fall)
-    table = pd.DataFrame(rows).astype({"seed": "Int64"})  # an average has no seed
+    Raises InputError if nothing is to be trained and a table has no stored net."""
+    asked = tasks(settings)
+    if settings.only_stored:
+        runs, missing = collect(asked, only_stored=True)
+    else:
+        runs, missing = _trained(settings), []
+    by_name = {run.task.name: run for run in runs}
+    for name in ("baseline", run_name(ONE, 0).rpartition("-")[0]):
+        if not any(variant_of(run.task) == name for run in runs):
+            raise InputError(f"{EXPERIMENT}: no run of {name} is stored; set only_stored=false")
+    table = pd.DataFrame(_rows(settings, by_name)).astype({"seed": "Int64"})  # an average has none
     gains = gain_rows(table)
-    runs = [*first, *nets.values(), *(run for pair in pre.values() for run in pair), *fall]
-    outcome = Outcome(table, gains, measure(settings, table, gains, runs), tuple(runs))
-    tables = {"table": outcome.table, "gains": outcome.gains}
-    store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
+    controls = control_rows(runs)
+    measurements = measure(settings.profile, table, gains, controls, runs)
+    outcome = Outcome(table, gains, controls, measurements, tuple(runs), tuple(missing))
+    tables = {"table": table, "gains": gains}
+    if settings.control_epochs:
+        tables["controls"] = controls
+    store_tables(settings.profile, EXPERIMENT, tables, measurements)
     return outcome
 
 
-def run_name(model: str, seed: int) -> str:
-    """Return the name of a run of Table 2."""
-    return f"{model.replace(' ', '-')}-seed{seed}"
+def _trained(settings: Settings) -> list[Run]:
+    """Return every run in the order of ``tasks``; a fine-tuning waits for its own pre-training."""
+
+    def chain(dependent: list[Task]) -> list[Run]:
+        return [workers.run(one) for one in dependent]
+
+    chains: list[list[Task]] = []
+    for one in tasks(settings):
+        if one.recipe.init_from:
+            chains[-1].append(one)
+        else:
+            chains.append([one])
+    with Workers(settings.jobs) as workers:
+        return [run for runs in workers.chains(chain, chains) for run in runs]
 
 
 def _table1(settings: Settings, seed: int) -> Task:
@@ -264,23 +315,19 @@ def _table1(settings: Settings, seed: int) -> Task:
 
 
 def _task(settings: Settings, model: str, seed: int) -> Task:
+    on_target = model not in (LARGER, FALL)
     return Task(
         settings.profile,
         EXPERIMENT,
         run_name(model, seed),
         recipe(settings, model, seed),
-        ASKED,
+        ASKED + ((("unused", 1),) if settings.unused and on_target else ()),
         keep_probabilities=True,
     )
 
 
-def _rows(
-    settings: Settings,
-    first: Sequence[Run],
-    nets: dict[int, Run],
-    pre: dict[int, tuple[Run, Run]],
-    fall: Sequence[Run] = (),
-) -> list[dict[str, Any]]:
+def _rows(settings: Settings, by_name: Mapping[str, Run]) -> list[dict[str, Any]]:
+    """Return the table's rows. An average is left out while one of its nets is not stored."""
     rows = []
 
     def add(
@@ -304,33 +351,36 @@ def _rows(
             }
         )
 
-    for run in first:
-        for key in ("test/1", f"test/{VIEWS}", "validation/1", f"val/{VIEWS}"):
+    def of(model: str, seeds: Sequence[int]) -> list[Run]:
+        names = (run_name(model, seed) for seed in seeds)
+        return [by_name[name] for name in names if name in by_name]
+
+    best = f"test/{VIEWS}"
+    for seed in settings.seeds:
+        if (run := by_name.get(f"baseline-seed{seed}")) is None:
+            continue
+        for key in ("test/1", best, "validation/1", f"val/{VIEWS}"):
             # not every recipe holds images out, and few data sets have a validation set besides a
             # test set
             if key in run.evaluation:
-                add("table 1", ONE, 0, run.task.recipe.seed, key, run.evaluation[key])
-    best = f"test/{VIEWS}"
-    for run in fall:
+                add("table 1", ONE, 0, seed, key, run.evaluation[key])
+    for run in of(FALL, settings.seeds):
         add("fall2009", FALL, 0, run.task.recipe.seed, best, run.evaluation[best])
     for group in range(settings.groups):
-        members = [nets[seed] for seed in settings.seeds_of(group)]
+        seeds = settings.seeds_of(group)
+        members = of(ONE, seeds)
         for run in members:
             add("table 2", ONE, group, run.task.recipe.seed, best, run.evaluation[best])
-        add("table 2", FIVE, group, None, best, _average(settings, members))
-        tuned = [pre[seed] for seed in settings.seeds_of(group) if seed in pre]
-        for larger, fine in tuned:
-            add("larger", LARGER, group, larger.task.recipe.seed, best, larger.evaluation[best])
-            add("table 2", PRE, group, fine.task.recipe.seed, best, fine.evaluation[best])
-        if tuned:
-            add(
-                "table 2",
-                SEVEN,
-                group,
-                None,
-                best,
-                _average(settings, [fine for _, fine in tuned] + members),
-            )
+        whole = len(members) == settings.members
+        if whole:
+            add("table 2", FIVE, group, None, best, _average(settings, members))
+        for seed in seeds:
+            for model, data in ((LARGER, "larger"), (PRE, "table 2")):
+                for run in of(model, [seed]):
+                    add(data, model, group, seed, best, run.evaluation[best])
+        tuned = of(PRE, seeds)
+        if whole and tuned and len(tuned) == settings.pretrained:
+            add("table 2", SEVEN, group, None, best, _average(settings, tuned + members))
     return rows
 
 
@@ -350,116 +400,3 @@ def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
         return {"runs": [recipe.id for recipe in recipes], **average_errors}
 
     return kept(path, key, make)
-
-
-def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the gain of each step of section 6 in top-1 and top-5 error.
-
-    In percentage points, one row per seed, or per group of seeds. ``table``: columns data, model,
-    group, seed, split, views, top1, top5. Gain of an average: the mean error of the group's single
-    nets minus the average's. Of pre-training: the error of the net trained on the target alone
-    minus the pre-trained net's of that seed.
-    """
-    rows = []
-    for k in ("top1", "top5"):
-        test = table[table["split"] == "test"]
-        views = test[test["data"] == "table 1"].pivot(index="seed", columns="views", values=k)
-        second = test[test["data"] == "table 2"]
-        one, pre = (second[second["model"] == model].set_index("seed")[k] for model in (ONE, PRE))
-        single = second[second["model"] == ONE].groupby("group")[k].mean()
-        gains = {"ten views": views[1] - views[VIEWS], "pre-training": one.reindex(pre.index) - pre}
-        for name, model in (("five", FIVE), ("seven", SEVEN)):
-            gains[name] = (single - second[second["model"] == model].set_index("group")[k]).dropna()
-        rows += [
-            {"gain": name, "k": k, "unit": unit, "value": value}
-            for name, values in gains.items()
-            for unit, value in values.items()
-        ]
-    return pd.DataFrame(rows, columns=["gain", "k", "unit", "value"])
-
-
-def measure(
-    settings: Settings, table: pd.DataFrame, gains: pd.DataFrame, runs: Sequence[Run]
-) -> list[Measurement]:
-    """Measure every claim of section 6 that the available nets can answer.
-
-    Errors are compared with the paper's only at the paper's scale.
-    """
-    measurements: list[Measurement] = []
-    by_name = {run.task.name: run for run in runs}
-    first, target = by_name[f"baseline-seed{settings.seeds[0]}"], by_name[run_name(ONE, 0)]
-    larger, fine = by_name.get(run_name(LARGER, 0), target), by_name.get(run_name(PRE, 0), target)
-    fall = by_name.get(run_name(FALL, settings.seeds[0]))
-    seen = larger.provenance["data"]
-    sixth = (
-        f"pre-trained nets have a sixth convolutional layer and first saw {seen['images']:,} images"
-        f" of {seen['classes']} classes"
-    )
-    remark = diverged(runs)
-
-    def add(
-        claim: str,
-        variant: str,
-        values: Sequence[float],
-        shown: Run,
-        reason: str = "",
-        views: str = "ten views",
-    ) -> None:
-        if len(values):
-            reasons = "; ".join(text for text in (reason, remark) if text)
-            measurements.append(
-                measured(
-                    claim,
-                    list(values),
-                    variant=variant,
-                    profile=settings.profile,
-                    scale=scale(shown, views),
-                    reason=reasons,
-                    ran=ran(shown),
-                )
-            )
-
-    def gained(name: str, k: str) -> list[float]:
-        return gains.loc[(gains["gain"] == name) & (gains["k"] == k), "value"].tolist()
-
-    def error(data: str, model: str, k: str) -> list[float]:
-        rows = table[
-            (table["data"] == data)
-            & (table["model"] == model)
-            & (table["split"] == "test")
-            & (table["views"] == VIEWS)
-        ]
-        return rows[k].tolist()
-
-    for k, name in (("top1", "top-1"), ("top5", "top-5")):
-        add("ten-views", name, gained("ten views", k), first, views="one view and ten")
-        add("table1-cnn", name, error("table 1", ONE, k), first)
-        for claim, model, shown, reason in (
-            ("table2-1cnn", ONE, target, ""),
-            ("table2-5cnn", FIVE, target, ""),
-            ("table2-1cnn-pre", PRE, fine, sixth),
-            ("table2-7cnn", SEVEN, target, sixth),
-        ):
-            add(claim, name, error("table 2", model, k), shown, reason)
-        analogue = "an analogue: nets with a sixth layer on the larger set of labels"
-        shown, row, model = (fall, "fall2009", FALL) if fall else (larger, "larger", LARGER)
-        add("fall2009", name, error(row, model, k), shown, "" if fall else analogue)
-    for claim, name, variant, shown, reason in (
-        ("table2-5cnn", "five", "gain of five", target, ""),
-        ("table2-1cnn-pre", "pre-training", "gain of pre-training", fine, sixth),
-        ("table2-7cnn", "seven", "gain of seven", target, sixth),
-    ):
-        add(claim, variant, gained(name, "top5"), shown, reason)
-    for split, number, views in (("val", VIEWS, "ten views"), ("validation", 1, "one view")):
-        sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
-            index="seed", columns="split", values="top5"
-        )
-        if split in sides and not any(one.claim == "val-test" for one in measurements):
-            aside = (
-                ""
-                if split == "val"
-                else "images put aside from the training set stand in for a validation set"
-            )
-            values = (sides[split] - sides["test"]).abs().tolist()
-            add("val-test", "", values, first, aside, views)
-    return measurements

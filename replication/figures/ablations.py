@@ -14,6 +14,8 @@ from replication.figures import PALETTE, PAPER, SMALL, WIDTH, nothing, style
 
 TRAIN, TEST = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
+MARKERS = "osD^v*"
+RATES = {0.5: "half", 1.0: "the baseline's", 2.0: "twice"}
 
 
 def effects(
@@ -167,4 +169,30 @@ def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], floa
             axis.set(title=title, xlabel="epochs", ylabel="training loss, nats")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.legend()
+    return figure
+
+
+def rates(table: pd.DataFrame) -> Figure | None:
+    """Draw each variant's test error against its rate, one line per variant; None without runs.
+
+    ``table``: columns variant, factor (of the baseline's rate; text is left out) and test, the mean
+    error in per cent.
+    """
+    numbers = table[[not isinstance(factor, str) for factor in table["factor"]]]
+    if numbers.empty:
+        return None
+    with style():
+        figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
+        for place, (name, of) in enumerate(numbers.groupby("variant", sort=False)):
+            axis.plot(
+                of["factor"].astype(float),
+                of["test"],
+                f"{MARKERS[place % len(MARKERS)]}{DASHES[place % len(DASHES)]}",
+                color=PALETTE[place % len(PALETTE)],
+                label=name,
+            )
+        axis.set_xscale("log", base=2)
+        axis.set_xticks([*RATES], [*RATES.values()])
+        axis.set(xlabel="learning rate", ylabel="top-1 error, held-out images, per cent")
+        figure.legend(loc="outside upper right", ncols=3)
     return figure

@@ -105,14 +105,15 @@ def dunnett(sizes: tuple[int, ...], control: int, freedom: float) -> float:
         return float(u_weights @ inside.prod(axis=2) @ z_weights)
 
     # at least one comparison's value, at most that of Bonferroni
-    low, high = student_t(freedom), _bonferroni(len(sizes), freedom)
+    low, high = student_t(freedom), bonferroni(len(sizes), freedom)
     for _ in range(32):
         middle = (low + high) / 2
         low, high = (middle, high) if coverage(middle) < CONFIDENCE else (low, middle)
     return low
 
 
-def _bonferroni(comparisons: int, freedom: float) -> float:
+def bonferroni(comparisons: int, freedom: float) -> float:
+    """Return the critical value of ``comparisons`` intervals that hold together at least."""
     return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / (2 * comparisons))) + 1e-6
 
 

@@ -39,6 +39,11 @@ class Effect(Frozen):
     file: str = ""  # its CSV file
     row: dict[str, str] = {}  # the one row whose columns have these values
     column: str = ""
+    # columns of the interval's ends and of the number of seeds; an empty cell in ``column`` is an
+    # effect that is not measured yet
+    low: str = ""
+    high: str = ""
+    seeds: str = ""
     claim: str = ""  # instead of a cell: a claim, shown as the ledger shows it
     variant: str = ""
 
@@ -54,6 +59,8 @@ class Effect(Frozen):
                 raise ValueError(str(error)) from error
         elif not all(cell):
             raise ValueError("experiment, file, row, column and quantity go together")
+        if len({bool(part) for part in (self.low, self.high, self.seeds)}) > 1:
+            raise ValueError("low, high and seeds go together")
         return self
 
 

@@ -21,6 +21,15 @@ def figure1() -> pd.DataFrame:
     return pd.read_csv(HERE / "figure1.csv", comment="#")
 
 
+@cache
+def figure3() -> pd.DataFrame:
+    """Return the colour share of each kernel of Figure 3: kernel, tower, colour_share.
+
+    It is a fraction of the kernel's variance. Source and limits are described in the file.
+    """
+    return pd.read_csv(HERE / "figure3.csv", comment="#")
+
+
 def measured_part(activation: str) -> pd.DataFrame:
     """Return the points of a curve of Figure 1 from its first measurement on, by epoch."""
     curve = figure1()

@@ -9,6 +9,7 @@ import pytest
 
 from replication.base import paths
 from replication.base.types import PROFILES
+from replication.experiments import ablations, effect_of_data, kernels, paper_vs_source, tables
 from replication.experiments.common.baselines import ALL, DATA, VARIANTS, task, variant
 
 RESULTS = paths.ROOT / "results" / "laptop" / "ablations"
@@ -66,3 +67,7 @@ def test_the_campaign_prints_its_plan_on_a_machine_without_images(tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert lines[0].startswith("race, relu") and lines[-1].startswith("all")
     assert any("0 of 65 runs" in line for line in lines)
+    pages = (ablations, effect_of_data, kernels, paper_vs_source, tables)
+    for page in pages:  # whose messages name the stage that trains what is missing
+        assert any(line.startswith(f"{page.STAGE} ") for line in lines), page.STAGE
+    assert any("specialisation at twice the width" in line and "32 runs" in line for line in lines)

@@ -12,12 +12,16 @@ from replication.experiments.common.contract import Experiment
 TRAINING = [experiment for experiment in EXPERIMENTS if not experiment.reads_results]
 
 
-def test_the_list_names_every_notebook_once_and_every_notebook_has_a_page() -> None:
+def test_the_list_names_every_notebook_once_and_a_page_is_listed_once_it_is_published() -> None:
     names = [experiment.name for experiment in EXPERIMENTS]
     assert sorted(names) == sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
     contents = yaml.safe_load((paths.BOOK / "_toc.yml").read_text(encoding="utf-8"))
-    listed = str(contents)
-    assert [name for name in names if f"experiments/{name}'" not in listed] == []
+    listed = {name for name in names if f"experiments/{name}'" in str(contents)}
+    published = {name for name in names if (paths.pages() / f"{name}.ipynb").is_file()}
+    assert listed == published
+    # only a page that waits for a campaign may be missing
+    for name in set(names) - published:
+        assert settings(name, "laptop").only_stored
 
 
 @pytest.mark.parametrize("profile", PROFILES)

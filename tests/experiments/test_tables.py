@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from replication.base.errors import InputError
 from replication.book.notebooks import parameters
 from replication.book.pages import tables_1_and_2 as tables_report
+from replication.data.splits import selected
 from replication.evaluation.predictions import Predictions
 from replication.experiments import tables
+from replication.experiments.common.table_gains import LONG, SIX, gained_over
 from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
 
 GOOD = {
@@ -91,6 +93,47 @@ def test_a_fine_tuned_net_starts_from_the_larger_set_and_sees_the_target() -> No
     assert fine.update.layer_rates == {"fc8": 10} and fine.update.rate == 0.001
     # every pre-trained net has a larger net of its own
     assert tables.recipe(settings, PRE, 4).init_from != fine.init_from
+
+
+def test_the_controls_have_six_layers_fresh_weights_and_as_many_updates() -> None:
+    settings = tables.settings(**GOOD | {"control_epochs": 4, "unused": True})
+    six, long, fine = (tables.recipe(settings, model, 0) for model in (SIX, LONG, PRE))
+    assert six.net == long.net == fine.net and six.data == long.data == fine.data
+    assert six.init_from is None and long.init_from is None
+    assert (six.epochs, long.epochs) == (1, 4)
+    assert [one.name for one in tables.control_tasks(settings)] == [
+        "six-layers-from-fresh-weights-seed0",
+        "six-layers-as-many-updates-seed0",
+    ]
+    asked = {one.name: ("unused", 1) in one.evaluate for one in tables.tasks(settings)}
+    assert asked.pop("baseline-seed0") is asked.pop("sixth-layer-seed0") is False
+    assert all(asked.values())
+
+
+def test_the_laptop_s_control_has_the_updates_of_pre_training_and_fine_tuning() -> None:
+    chosen = tables.settings(**parameters("tables", "laptop"))
+    steps = {}
+    for model in (LARGER, PRE, LONG):
+        recipe = tables.recipe(chosen, model, 0)
+        images = recipe.data.count - recipe.data.validation
+        steps[model] = images // recipe.batch * recipe.epochs
+    assert steps[LONG] == pytest.approx(steps[LARGER] + steps[PRE], rel=0.01)
+
+
+def test_no_net_is_trained_on_an_unused_image() -> None:
+    settings = tables.settings(**GOOD | {"target_count": 320, "unused": True})
+    one, larger = (tables.recipe(settings, model, 0).data for model in (ONE, LARGER))
+    every = selected(one.model_copy(update={"count": None}), "train")
+    unused = set(every.ids) - set(selected(one, "train").ids)
+    assert unused and not unused & set(selected(larger, "train").ids)
+
+
+def test_pre_training_gains_over_its_controls_and_waits_for_them() -> None:
+    rows = [(ONE, 0, 20.0), (SIX, 0, 19.0), (SIX, 1, 18.0), (LONG, 0, 17.0), (PRE, 0, 16.0)]
+    controls = pd.DataFrame(rows, columns=["model", "seed", "top5"])
+    assert gained_over(controls, SIX) == [3.0]  # seed 1's pre-trained net is not stored
+    assert gained_over(controls, LONG) == [1.0]
+    assert gained_over(controls[controls["model"] != PRE], LONG) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Nothing is measured here. An effect is read from the tables of other experiments at the largest
 published scale that has it (at ``quick`` from the trial runs), or is a claim of the ledger; so it
-cannot be stale, and one that is not there is "not measured"."""
+cannot be stale. One that has a place and no value is "not measured yet"."""
 
 import html
 from collections import Counter
@@ -15,10 +15,11 @@ from replication.base import paths
 from replication.base.errors import InputError, check
 from replication.base.types import Profile
 from replication.ledger import verdicts as ledger
+from replication.ledger.rules import MIN_SEEDS
 from replication.ledger.tables import chapters, number, ours_text
 from replication.paper.deviations import PARTS, Deviation, Effect, Part, deviations
 
-NOT_MEASURED = "not measured"
+NOT_MEASURED, NOT_YET = "not measured", "not measured yet"
 KINDS = {"source": "the paper against its own source", "ours": "the paper against this project"}
 
 
@@ -58,7 +59,8 @@ def _cell(wanted: Effect, profile: Profile) -> Found | None:
         if not path.is_file():
             continue
         table = pd.read_csv(path)
-        if missing := {*wanted.row, wanted.column} - set(table.columns):
+        columns = {*wanted.row, wanted.column, wanted.low, wanted.high, wanted.seeds} - {""}
+        if missing := columns - set(table.columns):
             raise InputError(
                 f"{path} has no column {sorted(missing)[0]!r}, which deviations.toml names; make"
                 " one of them follow the other"
@@ -69,21 +71,36 @@ def _cell(wanted: Effect, profile: Profile) -> Found | None:
                 f"{path} has {len(rows)} rows with {wanted.row}, which deviations.toml names,"
                 " instead of one"
             )
-        unit = f" {wanted.unit}" if wanted.unit else ""
-        return Found(
-            f"{wanted.quantity}: {number(float(rows[wanted.column].iloc[0]))}{unit}", scale
-        )
+        if pd.notna(rows[wanted.column].iloc[0]):
+            return Found(f"{wanted.quantity}: {_value(wanted, rows.iloc[0], scale)}", scale)
     return None
 
 
+def _value(wanted: Effect, row: pd.Series, profile: str) -> str:
+    """Return the number with its unit, and with interval and seeds where the table has them."""
+    text = number(float(row[wanted.column])) + (f" {wanted.unit}" if wanted.unit else "")
+    if not wanted.seeds:
+        return text
+    seeds = f"n = {row[wanted.seeds]}"
+    if row[wanted.seeds] < MIN_SEEDS[profile]:
+        seeds += ", too few for a verdict"
+    if pd.isna(row[wanted.low]):
+        return f"{text} ({seeds})"
+    low, high = (number(float(row[end])) for end in (wanted.low, wanted.high))
+    return f"{text} ({low} to {high}, {seeds})"
+
+
 def effects_text(one: Deviation, profile: Profile) -> str:
-    """Return all measured effects of a deviation with their scale, or "not measured"."""
-    found = [
-        f"{found.text} ({found.profile})"
-        for wanted in one.measured
-        if (found := effect(wanted, profile))
-    ]
-    return "; ".join(found) or NOT_MEASURED
+    """Return the effects of a deviation with their scale, those that are not measured yet named.
+
+    "not measured" for a deviation without an effect to measure.
+    """
+    texts = []
+    for wanted in one.measured:
+        found = effect(wanted, profile)
+        name = wanted.quantity or wanted.claim
+        texts.append(f"{found.text} ({found.profile})" if found else f"{name}: {NOT_YET}")
+    return "; ".join(texts) or NOT_MEASURED
 
 
 def counts_text() -> str:
@@ -136,7 +153,7 @@ def checks(profile: Profile) -> str:
     named = {
         wanted.experiment for one in deviations() for wanted in one.measured if wanted.experiment
     }
-    found = sum(effects_text(one, profile) != NOT_MEASURED for one in deviations())
+    found = sum(any(effect(wanted, profile) for wanted in one.measured) for one in deviations())
     check(all(one.why and one.here for one in deviations()), "a deviation without a reason")
     return "\n".join(
         [

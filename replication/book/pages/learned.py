@@ -11,6 +11,7 @@ from replication.base.errors import check
 from replication.base.statistics import mean_interval
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
+from replication.experiments.common.collect import missing_text
 from replication.experiments.common.comparison import scale
 from replication.runs.store import Run
 
@@ -20,7 +21,7 @@ SELECTIVE = {name: f"selective: {name}" for name in (*analysis.KINDS, "any")}
 
 def pictured(large: str, runs: Sequence[Run]) -> str:
     """Return whose pictures the page shows: the large net's (the last run) or the first seed's."""
-    run = runs[-1] if large else runs[0]
+    run = runs[-1] if large and runs[-1].task.name == "large" else runs[0]
     return f"pictures of seed {run.task.recipe.seed}: {scale(run)}"
 
 
@@ -38,8 +39,8 @@ def kernels_html(outcome: kernels.Outcome) -> str:
 
 
 def specialisation_html(outcome: kernels.Outcome) -> str:
-    """Return the permutation tests, one row per net and seed."""
-    tests = outcome.tests
+    """Return the permutation tests, one row per net and seed, the paper's own kernels first."""
+    tests = with_paper(outcome)
     shown = {
         "net": tests["net"],
         "seed": tests["seed"],
@@ -47,8 +48,20 @@ def specialisation_html(outcome: kernels.Outcome) -> str:
         "size by chance": tests["chance"].map("{:.3f}".format),
         "over chance": tests["ratio"].map("{:.2f}".format),
         "p": tests["p"].map("{:.2g}".format),
+        "medians apart": tests["medians"].map("{:.3f}".format),
+        "medians by chance": tests["medians_chance"].map("{:.3f}".format),
     }
     return html_table(pd.DataFrame(shown))
+
+
+def with_paper(outcome: kernels.Outcome) -> pd.DataFrame:
+    """Return the tests of the paper's own kernels, then those of our nets."""
+    return pd.concat([kernels.paper_tests(), outcome.tests], ignore_index=True)
+
+
+def stored_text(settings: kernels.Settings, outcome: kernels.Outcome) -> str:
+    """Return which runs are missing; "" if all are stored."""
+    return missing_text(outcome.missing, len(kernels.tasks(settings)))
 
 
 def kernels_checks(outcome: kernels.Outcome) -> str:

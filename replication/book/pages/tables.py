@@ -48,14 +48,18 @@ def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], co
 def errors_html(table: pd.DataFrame) -> str:
     """Return the mean errors of each variant over its seeds, in per cent.
 
-    ``table`` is that of ``comparison.error_rows``."""
+    ``table`` is that of ``comparison.error_rows``; with a column of parameters these are shown."""
     means = table.groupby("variant", sort=False)[list(QUANTITIES)].mean()
     seeds = table.groupby("variant", sort=False)["seed"].nunique()
     cells = {
         title: [f"{value:.2f}" if not math.isnan(value) else "" for value in means[column]]
         for column, title in QUANTITIES.items()
     }
-    return html_table(pd.DataFrame({"variant": means.index, "n": seeds.to_numpy(), **cells}))
+    shown = {"variant": means.index, "n": seeds.to_numpy()}
+    if "parameters" in table:
+        counts = table.groupby("variant", sort=False)["parameters"].first()
+        shown["parameters"] = counts.map("{:,}".format).to_numpy()
+    return html_table(pd.DataFrame(shown | cells))
 
 
 def differences_html(differences: pd.DataFrame) -> str:

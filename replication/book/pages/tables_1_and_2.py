@@ -5,7 +5,9 @@ import pandas as pd
 from replication.base.errors import check
 from replication.base.statistics import mean_interval
 from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.experiments.common.collect import missing_text, variant_of
 from replication.experiments.common.comparison import scale
+from replication.experiments.common.table_gains import LONG, SIX, gained_over
 from replication.experiments.tables import (
     FIVE,
     LARGER,
@@ -16,6 +18,7 @@ from replication.experiments.tables import (
     Outcome,
     Settings,
     run_name,
+    tasks,
 )
 from replication.paper import Table
 from replication.paper import claim as find_claim
@@ -39,6 +42,12 @@ OURS = {  # the claim that a row of the paper's tables belongs to -> our model
     "table2-7cnn": ("table 2", SEVEN),
 }
 MODELS = (ONE, FIVE, PRE, SEVEN)
+CONTROL_ERRORS = {
+    "top1": "top-1, ten views",
+    "top5": "top-5, ten views",
+    "unused": "top-1 on unused images, one view",
+}
+NOT_YET = "not run yet"
 GAINS = {  # (claim, variant of its target) -> our gain and k
     ("ten-views", "top-1"): ("ten views", "top1"),
     ("ten-views", "top-5"): ("ten views", "top5"),
@@ -105,14 +114,41 @@ def _number(value: float | None) -> str:
 
 def scales(settings: Settings, outcome: Outcome) -> str:
     """Return what each of our tables was measured on, one line each."""
-    by_name = {run.task.name: run for run in outcome.runs}
+    first = {variant_of(run.task): run for run in reversed(outcome.runs)}
+    one, larger = (variant_of_model(model) for model in (ONE, LARGER))
     lines = [
-        f"table 1: {scale(by_name[f'baseline-seed{settings.seeds[0]}'], 'one view and ten')}",
-        f"table 2: {scale(by_name[run_name(ONE, 0)], 'ten views')}",
+        f"table 1: {scale(first['baseline'], 'one view and ten')}",
+        f"table 2: {scale(first[one], 'ten views')}",
     ]
-    if (larger := by_name.get(run_name(LARGER, 0))) is not None:
-        lines.append(f"trained on first: {scale(larger, 'ten views')}")
-    return "\n".join(lines)
+    if larger in first:
+        lines.append(f"trained on first: {scale(first[larger], 'ten views')}")
+    missing = missing_text(outcome.missing, len(tasks(settings)))
+    return "\n".join(filter(None, [*lines, missing]))
+
+
+def variant_of_model(model: str) -> str:
+    """Return what the names of a model's runs begin with."""
+    return run_name(model, 0).rpartition("-seed")[0]
+
+
+def controls_html(settings: Settings, outcome: Outcome) -> str:
+    """Return the nets on the target beside the pre-trained ones, and what these gain over them."""
+    if not settings.control_epochs:
+        return "<p>Not run at this profile.</p>"
+    rows = outcome.controls
+    shown = []
+    for model in (ONE, SIX, LONG, PRE):
+        of = rows[rows["model"] == model]
+        cells = {"model": model, "n": len(of), "updates": "", "gain of pre-training, top-5": ""}
+        if len(of):
+            cells["updates"] = f"{of['updates'].mean():,.0f}"
+        if model != PRE and (values := gained_over(rows, model)):
+            cells["gain of pre-training, top-5"] = interval_text(*mean_interval(values))
+        for column, title in CONTROL_ERRORS.items():
+            values = of[column].dropna().tolist()
+            cells[title] = interval_text(*mean_interval(values), ".2f") if values else NOT_YET
+        shown.append(cells)
+    return html_table(pd.DataFrame(shown))
 
 
 def paper_gains() -> dict[tuple[str, str], float]:
@@ -130,6 +166,11 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     said = [stored_check(outcome.runs)]
     seeds = [set(settings.seeds_of(group)) for group in range(settings.groups)]
     check(len(set.union(*seeds)) == settings.groups * settings.members, "two averages share a net")
+    updates = outcome.controls.groupby("model")["updates"].mean()
+    if {LONG, PRE} <= set(updates.index):
+        apart = updates[LONG] / updates[PRE] - 1
+        check(abs(apart) < 0.01, f"the control has {apart:+.1%} more updates than pre-training")
+        said.append(f"updates of the control, over those of pre-training: {apart:+.2%}")
     said.append(f"groups of nets without a net in common: {settings.groups}")
     tests = outcome.table[(outcome.table["split"] == "test") & (outcome.table["data"] == "table 2")]
     check(tests["images"].nunique() == 1, "two rows of table 2 are errors of different images")

@@ -24,6 +24,7 @@ LEARNT = {"laptop": "alexnet-2012-learnt"}  # at the other scales the first one 
 # mean of what each normalisation multiplies by, over both towers and the validation images, in a
 # trial of the laptop baseline after 15 epochs: rnorm1, rnorm2, cnorm2
 LRN_GAINS = (0.47, 0.54, 0.66)
+BASELINE = "baseline"
 Changes = dict[str, Any]
 
 # What section 3 to 5 and 7 take away or replace, in the paper's order: changes of the baseline's
@@ -90,6 +91,10 @@ DATA: dict[str, Changes] = {
     for dropout in (True, False)
     for crops in (True, False)
 }
+# Section 6.1 at twice the width, where a tower has twice as many kernels to share out
+TOWERS: dict[str, Changes] = {
+    "twice-width-early-crossing": {"width": 2.0, "net": {"conv2_reads": "both"}},
+}
 FAMILIES: dict[str, dict[str, Changes]] = {
     "variants": VARIANTS,
     "controls": CONTROLS,
@@ -97,6 +102,17 @@ FAMILIES: dict[str, dict[str, Changes]] = {
     "rates": RATES,
     "data": DATA,
     "sizes": SIZES,
+    "towers": TOWERS,
+}
+# seeds of a family's variants in the learnt regime: 0 and up to here
+SEEDS = {
+    "variants": 5,
+    "controls": 5,
+    "fidelity": 5,
+    "rates": 3,
+    "data": 3,
+    "sizes": 5,
+    "towers": 16,
 }
 ALL = {name: changes for family in FAMILIES.values() for name, changes in family.items()}
 

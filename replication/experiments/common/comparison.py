@@ -243,10 +243,15 @@ def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, 
     For facts that need the weights of trained nets, which are not published, so that the published
     numbers can be read without them.
     """
+    values = known(path)
+    if key not in values:
+        values[key] = make()
+        write_json(path, dict(sorted(values.items())))
+    return values[key]
+
+
+def known(path: Path) -> dict[str, Any]:
+    """Return every value that ``kept`` has stored in ``path``, by key."""
     profile, experiment = path.parts[-3:-1]
     source = path if path.is_file() else paths.stored(profile, experiment, path.name)
-    known = read_json(source) if source.is_file() else {}
-    if key not in known:
-        known[key] = make()
-        write_json(path, dict(sorted(known.items())))
-    return known[key]
+    return read_json(source) if source.is_file() else {}

@@ -4,7 +4,8 @@ A module of ``experiments/`` has
 
 - ``Settings``: a frozen model of the notebook's parameters, ``profile`` among them;
 - ``tasks(settings)``: the training runs that it needs, if it needs any;
-- ``run(settings)``: train or load them, measure, and call ``store_tables``.
+- ``run(settings)``: train or load them, measure, and call ``store_tables``;
+- ``waits(settings)``, if its runs come from a campaign: why there is nothing to show yet.
 
 Its name is that of its notebook, of its parameter files and of its folder of results.
 """
@@ -47,6 +48,11 @@ class Experiment:
         """Return the training runs that ``settings`` ask for, without running them."""
         list_tasks = getattr(self.module, "tasks", None)
         return list(list_tasks(settings)) if list_tasks is not None else []
+
+    def waits(self, settings: Frozen) -> str:
+        """Return why nothing can be shown yet, if runs of a campaign are missing; "" otherwise."""
+        waits = None if self.reads_results else getattr(self.module, "waits", None)
+        return "" if waits is None else waits(settings)
 
 
 def store_tables(

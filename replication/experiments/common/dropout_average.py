@@ -21,19 +21,23 @@ from replication.data.splits import held_out, selected
 from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
 from replication.evaluation.trained import trained_net
 from replication.experiments.common.baselines import EXPERIMENT
-from replication.experiments.common.comparison import kept
+from replication.experiments.common.comparison import kept, known
 from replication.nets.alexnet import AlexNet
 from replication.recipe import Recipe
 from replication.runs.store import Run
 from replication.training.process.numerics import exact, numerics
+from replication.training.weights import weights_path
 
 
-def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) -> pd.DataFrame:
+def distances(
+    profile: Profile, runs: Sequence[Run], images: int, masks: int, only_stored: bool = False
+) -> pd.DataFrame:
     """Return each run's distances to the geometric mean of ``masks`` dropped-out nets.
 
     Total variation distances, mean over held-out images. Columns: seed, images, masks; halved, of
     the halved net; single, of one dropped-out net; floor, between the means of two halves of the
-    masks: no smaller distance can be measured.
+    masks: no smaller distance can be measured. ``only_stored``: leave out a run whose distances are
+    not stored and whose weights are not here.
     """
     path = paths.experiment(profile, EXPERIMENT) / "dropout.json"
     rows = []
@@ -45,6 +49,8 @@ def distances(profile: Profile, runs: Sequence[Run], images: int, masks: int) ->
             and run.summary["ended"] != "diverged"
         ):
             key = f"{recipe.id}-{images}-{masks}"
+            if only_stored and key not in known(path) and not weights_path(recipe.id).is_file():
+                continue
             rows.append(
                 {
                     "seed": recipe.seed,

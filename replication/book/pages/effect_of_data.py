@@ -1,0 +1,75 @@
+"""The tables and checks of the page on the amount of data. Nothing is measured here."""
+
+import numpy as np
+import pandas as pd
+
+from replication.base.errors import check
+from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.experiments.common.collect import missing_text
+from replication.experiments.effect_of_data import REGULARISERS, Outcome, Settings, tasks
+from replication.experiments.effect_of_data import effects as measured_effects
+
+TITLES = {
+    "test_top1": "top-1 error",
+    "test_top5": "top-5 error",
+    "gap": "test minus training error",
+}
+
+
+def stored_text(settings: Settings, outcome: Outcome) -> str:
+    """Return how many runs are shown, and which are missing."""
+    missing = missing_text(outcome.missing, len(tasks(settings)))
+    return "\n".join(filter(None, [f"runs shown: {len(outcome.runs)}", missing]))
+
+
+def effects_html(outcome: Outcome) -> str:
+    """Return the effect of each regulariser at each number of images, one row per effect."""
+    effects = outcome.effects
+    keys = ["regulariser", "other", "images"]
+    rows = []
+    for key, group in effects.groupby(keys, sort=False):
+        by_quantity = group.set_index("quantity")
+        row = dict(zip(keys, key, strict=True)) | {"n": int(group["n"].iloc[0])}
+        for column, title in TITLES.items():
+            of = by_quantity.loc[column]
+            row[title] = interval_text(of["mean"], of["low"], of["high"])
+        one = by_quantity.loc["test_top1"]
+        noise = pd.notna(one["images_low"])
+        row["top-1, over seeds and images"] = (
+            interval_text(one["mean"], one["images_low"], one["images_high"]) if noise else ""
+        )
+        rows.append(row | {"top-1 error is": one["answer"]})
+    named = {"images": "images a class"}
+    return html_table(pd.DataFrame(rows).rename(columns=named))
+
+
+def cells_html(outcome: Outcome) -> str:
+    """Return the mean errors of every cell, in per cent."""
+    means = outcome.table.groupby(["images", *REGULARISERS])[
+        ["test_top1", "test_top1_one", "train_top1", "gap"]
+    ].mean()
+    counts = outcome.table.groupby(["images", *REGULARISERS])["seed"].nunique()
+    shown = means.map("{:.2f}".format).assign(n=counts).reset_index()
+    for regulariser in REGULARISERS:
+        shown[regulariser] = shown[regulariser].map({True: "on", False: "off"})
+    titles = {
+        "images": "images a class",
+        "test_top1": "test error, ten views",
+        "test_top1_one": "test error, one view",
+        "train_top1": "training error, one view",
+    }
+    return html_table(shown.rename(columns=titles))
+
+
+def checks(outcome: Outcome) -> str:
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
+    said = [stored_check(outcome.runs)]
+    for (images, seed), rows in outcome.table.groupby(["images", "seed"]):
+        twice = rows.duplicated(["dropout", "crops"]).any()
+        check(not twice, f"two runs of seed {seed} are the same cell of {images} images")
+    said.append(f"one run per cell and seed: {len(outcome.table)}")
+    again = measured_effects(outcome.table, list(outcome.runs))
+    same = np.array_equal(again["mean"], outcome.effects["mean"])
+    check(same, "an effect is not of these runs")
+    said.append(f"effects recomputed from the runs: {len(again)}, equal")
+    return "\n".join(said)

@@ -1,0 +1,78 @@
+"""The table and checks of the page on the paper and its source. Nothing is measured here."""
+
+import pandas as pd
+
+from replication.base.errors import check
+from replication.base.types import Profile
+from replication.book.pages.deviations import NOT_YET
+from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.experiments.common import beside_baseline
+from replication.experiments.common.baselines import BASELINE
+from replication.experiments.common.collect import missing_text
+from replication.experiments.paper_vs_source import ALL, Outcome, Settings, tasks
+from replication.ledger.rules import MIN_SEEDS
+from replication.paper.deviations import deviations
+
+TITLES = {
+    "test_top1": "top-1 error",
+    "test_top5": "top-5 error",
+    "train_top1": "training error",
+    "gap": "test minus training error",
+}
+
+
+def stored_text(settings: Settings, outcome: Outcome) -> str:
+    """Return how many runs are shown, and which are missing."""
+    missing = missing_text(outcome.missing, len(tasks(settings)))
+    return "\n".join(filter(None, [f"runs shown: {len(outcome.runs)}", missing]))
+
+
+def effects_html(outcome: Outcome, profile: Profile) -> str:
+    """Return the paper's side of each difference minus the source's, one row per difference."""
+    entries = {one.id: one for one in deviations()}
+    rows = []
+    for (variant, deviation), group in outcome.effects.groupby(
+        ["variant", "deviation"], sort=False
+    ):
+        by_quantity = group.set_index("quantity")
+        one = by_quantity.loc["test_top1"]
+        what = "all of them" if variant == ALL else entries[deviation].what
+        row = {"difference": what, "n": int(one["n"])}
+        for column, title in TITLES.items():
+            of = by_quantity.loc[column]
+            row[title] = interval_text(of["mean"], of["low"], of["high"]) if of["n"] else NOT_YET
+        row["top-1, over seeds and images"] = (
+            interval_text(one["mean"], one["images_low"], one["images_high"])
+            if pd.notna(one["images_low"])
+            else ""
+        )
+        rows.append(row | {"the paper's net has": answer(one, profile)})
+    return html_table(pd.DataFrame(rows))
+
+
+def answer(effect: pd.Series, profile: Profile) -> str:
+    """Return what the intervals of an effect on the top-1 error say, once it has enough seeds."""
+    needed = MIN_SEEDS[profile]
+    if not effect["n"]:
+        return NOT_YET
+    if effect["n"] < needed or pd.isna(effect["low"]):
+        return f"open: {effect['n']} of {needed} seeds"
+    ends = effect[["low", "high", "images_low", "images_high"]].dropna().astype(float)
+    low, high = ends.min(), ends.max()
+    return "the higher error" if low > 0 else "the lower error" if high < 0 else "open"
+
+
+def checks(outcome: Outcome) -> str:
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
+    said = [stored_check(outcome.runs)]
+    by_name = {run.task.name: run.task.recipe for run in outcome.runs}
+    for name, recipe in by_name.items():
+        whole = by_name.get(f"{BASELINE}-seed{recipe.seed}", recipe)
+        same = ("data", "schedule", "batch", "epochs")
+        alike = all(getattr(recipe, part) == getattr(whole, part) for part in same)
+        check(alike, f"{name} differs from the baseline in more than its net and its biases' rate")
+    said.append("data, schedule and length are those of the baseline in every run")
+    again = beside_baseline.differences(outcome.table, BASELINE)
+    check(again.equals(outcome.differences), "a difference is not of these runs")
+    said.append(f"differences recomputed from the runs: {len(again)}, equal")
+    return "\n".join(said)

@@ -1,0 +1,76 @@
+"""The runs of an experiment: all of them trained, or those that are stored so far.
+
+A campaign goes on for days, and what it has stored is worth a page before it has ended. Such a page
+shows the stored runs, names the missing ones, and has no verdict with too few seeds.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from replication.experiments.common.comparison import VIEWS
+from replication.runs.store import Run, Task, load
+from replication.runs.workers import Workers
+
+ERRORS = ("test/1", f"test/{VIEWS}")  # what a table of errors needs of a run
+CAMPAIGN = "python scripts/campaign.py"
+
+
+class Collected(NamedTuple):
+    """Runs in the order of their tasks, and the tasks without a stored result."""
+
+    runs: list[Run]
+    missing: list[Task]
+
+
+def collect(
+    tasks: Sequence[Task], only_stored: bool, jobs: int = 1, needed: Sequence[str] = ERRORS
+) -> Collected:
+    """Return the runs of ``tasks``: trained where missing, or only those that are stored.
+
+    ``needed``: evaluations without which a stored run counts as missing, "split/views".
+    """
+    if not only_stored:
+        with Workers(jobs) as workers:
+            return Collected(workers.all(tasks), [])
+    runs, missing = [], []
+    for task in tasks:
+        run = load(task)
+        if run is None or not set(needed) <= set(run.evaluation):
+            missing.append(task)
+        else:
+            runs.append(run)
+    return Collected(runs, missing)
+
+
+def variant_of(task: Task) -> str:
+    """Return the variant whose run ``task`` is: its name without the seed."""
+    return task.name.rpartition("-seed")[0]
+
+
+def missing_text(missing: Sequence[Task], of: int) -> str:
+    """Return which of ``of`` runs are missing, by variant with their seeds; "" if none is."""
+    if not missing:
+        return ""
+    seeds: dict[str, list[str]] = {}
+    for task in missing:
+        seeds.setdefault(variant_of(task), []).append(str(task.recipe.seed))
+    same: dict[str, list[str]] = {}
+    for variant, of_variant in seeds.items():
+        same.setdefault(", ".join(of_variant), []).append(variant)
+    lines = [f"  seeds {which}: {', '.join(names)}" for which, names in same.items()]
+    return "\n".join([f"not stored yet: {len(missing)} of {of} runs", *lines])
+
+
+def waiting(runs: Sequence[Run], stage: str, baseline: str = "baseline") -> str:
+    """Return why there is nothing to compare yet; "" if the baseline and a variant are stored.
+
+    ``stage``: of the campaign, which trains what is missing.
+    """
+    stored = {variant_of(run.task) for run in runs}
+    if baseline in stored and len(stored) > 1:
+        return ""
+    lacks = f"the {baseline} is not" if baseline not in stored else "no variant is"
+    return (
+        f"{lacks} stored yet; `{CAMPAIGN} baseline {stage!r}` trains the runs, and so does"
+        " only_stored=false"
+    )

@@ -1,0 +1,195 @@
+"""Section 6's gains and claims, from the errors of Tables 1 and 2.
+
+What averaging, ten views and pre-training gain, and what each gain is compared with. The nets are
+described in ``experiments.tables``.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from replication.base.types import Profile
+from replication.experiments.common.collect import variant_of
+from replication.experiments.common.comparison import PER_CENT, VIEWS, diverged, ran, scale
+from replication.ledger.measurement import Measurement, measured
+from replication.runs.store import Run
+
+ONE, FIVE, PRE, SEVEN, LARGER = (
+    "one net",
+    "average of five",
+    "one pre-trained net",
+    "average of two pre-trained and five",
+    "sixth layer",
+)
+FALL = "sixth layer on Fall 2009"
+# controls of the pre-trained net: its six layers from fresh weights, on the target alone
+SIX, LONG = "six layers from fresh weights", "six layers, as many updates"
+
+
+def run_name(model: str, seed: int) -> str:
+    """Return the name of a run of Table 2."""
+    return f"{_slug(model)}-seed{seed}"
+
+
+def _slug(model: str) -> str:
+    return model.replace(",", "").replace(" ", "-")
+
+
+def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the gain of each step of section 6 in top-1 and top-5 error.
+
+    In percentage points, one row per seed, or per group of seeds. ``table``: columns data, model,
+    group, seed, split, views, top1, top5. Gain of an average: the mean error of the group's single
+    nets minus the average's. Of pre-training: the error of the net trained on the target alone
+    minus the pre-trained net's of that seed.
+    """
+    rows = []
+    for k in ("top1", "top5"):
+        test = table[table["split"] == "test"]
+        views = test[test["data"] == "table 1"].pivot(index="seed", columns="views", values=k)
+        second = test[test["data"] == "table 2"]
+        one, pre = (second[second["model"] == model].set_index("seed")[k] for model in (ONE, PRE))
+        single = second[second["model"] == ONE].groupby("group")[k].mean()
+        gains = {"ten views": views[1] - views[VIEWS], "pre-training": one.reindex(pre.index) - pre}
+        for name, model in (("five", FIVE), ("seven", SEVEN)):
+            gains[name] = (single - second[second["model"] == model].set_index("group")[k]).dropna()
+        rows += [
+            {"gain": name, "k": k, "unit": unit, "value": value}
+            for name, values in gains.items()
+            for unit, value in values.items()
+        ]
+    return pd.DataFrame(rows, columns=["gain", "k", "unit", "value"])
+
+
+def control_rows(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return what stands beside a pre-trained net, one row per run of a net on the target.
+
+    Columns: model, seed, sixth (whether it has the layer), updates (of its pre-training too), test
+    errors top1 and top5 over ten views, unused (top-1, one view, on training images that no net was
+    trained on; NaN if it was not evaluated there), per cent.
+    """
+    updates = {run.task.recipe.id: run.summary["iterations"] for run in runs}
+    models = {_slug(model): model for model in (ONE, PRE, SIX, LONG)}
+    rows = []
+    for run in runs:
+        recipe, model = run.task.recipe, models.get(variant_of(run.task))
+        if model is None:
+            continue
+        test, unused = run.evaluation[f"test/{VIEWS}"], run.evaluation.get("unused/1", {})
+        rows.append(
+            {
+                "model": model,
+                "seed": recipe.seed,
+                "sixth": recipe.net.sixth_conv,
+                "updates": run.summary["iterations"] + updates.get(recipe.init_from, 0),
+                "top1": PER_CENT * test["top1"],
+                "top5": PER_CENT * test["top5"],
+                "unused": PER_CENT * unused.get("top1", float("nan")),
+            }
+        )
+    columns = ["model", "seed", "sixth", "updates", "top1", "top5", "unused"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def gained_over(controls: pd.DataFrame, model: str, column: str = "top5") -> list[float]:
+    """Return the pre-trained nets' gain over the nets of ``model``, seed by seed, in points."""
+    by_seed = controls.pivot(index="seed", columns="model", values=column)
+    if not {model, PRE} <= set(by_seed):
+        return []
+    return (by_seed[model] - by_seed[PRE]).dropna().tolist()
+
+
+def measure(
+    profile: Profile,
+    table: pd.DataFrame,
+    gains: pd.DataFrame,
+    controls: pd.DataFrame,
+    runs: Sequence[Run],
+) -> list[Measurement]:
+    """Measure every claim of section 6 that the available nets can answer.
+
+    Errors are compared with the paper's only at the paper's scale. ``controls``: those of
+    ``control_rows``.
+    """
+    measurements: list[Measurement] = []
+    named: dict[str, Run] = {}
+    for run in reversed(runs):  # the first run of each model
+        named[variant_of(run.task)] = run
+    first, target = named["baseline"], named[_slug(ONE)]
+    larger, fine = named.get(_slug(LARGER), target), named.get(_slug(PRE), target)
+    fall = named.get(_slug(FALL))
+    seen = larger.provenance["data"]
+    sixth = (
+        f"pre-trained nets have a sixth convolutional layer and first saw {seen['images']:,} images"
+        f" of {seen['classes']} classes"
+    )
+    remark = diverged(runs)
+
+    def add(
+        claim: str,
+        variant: str,
+        values: Sequence[float],
+        shown: Run,
+        reason: str = "",
+        views: str = "ten views",
+    ) -> None:
+        if len(values):
+            reasons = "; ".join(text for text in (reason, remark) if text)
+            measurements.append(
+                measured(
+                    claim,
+                    list(values),
+                    variant=variant,
+                    profile=profile,
+                    scale=scale(shown, views),
+                    reason=reasons,
+                    ran=ran(shown),
+                )
+            )
+
+    def gained(name: str, k: str) -> list[float]:
+        return gains.loc[(gains["gain"] == name) & (gains["k"] == k), "value"].tolist()
+
+    def error(data: str, model: str, k: str) -> list[float]:
+        rows = table[
+            (table["data"] == data)
+            & (table["model"] == model)
+            & (table["split"] == "test")
+            & (table["views"] == VIEWS)
+        ]
+        return rows[k].tolist()
+
+    for k, name in (("top1", "top-1"), ("top5", "top-5")):
+        add("ten-views", name, gained("ten views", k), first, views="one view and ten")
+        add("table1-cnn", name, error("table 1", ONE, k), first)
+        for claim, model, shown, reason in (
+            ("table2-1cnn", ONE, target, ""),
+            ("table2-5cnn", FIVE, target, ""),
+            ("table2-1cnn-pre", PRE, fine, sixth),
+            ("table2-7cnn", SEVEN, target, sixth),
+        ):
+            add(claim, name, error("table 2", model, k), shown, reason)
+        analogue = "an analogue: nets with a sixth layer on the larger set of labels"
+        shown, row, model = (fall, "fall2009", FALL) if fall else (larger, "larger", LARGER)
+        add("fall2009", name, error(row, model, k), shown, "" if fall else analogue)
+    for claim, name, variant, shown, reason in (
+        ("table2-5cnn", "five", "gain of five", target, ""),
+        ("table2-1cnn-pre", "pre-training", "gain of pre-training", fine, sixth),
+        ("table2-7cnn", "seven", "gain of seven", target, sixth),
+    ):
+        add(claim, variant, gained(name, "top5"), shown, reason)
+    for model, variant in ((SIX, "over six layers"), (LONG, "over as many updates")):
+        add("table2-1cnn-pre", variant, gained_over(controls, model), fine, sixth)
+    for split, number, views in (("val", VIEWS, "ten views"), ("validation", 1, "one view")):
+        sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
+            index="seed", columns="split", values="top5"
+        )
+        if split in sides and not any(one.claim == "val-test" for one in measurements):
+            aside = (
+                ""
+                if split == "val"
+                else "images put aside from the training set stand in for a validation set"
+            )
+            values = (sides[split] - sides["test"]).abs().tolist()
+            add("val-test", "", values, first, aside, views)
+    return measurements

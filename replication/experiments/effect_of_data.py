@@ -1,0 +1,208 @@
+"""Where a regulariser helps: dropout and crops over the number of training images (4.1, 4.2).
+
+The same net learns from few and from many images of each class, with and without dropout, with and
+without crops and reflections. What fights overfitting costs error where there is none, so whether
+it helps depends on the number of images; the paper has 1200 of each class. An effect is the error
+without the regulariser minus the error with it: above zero, it helps.
+
+One linear model per quantity covers all cells, with the spread within cells pooled. The intervals
+of one quantity are simultaneous (Bonferroni), since no cell is the baseline of all.
+"""
+
+from itertools import product
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, Field, field_validator
+
+from replication.base.errors import InputError
+from replication.base.models import Frozen, validated
+from replication.base.statistics import Interval, Spread, interval
+from replication.base.types import Profile
+from replication.experiments.common import baselines, beside_baseline
+from replication.experiments.common.collect import CAMPAIGN, collect, variant_of
+from replication.experiments.common.comparison import QUANTITIES, Seeds, distinct, error_rows
+from replication.experiments.common.contract import store_tables
+from replication.ledger.families import bonferroni
+from replication.runs.store import Run, Task
+
+EXPERIMENT = "effect_of_data"
+STAGE = "amounts of data"  # of the campaign, which trains the runs
+REGULARISERS = ("dropout", "crops")
+# the cells of the baseline's own number of images, which the ablations train: dropout, crops
+OWN = {
+    baselines.BASELINE: (True, True),
+    "no-dropout": (False, True),
+    "no-crops": (True, False),
+}
+MIN_SEEDS = 3  # of each cell; with fewer an effect has no word
+
+
+class Settings(Frozen):
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
+
+    profile: Profile
+    regime: baselines.Regime = "first"  # which baseline, if a profile has two
+    images: Annotated[tuple[int, ...], AfterValidator(distinct)] = baselines.IMAGES  # of each class
+    seeds: Seeds
+    # of the baseline, without dropout and without crops, at the baseline's own number of images
+    own_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    only_stored: bool = False  # show what is stored so far, and train nothing
+    jobs: int = Field(1, ge=1)  # training processes at a time
+
+    @field_validator("images")
+    @classmethod
+    def _known(cls, images: tuple[int, ...]) -> tuple[int, ...]:
+        if unknown := [count for count in images if count not in baselines.IMAGES]:
+            choices = ", ".join(map(str, baselines.IMAGES))
+            raise ValueError(f"no runs with {unknown[0]} images a class; choose of {choices}")
+        return images
+
+
+class Outcome(NamedTuple):
+    """What the notebook shows."""
+
+    # one row per run: that of ``comparison.error_rows``, images (of each class), dropout, crops
+    table: pd.DataFrame
+    # one row per regulariser, the other one on or off, number of images, and quantity: mean, low,
+    # high (points; error without minus with), n (seeds of the smaller cell); images_low,
+    # images_high: over seeds and images, of the test error over ten views; answer
+    effects: pd.DataFrame
+    runs: tuple[Run, ...]
+    missing: tuple[Task, ...]
+
+
+def settings(**parameters: Any) -> Settings:
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
+    """
+    return validated(Settings, EXPERIMENT, parameters)
+
+
+def plan(settings: Settings) -> str:
+    """Describe what will be run."""
+    counts, seeds = (", ".join(map(str, of)) for of in (settings.images, settings.seeds))
+    own = ", ".join(map(str, settings.own_seeds))
+    lines = [f"images of each class: {counts}; seeds {seeds}"] if counts else []
+    lines += [f"the baseline's own number of images: seeds {own}"] if own else []
+    return "\n".join([*lines, f"runs: {len(tasks(settings))}"])
+
+
+def name(images: int, dropout: bool, crops: bool) -> str:
+    """Return the name of a cell's variant."""
+    off = f"{'' if dropout else '-no-dropout'}{'' if crops else '-no-crops'}"
+    return f"images{images}{off}"
+
+
+def tasks(settings: Settings) -> list[Task]:
+    """Return the runs: those at the baseline's own number of images, then seed by seed."""
+    own = [(variant, seed) for seed in settings.own_seeds for variant in OWN]
+    others = [
+        (name(*cell), seed)
+        for seed in settings.seeds
+        for cell in product(settings.images, (True, False), (True, False))
+    ]
+    return [
+        baselines.task(settings.profile, variant, seed, settings.regime)
+        for variant, seed in own + others
+    ]
+
+
+def waits(settings: Settings) -> str:
+    """Return why there is nothing to show yet; "" if there is."""
+    if not settings.only_stored:
+        return ""
+    asked = [one for one in tasks(settings) if variant_of(one) not in OWN]
+    return "" if collect(asked or tasks(settings), only_stored=True).runs else _reason()
+
+
+def _reason() -> str:
+    return (
+        f"no run is stored yet; `{CAMPAIGN} {STAGE!r}` trains them, and so does only_stored=false"
+    )
+
+
+def run(settings: Settings) -> Outcome:
+    """Train or load every cell on every seed, and write the experiment's tables.
+
+    Raises InputError if nothing is to be trained and nothing is stored."""
+    collected = collect(tasks(settings), settings.only_stored, settings.jobs)
+    if not collected.runs:
+        raise InputError(f"{EXPERIMENT}: {_reason()}")
+    runs = collected.runs
+    table = cells(runs)
+    outcome = Outcome(table, effects(table, runs), tuple(runs), tuple(collected.missing))
+    store_tables(settings.profile, EXPERIMENT, {"table": table, "effects": outcome.effects}, [])
+    return outcome
+
+
+def cells(runs: list[Run]) -> pd.DataFrame:
+    """Return one row per run: its errors, images trained on of each class, dropout and crops."""
+    table = error_rows(runs, [variant_of(run.task) for run in runs])
+    data = [run.provenance["data"] for run in runs]
+    recipes = [run.task.recipe for run in runs]
+    table["images"] = [round(of["images"] / of["classes"]) for of in data]
+    table["dropout"] = [recipe.net.dropout for recipe in recipes]
+    table["crops"] = [recipe.data.augment for recipe in recipes]
+    return table
+
+
+def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
+    """Return the effect of each regulariser at each number of images, with intervals.
+
+    ``table``: that of ``cells``, one row per run of ``runs``. The columns are described in
+    ``Outcome``. A pair of cells of which one is not stored is left out."""
+    by_cell = {key: list(rows.index) for key, rows in table.groupby(["images", "dropout", "crops"])}
+    pairs = []
+    for images, regulariser, other in product(
+        sorted(set(table["images"])), REGULARISERS, (True, False)
+    ):
+        on, off = ((state, other) if regulariser == "dropout" else (other, state)
+                   for state in (True, False))  # fmt: skip
+        if (images, *on) in by_cell and (images, *off) in by_cell:
+            pairs.append((regulariser, other, images, by_cell[images, *on], by_cell[images, *off]))
+    found = []
+    for column in QUANTITIES:
+        values = {key: table.loc[rows, column].to_numpy() for key, rows in by_cell.items()}
+        freedom = sum(len(of) - 1 for of in values.values())
+        squares = sum(float(((of - of.mean()) ** 2).sum()) for of in values.values())
+        for regulariser, other, images, with_it, without in pairs:
+            sizes = len(with_it), len(without)
+            mean = float(table.loc[without, column].mean() - table.loc[with_it, column].mean())
+            bounds = Interval(mean, None, None)
+            if freedom:
+                error = float(np.sqrt(squares / freedom * sum(1 / n for n in sizes)))
+                critical = bonferroni(len(pairs), freedom)
+                bounds = interval(Spread(mean, error, freedom), critical)
+            row = {
+                "regulariser": regulariser,
+                "other": f"{'with' if other else 'without'} {_other(regulariser)}",
+                "images": images,
+                "quantity": column,
+            }
+            row |= bounds._asdict() | {"n": min(sizes)}
+            noise = None
+            if column in ("test_top1", "test_top5"):
+                first, second = ([runs[i] for i in rows] for rows in (without, with_it))
+                place = beside_baseline.PER_IMAGE[column]
+                noise = beside_baseline.image_noise(first, second, *place)
+            row["images_low"], row["images_high"] = (
+                (None, None) if noise is None else (noise.low, noise.high)
+            )
+            found.append(row | {"answer": answer(row)})
+    return pd.DataFrame(found)
+
+
+def _other(regulariser: str) -> str:
+    return next(name for name in REGULARISERS if name != regulariser)
+
+
+def answer(row: dict[str, Any]) -> str:
+    """Return what an effect's intervals say: lower with it, higher with it, open, too few seeds."""
+    if row["n"] < MIN_SEEDS or row["low"] is None:
+        return "too few seeds"
+    low = min(bound for bound in (row["low"], row["images_low"]) if bound is not None)
+    high = max(bound for bound in (row["high"], row["images_high"]) if bound is not None)
+    return "lower with it" if low > 0 else "higher with it" if high < 0 else "open"

@@ -1,0 +1,157 @@
+"""The paper against its own source, by the error of the net (sections 2 to 5).
+
+The net that produced the paper's numbers differs from the net that the paper describes. The
+baseline here is the released net. Each variant takes the paper's side in one difference, and the
+last one in all of them. An effect is the variant's error minus the baseline's: above zero, the net
+of the text is the worse one. The intervals are simultaneous for all variants (Dunnett), and the
+table says of each difference whether it is measured at all.
+"""
+
+from typing import Annotated, Any, NamedTuple
+
+import pandas as pd
+from pydantic import AfterValidator, Field, field_validator
+
+from replication.base.errors import InputError
+from replication.base.models import Frozen, validated
+from replication.base.types import Profile
+from replication.experiments.common import baselines, beside_baseline
+from replication.experiments.common.baselines import BASELINE, FIDELITY
+from replication.experiments.common.collect import collect, variant_of, waiting
+from replication.experiments.common.comparison import QUANTITIES, Seeds, distinct, error_rows
+from replication.experiments.common.contract import store_tables
+from replication.runs.store import Run, Task
+
+EXPERIMENT = "paper_vs_source"
+STAGE = "paper against source"  # of the campaign, which trains the runs
+ALL = "paper-all"
+# the entry of deviations.toml that each variant is about
+DEVIATIONS = {
+    "paper-relu-place": "relu-conv1",
+    "paper-same-map-norm": "same-map-norm",
+    "paper-lrn-alpha": "lrn-alpha",
+    "paper-spread": "initial-weights",
+    "paper-shared-crops": "shared-draws",
+    "paper-crop-places": "crop-positions",
+    "paper-mean-place": "mean-alignment",
+    "paper-colour-scale": "colour-spread",
+    "paper-bias-rate": "bias-rate",
+}
+
+
+class Settings(Frozen):
+    """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
+
+    profile: Profile
+    regime: baselines.Regime = "first"  # which baseline, if a profile has two
+    variants: tuple[str, ...] = Field(tuple(FIDELITY), min_length=1)
+    seeds: Seeds
+    # more seeds of the baseline alone: they narrow every interval
+    baseline_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    only_stored: bool = False  # show what is stored so far, and train nothing
+    jobs: int = Field(1, ge=1)  # training processes at a time
+
+    @field_validator("variants")
+    @classmethod
+    def _known(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in variants if name not in FIDELITY]:
+            raise ValueError(f"no variant {unknown[0]!r}; choose of {', '.join(FIDELITY)}")
+        if len(set(variants)) < len(variants):
+            raise ValueError("name each variant once")
+        return variants
+
+
+class Outcome(NamedTuple):
+    """What the notebook shows."""
+
+    table: pd.DataFrame  # one row per run: that of ``comparison.error_rows``
+    # of each difference: ``beside_baseline.differences``
+    differences: pd.DataFrame
+    # one row per difference and quantity, those that are not stored included (n = 0): variant,
+    # deviation, quantity, mean, low, high, n, images_low and images_high (over seeds and images),
+    # values (each seed minus the baseline's mean)
+    effects: pd.DataFrame
+    runs: tuple[Run, ...]
+    missing: tuple[Task, ...]
+
+
+def settings(**parameters: Any) -> Settings:
+    """Return the notebook's parameters, checked.
+
+    Raises InputError that names the first invalid one.
+    """
+    return validated(Settings, EXPERIMENT, parameters)
+
+
+def plan(settings: Settings) -> str:
+    """Describe what will be run."""
+    return (
+        f"the released net and {len(settings.variants)} variants on seeds"
+        f" {', '.join(map(str, settings.seeds))}: {len(tasks(settings))} runs\nvariants:"
+        f" {', '.join(settings.variants)}"
+    )
+
+
+def tasks(settings: Settings) -> list[Task]:
+    """Return the runs, seed by seed; the baseline's further seeds last."""
+    every = [(name, seed) for seed in settings.seeds for name in (BASELINE, *settings.variants)]
+    more = [(BASELINE, seed) for seed in settings.baseline_seeds if seed not in settings.seeds]
+    return [
+        baselines.task(settings.profile, name, seed, settings.regime) for name, seed in every + more
+    ]
+
+
+def waits(settings: Settings) -> str:
+    """Return why there is nothing to show yet; "" if there is."""
+    if not settings.only_stored:
+        return ""
+    return waiting(collect(tasks(settings), only_stored=True).runs, STAGE)
+
+
+def run(settings: Settings) -> Outcome:
+    """Train or load every variant on every seed, and write the experiment's tables.
+
+    Raises InputError if nothing is to be trained and no variant is stored."""
+    collected = collect(tasks(settings), settings.only_stored, settings.jobs)
+    runs = collected.runs
+    if reason := waiting(runs, STAGE):
+        raise InputError(f"{EXPERIMENT}: {reason}")
+    table = error_rows(runs, [variant_of(one.task) for one in runs])
+    differences = beside_baseline.differences(table, BASELINE)
+    outcome = Outcome(
+        table, differences, effects(differences, runs), tuple(runs), tuple(collected.missing)
+    )
+    store_tables(settings.profile, EXPERIMENT, {"table": table, "effects": outcome.effects}, [])
+    return outcome
+
+
+def effects(differences: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
+    """Return a row for every difference and quantity, whether it is measured or not.
+
+    ``differences``: those of ``beside_baseline``. The columns are described in ``Outcome``."""
+    by_variant: dict[str, list[Run]] = {}
+    for one in runs:
+        by_variant.setdefault(variant_of(one.task), []).append(one)
+    measured = differences.set_index(["variant", "quantity"])
+    found = []
+    for variant in FIDELITY:
+        for column in QUANTITIES:
+            row: dict[str, Any] = {
+                "variant": variant,
+                "deviation": DEVIATIONS.get(variant, ""),
+                "quantity": column,
+                "n": 0,
+            }
+            if (variant, column) in measured.index:
+                row |= measured.loc[(variant, column)].to_dict()
+                if column in beside_baseline.PER_IMAGE:
+                    noise = beside_baseline.image_noise(
+                        by_variant[variant],
+                        by_variant[BASELINE],
+                        *beside_baseline.PER_IMAGE[column],
+                    )
+                    if noise is not None:
+                        row |= {"images_low": noise.low, "images_high": noise.high}
+            found.append(row)
+    bounds = ["mean", "low", "high", "images_low", "images_high"]
+    return pd.DataFrame(found, columns=["variant", "deviation", "quantity", "n", *bounds, "values"])

@@ -1,0 +1,281 @@
+"""Pages of a campaign that goes on: what is stored is shown, what is missing is named, and nothing
+is judged with too few seeds. All results here are made up.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_runs import store
+
+from replication.base.errors import InputError
+from replication.book import notebooks
+from replication.book.pages import ablations as ablations_page
+from replication.book.pages import deviations as deviations_page
+from replication.book.pages import effect_of_data as data_page
+from replication.book.pages import paper_vs_source as source_page
+from replication.experiments import ablations, effect_of_data, paper_vs_source
+from replication.experiments.common import baselines, controls
+from replication.experiments.common.collect import collect, missing_text
+from replication.figures import ablations as ablations_figures
+from replication.figures import effect_of_data as data_figures
+from replication.ledger.rules import MIN_SEEDS
+from replication.paper.deviations import deviations
+from replication.runs.store import Task
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("RUNS", "RESULTS"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+
+
+def task(name: str, seed: int, regime: str = "first") -> Task:
+    return baselines.task("quick", name, seed, regime)
+
+
+# --- What is stored, and what is missing ---
+
+
+def test_stored_runs_are_taken_and_the_missing_ones_named() -> None:
+    asked = [task(name, seed) for name in ("baseline", "no-lrn", "tanh") for seed in (0, 1)]
+    for one in asked[:3]:
+        store(one, 0.3)
+    found = collect(asked, only_stored=True)
+    assert [run.task.name for run in found.runs] == [one.name for one in asked[:3]]
+    text = missing_text(found.missing, len(asked))
+    assert "3 of 6 runs" in text and "seeds 1: no-lrn" in text and "seeds 0, 1: tanh" in text
+    assert missing_text([], 6) == ""
+
+
+def test_a_run_that_is_not_evaluated_yet_counts_as_missing() -> None:
+    one = task("baseline", 0)
+    store(Task(one.profile, one.experiment, one.name, one.recipe, (("test", 1),)), 0.3)
+    assert collect([one], only_stored=True).missing == [one]
+
+
+@pytest.mark.parametrize("experiment", [effect_of_data, paper_vs_source, ablations])
+def test_a_page_without_runs_waits_for_the_campaign_and_names_its_stage(experiment) -> None:
+    chosen = notebooks.settings(experiment.EXPERIMENT, "quick", ["only_stored=true"])
+    reason = experiment.waits(chosen)
+    assert "scripts/campaign.py" in reason and experiment.STAGE in reason and "\n" not in reason
+    with pytest.raises(InputError, match="stored"):
+        experiment.run(chosen)
+
+
+# --- The effect of data ---
+
+DATA = {"profile": "quick", "images": [75, 150], "seeds": [0, 1, 2], "only_stored": True}
+
+
+def few_and_many(seeds: tuple[int, ...] = (0, 1, 2)) -> None:
+    """Dropout takes 10 points off with 75 images and costs 10 with 150; crops do nothing."""
+    for seed in seeds:
+        for images, gain in ((75, 0.1), (150, -0.1)):
+            for dropout in (True, False):
+                for crops in (True, False):
+                    error = 0.5 + gain * (not dropout) + 0.005 * seed
+                    store(task(effect_of_data.name(images, dropout, crops), seed), error)
+
+
+def test_a_regulariser_helps_with_few_images_and_costs_with_many() -> None:
+    few_and_many()
+    outcome = effect_of_data.run(effect_of_data.settings(**DATA))
+    top1 = outcome.effects.query("quantity == 'test_top1'")
+    dropout = top1.query("regulariser == 'dropout'").set_index(["other", "images"])
+    assert dropout.loc[("with crops", 75), "mean"] == pytest.approx(10)
+    assert dropout.loc[("without crops", 150), "mean"] == pytest.approx(-10)
+    assert dropout.loc[("with crops", 75), "answer"] == "lower with it"
+    assert dropout.loc[("without crops", 150), "answer"] == "higher with it"
+    crops = top1.query("regulariser == 'crops'")
+    assert set(crops["answer"]) == {"open"} and np.allclose(crops["mean"], 0)
+    assert len(top1) == 8 and not outcome.missing
+    # eight intervals that hold together are wider than one alone
+    half = dropout["high"] - dropout["mean"]
+    assert (half > 2.12 * 0.5 * np.sqrt(2 / 3)).all()
+
+
+def test_too_few_seeds_have_no_answer_and_a_lonely_cell_no_effect() -> None:
+    few_and_many((0,))
+    store(task(effect_of_data.name(75, True, True), 1), 0.5)
+    outcome = effect_of_data.run(effect_of_data.settings(**DATA))
+    assert set(outcome.effects["answer"]) == {"too few seeds"}
+    text = data_page.stored_text(effect_of_data.settings(**DATA), outcome)
+    assert "runs shown: 9" in text and "15 of 24 runs" in text
+    alone = effect_of_data.cells([run for run in outcome.runs if run.task.recipe.seed == 1])
+    assert effect_of_data.effects(alone, list(outcome.runs)).empty
+
+
+def test_the_baselines_own_number_of_images_is_a_point_of_the_figure() -> None:
+    for seed in (0, 1):
+        for name, error in (("baseline", 0.5), ("no-dropout", 0.6), ("no-crops", 0.4)):
+            store(task(name, seed), error)
+    own = {"images": [], "own_seeds": [0, 1]}
+    settings = effect_of_data.settings(**DATA | own)
+    outcome = effect_of_data.run(settings)
+    top1 = outcome.effects.query("quantity == 'test_top1'").set_index("regulariser")
+    assert top1["mean"].to_dict() == pytest.approx({"dropout": 10, "crops": -10})
+    assert set(top1["images"]) == {30}
+    data_figures.effects(outcome.effects).canvas.draw()
+    assert "too few seeds" in data_page.effects_html(outcome)
+    assert "off" in data_page.cells_html(outcome)
+    assert "equal" in data_page.checks(outcome)
+
+
+# --- The paper against its source ---
+
+
+def sides(seeds: int, names: tuple[str, ...] = ("paper-lrn-alpha", "paper-all")) -> None:
+    for seed in range(seeds):
+        store(task("baseline", seed), 0.3 + 0.005 * seed)
+        for place, name in enumerate(names):
+            store(task(name, seed), 0.3 + 0.1 * place + 0.005 * seed)
+
+
+def source_settings(**changes: object) -> paper_vs_source.Settings:
+    parameters = {"profile": "quick", "seeds": range(5), "only_stored": True}
+    return paper_vs_source.settings(**parameters | changes)
+
+
+def test_every_switch_has_a_row_and_only_what_is_stored_has_a_number() -> None:
+    sides(5)
+    outcome = paper_vs_source.run(source_settings())
+    top1 = outcome.effects.query("quantity == 'test_top1'").set_index("variant")
+    assert list(top1.index) == list(baselines.FIDELITY)
+    assert top1["n"].sum() == 10 and top1["mean"].notna().sum() == 2
+    assert top1.loc["paper-all", "mean"] == pytest.approx(10)
+    assert top1.loc["paper-all", "low"] > 0 > top1.loc["paper-lrn-alpha", "low"]
+    assert len(top1.loc["paper-all", "values"]) == 5
+    assert source_page.answer(top1.loc["paper-all"], "quick") == "the higher error"
+    assert source_page.answer(top1.loc["paper-lrn-alpha"], "quick") == "open"
+    assert source_page.answer(top1.loc["paper-spread"], "quick") == "not measured yet"
+    assert source_page.effects_html(outcome, "quick").count("not measured yet") == 8 * 5
+    assert "not stored yet: 40 of 55" in source_page.stored_text(source_settings(), outcome)
+    assert "equal" in source_page.checks(outcome)
+    ablations_figures.effects(outcome.differences, {"test_top1": "x"}, {}).canvas.draw()
+
+
+def test_a_deviation_shows_its_effect_on_the_error_once_it_is_measured() -> None:
+    entries = {one.id: one for one in deviations()}
+    assert "not measured yet" in deviations_page.effects_text(entries["lrn-alpha"], "quick")
+    sides(2)
+    paper_vs_source.run(source_settings())
+    text = deviations_page.effects_text(entries["lrn-alpha"], "quick")
+    assert "0.00 percentage points (" in text and "n = 2, too few for a verdict" in text
+    assert "not measured yet" in deviations_page.effects_text(entries["initial-weights"], "quick")
+    sides(MIN_SEEDS["quick"] - 2, ())  # more seeds of the baseline are no seeds of the variant
+    assert "too few" in deviations_page.effects_text(entries["lrn-alpha"], "quick")
+
+
+def test_the_nine_differences_are_entries_whose_effect_is_read_from_this_page() -> None:
+    assert {*paper_vs_source.DEVIATIONS, paper_vs_source.ALL} == set(baselines.FIDELITY)
+    read = {
+        wanted.row["variant"]: one.id
+        for one in deviations()
+        for wanted in one.measured
+        if wanted.experiment == "paper_vs_source"
+    }
+    assert read == paper_vs_source.DEVIATIONS
+
+
+# --- Controls, sizes and rates ---
+
+
+def learnt(variants: list[str], **changes: object) -> ablations.Settings:
+    return ablations.settings(
+        profile="quick",
+        regime="learnt",
+        variants=variants,
+        seeds=[0, 1, 2],
+        mark=2.0,
+        early_mark=2.2,
+        images=8,
+        masks=4,
+        only_stored=True,
+        **changes,
+    )
+
+
+def test_controls_and_sizes_stand_beside_the_variants_with_their_parameters() -> None:
+    costs = {"baseline": 0.0, "no-lrn": 0.1, "lrn-as-gain": 0.02, "half-width": 0.05}
+    costs |= {"twice-width": -0.05}
+    for seed in (0, 1, 2):
+        for name, more in costs.items():
+            count = 500 if name == "half-width" else 1000
+            store(task(name, seed, "learnt"), 0.4 + more + 0.005 * seed, parameters=count)
+    settings = learnt(["baseline", "no-lrn"])
+    outcome = ablations.run(settings)
+    beside = outcome.controls.differences.query("quantity == 'test_top1'").set_index("variant")
+    assert beside["mean"].to_dict() == pytest.approx(
+        {"lrn-as-gain": 2, "half-width": 5, "twice-width": -5}
+    )
+    assert beside.loc["half-width", "parameters"] == 500
+    found = {(one.claim, one.variant): one for one in outcome.measurements}
+    assert found["bigger-longer", "width"].mean == pytest.approx(5)
+    assert found["bigger-longer", "twice the width"].mean == pytest.approx(-5)
+    assert ("bigger-longer", "length") not in found and found["lrn-gain", "top-1"].n == 3
+    # the sizes are a family of their own, so more variants do not widen their intervals
+    assert set(found["bigger-longer", "width"].family.groups) == {
+        "baseline",
+        "half-width",
+        "twice-width",
+    }
+    page = ablations_page.controls_html(settings, outcome)
+    assert "not run yet" in page and "500" in page
+    assert "not stored yet" in ablations_page.stored_text(settings, outcome)
+    assert ablations_page.checks(settings, outcome).startswith("stored runs: 6")
+    assert ablations_page.rates_html(outcome) and ablations_figures.rates(outcome.controls.rates)
+
+
+def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants() -> None:
+    names = ["baseline", "tanh", "one-gpu", "no-lrn", "non-overlapping", *ablations.MIDDLE]
+    for seed in (0, 1, 2):
+        for place, name in enumerate(names):
+            if (name, seed) not in (("without-conv4", 1), ("one-gpu", 2)):
+                store(task(name, seed, "learnt"), 0.4 + 0.01 * place)
+    outcome = ablations.run(learnt(names))
+    found = {(one.claim, one.variant): one for one in outcome.measurements}
+    assert len(found["depth", ablations.ALL_MIDDLE].values) == 2
+    assert found["importance-order", ""].n == 2
+    assert found["lrn-gain", "top-1"].n == 3
+    assert found["two-gpu-gain", "top-1"].n == 2
+
+
+def test_the_first_regime_has_no_controls() -> None:
+    store(task("baseline", 0), 0.4)
+    store(task("no-lrn", 0), 0.4)
+    settings = learnt(["baseline", "no-lrn"]).model_copy(update={"regime": "first"})
+    outcome = ablations.run(settings)
+    assert outcome.controls.rates.empty and ablations_figures.rates(outcome.controls.rates) is None
+    assert "learnt" in ablations_page.controls_html(settings, outcome)
+    assert ablations_page.rates_html(outcome) == ""
+
+
+def test_a_variant_that_prefers_another_rate_is_seen() -> None:
+    rows = []
+    for seed in (0, 1, 2):
+        for name, errors in (("baseline", (44, 40, 46)), ("no-lrn", (43, 50, 60))):
+            for suffix, error in zip(("-rate0.5", "", "-rate2"), errors, strict=True):
+                rows.append({"variant": f"{name}{suffix}", "seed": seed})
+                rows[-1] |= {"test_top1": error + seed, "validation": error - 1 + seed}
+    rows.append({"variant": "tanh", "seed": 0, "test_top1": 70.0, "validation": 70.0})
+    rates = controls.rates(pd.DataFrame(rows)).set_index(["variant", "factor"])
+    assert rates.loc[("no-lrn", 1.0), "mean"] == pytest.approx(10)
+    assert rates.loc[("no-lrn", controls.OWN), "mean"] == pytest.approx(3)
+    assert rates.loc[("no-lrn", 1.0), "chosen"] == 0.5
+    assert rates.loc[("baseline", 0.5), "chosen"] == 1.0
+    assert ("tanh", controls.OWN) not in rates.index  # not all of its rates are stored
+
+
+def test_one_line_switches_the_ablations_to_the_regime_that_has_learnt() -> None:
+    first = notebooks.settings("ablations", "laptop")
+    second = notebooks.settings("ablations", "laptop", ["regime=learnt"])
+    assert (first.regime, second.regime) == ("first", "learnt")
+    asked = ablations.tasks(second)
+    sizes = {name: len(family) for name, family in baselines.FAMILIES.items()}
+    expected = sum(
+        sizes[name] * baselines.SEEDS[name] for name in ("variants", "controls", "sizes", "rates")
+    )
+    assert len(asked) == expected + len(second.baseline_seeds)
+    assert len({one.folder for one in asked}) == len(asked)
