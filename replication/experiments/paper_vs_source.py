@@ -85,10 +85,11 @@ def settings(**parameters: Any) -> Settings:
 
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
+    seeds, more = (", ".join(map(str, of)) for of in (settings.seeds, settings.baseline_seeds))
+    also = f", the net alone on {more} too" if more else ""
     return (
-        f"the released net and {len(settings.variants)} variants on seeds"
-        f" {', '.join(map(str, settings.seeds))}: {len(tasks(settings))} runs\nvariants:"
-        f" {', '.join(settings.variants)}"
+        f"the released net and variants of it on seeds {seeds}{also}: {len(tasks(settings))} runs\n"
+        f"variants: {', '.join(settings.variants)}"
     )
 
 

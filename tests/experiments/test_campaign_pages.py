@@ -162,7 +162,7 @@ def test_a_deviation_shows_its_effect_on_the_error_once_it_is_measured() -> None
     sides(2)
     paper_vs_source.run(source_settings())
     text = deviations_page.effects_text(entries["lrn-alpha"], "quick")
-    assert "0.00 percentage points (" in text and "n = 2, too few for a verdict" in text
+    assert "0.00 [" in text and "] points, n = 2, too few for a verdict (quick)" in text
     assert "not measured yet" in deviations_page.effects_text(entries["initial-weights"], "quick")
     sides(MIN_SEEDS["quick"] - 2, ())  # more seeds of the baseline are no seeds of the variant
     assert "too few" in deviations_page.effects_text(entries["lrn-alpha"], "quick")

@@ -16,7 +16,8 @@ from replication.base.errors import InputError, check
 from replication.base.types import Profile
 from replication.ledger import verdicts as ledger
 from replication.ledger.rules import MIN_SEEDS
-from replication.ledger.tables import chapters, number, ours_text
+from replication.ledger.tables import chapters, ours_text
+from replication.ledger.units import number, numbers
 from replication.paper.deviations import PARTS, Deviation, Effect, Part, deviations
 
 NOT_MEASURED, NOT_YET = "not measured", "not measured yet"
@@ -78,16 +79,16 @@ def _cell(wanted: Effect, profile: Profile) -> Found | None:
 
 def _value(wanted: Effect, row: pd.Series, profile: str) -> str:
     """Return the number with its unit, and with interval and seeds where the table has them."""
-    text = number(float(row[wanted.column])) + (f" {wanted.unit}" if wanted.unit else "")
+    mean, unit = float(row[wanted.column]), f" {wanted.unit}" if wanted.unit else ""
     if not wanted.seeds:
-        return text
+        return f"{number(mean)}{unit}"
     seeds = f"n = {row[wanted.seeds]}"
     if row[wanted.seeds] < MIN_SEEDS[profile]:
         seeds += ", too few for a verdict"
     if pd.isna(row[wanted.low]):
-        return f"{text} ({seeds})"
-    low, high = (number(float(row[end])) for end in (wanted.low, wanted.high))
-    return f"{text} ({low} to {high}, {seeds})"
+        return f"{number(mean)}{unit}, {seeds}"
+    middle, low, high = numbers(mean, float(row[wanted.low]), float(row[wanted.high]))
+    return f"{middle} [{low}, {high}]{unit}, {seeds}"
 
 
 def effects_text(one: Deviation, profile: Profile) -> str:
