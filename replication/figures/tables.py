@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from replication.figures import PALETTE, PAPER, WIDTH, style
@@ -23,26 +24,9 @@ def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
     shown = [model for model in models if model in set(table["model"])][::-1]
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.5 * len(shown)), layout="constrained")
-        for k, colour in COLOURS.items():
-            for place, model in enumerate(shown):
-                values = table.loc[table["model"] == model, k]
-                axis.plot(
-                    values,
-                    [place] * len(values),
-                    MARKERS[k],
-                    color=colour,
-                    markersize=4,
-                    markerfacecolor="white",
-                    alpha=0.6,
-                )
-                axis.plot(
-                    values.mean(),
-                    place,
-                    MARKERS[k],
-                    color=colour,
-                    markersize=8,
-                    label=NAMES[k] if place == 0 else None,
-                )
+        for k in COLOURS:
+            values = [table.loc[table["model"] == model, k] for model in shown]
+            _dots(axis, k, np.arange(len(shown)), values)
         axis.set_yticks(range(len(shown)), shown)
         axis.set_ylim(-0.5, len(shown) - 0.5)
         axis.set(xlabel="error on the held-out images, per cent")
@@ -60,27 +44,11 @@ def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 1.4 + 0.6 * len(steps)), layout="constrained")
         axis.axvline(0, color="0.6", linewidth=1)
-        for shift, (k, colour) in zip((0.15, -0.15), COLOURS.items(), strict=True):
+        for shift, k in zip((0.15, -0.15), COLOURS, strict=True):
             places = np.arange(len(steps)) + shift
+            of = frame[frame["k"] == k]
+            _dots(axis, k, places, [of.loc[of["gain"] == step, "value"] for step in steps])
             for place, step in zip(places, steps, strict=True):
-                values = frame.loc[(frame["gain"] == step) & (frame["k"] == k), "value"]
-                axis.plot(
-                    values,
-                    [place] * len(values),
-                    MARKERS[k],
-                    color=colour,
-                    markersize=4,
-                    markerfacecolor="white",
-                    alpha=0.6,
-                )
-                axis.plot(
-                    values.mean(),
-                    place,
-                    MARKERS[k],
-                    color=colour,
-                    markersize=8,
-                    label=NAMES[k] if step == steps[0] else None,
-                )
                 if (step, k) in paper:
                     axis.plot(
                         paper[step, k], place, "|", color=PAPER, markersize=14, markeredgewidth=2
@@ -90,3 +58,13 @@ def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure
         axis.set(xlabel="gain, percentage points")
         figure.legend(loc="outside upper right", ncols=3)
     return figure
+
+
+def _dots(axis: Axes, k: str, places: np.ndarray, values: Sequence[pd.Series]) -> None:
+    """Draw each group of values as small marks at its height, and its mean as a large one."""
+    for number, (place, group) in enumerate(zip(places, values, strict=True)):
+        colour, heights = COLOURS[k], [place] * len(group)
+        small = {"markersize": 4, "markerfacecolor": "white", "alpha": 0.6}
+        axis.plot(group, heights, MARKERS[k], color=colour, **small)
+        label = NAMES[k] if number == 0 else None
+        axis.plot(group.mean(), place, MARKERS[k], color=colour, markersize=8, label=label)

@@ -21,11 +21,13 @@ def place_of(tasks: Iterable[Task], changes: Iterable[str]) -> str:
 
     ``tasks``: the runs that it may need; ``changes``: the parameters that are not the profile's, as
     ``name=value``."""
-    changed = "-".join(sorted(changes))
-    images = _other_images(tasks)
+    changed, tasks = "-".join(sorted(changes)), list(tasks)
+    place = f"{paths.OWN}/parameters/{_label(changed)}" if changed else ""
+    # runs of the same changed parameters may have been made from other images too
+    images = _other_images(tasks, "") or _other_images(tasks, place)
     if images:
         return f"{paths.OTHER_IMAGES}/{images}" + (f"-{_label(changed)}" if changed else "")
-    return f"{paths.OWN}/parameters/{_label(changed)}" if changed else ""
+    return place
 
 
 @contextmanager
@@ -47,10 +49,10 @@ def _label(text: str) -> str:
     return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def _other_images(tasks: Iterable[Task]) -> str:
-    """Name the images that are present, if published runs were made from others; else ""."""
+def _other_images(tasks: Iterable[Task], place: str) -> str:
+    """Name the images that are present, if the runs in ``place`` were made from others; else ""."""
     compared: set[str] = set()
-    with writing_to(""):
+    with writing_to(place):
         for task in tasks:
             data = task.recipe.data.name
             if data in compared or not task.folder.is_dir():

@@ -55,6 +55,22 @@ def test_other_images_get_a_place_that_names_them(
     assert place_of([TASK], ["seeds=[0]"]).startswith(f"{place}-seeds-0-")
 
 
+def test_runs_of_the_same_changes_on_other_images_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    copy, changes = {"fingerprint": "copy", "form": "cifar-jpeg"}, ["count=100"]
+    _images(monkeypatch, "copy")
+    first = place_of([TASK], changes)
+    with writing_to(first):
+        store.write_run(TASK, [], [], {"ended": "epochs"}, {"data": copy})
+    assert place_of([TASK], changes) == first
+    _images(monkeypatch, "0123456789abcdef")  # the original arrives
+    place = place_of([TASK], changes)
+    assert place.startswith("own/images/cifar10-01234567-count-100-")
+
+
 def test_without_images_published_results_are_read(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
