@@ -288,6 +288,13 @@ def test_the_plan_for_thirty_minutes_begins_with_parity_and_knows_its_parts() ->
     assert sorted(checks) == sorted(pack.CHECKS)
 
 
+@pytest.mark.parametrize("name", sorted(set(pack.CHECKS) - {"tests"}))
+def test_every_check_starts_on_a_bare_machine(name: str, bare: dict[str, str]) -> None:
+    words = [sys.executable, *pack.CHECKS[name][:2], "--help"]
+    done = subprocess.run(words, env=bare, cwd=paths.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "--device" in done.stdout, done.stderr
+
+
 def test_runs_that_are_stored_are_left_out_of_the_next_plan(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -72,6 +72,7 @@ class Lease:
             # compiled once for all processes, in a folder that can be written
             "TRITON_CACHE_DIR": str(state / "compiled" / "triton"),
             "TORCHINDUCTOR_CACHE_DIR": str(state / "compiled" / "inductor"),
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",  # few kernels: no processes to compile them in
         }
         if self.device.type == "cpu":
             self.environment["CUDA_VISIBLE_DEVICES"] = ""

@@ -28,7 +28,7 @@ EMBEDDED = "synthetic"  # drawn anew wherever it is needed
 ORDER = Path(__file__).with_name("thirty_minutes.toml")
 CHECKS = {
     "parity": ("-m", "replication.lease.parity", "--device", "cuda"),
-    "tests": ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", "tests/training"),
+    "tests": ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/training/test_gpu.py"),
 } | {
     f"benchmark-{name}": ("-m", f"benchmarks.{name}", "--device=cuda", "--batch=128", "--json")
     for name in ("step", "lrn", "trainer", "loader")

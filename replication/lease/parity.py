@@ -28,6 +28,7 @@ from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
 from replication.nets.towers import on_devices
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.training import captured
+from replication.training.captured import RecordedStep
 from replication.training.sgd import PaperSGD
 from replication.training.trainer import train
 
@@ -125,7 +126,11 @@ def runs(device: torch.device) -> Iterator[Compared]:
             precision=precision,
         )
         alone = _history(recipe, device, capture=False)
-        graph = _history(recipe, device, capture=True)
+        with patch.object(RecordedStep, "_record", _noting(graphs := [])):
+            graph = _history(recipe, device, capture=True)
+        if device.type == "cuda":
+            lost = sum(one is None for one in graphs) if graphs else 1
+            yield Compared(f"{precision} CUDA graphs that failed", float(lost), 0.0)
         yield Compared(f"{precision} run as a CUDA graph", difference(graph, alone), most)
 
 
@@ -136,6 +141,17 @@ CHECKS: tuple[Callable[[torch.device], Iterator[Compared]], ...] = (
     steps,
     runs,
 )
+
+
+def _noting(graphs: list[object]) -> Callable[[RecordedStep], object]:
+    """Return ``RecordedStep._record``, which also adds to ``graphs``."""
+    record = RecordedStep._record
+
+    def noting(step: RecordedStep) -> object:
+        graphs.append(record(step))
+        return graphs[-1]
+
+    return noting
 
 
 def _normal(seed: int, *shape: int) -> Tensor:

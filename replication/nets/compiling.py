@@ -31,7 +31,7 @@ def can_compile() -> bool:
     if not torch.cuda.is_available():
         return True
     try:
-        torch.compile(torch.neg)(torch.zeros(8, device="cuda")).cpu()
+        _compiled(_trial)(torch.zeros(8, device="cuda")).cpu()
     except (RuntimeError, OSError, ImportError, subprocess.SubprocessError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         log.warning("kernels cannot be compiled here, so torch's own are used: %s", reason)
@@ -69,6 +69,10 @@ def run_compiled(
     for tensor in tensors:
         torch._dynamo.maybe_mark_dynamic(tensor, 0)
     return _compiled(function)(*tensors, *settings)
+
+
+def _trial(x: Tensor) -> Tensor:
+    return x + 1
 
 
 @cache

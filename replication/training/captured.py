@@ -199,6 +199,7 @@ class RecordedStep(StaticStep):
 
     def _record(self) -> torch.cuda.CUDAGraph | None:
         """Return the graph; None, with a line in the log, if the step cannot be recorded."""
+        # One stream for both: what libraries and autograd keep for a stream is then there before.
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -209,7 +210,7 @@ class RecordedStep(StaticStep):
         graph = torch.cuda.CUDAGraph()
         try:
             # the loader's thread may take memory meanwhile
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
                 self.body()
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
