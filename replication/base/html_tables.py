@@ -55,6 +55,16 @@ def _decimals(column: pd.Series) -> Callable[[object], str]:
     return lambda value: f"{value:,.{longest}f}"
 
 
+def aligned(column: pd.Series) -> Callable[[object], str]:
+    """Return a format with one number of decimals for measured numbers.
+
+    Two significant digits of the smallest, at most four decimals."""
+    sizes = column.abs()
+    smallest = sizes[sizes > 0].min()
+    decimals = 0 if math.isnan(smallest) else min(4, max(0, 1 - math.floor(math.log10(smallest))))
+    return lambda value: f"{value:,.{decimals}f}"
+
+
 def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import Field
 
 from replication.base.errors import InputError
-from replication.base.html_tables import html_table
+from replication.base.html_tables import aligned, html_table
 from replication.base.models import Frozen, validated
 from replication.base.types import Profile
 from replication.data.augment.draws import Draws, central, draws_for, positions
@@ -291,9 +291,9 @@ def write(
 
 
 def html(table: pd.DataFrame) -> str:
-    """Render a table for the page, with three digits of what was measured."""
+    """Render a table for the page; a column of measured numbers has one number of decimals."""
     formats = {
-        column: "{:,.3g}".format for column, kind in table.dtypes.items() if kind.kind == "f"
+        column: aligned(table[column]) for column, kind in table.dtypes.items() if kind.kind == "f"
     }
     formats |= {
         column: lambda value: "yes" if value else "no"

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from replication.base.html_tables import html_table
+from replication.base.html_tables import aligned, html_table
 
 
 def test_decimal_points_are_under_one_another() -> None:
@@ -30,3 +30,17 @@ def test_a_format_applies_to_its_column() -> None:
     frame = pd.DataFrame({"share": [0.123, 0.5], "ok": [True, False]})
     shown = html_table(frame, {"share": "{:.1%}".format, "ok": lambda yes: "yes" if yes else "no"})
     assert "12.3%" in shown and "50.0%" in shown and "<td>yes</td>" in shown
+
+
+def test_a_number_that_a_format_made_of_nan_is_missing() -> None:
+    speeds = pd.Series([1346.0, float("nan")]).map("{:,.0f}".format)
+    shown = html_table(pd.DataFrame({"images/s": speeds}))
+    assert "nan" not in shown and '<td class="number">1,346</td>' in shown
+
+
+def test_measured_numbers_keep_two_digits_of_the_smallest() -> None:
+    column = pd.Series([5.7128, 0.428, 0.0836])
+    assert [aligned(column)(value) for value in column] == ["5.713", "0.428", "0.084"]
+    assert aligned(pd.Series([14600.0, 213.4]))(14600.0) == "14,600"
+    assert aligned(pd.Series([0.0, 0.0000012]))(0.0) == "0.0000"
+    assert aligned(pd.Series([0.0]))(0.0) == "0"

@@ -334,6 +334,40 @@ def test_moving_the_target_error_moves_the_ratio(browser, address: str) -> None:
     tab.close()
 
 
+def test_the_ledger_s_sections_begin_folded_on_a_phone(browser, address: str) -> None:
+    opened = {}
+    for width in WIDTHS:
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        tab.goto(f"{address}/experiments/claims.html")
+        opened[width] = tab.locator("details.ledger-group[open]").count()
+        tab.locator("details.ledger-group summary").first.click()
+        assert tab.locator("details.ledger-group[open]").count() == abs(opened[width] - 1)
+        tab.close()
+    assert opened[WIDTHS[0]] == 0 and opened[WIDTHS[1]] > 5
+
+
+def test_a_figure_on_a_phone_keeps_its_labels_large_and_scrolls(browser, address: str) -> None:
+    tab = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
+    tab.goto(f"{address}/paper/relu.html")
+    image = tab.locator("figure.plate img").first.bounding_box()
+    assert image["width"] >= 500  # of the 710 pixels at which it was drawn
+    assert tab.locator("figure.plate figcaption").first.bounding_box()["width"] <= WIDTHS[0]
+    tab.close()
+
+
+def test_tables_have_one_style_on_every_kind_of_page(browser, address: str) -> None:
+    tab = browser.new_page(viewport={"width": WIDTHS[1], "height": 900})
+    for page in ("experiments/ablations", "experiments/claims", "paper/relu", "run"):
+        tab.goto(f"{address}/{page}.html")
+        styles = tab.evaluate(
+            "Array.from(document.querySelectorAll('.bd-article table tbody tr'))"
+            ".map(r => getComputedStyle(r).backgroundColor"
+            " + getComputedStyle(r.lastElementChild).borderLeftWidth)"
+        )
+        assert set(styles) == {"rgba(0, 0, 0, 0)0px"}, page
+    tab.close()
+
+
 def test_a_strong_response_holds_its_neighbours_down(browser, address: str) -> None:
     tab = browser.new_page()
     tab.goto(f"{address}/paper/normalisation.html")

@@ -17,8 +17,8 @@ def recipe_html(recipe: Recipe) -> str:
             f"{data.name}, {data.size} x {data.size}, crops of {data.side}"
             + (", reflections" if data.augment else ""),
         ),
-        ("colour noise", f"standard deviation {data.colour:g}" if data.colour else "none"),
-        ("put aside for validation", f"{data.validation:,} training images"),
+        ("colour shift", f"standard deviation {data.colour:g}" if data.colour else "none"),
+        ("held out for validation", f"{data.validation:,} training images"),
         ("net", f"{net.towers} towers, fidelity {net.fidelity}"),
         ("minibatch", f"{recipe.batch}"),
         (
@@ -100,7 +100,7 @@ def decay_html(outcome: Outcome) -> str:
 
 def choices_html(recipe: Recipe) -> str:
     """Return what was chosen, and on which images."""
-    aside = f"{recipe.data.validation:,} training images put aside"
+    aside = f"{recipe.data.validation:,} training images held out"
     rows = [
         ("rate, number of epochs, width", aside, "short trials before the runs"),
         (
@@ -108,7 +108,7 @@ def choices_html(recipe: Recipe) -> str:
             aside if recipe.schedule.kind == "plateau" else "nothing: fixed beforehand",
             schedule_text(recipe),
         ),
-        ("the marks of the losses", "training loss of a trial run", "fixed before the runs"),
+        ("the target losses", "training loss of a trial run", "fixed before the runs"),
         ("weights of an average of nets", "nothing: they are equal", ""),
         ("reported errors", "held-out images", "no decision was taken on them"),
     ]
