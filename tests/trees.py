@@ -31,3 +31,16 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     return root
+
+
+def random_images(
+    root: Path, keys: tuple[str, ...], train: int, val: int, shape: tuple[int, int] = (32, 32)
+) -> Path:
+    """Write ``train`` and ``val`` images of noise under ``root``, their classes in turn."""
+    draws = np.random.default_rng(0)
+    for split, count in (("train", train), ("val", val)):
+        for number in range(count):
+            pixels = draws.integers(0, 256, (*shape, 3), np.uint8)
+            name = f"{split}/{keys[number % len(keys)]}/{number:03}.png"
+            write(root, {name: encoded(Image.fromarray(pixels), "PNG")})
+    return root

@@ -238,7 +238,9 @@ def combine(p: list[float]) -> float:
 
 
 def mosaic(kernels: np.ndarray, columns: int = 16, norm_filters: bool = False) -> np.ndarray:
-    """Return Figure 3's picture of ``kernels`` (n, 3, k, k): float64 (height, width, 3) in [0, 1].
+    """Return Figure 3's picture of ``kernels`` (n, 3, k, k).
+
+    float64 (height, width, 3) in [0, 1].
 
     ``columns`` kernels per row with white gaps of one pixel. As in the 2012 source (shownet.py),
     one minimum and one maximum over all kernels scale the picture, so that their strengths can be

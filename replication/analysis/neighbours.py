@@ -22,7 +22,7 @@ ROUNDING = 2.0**-24  # of float32, relative
 
 
 class Nearest(NamedTuple):
-    """The k nearest rows of each query, nearest first; equal distances in the order of the rows."""
+    """The k nearest rows of each query, nearest first; ties in the order of the rows."""
 
     rows: np.ndarray  # int64 (Q, k), of the base
     distances: np.ndarray  # float64 (Q, k), Euclidean
@@ -105,12 +105,12 @@ def _measure(
 
 
 def same_class(labels: np.ndarray, base_labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return, per query, the share of its neighbours ``rows`` (Q, k) in its class: float64 (Q,)."""
+    """Return the share of each query's neighbours ``rows`` (Q, k) in its class: float64 (Q,)."""
     return (base_labels[rows] == labels[:, None]).mean(1)
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Spearman's coefficient of two arrays of distances (Q, N), row by row: float64 (Q,).
+    """Return Spearman's coefficient of each row of two arrays (Q, N): float64 (Q,).
 
     A row of one repeated value gives NaN.
     """

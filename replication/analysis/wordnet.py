@@ -104,7 +104,7 @@ def _depth(node: str, parents: Parents) -> int:
 def closeness(
     p: np.ndarray, labels: np.ndarray, similarity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the similarity of the wrong top labels to the right one, and chance's; float64 (N,).
+    """Return how similar wrong top labels are to the right one, and chance's; float64 (N,).
 
     ``p`` (N, K) are probabilities, ``labels`` (N,), ``similarity`` (K, K). The wrong ones among the
     ``TOP`` most probable labels are averaged. Chance is the mean over all wrong labels, which is

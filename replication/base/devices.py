@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 
 from replication.base.errors import InputError
+from replication.base.types import Device
 
 LIBRARY = "libcuda.so.1"
 VERSION_FILE = Path("/proc/driver/nvidia/version")
@@ -28,7 +29,7 @@ class Driver(NamedTuple):
     release: str  # "580.159.04", or "" if it is not on record
 
 
-def best_device() -> str:
+def best_device() -> Device:
     """Return the first CUDA device, or the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -31,9 +31,13 @@ class NotebookError(Exception):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the message for a name that does not exist, with the nearest one that does."""
     choices = list(known)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.7)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {name!r}{hint}; choose one of {', '.join(choices)}"
+    return f"unknown {kind} {name!r}: {suggestion(name, choices)}choose one of {', '.join(choices)}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean ...? " with the nearest of the known names, or "" if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 class CheckError(Exception):

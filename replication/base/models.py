@@ -1,11 +1,11 @@
 """Value objects: validated when they are built, never changed, one line for invalid input."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from replication.base.errors import InputError
+from replication.base.errors import InputError, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -23,13 +23,32 @@ def validated(kind: type[Model], where: str, values: Mapping[str, Any]) -> Model
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{where}: {first_fault(error)}") from None
+        raise InputError(f"{where}: {first_fault(error, kind)}") from None
 
 
-def first_fault(error: ValidationError) -> str:
-    """Return the first complaint of a validation, on one line: which field, and why."""
+def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> str:
+    """Return the first complaint of a validation, on one line: which field, and why.
+
+    ``kind``: the model, from whose fields the nearest to an unknown one is suggested."""
     fault = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"{field}: there is no such field"
-    return f"{field + ': ' if field else ''}{fault['msg']}".replace("\n", " ")
+        hint = suggestion(field, _fields(kind)) if kind else ""
+        return f"{field}: no such field{'; ' if hint else ''}{hint.strip()}"
+    said = fault["msg"].replace("\n", " ").replace("a valid tuple", "a list, as in [0, 1]")
+    return f"{field}: {said}" if field else said
+
+
+def _fields(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the fields of a model, and those of the models in them as "update.rate"."""
+    for name, field in kind.model_fields.items():
+        yield prefix + name
+        for inner in _models(field.annotation):
+            yield from _fields(inner, f"{prefix}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

@@ -27,6 +27,7 @@ from papermill.exceptions import PapermillExecutionError
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError
 from replication.base.files import write_text
+from replication.base.locks import held
 from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
 from replication.book.notebooks import parameters, preflight, source, tasks
@@ -101,7 +102,7 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
     values = parameters(name, profile, changes)
     check(name, profile, changes)
     where = place(name, profile, changes)
-    with writing_to(where):
+    with writing_to(where), _alone(name, profile):
         folder = paths.experiment(profile, name)
         published = not where and profile in PUBLISHED
         given = dict(values)
@@ -116,6 +117,19 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
         if published:
             _seal(folder, page)
     return page
+
+
+@contextmanager
+def _alone(name: str, profile: str) -> Iterator[None]:
+    """Keep a second command from executing the same experiment at the same time."""
+    lock = progress.log_path(name, profile).with_suffix(".lock")
+    try:
+        with held(lock, wait=0):
+            yield
+    except TimeoutError:
+        raise InputError(
+            f"{name} ({profile}): another command executes it now; wait for that one, or stop it"
+        ) from None
 
 
 def _executed(
@@ -262,6 +276,8 @@ def _restored_on_failure(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     for unfinished in folder.glob(f"{BEFORE}.*"):
         shutil.rmtree(unfinished)
+    for notebook in folder.glob(".*.ipynb"):  # of an execution that was killed
+        notebook.unlink()
     before = folder / BEFORE
     if before.is_dir():  # an execution before this one was killed
         _put_back(before, folder)

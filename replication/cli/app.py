@@ -85,7 +85,9 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -105,7 +107,7 @@ def main() -> None:
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="replication", standalone_mode=False)
         if status == INTERRUPTED:  # typer turns KeyboardInterrupt into this
             _fail("interrupted; run the same command again to resume", INTERRUPTED)
     except typer.Abort as error:
@@ -113,7 +115,7 @@ def main() -> None:
             raise error.__cause__ from None  # an EOFError of ours, which typer takes for Ctrl-D
         status = INTERRUPTED
     except UsageProblem as error:
-        status = _fail(error.format_message(), error.exit_code)
+        status = _fail(_usage(error), error.exit_code)
     except InputError as error:
         status = _fail(str(error), 2)
     except TrainingError as error:
@@ -129,6 +131,15 @@ def main() -> None:
     if problem := streams.finish():
         status = _fail(problem, 2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with the words of a command line, and where they are explained."""
+    line = error.format_message().replace("Value error, ", "").rstrip(".")
+    context = getattr(error, "ctx", None)
+    if not line or context is None or "Did you mean" in line:
+        return line
+    return f"{line}; see `{context.command_path} --help`"
 
 
 def _place(error: OSError) -> str:
@@ -148,7 +159,7 @@ def _place(error: OSError) -> str:
 
 def _fail(line: str, status: int) -> int:
     if line:  # without a command the help has said all
-        # contextlib: standard error may be full
-        with contextlib.suppress(OSError):
-            print(f"replication: {' '.join(line.split())}", file=sys.stderr, flush=True)
+        live = "\r\x1b[K" if sys.stderr.isatty() else ""  # takes the place of a live line
+        with contextlib.suppress(OSError):  # standard error may be full
+            print(f"{live}replication: {' '.join(line.split())}", file=sys.stderr, flush=True)
     return status

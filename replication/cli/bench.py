@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from replication.base.types import Device
 from replication.cli.output import Json
 
 
@@ -12,7 +13,7 @@ def bench(
         Literal["lrn", "step", "loader", "trainer"], typer.Argument(help="The part to time.")
     ],
     device: Annotated[
-        Literal["cpu", "cuda"] | None,
+        Device | None,
         typer.Option(help="cpu or cuda; default: cuda if there is one."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in a minibatch.")] = 64,

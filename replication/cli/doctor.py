@@ -1,9 +1,8 @@
-"""``replication doctor``: what this machine has of what the project needs, and how to get the rest.
+"""``replication doctor``: what is missing on this machine, and how to get it.
 
 A check that fails is a fault only if the thing is needed. Data sets are not, nor is DALI except on
 Linux."""
 
-import fcntl
 import os
 import platform
 import resource
@@ -11,7 +10,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,17 +17,17 @@ import typer
 
 from replication.base import machine, paths
 from replication.book import KERNEL
+from replication.cli import folders
+from replication.cli.folders import Check
 from replication.cli.output import Json, print_json
 from replication.runs import seal
 
 PYTHON = (3, 11)  # pyproject.toml, requires-python
 JUPYTER_BOOK = "1"  # version 2 reads neither _config.yml nor Sphinx extensions
-FREE_GB = 1.0  # the quick profile keeps its prepared images and checkpoints well below this
 SOCKET = 70  # characters of TMPDIR: a process's sockets there have names of at most 107
 OPEN_FILES = 512
 SHARED_MEMORY = Path("/dev/shm")  # between a loader's processes and the training process
 SHARED_MIB = 256
-MOVE_RUNS = "name a folder on another disk in REPLICATION_RUNS"
 SET_UP = "run `make setup`, or `pip install -r requirements.lock`"
 
 
@@ -47,20 +45,6 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class Check:
-    """One property of this machine, and, unless ``ok``, how to correct it.
-
-    ``needed``: the project does not work without it.
-    """
-
-    name: str
-    ok: bool
-    needed: bool
-    found: str
-    cure: str = ""
-
-
 def checks() -> list[Check]:
     """Check everything, in the order in which faults should be corrected; leave no files."""
     return [
@@ -75,12 +59,12 @@ def checks() -> list[Check]:
         _cpus(),
         _limits(),
         _data(),
-        _disk(paths.runs()),
-        _file_system(paths.runs()),
+        folders.free_disk(paths.runs()),
+        folders.file_system(paths.runs()),
         _published(),
         _pages(),
-        _writable("results folder", paths.results(), "REPLICATION_RESULTS"),
-        _writable("runs folder", paths.runs(), "REPLICATION_RUNS"),
+        folders.writable("results folder", paths.results(), "REPLICATION_RESULTS"),
+        folders.writable("runs folder", paths.runs(), "REPLICATION_RUNS"),
     ]
 
 
@@ -234,56 +218,7 @@ def _pages() -> Check:
 
     line = stale_line() if paths.is_clone() else ""
     found, _, cure = line.partition(": ")
-    return Check("pages", not line, False, found or "made from the notebooks of now", cure)
-
-
-def _file_system(folder: Path) -> Check:
-    """Try what runs need of a file system, in a folder that is removed at the end."""
-    try:
-        with tempfile.TemporaryDirectory(dir=_nearest(folder), prefix=".doctor-") as place:
-            lacks = _lacking(Path(place))
-    except OSError as error:
-        return Check("file system", False, True, f"{folder}: {error.strerror}", MOVE_RUNS)
-    missing = ", ".join(lacks)
-    if "rename" in lacks:
-        return Check("file system", False, True, f"{folder}: no {missing}", MOVE_RUNS)
-    found = f"{folder}: no {missing}; the project does without" if lacks else str(folder)
-    return Check("file system", True, True, found)
-
-
-def _lacking(place: Path) -> list[str]:
-    """Return which operations the file system of ``place`` does not have."""
-    (place / "a").write_bytes(b"a")
-
-    def rename() -> None:
-        (place / "b").write_bytes(b"b")
-        os.replace(place / "b", place / "c")
-
-    def flock() -> None:
-        with (place / "a").open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def sync() -> None:
-        descriptor = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    tried = {
-        "rename": rename,
-        "flock": flock,
-        "hard links": lambda: os.link(place / "a", place / "d"),
-        "fsync of folders": sync,
-        "chmod": lambda: (place / "a").chmod(0o600),
-    }
-    lacks = []
-    for name, operation in tried.items():
-        try:
-            operation()
-        except OSError:
-            lacks.append(name)
-    return lacks
+    return Check("pages", not line, False, found or "up to date", cure)
 
 
 def _data() -> Check:
@@ -302,52 +237,9 @@ def _data() -> Check:
         "data folder",
         False,
         False,
-        f"{folder} is not there: {sets}; the embedded data set serves",
+        f"{folder} does not exist: {sets}; the embedded data set serves",
         cure,
     )
-
-
-def _disk(folder: Path) -> Check:
-    try:
-        free = shutil.disk_usage(_nearest(folder)).free / 1e9
-    except OSError as error:  # a link to a disk that is not mounted
-        return Check(
-            "free disk",
-            False,
-            True,
-            f"{folder}: {error.strerror}",
-            "mount it, or name another folder in REPLICATION_RUNS",
-        )
-    ok = free >= FREE_GB
-    cure = (
-        ""
-        if ok
-        else (
-            f"free some: {FREE_GB:g} GB are needed; or name a folder on another disk in"
-            " REPLICATION_RUNS"
-        )
-    )
-    return Check("free disk", ok, True, f"{free:.1f} GB for {folder}", cure)
-
-
-def _writable(name: str, folder: Path, variable: str) -> Check:
-    try:
-        with tempfile.TemporaryFile(dir=_nearest(folder)):
-            pass
-    except OSError as error:
-        return Check(
-            name,
-            False,
-            True,
-            f"{folder}: {error.strerror}",
-            f"give yourself write access, or name another folder in {variable}",
-        )
-    return Check(name, True, True, str(folder))
-
-
-def _nearest(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists: where it would be created."""
-    return next(place for place in (folder, *folder.parents) if os.path.lexists(place))
 
 
 def _version(package: str) -> str | None:

@@ -36,6 +36,7 @@ def predict(
     """Print the five most probable labels of each image."""
     from replication.evaluation import predict as prediction
 
+    prediction.files_of(images, views)
     predictor = prediction.load(run, profile, device)
     predictions = predictor.predict(images, views)
     if figure is not None:

@@ -11,8 +11,10 @@ def reseal(
     """Seal published results and pages that were changed on purpose, and log the reason."""
     from replication.runs import seal
 
-    for difference in seal.reseal(because):
+    differences = seal.reseal(because)
+    for difference in differences:
         print(difference)
+    state = "sealed" if differences else "nothing differs from the seals"
     print(
-        f"sealed: {len(seal.published_folders())} experiments, {len(seal.published_pages())} pages"
+        f"{state}: {len(seal.published_folders())} experiments, {len(seal.published_pages())} pages"
     )

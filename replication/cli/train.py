@@ -86,6 +86,7 @@ def train(
         torch.set_num_threads(threads)
     terminal = Terminal()
     on_epoch: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
+    board = None
     if log == "tensorboard" and is_first():
         from replication.training.process.tensorboard import TensorBoard
 
@@ -104,6 +105,9 @@ def train(
         Options(divergence="stop", watch=terminal.watch, on_epoch=on_epoch, extend=True),
     )
     if is_first():
+        if board:
+            board.update()  # the epochs before this command, of a run that had ended
+            terminal.report(f"event files in {board.folder}: tensorboard --logdir {board.folder}")
         terminal.report(
             f"run {recipe.id} ended after {outcome.progress.epoch} epochs"
             f" ({outcome.progress.ended}), weights in {folder}"

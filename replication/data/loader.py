@@ -7,13 +7,11 @@ interruption. Batches are prepared in a thread of their own, while the net is bu
 before."""
 
 import contextlib
-import functools
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +22,9 @@ from replication.base.types import Split
 from replication.data.augment.draws import draws_for
 from replication.data.augment.order import order
 from replication.data.files.index import Index
-from replication.data.pipelines import on_device
-from replication.data.pipelines.pipeline import BatchRequest, Pipeline, view_places
-from replication.data.pipelines.reference import ReferencePipeline
-from replication.data.pipelines.stored import RawPipeline, Transform
+from replication.data.pipelines.choice import Backend, pipeline
+from replication.data.pipelines.pipeline import BatchRequest, view_places
+from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import Statistics, statistics, streamed_statistics
 from replication.data.prepared.store import Store
 from replication.data.splits import (
@@ -42,7 +39,6 @@ from replication.recipe import Data, Recipe
 
 AHEAD = 2  # batches prepared before they are needed
 CROPS = 500  # of a batch of ``once``: 300 MB at 224 x 224
-Backend = Literal["auto", "raw", "reference", "dali", "dali-mixed", "device"]
 
 
 class Batch(NamedTuple):
@@ -82,7 +78,7 @@ class Loader:
         whole = index_of(source)
         self.index = whole.take(rows) if len(rows) != len(whole) else whole
         self.batch = recipe.batch
-        self.pipeline = _pipeline(source, transform, self.device, backend, workers)
+        self.pipeline = pipeline(source, transform, self.device, backend, workers)
         self.skipped = 0  # images left out because their file could not be read
         self.waited = 0.0  # seconds of waiting for a batch that was not ready
         self._stop = threading.Event()
@@ -161,7 +157,7 @@ class Loader:
         self.pipeline.close()
 
     def _ahead(self, chosen: list[np.ndarray], requests: Iterable[BatchRequest]) -> Iterator[Batch]:
-        """Return the requests' batches, prepared in a thread that ends with the caller's generator.
+        """Return the requests' batches, prepared in a thread of this generator.
 
         ``chosen``: their images' numbers."""
         ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
@@ -210,9 +206,7 @@ class Loader:
             leave.set()
             while thread.is_alive():
                 with contextlib.suppress(queue.Empty):
-                    ready.get(
-                        timeout=0.01
-                    )  # so that the thread notices at once if its reader has ended
+                    ready.get(timeout=0.01)  # so that the thread notices at once
 
     def _next(self, ready: queue.Queue) -> Batch | BaseException | None:
         while True:
@@ -262,10 +256,8 @@ def open_loaders(
 
     Raises InputError if the data set is not available.
 
-    ``backend`` "auto": stored squares by "raw" on a CPU; files by "dali" where it is installed,
-    else by "reference", with ``workers`` processes; on a GPU both by "dali", but a set of
-    squares that fits there by "device". "dali-mixed" decodes files on the GPU. ``share``: the part
-    of every minibatch that one of several data-parallel copies takes."""
+    ``backend`` and ``workers`` as for ``pipelines.choice.pipeline``. ``share``: the part of every
+    minibatch that one of several data-parallel copies takes."""
     selected.cache_clear()  # files may have changed since an earlier run of this process
     report_skipped(recipe.data)
     images, training, validation = training_source(recipe.data)
@@ -326,55 +318,3 @@ def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Stat
     return streamed_statistics(
         source if len(training) == len(source) else source.take(training), data.size
     )
-
-
-@functools.cache
-def _has_dali() -> bool:
-    try:
-        import nvidia.dali  # noqa: F401
-    except ModuleNotFoundError:
-        return False
-    except (ImportError, OSError) as error:  # a library of the system that is missing or too old
-        reason = str(error).partition("\n")[0]
-        print(f"DALI does not load ({reason}): the reference pipeline is used", file=sys.stderr)
-        return False
-    return True
-
-
-def _pipeline(
-    source: Store | Index,
-    transform: Transform,
-    device: torch.device,
-    backend: Backend,
-    workers: int,
-) -> Pipeline:
-    if backend == "auto":
-        if device.type == "cpu" and isinstance(source, Store):
-            backend = "raw"
-        elif isinstance(source, Store) and on_device.fits(source):
-            backend = "device"
-        elif _has_dali():
-            backend = "dali"
-        else:
-            backend = "raw" if isinstance(source, Store) else "reference"
-    if backend in ("dali", "dali-mixed"):
-        from replication.data.pipelines.dali import (
-            DaliPipeline,  # needs DALI, which there is for Linux only
-        )
-
-        return DaliPipeline(source, transform, device, mixed=backend == "dali-mixed")
-    if backend in ("raw", "device") and not isinstance(source, Store):
-        raise InputError(
-            f"the {backend} pipeline reads stored squares, and the recipe's data.files is"
-            " 'encoded': use reference or dali"
-        )
-    if isinstance(source, Store):
-        if backend == "reference":
-            raise InputError(
-                "the reference pipeline decodes files, and the recipe's data.files is 'raw': use"
-                " raw or dali"
-            )
-        if backend == "device":
-            return on_device.DevicePipeline(source, transform, device)
-        return RawPipeline(source.images, transform)
-    return ReferencePipeline(source, transform, workers)

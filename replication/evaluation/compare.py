@@ -57,7 +57,7 @@ def compare(first: Predictions, second: Predictions, k: int = 1, seed: int = 0) 
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """Return the two-sided probability of this split if both kinds of image are equally likely."""
+    """Return the two-sided probability of this split if both kinds are equally likely."""
     discordant = first_only + second_only
     return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
 

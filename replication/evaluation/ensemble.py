@@ -1,4 +1,4 @@
-"""Averages of several nets' predictions (section 6, rows "5 CNNs" and "7 CNNs" of Table 2).
+"""Averages of several nets' predictions (section 6: Table 2, "5 CNNs" and "7 CNNs").
 
 The paper averages. The released ``avg-valid.py`` (lines 49 to 71) also searches the weights of the
 average by coordinate descent on the validation images' top-5 error. Both are here. Weights are

@@ -31,7 +31,7 @@ def mistakes(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
 
 def credit(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Return the share of each label among the ``k`` largest of its row, float64 (N,) in [0, 1].
+    """Return each label's share among the ``k`` largest of its row, float64 (N,) in [0, 1].
 
     Ties share the remaining places.
     """
@@ -63,7 +63,7 @@ def error_interval(predictions: Predictions, k: int) -> "Interval":
 def _standing(
     scores: np.ndarray, labels: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, per row, how many classes exceed the label and equal it, and whether all are finite.
+    """Return per row how many classes exceed and equal the label, and if all are finite.
 
     The label itself is among those that equal it.
     """

@@ -14,7 +14,7 @@ from replication.evaluation.predictions import Predictions
 
 
 def packed(predictions: Predictions) -> dict[str, Any]:
-    """Return right or wrong at top-1 and top-5 for every image, in the order of the ids, as JSON.
+    """Return right or wrong at top-1 and top-5 per image, in the order of the ids, as JSON.
 
     The fingerprint of the images is included.
     """

@@ -1,4 +1,4 @@
-"""Labels for any image file, from a trained net: section 6's Figure 4 for pictures of one's own.
+"""Labels of any image file by a trained net: Figure 4 (section 6) for one's own pictures.
 
 Three lines do it in Python:
 
@@ -24,7 +24,7 @@ from replication.data.augment.views import VIEWS
 from replication.data.files.decode import decode
 from replication.data.files.titles import titles
 from replication.data.loader import open_loaders
-from replication.data.pipelines.pipeline import BatchRequest
+from replication.data.pipelines.pipeline import BatchRequest, check_views
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import reduce
 from replication.data.splits import training_index
@@ -79,7 +79,7 @@ class Predictor:
         """Return the ``top`` most probable labels of every image file, over 1 or 10 views.
 
         Raises InputError for a file that is missing or cannot be decoded."""
-        files = [Path(image).expanduser() for image in images]
+        files = files_of(images, views)
         squares = [self._square(file) for file in files]
         answers = [
             self._probabilities(np.stack(squares[start : start + AT_ONCE]), views)
@@ -91,8 +91,6 @@ class Predictor:
         ]
 
     def _square(self, file: Path) -> np.ndarray:
-        if not file.is_file():
-            raise InputError(f"{file}: no such image file")
         return reduce(decode(file, str(file)), self.recipe.data.size)
 
     @torch.inference_mode()
@@ -118,6 +116,18 @@ def load(run: str | Path, profile: str = "quick", device: str | None = None) -> 
     path = weights_of(run, profile)
     weights = load_weights(path)
     return Predictor(weights, mean_of(weights), titles_of(weights, path.parent), device)
+
+
+def files_of(images: Sequence[str | Path], views: int = 1) -> list[Path]:
+    """Return the image files, which are looked for before a net is loaded.
+
+    Raises InputError for a missing one, or for a number of views other than 1, 9 or 10."""
+    check_views(views)
+    files = [Path(image).expanduser() for image in images]
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: no such image file; name image files, not their folder")
+    return files
 
 
 def weights_of(run: str | Path, profile: str = "quick") -> Path:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from replication.base import paths
-from replication.base.errors import InputError
+from replication.base.errors import InputError, suggestion
 from replication.base.statistics import Interval
+from replication.data.pipelines.pipeline import check_views
 from replication.evaluation.compare import Comparison, compare
 from replication.evaluation.ensemble import average, tune
 from replication.evaluation.metrics import TOPS, error_interval
@@ -96,9 +97,10 @@ class Report(NamedTuple):
 
 
 def find(run: str, profile: str = "quick") -> Recipe:
-    """Return the recipe that ``run`` names: an id, a folder under ``results/``, or a named recipe.
+    """Return the recipe that ``run`` names.
 
-    Raises InputError that says what would be accepted.
+    ``run``: an id, a folder under ``results/``, or a named recipe. Raises
+    InputError that says what would be accepted.
     """
     if RUN_ID.fullmatch(run):
         path = weights_path(run)
@@ -106,14 +108,14 @@ def find(run: str, profile: str = "quick") -> Recipe:
     folder = Path(run).expanduser()
     if folder.is_dir():
         return _stored(folder / "recipe.json")
-    from replication.recipes import named
+    from replication.recipes import NAMES, named
 
-    try:
-        return named(run, profile)
-    except InputError as error:
+    if run not in NAMES:
         raise InputError(
-            f"{run!r} is not a run's id (ten hex digits), nor a folder, nor a named recipe: {error}"
-        ) from None
+            f"no run {run!r}: {suggestion(run, NAMES)}Name a run's id (ten hex digits), its folder"
+            f" under {paths.results()}, or a recipe: {', '.join(NAMES)}"
+        )
+    return named(run, profile)
 
 
 def named_runs(runs: Sequence[str], profile: str = "quick") -> dict[str, Recipe]:
@@ -137,12 +139,13 @@ def evaluate(
     weights: str = "equal",
     device: str | None = None,
 ) -> Report:
-    """Return the errors of every run on every split, of their average, and each pair's difference.
+    """Return the errors of each run and of their average, and each pair's difference.
 
     ``weights``: "equal", or "tuned": those that lower the top-5 error of the average on the runs'
     validation images. Raises InputError if one of ``splits`` is then that split: an error is never
     reported on the images that weights were chosen on.
     """
+    check_views(views)
     if weights not in ("equal", "tuned"):
         raise InputError(f"no weights {weights!r}: use equal or tuned")
     chosen = None if len(runs) == 1 else (1 / len(runs),) * len(runs)

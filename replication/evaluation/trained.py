@@ -98,7 +98,7 @@ def every_image(
         raise InputError(f"no split {split!r}: use {', '.join(SPLITS)}")
     if split == "validation" and not recipe.data.validation:
         raise InputError(
-            f"the run {recipe.id} put no validation images aside (data.validation is 0): use train"
+            f"the run {recipe.id} held out no validation images (data.validation is 0): use train"
             " or test"
         )
     device = device or best_device()

@@ -17,7 +17,7 @@ from pydantic import Field
 from replication.base.errors import InputError
 from replication.base.html_tables import aligned, html_table
 from replication.base.models import Frozen, validated
-from replication.base.types import Profile
+from replication.base.types import Device, Profile
 from replication.data.augment.draws import Draws, central, draws_for, positions
 from replication.data.files.index import read_image
 from replication.data.loader import open_loaders
@@ -50,7 +50,7 @@ class Settings(Frozen):
     versions: int = Field(ge=1)  # augmented versions of it
     steps: int = Field(ge=4)  # training steps that are timed, per seed
     seeds: tuple[int, ...] = Field(min_length=1)
-    device: str = "cpu"  # on which the steps are timed
+    device: Device = "cpu"  # on which the steps are timed
 
 
 class Material(NamedTuple):

@@ -20,7 +20,7 @@ from replication.base.errors import InputError
 from replication.base.files import write_json, write_text
 from replication.base.html_tables import html_table
 from replication.base.models import Frozen, validated
-from replication.base.types import Profile
+from replication.base.types import Device, Profile
 from replication.data.sources import catalog
 
 EXPERIMENT = "loading_speed"
@@ -34,7 +34,7 @@ class Settings(Frozen):
     photographs: str  # a data set of the catalog (one class of it), or a folder of REPLICATION_DATA
     batches: tuple[int, ...] = Field(min_length=1)  # sizes of a minibatch
     rounds: int = Field(ge=1)
-    device: str = "cpu"  # to which the batches are delivered
+    device: Device = "cpu"  # to which the batches are delivered
 
 
 class Outcome(NamedTuple):

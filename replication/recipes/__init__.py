@@ -20,6 +20,7 @@ FOLDER = Path(__file__).resolve().parent
 NETS = ("alexnet", "alexnet-2012", "alexnet-one-gpu", "alexnet-6conv", "19pct")
 # of some profiles only
 OTHERS = ("alexnet-2012-learnt",)
+NAMES = (*NETS, *OTHERS)
 PROFILES = ("quick", "laptop", "gpu", "paper")
 
 
@@ -29,8 +30,8 @@ def named(name: str, profile: str) -> Recipe:
 
     Raises InputError for an unknown name or profile.
     """
-    if name not in (*NETS, *OTHERS):
-        raise InputError(f"{unknown('recipe', name, (*NETS, *OTHERS))}, or name a YAML file")
+    if name not in NAMES:
+        raise InputError(f"{unknown('recipe', name, NAMES)}, or name a YAML file")
     if profile not in PROFILES:
         raise InputError(unknown("profile", profile, PROFILES))
     path = FOLDER / f"{name}.{profile}.yaml"
@@ -43,9 +44,13 @@ def named(name: str, profile: str) -> Recipe:
 def _read(path: Path) -> dict[str, object]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
         raise InputError(
-            f"cannot read the recipe {path}: {' '.join(str(error).split())}; write it as `train"
+            f"{path}: {error.strerror}; name a file that `train NAME --dry-run` printed"
+        ) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"{path} is not YAML ({' '.join(str(error).split())}); write it as `train NAME"
             " --dry-run` does"
         ) from None
     if not isinstance(values, dict):

@@ -7,10 +7,11 @@ them."""
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from replication.base import paths
+from replication.recipe import Recipe
 from replication.runs.store import Task, load
 
 LENGTH = 40  # characters of a place's name, before its hash
@@ -24,7 +25,7 @@ def place_of(tasks: Iterable[Task], changes: Iterable[str]) -> str:
     changed, tasks = "-".join(sorted(changes)), list(tasks)
     place = f"{paths.OWN}/parameters/{_label(changed)}" if changed else ""
     # runs of the same changed parameters may have been made from other images too
-    images = _other_images(tasks, "") or _other_images(tasks, place)
+    images = _other_images([*tasks, *_published_beside(tasks)], "") or _other_images(tasks, place)
     if images:
         return f"{paths.OTHER_IMAGES}/{images}" + (f"-{_label(changed)}" if changed else "")
     return place
@@ -64,3 +65,17 @@ def _other_images(tasks: Iterable[Task], place: str) -> str:
             if index is not None:
                 return f"{re.sub(r'[^A-Za-z0-9]+', '-', data).strip('-')}-{index.fingerprint[:8]}"
     return ""
+
+
+def _published_beside(tasks: Sequence[Task]) -> Iterator[Task]:
+    """Yield the published runs of the same experiments and data sets, of any plan.
+
+    If a plan has changed, none of its runs may be stored, and yet its tables would replace those
+    of the runs before it."""
+    wanted = {task.recipe.data.name for task in tasks}
+    for profile, name in sorted({(task.profile, task.experiment) for task in tasks}):
+        for file in sorted((paths.results() / profile / name).glob("*/recipe.json")):
+            recipe = Recipe.model_validate_json(file.read_text(encoding="utf-8"))
+            run = file.parent.name.removesuffix(f"-{recipe.id}")
+            if recipe.data.name in wanted:
+                yield Task(profile, name, run, recipe)

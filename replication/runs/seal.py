@@ -163,11 +163,14 @@ def list_published(changed: Iterable[Path]) -> None:
 
 
 def reseal(because: str) -> list[str]:
-    """Accept all results and pages as they are now, and log ``because``; return what differed."""
+    """Accept all results and pages as they are now, and log ``because``; return what differed.
+
+    Nothing is written if nothing differs."""
     if not because.strip():
         raise InputError('say why: replication reseal --because "..."')
     root = paths.results()
-    differences = published_faults()
+    if not (differences := published_faults()):
+        return []
     for folder in published_folders():
         if faults(folder):
             seal(folder)
@@ -180,7 +183,7 @@ def reseal(because: str) -> list[str]:
     before = log.read_text(encoding="utf-8") if log.is_file() else ""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     words = " ".join(because.split())
-    write_text(log, f"{before}{now}  {words}  ({one_line(differences) or 'no difference'})\n")
+    write_text(log, f"{before}{now}  {words}  ({one_line(differences)})\n")
     return differences
 
 

@@ -19,8 +19,9 @@ import yaml
 
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError
+from replication.base.locks import held
 from replication.base.types import PROFILES
-from replication.book import execute, notebooks
+from replication.book import execute, notebooks, progress
 from replication.experiments.common.contract import Experiment
 
 NAMES = notebooks.experiments()
@@ -86,7 +87,27 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Experiment, "tasks", lambda *_: [])
     monkeypatch.setattr(Experiment, "settings", lambda *_, **__: None)
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
     return tmp_path
+
+
+def test_a_second_command_does_not_execute_the_same_experiment_at_the_same_time(
+    project: Path,
+) -> None:
+    _notebook(project, "print(1)")
+    with held(progress.log_path("tiny", "quick").with_suffix(".lock")):
+        with pytest.raises(InputError, match=r"tiny \(quick\): another command executes it now"):
+            execute.execute("tiny", "quick")
+        assert list((project / "results").iterdir()) == []
+
+
+def test_what_a_killed_execution_left_is_removed_by_the_next(project: Path) -> None:
+    _notebook(project, "print(1)")
+    folder = project / "results" / "quick" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / ".tiny.4711.ipynb").write_text("{}")
+    execute.execute("tiny", "quick")
+    assert [file.name for file in folder.iterdir()] == ["tiny.ipynb"]
 
 
 def test_a_failed_notebook_publishes_nothing_and_is_kept(project: Path) -> None:

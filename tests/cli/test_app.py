@@ -80,6 +80,16 @@ def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["train", "alexnet", "--set", "update.rat=1"], "update.rat"),
         (["train", "alexnet", "--devices", "mps"], "mps"),
         (["data", "get", "synthetic", "--file", "x"], "--file"),
+        (["run", "loading_speed", "--set", "device=gpu"], "device: Input should be 'cpu'"),
+        (["run", "lrn_cifar", "--set", "seeds=3"], "the notebook wants list[int]"),
+        (["train", "nothere.yaml"], "replication: nothere.yaml: No such file or directory; name"),
+        (["train", "alexnet", "--log", "paper"], "'--log': 'paper' is not one of 'tensorboard'"),
+        # what is wrong with the words comes before what is missing
+        (["evaluate", "alexnet", "--views", "5"], "5 views: use 1"),
+        (["predict", "alexnet", "x.jpg"], "x.jpg: no such image file"),
+        (["predict", "alexnet", __file__, "--views", "3"], "3 views: use 1"),
+        (["predict", "alexnet", __file__], "replication train alexnet --profile quick"),
+        (["export", "alexnet", "net"], "replication train alexnet --profile quick"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(
@@ -108,6 +118,9 @@ def test_the_ledger_command_lists_every_claim() -> None:
         (["net", "alexnett"], "did you mean 'alexnet'?"),
         (["train", "alexnot"], "did you mean 'alexnet'?"),
         (["data", "get", "cifar-10"], "did you mean 'cifar10'?"),
+        (["train", "alexnet", "--set", "update.rat=1"], "did you mean 'update.rate'?"),
+        (["evaluate", "alexnett"], "no run 'alexnett': did you mean 'alexnet'? Name a run's id"),
+        (["net"], "Missing argument 'name'; see `replication net --help`"),
     ],
 )
 def test_a_misspelt_name_gets_a_suggestion_in_one_line(monkeypatch, capsys, words, suggestion):
@@ -137,6 +150,11 @@ def test_expected_ends_are_one_line_and_a_status(monkeypatch, capsys, error, sta
     found, line = ended(monkeypatch, capsys, "claims")
     assert found == status
     assert line.startswith("replication: ") and line.count("\n") == 1
+
+
+def test_on_a_terminal_the_last_line_takes_the_place_of_a_live_one(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert ended(monkeypatch, capsys, "net", "lenet")[1].startswith("\r\x1b[Kreplication: ")
 
 
 def test_a_defect_that_typer_takes_for_the_end_of_input_keeps_its_traceback(monkeypatch, capsys):

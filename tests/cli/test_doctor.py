@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.cli import doctor
+from replication.cli import doctor, folders
 
 
 def test_this_environment_is_healthy_and_every_fault_it_could_report_has_a_name():
@@ -19,7 +19,7 @@ def test_this_environment_is_healthy_and_every_fault_it_could_report_has_a_name(
 
 def test_only_what_is_needed_makes_it_unhealthy():
     good, spare, bad = (
-        doctor.Check("x", ok, needed, "")
+        folders.Check("x", ok, needed, "")
         for ok, needed in [(True, True), (False, False), (False, True)]
     )
     assert doctor.healthy([good, spare])
@@ -97,18 +97,18 @@ def test_data_sets_are_named_where_they_are_found_and_not_needed(monkeypatch, tm
 
 
 def test_a_full_disk_is_a_fault(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "FREE_GB", 1e9)
-    check = doctor._disk(tmp_path / "not" / "made" / "yet")
+    monkeypatch.setattr(folders, "FREE_GB", 1e9)
+    check = folders.free_disk(tmp_path / "not" / "made" / "yet")
     assert (check.ok, check.needed) == (False, True)
     assert "REPLICATION_RUNS" in check.cure
 
 
 def test_a_folder_that_cannot_be_written_is_a_fault_and_a_folder_that_can_is_left_unmade(tmp_path):
     (tmp_path / "file").touch()
-    check = doctor._writable("results folder", tmp_path / "file" / "results", "REPLICATION_RESULTS")
+    check = folders.writable("results folder", tmp_path / "file" / "results", "REPLICATION_RESULTS")
     assert (check.ok, check.needed) == (False, True)
     assert "REPLICATION_RESULTS" in check.cure
-    assert doctor._writable(
+    assert folders.writable(
         "results folder", tmp_path / "new" / "results", "REPLICATION_RESULTS"
     ).ok
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -116,20 +116,20 @@ def test_a_folder_that_cannot_be_written_is_a_fault_and_a_folder_that_can_is_lef
 
 def test_a_link_to_a_disk_that_is_gone_is_a_fault_and_no_crash(tmp_path):
     (tmp_path / "runs").symlink_to(tmp_path / "unmounted")
-    assert not doctor._disk(tmp_path / "runs").ok
-    assert not doctor._writable("runs folder", tmp_path / "runs", "REPLICATION_RUNS").ok
+    assert not folders.free_disk(tmp_path / "runs").ok
+    assert not folders.writable("runs folder", tmp_path / "runs", "REPLICATION_RUNS").ok
 
 
 def test_what_a_file_system_lacks_is_named_and_only_renaming_is_needed(monkeypatch, tmp_path):
     def refuse(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(doctor.os, "link", refuse)
-    monkeypatch.setattr(doctor.fcntl, "flock", refuse)
-    check = doctor._file_system(tmp_path / "runs")
+    monkeypatch.setattr(folders.os, "link", refuse)
+    monkeypatch.setattr(folders.fcntl, "flock", refuse)
+    check = folders.file_system(tmp_path / "runs")
     assert check.ok and "no flock, hard links" in check.found
-    monkeypatch.setattr(doctor.os, "replace", refuse)
-    check = doctor._file_system(tmp_path / "runs")
+    monkeypatch.setattr(folders.os, "replace", refuse)
+    check = folders.file_system(tmp_path / "runs")
     assert (check.ok, check.needed) == (False, True) and "REPLICATION_RUNS" in check.cure
     assert not list(tmp_path.iterdir())
 

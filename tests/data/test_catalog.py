@@ -177,6 +177,14 @@ def test_get_without_network_is_one_line_that_names_what_would_do(monkeypatch, f
     )
 
 
+def test_get_without_network_names_the_copy_that_is_used_meanwhile(monkeypatch, folders, few):
+    half = (Form(form="cifar-binary", folder="half"),)
+    use(monkeypatch, entry(few).model_copy(update={"forms": half}))
+    (folders / "data" / "half").mkdir()
+    with pytest.raises(InputError, match=f"{folders}/data/half is used until few is in"):
+        catalog.get("few")
+
+
 def test_get_downloads_checks_and_unpacks(monkeypatch, folders, few, server, capsys):
     server.content = few
     use(monkeypatch, entry(few, server.url))

@@ -16,7 +16,7 @@ from PIL import Image
 from replication.base.errors import InputError
 from replication.data.augment.draws import Draws
 from replication.data.loader import Batch, Loader, open_loaders
-from replication.data.pipelines import dali
+from replication.data.pipelines import dali, dali_graph
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import Statistics
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
@@ -149,7 +149,7 @@ def test_the_decoded_part_holds_what_the_filter_reaches(
     height: int, width: int, top: int, left: int, flip: bool
 ) -> None:
     draws = Draws(np.array([top]), np.array([left]), np.array([flip]), np.zeros((1, 3)))
-    made = dali.windows(np.array([height]), np.array([width]), 256, 224, draws)
+    made = dali_graph.windows(np.array([height]), np.array([width]), 256, 224, draws)
     found = {name: value[0].astype(np.float64) for name, value in made.items()}
     whole = np.array([height, width])
     shorter = min(height, width)
@@ -190,7 +190,9 @@ def test_every_graph_is_valid_on_a_gpu(
     transform = Transform(recipe(tree, fidelity), FOUND)
 
     def graph(mixed: bool) -> bytes:
-        return serialised(lambda: dali.define(transform, views, colour, encoded, CUDA, mixed=mixed))
+        return serialised(
+            lambda: dali_graph.define(transform, views, colour, encoded, CUDA, mixed=mixed)
+        )
 
     on_cores, mixed = graph(False), graph(True)
     assert (on_cores != mixed) == encoded and b"gpu" in on_cores

@@ -259,7 +259,7 @@ def test_without_dali_files_are_read_by_the_reference_pipeline(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert open_loaders(recipe(tree)).training.backend == "raw"
-    monkeypatch.setattr("replication.data.loader._has_dali", lambda: False)
+    monkeypatch.setattr("replication.data.pipelines.choice.has_dali", lambda: False)
     assert open_loaders(recipe(tree, files="encoded")).training.backend.startswith(
         "reference, pillow"
     )

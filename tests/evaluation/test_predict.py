@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from trees import random_images
 from typer.testing import CliRunner
 
 from replication.base.errors import InputError
 from replication.cli import app as command_line
-from replication.data import loader as loading
 from replication.data.loader import open_loaders
 from replication.data.splits import training_index
 from replication.evaluation import export, predict
@@ -27,24 +27,14 @@ KEYS = tuple("abcdefg")
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random images of seven classes, larger than what is stored of them."""
-    root, draws = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for split, count in (("train", 28), ("val", 19)):
-        for number in range(count):
-            folder = root / split / KEYS[number % len(KEYS)]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draws.integers(0, 256, (40, 44, 3), np.uint8)).save(
-                folder / f"{number:03}.png"
-            )
+    root = random_images(tmp_path_factory.mktemp("images"), KEYS, 28, 19, (40, 44))
     (root / "words.txt").write_text("a\tapple, fruit\nb\tbee\n")
     return root
 
 
 @pytest.fixture(params=["paper", "source2012"])
-def recipe(request, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+def recipe(request, tree: Path, runs: Path) -> Recipe:
     """A net with random weights whose run has ended."""
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
-    loading.selected.cache_clear()
     made = Recipe(
         data=Data(name=f"folder:{tree}", size=32, crop=24, validation=7),
         net=AlexNetSpec(fidelity=request.param, side=24, width=1 / 16, init="same_variance"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from trees import random_images
 
 from replication.base import paths
 from replication.base.errors import InputError
@@ -32,23 +32,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random images of seven classes: 70 to train on, 37 held out, so that no batch comes out
     even.
     """
-    root, draws = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for split, count in (("train", 70), ("val", 37)):
-        for number in range(count):
-            folder = root / split / KEYS[number % len(KEYS)]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(
-                folder / f"{number:03}.png"
-            )
-    return root
-
-
-@pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
-    loading.selected.cache_clear()
-    return tmp_path / "runs"
+    return random_images(tmp_path_factory.mktemp("images"), KEYS, 70, 37)
 
 
 def _recipe(tree: Path, seed: int = 0, **data: object) -> Recipe:

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
+from trees import random_images
 
 from replication.base.errors import InputError
 from replication.book.pages import learned as learned_report
@@ -32,14 +33,7 @@ SEEDS = (0, 1)
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    root, draws = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for split, count in (("train", 84), ("val", 35)):
-        for number in range(count):
-            folder = root / split / WNIDS[number % len(WNIDS)]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(
-                folder / f"{number:03}.png"
-            )
+    root = random_images(tmp_path_factory.mktemp("images"), WNIDS, 84, 35)
     (root / "words.txt").write_text("n02123045\ttabby, tabby cat\n")
     return Recipe(
         data=Data(name=f"folder:{root}", validation=14, size=32, crop=24, augment=True),

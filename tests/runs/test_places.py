@@ -71,6 +71,17 @@ def test_runs_of_the_same_changes_on_other_images_are_kept_apart(
     assert place.startswith("own/images/cifar10-01234567-count-100-")
 
 
+def test_other_images_are_noticed_although_the_plan_has_changed_since(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # none of the plan's runs is stored, and yet its tables would replace the published ones
+    planned = store.Task("laptop", "toy", "longer", RECIPE.model_copy(update={"epochs": 2}))
+    _images(monkeypatch, "0123456789abcdef")
+    assert place_of([planned], []) == "own/images/cifar10-01234567"
+    _images(monkeypatch, "published")
+    assert place_of([planned], []) == ""
+
+
 def test_without_images_published_results_are_read(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

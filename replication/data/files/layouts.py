@@ -177,8 +177,9 @@ def _add_class(result: Scan, root: Path, outer: Folder, inner: Folder, label: in
     if ends and len(set(ends.values())) > 1:
         raise InputError(
             f"{printable(str(inner.path))} holds images of several classes by their names"
-            f" ({', '.join(sorted(set(ends.values())))}): it is no class folder; move the images of"
-            f" all such folders into {printable(str(outer.path.parent))} itself"
+            f" ({', '.join(sorted(set(ends.values())))}): if it is no class folder, move the"
+            f" images of all such folders into {printable(str(outer.path.parent))} itself; if it is"
+            " one, rename the images, without these WordNet ids"
         )
     prefix = inner.path.relative_to(root).as_posix()
     for name, size, stamp in inner.images:

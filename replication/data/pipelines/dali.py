@@ -33,7 +33,8 @@ from replication.data.augment.draws import Draws, central
 from replication.data.files import cifar10 as packed
 from replication.data.files.decode import Unreachable, decode, needs_reference, read
 from replication.data.files.index import Index
-from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_places
+from replication.data.pipelines.dali_graph import Graph, windows
+from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import Store
 
@@ -64,7 +65,7 @@ class DaliPipeline:
         self.index = source.index if isinstance(source, Store) else source
         self.transform, self.device = transform, device
         self.threads = threads or cpus()
-        self._idle: list[_Graph] = []
+        self._idle: list[Graph] = []
         self._lock = threading.Lock()
 
     def stream(self, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
@@ -72,7 +73,7 @@ class DaliPipeline:
 
         A file that cannot be read ends it or is left out."""
         flight: deque[_Flight] = deque()
-        graph: _Graph | None = None
+        graph: Graph | None = None
         with ThreadPoolExecutor(READERS, "reader") as readers:
             try:
                 for request in requests:
@@ -96,7 +97,7 @@ class DaliPipeline:
         with self._lock:
             self._idle.clear()
 
-    def _take(self, request: BatchRequest) -> "_Graph":
+    def _take(self, request: BatchRequest) -> Graph:
         colour = request.colour and self.transform.colour > 0
         with self._lock:
             for i, graph in enumerate(self._idle):
@@ -104,7 +105,7 @@ class DaliPipeline:
                     request.rows
                 ):
                     return self._idle.pop(i)
-        return _Graph(
+        return Graph(
             self.transform,
             request.views,
             colour,
@@ -117,7 +118,7 @@ class DaliPipeline:
 
     def _submit(
         self,
-        graph: "_Graph",
+        graph: Graph,
         request: BatchRequest,
         readers: ThreadPoolExecutor,
         careful: bool = False,
@@ -128,8 +129,8 @@ class DaliPipeline:
         return flying
 
     def _collect(
-        self, graph: "_Graph", flight: "deque[_Flight]", readers: ThreadPoolExecutor
-    ) -> "tuple[_Graph, PreparedBatch]":
+        self, graph: Graph, flight: "deque[_Flight]", readers: ThreadPoolExecutor
+    ) -> tuple[Graph, PreparedBatch]:
         """Return the oldest batch in flight.
 
         If DALI fails, everything in flight is decoded by ``decode``, which names the file at fault.
@@ -227,13 +228,13 @@ class DaliPipeline:
 
     def _again(
         self,
-        graph: "_Graph",
+        graph: Graph,
         flight: "deque[_Flight]",
         readers: ThreadPoolExecutor,
         error: RuntimeError,
-    ) -> "tuple[_Graph, PreparedBatch]":
+    ) -> tuple[Graph, PreparedBatch]:
         if self.squares is None:
-            graph = _Graph(
+            graph = Graph(
                 self.transform,
                 graph.views,
                 graph.colour,
@@ -273,177 +274,6 @@ class _Encoded(NamedTuple):
     content: np.ndarray  # uint8 (bytes,)
     height: int
     width: int
-
-
-class _Graph:
-    """One built DALI pipeline.
-
-    ``schedule`` hands it a batch, ``collect`` waits for the oldest one scheduled.
-    """
-
-    def __init__(
-        self,
-        transform: Transform,
-        views: int,
-        colour: bool,
-        encoded: bool,
-        batch: int,
-        device: torch.device,
-        threads: int,
-        mixed: bool,
-    ) -> None:
-        from nvidia.dali import Pipeline
-
-        self.views, self.colour, self.batch = views, colour, batch
-        number = None if device.type == "cpu" else device.index or 0
-        # a queue of one: batches are scheduled here, ahead of those that are collected, as many as
-        # there are
-        self.pipe = Pipeline(batch, threads, number, prefetch_queue_depth=1)
-        with self.pipe:
-            self.pipe.set_outputs(define(transform, views, colour, encoded, device, mixed))
-        self.pipe.build()
-
-    def schedule(self, inputs: dict[str, Any]) -> None:
-        for name, value in inputs.items():
-            self.pipe.feed_input(name, value)
-        self.pipe.schedule_run()
-
-    def collect(self) -> torch.Tensor:
-        (output,) = self.pipe.share_outputs()
-        # no copy: DALI leaves memory alone that somebody refers to
-        images = torch.from_dlpack(output.as_tensor())
-        self.pipe.release_outputs()
-        return images
-
-    def drained(self, scheduled: int) -> bool:
-        """Wait for what is scheduled; return whether the pipeline can be used again."""
-        try:
-            for _ in range(scheduled):
-                self.collect()
-        except RuntimeError:
-            return False
-        return True
-
-
-def define(
-    transform: Transform,
-    views: int,
-    colour: bool,
-    encoded: bool,
-    device: torch.device,
-    mixed: bool = False,
-) -> Any:
-    """Build the graph, from its external sources to float32 (side, side, 3) per image.
-
-    (10, side, side, 3) for ten views. ``mixed``: files are decoded by nvJPEG, on the GPU.
-    """
-    from nvidia.dali import fn, types
-
-    gpu = device.type == "cuda"
-    place = "gpu" if gpu else "cpu"
-    side = transform.side if views == 1 else transform.size
-
-    def given(name: str, **options: Any) -> Any:
-        return fn.external_source(name=name, **options)
-
-    def constant(values: np.ndarray) -> Any:
-        return types.Constant(np.ascontiguousarray(values), device=place)
-
-    if encoded:
-        image = fn.decoders.image_slice(
-            given("image", no_copy=True),
-            start=given("start"),
-            end=given("end"),
-            axis_names="HW",
-            device="mixed" if mixed else "cpu",
-            output_type=types.RGB,
-            # rotated files arrive upright; a window across a rotated image ends in a crash
-            adjust_orientation=False,
-            # of colours on the GPU too: libjpeg-turbo and Pillow always do
-            jpeg_fancy_upsampling=True,
-        )
-        image = image.gpu() if gpu and not mixed else image
-        image = fn.resize(
-            image,
-            size=[side, side],
-            roi_start=given("from"),
-            roi_end=given("to"),
-            interp_type=types.INTERP_LINEAR,
-        )
-    else:
-        image = given("image", layout="HWC", no_copy=True)
-        image = image.gpu() if gpu else image
-        if views == 1:
-            image = fn.flip(
-                fn.slice(image, start=given("start"), shape=[side, side], axes=[0, 1]),
-                horizontal=given("flip"),
-            )
-    if views != 1:
-        image = fn.stack(*_views(transform, image, views, constant))
-    elif transform.mean is None:
-        image = fn.cast(image, dtype=types.FLOAT)
-    elif transform.aligned:
-        both = constant(np.concatenate([transform.mean, transform.mean[:, ::-1]], 1))
-        image = image - fn.slice(both, start=given("mean"), shape=[side, side], axes=[0, 1])
-    else:
-        image = image - constant(
-            transform.mean[transform.middle :, transform.middle :][:side, :side]
-        )
-    if colour:
-        shift = given("shift")
-        image = image + (shift.gpu() if gpu else shift)
-        if transform.divisor != 1:
-            image = image / np.float32(transform.divisor)
-    return image if transform.scale == 1 else image * transform.scale
-
-
-def _views(transform: Transform, image: Any, views: int, constant: Any) -> list[Any]:
-    from nvidia.dali import fn, types
-
-    side, mean = transform.side, transform.mean
-    crops = []
-    for (top, left), flip in zip(*view_places(transform.data, views), strict=True):
-        if flip and transform.aligned:
-            # the difference mirrored is the difference of the mirrored
-            crops.append(fn.flip(crops[len(crops) - 5], horizontal=1))
-            continue
-        crop = fn.slice(image, start=[int(top), int(left)], shape=[side, side], axes=[0, 1])
-        crop = fn.flip(crop, horizontal=1) if flip else crop
-        if mean is None:
-            crops.append(fn.cast(crop, dtype=types.FLOAT))
-            continue
-        y, x = (top, left) if transform.aligned else (transform.middle, transform.middle)
-        crops.append(fn.reshape(crop - constant(mean[y : y + side, x : x + side]), layout="HWC"))
-    return crops
-
-
-def windows(
-    heights: np.ndarray, widths: np.ndarray, size: int, side: int, draws: Draws
-) -> dict[str, np.ndarray]:
-    """Return the part of each file to decode, and the region of that part that is its crop.
-
-    The crop is the ``side`` x ``side`` one of its stored square. By section 2's reduction
-    (``store.reduce``): shorter side to ``size``, longer one rounded, central square, and in it the
-    crop. "start" and "end" int32 (N, 2) in the file's pixels, "from" and "to" float32 (N, 2) from
-    there; a flip turns left and right around.
-    """
-    whole = np.stack([heights, widths], 1).astype(np.float64)
-    shorter = whole.min(axis=1, keepdims=True)
-    reduced = np.rint(whole * size / shorter)  # half to even, as Python rounds
-    corner = (reduced - size) // 2 + np.stack([draws.top, draws.left], 1)
-    step = whole / reduced
-    start, end = corner * step, (corner + side) * step
-    reach = np.maximum(step, 1) + 1  # of the filter, and one pixel for rounding
-    first = np.maximum(np.floor(start - reach), 0)
-    last = np.minimum(np.ceil(end + reach), whole)
-    start, end = start - first, end - first
-    flip = np.stack([np.zeros_like(draws.flip), draws.flip], 1)
-    return {
-        "start": first.astype(np.int32),
-        "end": last.astype(np.int32),
-        "from": np.where(flip, end, start).astype(np.float32),
-        "to": np.where(flip, start, end).astype(np.float32),
-    }
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:

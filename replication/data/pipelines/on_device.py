@@ -1,4 +1,4 @@
-"""Stored squares on the GPU as uint8, for sets that are small enough: batches are cut there.
+"""Stored squares on the GPU as uint8, if a set is small enough: batches are cut there.
 
 The arithmetic is that of ``stored``, value by value in the same order, from the same draws. Only
 row numbers, offsets and colour shifts travel, so a batch costs some microseconds."""

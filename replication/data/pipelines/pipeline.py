@@ -47,18 +47,23 @@ class Pipeline(Protocol):
         """Release threads, processes and memory."""
 
 
+def check_views(views_each: int) -> None:
+    """Raise InputError unless an image can be tested over so many views."""
+    if views_each not in (1, views.GRID, views.VIEWS):
+        raise InputError(
+            f"{views_each} views: use 1 (the central crop), {views.VIEWS} (section 4.1) or"
+            f" {views.GRID} (a grid of 3 x 3)"
+        )
+
+
 def view_places(data: Data, views_each: int) -> tuple[np.ndarray, np.ndarray]:
     """Return offsets (V, 2) and flips (V,) of 1, 9 or 10 views. Raises InputError for others."""
+    check_views(views_each)
     if views_each == views.GRID:
         return views.grid(data.size, data.side), np.zeros(views.GRID, bool)
     places = views.offsets(data.size, data.side)
     if views_each == 1:
         return places[views.CENTRE : views.CENTRE + 1], np.zeros(1, bool)
-    if views_each != views.VIEWS:
-        raise InputError(
-            f"{views_each} views: use 1 (the central crop), {views.VIEWS} (section 4.1) or"
-            f" {views.GRID} (a grid of 3 x 3)"
-        )
     if data.side == data.size:
         raise InputError(
             f"{views_each} views need images larger than the crop, and here both are {data.size}:"

@@ -31,7 +31,7 @@ Result = tuple[torch.Tensor | None, np.ndarray, str]  # images, places kept, wha
 
 
 class ReferencePipeline:
-    """Batches decoded from the data set's own files, by ``workers`` processes; 0: by the caller."""
+    """Batches decoded from the data set's own files by ``workers`` processes, or the caller."""
 
     def __init__(self, index: Index, transform: Transform, workers: int = 0) -> None:
         self.backend = f"reference, pillow {pillow_version}"
@@ -84,7 +84,7 @@ class ReferencePipeline:
 
 
 def make(index: Index, transform: Transform, request: BatchRequest) -> Result:
-    """Prepare one batch: decode and reduce the files, then apply the raw pipeline's arithmetic."""
+    """Prepare one batch: decode and reduce the files, then do as the raw pipeline does."""
     size = transform.size
     squares, kept = np.empty((len(request.rows), size, size, 3), np.uint8), []
     for place, row in enumerate(request.rows.tolist()):

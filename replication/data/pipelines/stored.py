@@ -19,7 +19,7 @@ from replication.recipe import Recipe
 
 
 class Transform:
-    """What a recipe does to stored squares of ``size`` S pixels, to cut crops of ``side`` pixels.
+    """What a recipe does to stored squares of ``size`` pixels, to cut crops of ``side``.
 
     The paper only says that the mean is subtracted; the mean under the crop is the plain reading.
     The source subtracts the central part of the mean image regardless of the crop's place

@@ -185,6 +185,8 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
                 return root / archive.folder
         if source is None:
             instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
+            if found := _locate(dataset):
+                instead = f"{found[1]} is used until {archive.folder} is in {paths.data()}"
             path = paths.data() / archive.file
             download.download(archive.url, archive.hash, path, instead)
         else:

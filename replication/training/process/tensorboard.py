@@ -22,10 +22,10 @@ class TensorBoard:
 
     def __init__(self, folder: Path) -> None:
         """``folder``: the run's. Raises InputError without the package ``tensorboard``."""
-        self.metrics = folder / "metrics.jsonl"
+        self.folder, self.metrics = folder / FOLDER, folder / "metrics.jsonl"
         # an interrupted run has written these before
-        self.written = len(self._rows()) if (folder / FOLDER).is_dir() else 0
-        self.writer = _writer(folder / FOLDER)
+        self.written = len(self._rows()) if self.folder.is_dir() else 0
+        self.writer = _writer(self.folder)
 
     def update(self) -> None:
         """Add the rows that are new since the last call."""
