@@ -35,8 +35,8 @@ def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> 
     if fault["type"] == "extra_forbidden":
         hint = suggestion(field, _fields(kind)) if kind else ""
         return f"{field}: no such field{'; ' if hint else ''}{hint.strip()}"
-    said = fault["msg"].replace("\n", " ").replace("a valid tuple", "a list, as in [0, 1]")
-    return f"{field}: {said}" if field else said
+    message = fault["msg"].replace("\n", " ").replace("a valid tuple", "a list, as in [0, 1]")
+    return f"{field}: {message}" if field else message
 
 
 def _fields(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Published pages that were not made from the notebooks, parameters and code of now."""
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 
 from replication.base import paths
 from replication.base.errors import InputError
@@ -18,8 +20,7 @@ def stale_pages() -> dict[str, list[str]]:
         page = paths.pages() / f"{name}.ipynb"
         if not page.is_file():
             continue
-        notes = json.loads(page.read_text(encoding="utf-8"))["metadata"].get("replication", {})
-        profile = notes.get("profile", "laptop")
+        profile = _profile(page)
         try:
             values = parameters(name, profile)
         except InputError:
@@ -39,6 +40,22 @@ def stale_line() -> str:
         return ""
     parts = sorted({part for parts in stale.values() for part in parts})
     return (
-        f"{len(stale)} pages were made from another {' and '.join(parts)} than now"
-        f" ({', '.join(sorted(stale))}): run `replication run --profile laptop`"
+        f"{len(stale)} pages are older than their {' or '.join(parts)}: run"
+        f" {' and '.join(f'`{command}`' for command in _commands(stale))}"
     )
+
+
+def _commands(names: Iterable[str]) -> list[str]:
+    """Return the commands that execute pages again, each at the profile that it was made at."""
+    by_profile: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_profile.setdefault(_profile(paths.pages() / f"{name}.ipynb"), []).append(name)
+    return [
+        f"replication run {' '.join(names)} --profile {profile}"
+        for profile, names in sorted(by_profile.items())
+    ]
+
+
+def _profile(page: Path) -> str:
+    notes = json.loads(page.read_text(encoding="utf-8"))["metadata"].get("replication", {})
+    return notes.get("profile", "laptop")

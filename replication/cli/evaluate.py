@@ -5,11 +5,16 @@ from typing import Annotated
 import typer
 
 from replication.cli.output import Json, Profile, print_json
+from replication.cli.train import complete_recipe
 
 
 def evaluate(
     runs: Annotated[
-        list[str], typer.Argument(help="Runs: an id, a folder under results/, or a named recipe.")
+        list[str],
+        typer.Argument(
+            help="Runs: an id, a folder under results/, or a named recipe.",
+            autocompletion=complete_recipe,
+        ),
     ],
     views: Annotated[
         int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")

@@ -6,11 +6,16 @@ from typing import Annotated
 import typer
 
 from replication.cli.output import Profile
+from replication.cli.train import complete_recipe
 
 
 def export(
     run: Annotated[
-        str, typer.Argument(help="A run's id, its folder under results/, or a named recipe.")
+        str,
+        typer.Argument(
+            help="A run's id, its folder under results/, or a named recipe.",
+            autocompletion=complete_recipe,
+        ),
     ],
     folder: Annotated[Path, typer.Argument(help="A folder that is empty or does not exist yet.")],
     profile: Profile = "quick",

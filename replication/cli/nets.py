@@ -5,10 +5,17 @@ from typing import Annotated
 import typer
 
 from replication.cli.output import Json, print_json
+from replication.cli.train import complete_recipe
 
 
 def net(
-    name: Annotated[str, typer.Argument(help="alexnet, alexnet-2012, alexnet-one-gpu, 19pct, ...")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="alexnet, alexnet-2012, alexnet-one-gpu, 19pct, ...",
+            autocompletion=complete_recipe,
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Count a net layer by layer: shapes, parameters, neurons, multiply-adds, bytes moved."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from replication.cli.output import Json, Profile, print_json
+from replication.cli.train import complete_recipe
 
 if TYPE_CHECKING:
     from replication.evaluation.predict import Prediction, Predictor
@@ -17,7 +18,8 @@ def predict(
     run: Annotated[
         str,
         typer.Argument(
-            help="A run's id, its folder under results/, a named recipe, or an exported folder."
+            help="A run's id, its folder under results/, a named recipe, or an exported folder.",
+            autocompletion=complete_recipe,
         ),
     ],
     images: Annotated[list[Path], typer.Argument(help="Image files of any kind.")],

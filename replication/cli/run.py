@@ -85,11 +85,16 @@ def run(
 
 
 def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_json: bool) -> None:
+    from replication.book.execute import place
     from replication.book.notebooks import tasks
     from replication.runs.forecast import forecast
 
     plans = {name: tasks(name, profile, changes) for name in names}
+    places = {name: place(name, profile, changes) for name in names}
     costs = forecast(plans, profile)
     if as_json:
-        return print_json(costs.dump())
+        return print_json(costs.dump() | {"places": places})
     print(costs.table())
+    for where in sorted(set(filter(None, places.values()))):
+        kept = ", ".join(name for name in names if places[name] == where)
+        print(f"results: of {kept} in results/{where}, not published")

@@ -22,6 +22,7 @@ from replication.base.types import Split
 from replication.data.augment.draws import draws_for
 from replication.data.augment.order import order
 from replication.data.files.index import Index
+from replication.data.pipelines import on_device
 from replication.data.pipelines.choice import Backend, pipeline
 from replication.data.pipelines.pipeline import BatchRequest, view_places
 from replication.data.pipelines.stored import Transform

@@ -104,7 +104,7 @@ def split_rows(index: Index, validation: int) -> tuple[np.ndarray, np.ndarray]:
     if validation >= len(index):
         raise InputError(
             f"data.validation is {validation}, and there are only {len(index)} training images;"
-            " hold out fewer"
+            " hold out fewer by --set data.validation=..."
         )
     # not the seed that chose data.count
     aside = np.isin(index.ids, index.subset(count=validation, seed=VALIDATION_SEED + 1).ids)

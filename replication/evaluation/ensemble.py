@@ -35,14 +35,14 @@ def align(predictions: Sequence[Predictions]) -> list[Predictions]:
         same = other.split == first.split and other.fingerprint == first.fingerprint
         if not same or not np.array_equal(first.ids[order], other.ids[theirs]):
             raise InputError(
-                f"the nets were asked about different images ({len(first.ids)} of {first.split}"
+                f"the nets were evaluated on different images ({len(first.ids)} of {first.split}"
                 f" {first.fingerprint}; {len(other.ids)} of {other.split} {other.fingerprint}):"
                 " evaluate all of them on one split of one data set"
             )
         rows[order] = theirs
         if not np.array_equal(first.labels, other.labels[rows]):
             raise InputError(
-                f"the nets were asked about the same {first.split} images with different labels:"
+                f"the nets were evaluated on the same {first.split} images with different labels:"
                 " evaluate them again"
             )
         aligned.append(

@@ -168,9 +168,9 @@ def _read(path: Path, stamp: str) -> Arrays | None:
         with np.load(path, allow_pickle=False) as stored:
             if str(stored["stamp"]) == stamp:
                 return {key: stored[key] for key in ("ids", "labels", "answers")}
-        log.info("%s: made from other images or weights, making it again", path)
+        log.info("%s: computed from other images or weights; computing it again", path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        log.info("%s: damaged (%s), making it again", path, type(error).__name__)
+        log.info("%s: damaged (%s); computing it again", path, type(error).__name__)
     return None
 
 

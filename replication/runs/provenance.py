@@ -106,9 +106,9 @@ def _git(*words: str) -> str:
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
-    """Return the first line of what git said, or why it could not be asked."""
-    said = getattr(error, "stderr", None) or str(error)
-    return said.strip().splitlines()[0]
+    """Return the first line of the message of git, or why git did not start."""
+    message = getattr(error, "stderr", None) or str(error)
+    return message.strip().splitlines()[0]
 
 
 def _version(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """The command line as a whole: what it imports, how it reports errors, what it suggests."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,7 @@ def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["data", "get", "synthetic", "--file", "x"], "--file"),
         (["run", "loading_speed", "--set", "device=gpu"], "device: Input should be 'cpu'"),
         (["run", "lrn_cifar", "--set", "seeds=3"], "the notebook wants list[int]"),
+        (["train", "alexnet", "--set", "data.count=7"], "data.count=null takes all"),
         (["train", "nothere.yaml"], "replication: nothere.yaml: No such file or directory; name"),
         (["train", "alexnet", "--log", "paper"], "'--log': 'paper' is not one of 'tensorboard'"),
         # what is wrong with the words comes before what is missing
@@ -133,6 +135,30 @@ def test_names_are_completed_by_the_shell():
     assert command_line.run.complete_experiment("relu") == ["relu_vs_tanh"]
     assert command_line.train.complete_recipe("alexnet-o") == ["alexnet-one-gpu"]
     assert "cifar10" in command_line.data.complete_data("c")
+
+
+@pytest.mark.parametrize("command", ["train", "net", "evaluate", "predict", "export"])
+def test_every_command_that_takes_a_recipe_completes_its_name(command):
+    words = f"replication {command} alexnet-o"
+    variables = os.environ | {
+        "_REPLICATION_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": "2",
+    }
+    program = (
+        "import sys; sys.argv[0] = 'replication'; from replication.cli.app import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=variables
+    )
+    assert done.stdout.split() == ["alexnet-one-gpu"]
+
+
+def test_a_dry_run_says_that_results_of_changed_parameters_are_kept_apart():
+    words = ["run", "loading_speed", "--profile", "laptop", "--dry-run"]
+    assert "not published" not in CliRunner().invoke(command_line.app, words).stdout
+    changed = CliRunner().invoke(command_line.app, [*words, "--set", "rounds=1"])
+    assert "results: of loading_speed in results/own/parameters/rounds-1-" in changed.stdout
 
 
 def test_the_recipes_that_the_shell_completes_are_those_that_exist():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from replication.book import stale
 from replication.cli import doctor, folders
 
 
@@ -146,3 +147,14 @@ def test_only_the_cpus_that_may_be_used_are_counted(monkeypatch):
     monkeypatch.setattr(doctor.machine, "cpus", lambda: 1)
     monkeypatch.setattr(doctor.os, "cpu_count", lambda: 16)
     assert "1 of 16 usable" in doctor._cpus().found
+
+
+def test_stale_pages_come_with_the_commands_that_execute_them_again(monkeypatch, tmp_path):
+    for name, profile in (("b", "laptop"), ("a", "laptop"), ("c", "paper")):
+        notes = {"metadata": {"replication": {"profile": profile}}}
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(notes))
+    monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path))
+    monkeypatch.setattr(stale, "stale_pages", lambda: {"b": ["code"], "a": ["code"], "c": ["code"]})
+    check = doctor._pages()
+    assert (check.ok, check.found) == (False, "3 pages are older than their code")
+    assert "`replication run a b --profile laptop` and `replication run c --profile" in check.cure

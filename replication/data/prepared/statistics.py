@@ -176,7 +176,7 @@ def _keep(
     size: int,
     fingerprint: str,
 ) -> Statistics:
-    made = _statistics(pixels, products, count, size, fingerprint)
+    result = _statistics(pixels, products, count, size, fingerprint)
     facts = {
         "format": FORMAT,
         "fingerprint": fingerprint,
@@ -188,7 +188,7 @@ def _keep(
     head = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     write_atomic(path, lambda file: np.savez(file, head=head, pixels=pixels, products=products))
     unchanged.mark(path, index)
-    return made
+    return result
 
 
 def _read(path: Path, index: Index, fingerprint: str, count: int, size: int) -> Statistics | None:

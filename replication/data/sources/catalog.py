@@ -98,7 +98,7 @@ def open_index(name: str, split: str) -> Index:
     if split not in dataset.splits:
         raise InputError(f"{name} has no split {split!r}: use {' or '.join(dataset.splits)}")
     if name == "synthetic":
-        return index_folder(synthetic.ensure(_made()), split, name, "synthetic", "synthetic")
+        return index_folder(synthetic.ensure(_built()), split, name, "synthetic", "synthetic")
     found = _locate(dataset) or _unpack_local(dataset)
     if found is None:
         raise InputError(
@@ -121,8 +121,8 @@ def listing() -> list[dict]:
         form, where, note, origin, present = None, None, "", "", ()
         if dataset.name == "synthetic":
             note = "synthetic"
-            if synthetic.is_made(_made()):
-                form, where = "synthetic", str(synthetic.place(_made()))
+            if synthetic.is_made(_built()):
+                form, where = "synthetic", str(synthetic.place(_built()))
                 present = dataset.splits
         elif found := _locate(dataset):
             form, where, note = found[0].form, str(found[1]), found[0].note
@@ -168,7 +168,7 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
     if file is not None and not dataset.archives:
         raise InputError(f"{name} has no files to choose from: leave --file out")
     if name == "synthetic":
-        return synthetic.ensure(_made())
+        return synthetic.ensure(_built())
     if dataset.parts:
         return _prepare_parts(dataset, source)
     if dataset.subset_of:
@@ -180,7 +180,7 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
     archive = _chosen(dataset, file)
     place = paths.data() / archive.folder
     with writing(place, name), locked(place):
-        for root in (paths.data(), _made()):
+        for root in (paths.data(), _built()):
             if (root / archive.folder).is_dir():
                 return root / archive.folder
         if source is None:
@@ -265,13 +265,13 @@ def _catalog() -> dict[str, Dataset]:
         }
 
 
-def _made() -> Path:
+def _built() -> Path:
     return paths.runs() / "data"
 
 
 def _locate(dataset: Dataset) -> tuple[Form, Path] | None:
     for form in dataset.forms:  # the best form first, wherever it is
-        for root in (paths.data(), _made()):
+        for root in (paths.data(), _built()):
             if (root / form.folder).is_dir():
                 return form, root / form.folder
     return None
@@ -290,9 +290,9 @@ def _unpack_local(dataset: Dataset) -> tuple[Form, Path] | None:
     if found is None:
         return None
     archive, path = found
-    place = _made() / archive.folder
+    place = _built() / archive.folder
     with writing(place, dataset.name), locked(place):
         if not place.is_dir():  # no other process has unpacked it meanwhile
             download.check_hash(path, archive.hash)
-            download.unpack(path, archive.folder, _made())
+            download.unpack(path, archive.folder, _built())
     return _locate(dataset)
