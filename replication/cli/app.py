@@ -127,7 +127,7 @@ def main() -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        status = _fail(f"{_place(error)}: {error.strerror}", 2)
+        status = _fail(_of_the_system(error), 2)
     if problem := streams.finish():
         status = _fail(problem, 2)
     sys.exit(status if isinstance(status, int) else 0)
@@ -142,10 +142,10 @@ def _usage(error: Any) -> str:
     return f"{line}; see `{context.command_path} --help`"
 
 
-def _place(error: OSError) -> str:
-    """Return the file that an OSError is about, with the variable that moves its folder."""
+def _of_the_system(error: OSError) -> str:
+    """Return the file that an OSError is about, why, and the variable that moves its folder."""
     if not error.filename:
-        return "a standard stream or an open file"
+        return f"a standard stream or an open file: {error.strerror}"
     path = Path(os.fsdecode(error.filename))
     for variable, folder in (
         ("REPLICATION_RUNS", paths.runs()),
@@ -153,8 +153,8 @@ def _place(error: OSError) -> str:
         ("REPLICATION_DATA", paths.data()),
     ):
         if path.is_relative_to(folder) or folder.is_relative_to(path):
-            return f"{path} (in the folder that {variable} names)"
-    return str(path)
+            return f"{path}: {error.strerror}; name another folder in {variable}"
+    return f"{path}: {error.strerror}"
 
 
 def _fail(line: str, status: int) -> int:
