@@ -8,7 +8,6 @@ the kernel and its training processes, which write a checkpoint and end."""
 
 import contextlib
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -31,13 +30,12 @@ from replication.base.locks import held
 from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
 from replication.book.notebooks import parameters, preflight, source, tasks
+from replication.book.restore import restored_on_failure
 from replication.runs import seal
 from replication.runs.forecast import check_disk
 from replication.runs.places import place_of, writing_to
 
 WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
-BEFORE = ".before"  # tables and measurements as they were, while a notebook is executed
-MEASURED = (".json", ".csv", ".npz", ".npy", ".png", ".svg")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS = 3.0  # a signal this soon after the first is the same request
 OF_THE_USER = ("MPLBACKEND", "MPLSTYLE", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS")
@@ -109,7 +107,7 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
         if jobs is not None and "jobs" in papermill.inspect_notebook(str(source(name))):
             given["jobs"] = jobs
         page = target(name, profile)
-        with _restored_on_failure(folder):
+        with restored_on_failure(folder):
             notebook = _executed(name, profile, changes, given, folder)
             _tidy(notebook, name, page)
             notebook.metadata["replication"] = stamps.stamp(source(name), profile, values)
@@ -266,43 +264,6 @@ class Signals:
             if process:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(os.getpgid(process), number)
-
-
-@contextmanager
-def _restored_on_failure(folder: Path) -> Iterator[None]:
-    """Put tables and measurements back as they were if the block fails, or if this is killed.
-
-    Run folders stay: they are complete, and the next execution reads them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(f"{BEFORE}.*"):
-        shutil.rmtree(unfinished)
-    for notebook in folder.glob(".*.ipynb"):  # of an execution that was killed
-        notebook.unlink()
-    before = folder / BEFORE
-    if before.is_dir():  # an execution before this one was killed
-        _put_back(before, folder)
-    new = Path(tempfile.mkdtemp(dir=folder, prefix=f"{BEFORE}."))
-    for path in _measured(folder):
-        shutil.copy2(path, new)
-    new.rename(before)
-    try:
-        yield
-    except BaseException:
-        _put_back(before, folder)
-        raise
-    shutil.rmtree(before)
-
-
-def _put_back(before: Path, folder: Path) -> None:
-    for path in _measured(folder):
-        path.unlink()
-    for path in before.iterdir():
-        os.replace(path, folder / path.name)
-    before.rmdir()
-
-
-def _measured(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file() and path.suffix in MEASURED]
 
 
 @contextmanager
