@@ -91,7 +91,7 @@ def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_jso
 
     plans = {name: tasks(name, profile, changes) for name in names}
     places = {name: place(name, profile, changes) for name in names}
-    costs = forecast(plans, profile)
+    costs = forecast(plans, profile, places=places)
     if as_json:
         return print_json(costs.dump() | {"places": places})
     print(costs.table())

@@ -21,6 +21,7 @@ from replication.data.splits import selected
 from replication.nets.build import build
 from replication.nets.summary import summary
 from replication.recipe import CifarNetSpec, Data, Recipe
+from replication.runs.places import writing_to
 from replication.runs.store import Task
 from replication.training.parameter_groups import optimiser_for
 from replication.training.process.numerics import numerics
@@ -109,14 +110,22 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    plans: Mapping[str, Sequence[Task]], profile: str, seconds: float = PROBE_SECONDS
+    plans: Mapping[str, Sequence[Task]],
+    profile: str,
+    seconds: float = PROBE_SECONDS,
+    places: Mapping[str, str] | None = None,
 ) -> Forecast:
-    """Return the forecast for the tasks of experiments by name; the probe takes ``seconds``."""
+    """Return the forecast for the tasks of experiments by name; the probe takes ``seconds``.
+
+    ``places``: by experiment, the folder under ``results/`` to which it would write, if it is not
+    the published one: runs on other images than the published ones are stored there or nowhere.
+    """
     missing: dict[str, list[Task]] = {}
     counts = {}
     seen: set[str] = set()
     for name, tasks in plans.items():
-        waiting = [task for task in tasks if not task.is_stored()]
+        with writing_to((places or {}).get(name, "")):
+            waiting = [task for task in tasks if not task.is_stored()]
         missing[name] = [task for task in waiting if task.recipe.id not in seen]
         counts[name] = len(tasks), len(tasks) - len(waiting), len(waiting) - len(missing[name])
         seen |= {task.recipe.id for task in tasks}

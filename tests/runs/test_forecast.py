@@ -9,7 +9,8 @@ from replication.base.errors import InputError
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 from replication.runs import forecast as module
 from replication.runs.forecast import check_disk, forecast, steps_of_images
-from replication.runs.store import Task
+from replication.runs.places import writing_to
+from replication.runs.store import Task, write_run
 from replication.training.session import run_folder
 
 
@@ -67,6 +68,16 @@ def test_a_run_of_two_experiments_is_counted_once(pace):
     both = {"ablations": [task(recipe())], "kernels": [task(recipe()), task(recipe(1))]}
     found = forecast(both, "quick")
     assert [(share.to_train, share.shared) for share in found.shares] == [(1, 0), (1, 1)]
+
+
+def test_published_runs_do_not_count_for_other_images(pace):
+    one = Task("laptop", "ablations", "net", recipe())
+    with writing_to(""):
+        write_run(one, [], [], {"ended": "epochs"}, {"data": {"fingerprint": "published"}})
+    plans = {"ablations": [one]}
+    apart = {"ablations": "own/images/other"}
+    assert forecast(plans, "laptop").shares[0].to_train == 0
+    assert forecast(plans, "laptop", places=apart).shares[0].to_train == 1
 
 
 def test_nets_that_the_time_does_not_suffice_for_are_scaled_by_their_multiply_adds(pace):
