@@ -83,7 +83,7 @@ def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["data", "get", "synthetic", "--file", "x"], "--file"),
         (["run", "loading_speed", "--set", "device=gpu"], "device: Input should be 'cpu'"),
         (["run", "lrn_cifar", "--set", "seeds=3"], "the notebook wants list[int]"),
-        (["train", "alexnet", "--set", "data.count=7"], "data.count=null takes all"),
+        (["train", "alexnet", "--set", "data.count=7"], "data.count=null for all"),
         (["train", "nothere.yaml"], "replication: nothere.yaml: No such file or directory; name"),
         (["train", "alexnet", "--log", "paper"], "'--log': 'paper' is not one of 'tensorboard'"),
         # what is wrong with the words comes before what is missing

@@ -193,7 +193,7 @@ def test_questions_without_an_answer_are_refused(tree: Path, runs: Path) -> None
     recipe = _recipe(tree, validation=0)
     _save(recipe)
     refused = [
-        ("validation", 1, "put no validation"),
+        ("validation", 1, "held out no validation"),
         ("val", 1, "beside a test set"),
         ("all", 1, "no split"),
         ("test", 3, "3 views"),

@@ -89,9 +89,9 @@ class Index:
         smallest = int(layouts.class_counts(self.labels, len(self.classes)).min())
         if rest or not 1 <= each <= smallest:
             raise InputError(
-                f"cannot take {count} images of {self.name} {self.split}: a count is as many images"
-                f" of each of its {len(self.classes)} classes, at most"
-                f" {smallest * len(self.classes)} in all; data.count=null takes all {len(self)}"
+                f"cannot take {count} images of {self.name} {self.split}: use a multiple of its"
+                f" {len(self.classes)} classes, at most {smallest * len(self.classes)}, or"
+                f" data.count=null for all {len(self)}"
             )
         # by class, then in the seeded order
         order = np.lexsort((_mixed(self.ids, seed), self.labels))
