@@ -59,7 +59,8 @@ class Outcome(NamedTuple):
     # increase of the error over the net with its norms: epochs (planned), epoch, views, variant, n,
     # mean, low, high (percentage points)
     gains: pd.DataFrame
-    # what is run and what is wanted: epochs (planned), variant, stored, missing (seeds)
+    # what is run and what is wanted: epochs (planned), variant, stored and wanted (seeds),
+    # missing (their names)
     progress: pd.DataFrame
     constants: tuple[float, ...]  # in the place of the normalisations; () if not measured yet
     measurements: list[Measurement]
@@ -154,8 +155,8 @@ def progress_rows(settings: Settings, runs: Sequence[Run]) -> pd.DataFrame:
     for epochs, variant, seeds in wanted:
         stored = [seed for seed in seeds if (epochs, variant, seed) in have]
         missing = [seed for seed in seeds if seed not in stored]
-        rows.append((epochs, variant, len(stored), " ".join(map(str, missing))))
-    return pd.DataFrame(rows, columns=["epochs", "variant", "stored", "missing"])
+        rows.append((epochs, variant, len(stored), len(seeds), ", ".join(map(str, missing))))
+    return pd.DataFrame(rows, columns=["epochs", "variant", "stored", "wanted", "missing"])
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:

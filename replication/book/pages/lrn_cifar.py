@@ -54,8 +54,8 @@ def progress_html(settings: Settings, outcome: Outcome) -> str:
             {
                 "length, epochs": rows["epochs"],
                 "net": rows["variant"].map(TITLES),
-                "seeds stored": rows["stored"],
-                "seeds missing": [text or "none" for text in rows["missing"]],
+                "stored": [f"{row.stored} of {row.wanted} seeds" for row in rows.itertuples()],
+                "missing": [f"seed {text}" if text else "none" for text in rows["missing"]],
             }
         )
     )
@@ -64,6 +64,13 @@ def progress_html(settings: Settings, outcome: Outcome) -> str:
         f"{table}<p>A verdict compares nets of {settings.epochs} epochs and needs {needed} seeds "
         f"of each.</p>"
     )
+
+
+def command(settings: Settings) -> str:
+    """Return the command that measures what is missing."""
+    if settings.only_stored:  # this page trains nothing
+        return 'python scripts/campaign.py "norms on CIFAR-10"'
+    return f"replication run lrn_cifar --profile {settings.profile}"
 
 
 def constants_text(settings: Settings, outcome: Outcome) -> str:
