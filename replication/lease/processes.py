@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from replication.base import paths
 from replication.lease.plan import Training
@@ -21,14 +22,15 @@ class Process:
     """A Python process of a lease, in a session of its own."""
 
     def __init__(
-        self, words: Sequence[str], environment: Mapping[str, str], **streams: int
+        self, words: Sequence[str], environment: Mapping[str, str], **streams: Any
     ) -> None:
+        options: dict[str, Any] = {"stdin": subprocess.DEVNULL} | streams
         self.process = subprocess.Popen(
             [sys.executable, *words],
             cwd=paths.ROOT,
             env=dict(environment),
             start_new_session=True,
-            **{"stdin": subprocess.DEVNULL} | streams,
+            **options,
         )
 
     def is_alive(self) -> bool:

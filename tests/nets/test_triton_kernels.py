@@ -70,3 +70,54 @@ for shape, first, seed in (((5, 130), 0, 7), ((3, 2048), 17, 2**62 + 12345), ((2
 @needs_triton
 def test_dropouts_kernel_gives_the_bits_of_the_plain_form():
     interpreted(MASKS)
+
+
+CALLED = """
+from types import SimpleNamespace
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from replication.nets import dropout_triton
+from replication.training import fused_update
+
+target = GPUTarget("cuda", 90, 32)
+driver.set_active(
+    SimpleNamespace(
+        get_current_target=lambda: target,
+        get_current_device=lambda: 0,
+        get_current_stream=lambda device: 0,
+        get_device_capability=lambda device=0: (9, 0),
+    )
+)
+
+
+class Compiling:
+    \"\"\"A kernel that is compiled for its arguments, as for a launch, and not launched.\"\"\"
+
+    def __init__(self, kernel):
+        self.kernel, self.compiled = kernel, []
+
+    def __getitem__(self, grid):
+        return lambda *given: self.compiled.append(self.kernel.warmup(*given, grid=grid))
+
+
+update = fused_update._update = Compiling(fused_update._update)
+shapes = ((48, 3, 11, 11), (48,), (5, 1100))
+weights = [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+others = [torch.zeros(shape) for shape in shapes]
+half = [other.bfloat16() for other in others]
+fused_update.update(weights, others, others, None, 0.9, -5e-6, -0.01)
+fused_update.update(weights, others, half, half, 0.9, -5e-6, -0.01)
+mask = dropout_triton._mask = Compiling(dropout_triton._mask)
+for key in ((1, 2**31), torch.tensor([1, 2])):
+    dropout_triton.counter_mask(key, 0, torch.Size((4, 9)), torch.device("cpu"))
+for kernel in update.compiled + mask.compiled:
+    assert kernel.asm["cubin"]
+assert len(update.compiled + mask.compiled) == 4
+"""
+
+
+@needs_triton
+def test_the_callers_arguments_are_those_that_the_kernels_are_compiled_for(tmp_path):
+    run(CALLED, TRITON_CACHE_DIR=str(tmp_path))
