@@ -65,6 +65,11 @@ def run(
     chosen = names or experiments()
     if dry_run:
         return _forecast(chosen, profile, changes or (), as_json)
+    if not names:
+        waiting = {name: waits(name, profile, changes or ()) for name in chosen}
+        chosen = [name for name in chosen if not waiting[name]]
+        for name in (name for name, reason in waiting.items() if reason):
+            print(f"{name} ({profile}): left out, {waiting[name]}")
     for name in chosen:  # every mistake is found before the first is started
         check(name, profile, changes or ())
     where = scheduler or f"{described(best_device())}, {torch.get_num_threads()} threads"
@@ -72,9 +77,6 @@ def run(
     for name in chosen:
         if not force and is_current(name, profile, changes or ()):
             print(f"{name} ({profile}): up to date")
-            continue
-        if not names and (reason := waits(name, profile, changes or ())):
-            print(f"{name} ({profile}): left out, {reason}")
             continue
         log = progress.log_path(name, profile)
         folder = place(name, profile, changes or ())

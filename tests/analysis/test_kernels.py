@@ -111,3 +111,23 @@ def test_the_mosaic_scales_all_kernels_jointly_or_each_alone() -> None:
     assert picture[2, 0, 0] == 1 and picture[4, 4, 0] == 1  # gap and empty cell are white
     pair = K.mosaic(np.stack([0.01 * grating(0, 0.2), grating(0, 0.2)]), 2, norm_filters=True)
     assert np.allclose(pair[:, :11], pair[:, 12:])
+
+
+def test_the_colour_share_is_of_the_variance_and_so_without_the_kernels_mean() -> None:
+    grey, opponent = grating(0, 0.1), grating(0, 0.1, colour=(1, -1, 0))
+    found = K.measure(np.stack([grey + 3, opponent, np.ones((3, 11, 11)), np.zeros((3, 11, 11))]))
+    share = found["colour_share"].to_numpy()
+    assert share[:2] == pytest.approx([0, 1]) and np.isnan(share[2:]).all()
+    shifted = K.colour_share(np.stack([opponent, opponent + 3]))
+    assert shifted[0] == pytest.approx(shifted[1])
+
+
+def test_medians_apart_are_seen_beside_those_of_random_assignment() -> None:
+    tower = np.repeat([0, 1], 24)
+    apart = K.medians(np.where(tower == 0, 0.01, 0.7), tower)
+    # with two kinds of kernels a random half mostly has more of one kind
+    assert apart.difference == pytest.approx(0.69) and 0.4 < apart.chance < 0.69
+    mixed = K.medians(np.random.default_rng(0).random(48), tower)
+    assert abs(mixed.difference - mixed.chance) < 0.2
+    with pytest.raises(ValueError, match="each tower"):
+        K.medians(np.ones(3), np.zeros(3))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_runs import store
+from typer.testing import CliRunner
 
 from replication.base.errors import InputError
 from replication.book import notebooks
@@ -15,6 +16,7 @@ from replication.book.pages import ablations as ablations_page
 from replication.book.pages import deviations as deviations_page
 from replication.book.pages import effect_of_data as data_page
 from replication.book.pages import paper_vs_source as source_page
+from replication.cli.app import app
 from replication.experiments import ablations, effect_of_data, paper_vs_source
 from replication.experiments.common import baselines, controls
 from replication.experiments.common.collect import collect, missing_text
@@ -62,6 +64,14 @@ def test_a_page_without_runs_waits_for_the_campaign_and_names_its_stage(experime
     assert "scripts/campaign.py" in reason and experiment.STAGE in reason and "\n" not in reason
     with pytest.raises(InputError, match="stored"):
         experiment.run(chosen)
+
+
+def test_running_everything_leaves_out_a_page_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notebooks, "experiments", lambda: ["effect_of_data"])
+    done = CliRunner().invoke(app, ["run", "--profile", "laptop"])
+    assert done.exit_code == 0 and "effect_of_data (laptop): left out" in done.output
 
 
 # --- The effect of data ---

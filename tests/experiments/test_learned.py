@@ -2,6 +2,7 @@
 ImageNet's own class keys.
 """
 
+import html
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -22,6 +23,8 @@ from replication.figures import codes as codes_figure
 from replication.figures import kernels as kernels_figure
 from replication.figures import predictions as predictions_figure
 from replication.ledger.measurement import all_measurements
+from replication.paper import claim
+from replication.paper.figures import figure3
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.recipes import as_yaml
 from replication.training.weights import load_weights, weights_path
@@ -113,6 +116,55 @@ def test_figure_3_shows_the_trained_kernels_and_is_trained_once() -> None:
     ):
         figure.canvas.draw()
     assert not plt.get_fignums()
+
+
+def test_towers_are_compared_with_towers_that_cross_early_and_with_the_papers_own() -> None:
+    asked = {"profile": "quick", "seeds": SEEDS, "control_seeds": (), "early_seeds": SEEDS}
+    outcome = kernels.run(kernels.settings(**asked, jobs=1))
+    tests = outcome.tests
+    ours, early = (tests[tests["net"] == net] for net in (kernels.TOWERS, kernels.EARLY))
+    found = {one.variant: one for one in outcome.measurements if one.claim == "specialise"}
+    assert set(found) == {"", "difference of medians", "over early crossing"}
+    assert found["over early crossing"].denominators == pytest.approx(early["ratio"].tolist())
+    # a difference without its sign is above zero by chance, and chance is taken away
+    beyond = (ours["medians"] - ours["medians_chance"]).tolist()
+    assert found["difference of medians"].values == pytest.approx(beyond)
+    page = learned_report.specialisation_html(outcome)
+    assert html.escape(kernels.PAPER) in page and kernels.EARLY in page
+
+
+def test_the_papers_own_kernels_divide_colour_far_beyond_chance() -> None:
+    (paper,) = kernels.paper_tests().to_dict("records")
+    assert paper["p"] < 0.001 and paper["ratio"] > 5
+    medians = figure3().groupby("tower")["colour_share"].median()
+    assert medians.tolist() == pytest.approx([0.009, 0.73], abs=0.002)
+    target = claim("specialise").target("difference of medians")
+    assert target.value == pytest.approx(paper["medians"] - paper["medians_chance"], abs=0.01)
+
+
+def test_nets_without_stored_weights_are_missing_and_no_others() -> None:
+    asked = {"profile": "quick", "seeds": (*SEEDS, 7), "control_seeds": (), "only_stored": True}
+    kernels.run(kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), jobs=1))
+    partial = kernels.run(kernels.settings(**asked))
+    assert [task.recipe.seed for task in partial.missing] == [7] and len(partial.runs) == 2
+    weights = weights_path(partial.runs[0].task.recipe.id)
+    hidden = weights.rename(weights.with_suffix(".hidden"))
+    try:
+        fewer = kernels.run(kernels.settings(**asked))
+    finally:
+        hidden.rename(weights)
+    assert [run.task.recipe.seed for run in fewer.runs] == [1]
+    with pytest.raises(InputError, match="campaign"):
+        kernels.run(kernels.settings(**asked | {"seeds": (7,)}))
+
+
+def test_wider_nets_have_controls_of_their_own_width() -> None:
+    settings = kernels.settings(
+        profile="quick", width="twice-width", seeds=(0,), control_seeds=(0,), early_seeds=(0,)
+    )
+    two, one, early = kernels.tasks(settings)
+    assert two.recipe.net.width == early.recipe.net.width == one.recipe.net.width / 2 == 1 / 8
+    assert early.recipe.net.conv2_reads == "both" and two.recipe.net.conv2_reads == "own"
 
 
 def test_a_large_net_is_shown_beside_the_seeds_and_counts_in_no_claim(
