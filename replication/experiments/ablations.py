@@ -303,9 +303,12 @@ def measure(
         compared = beside_baseline.difference(rows, column, ours, BASELINE, by_variant)
         add(claim, variant, compared, [ours], ten if column in OVER_TEN else one)
     by_seed = table.pivot(index="seed", columns="variant", values="test_top1")
-    if set(MIDDLE) <= names and len(middle := by_seed[[*MIDDLE]].dropna()):
-        whole = by_seed[BASELINE].dropna()
-        compared = {"values": middle.mean(axis=1).tolist(), "subtracted": whole.tolist()}
+    if set(MIDDLE) <= names and len(whole := by_seed[[*MIDDLE]].dropna()):
+        layers = table[table["variant"].isin(MIDDLE) & table["seed"].isin(whole.index)]
+        compared = {
+            "values": layers.groupby("seed")["test_top1"].mean().tolist(),
+            "subtracted": table.loc[table["variant"] == BASELINE, "test_top1"].tolist(),
+        }
         add("depth", ALL_MIDDLE, compared, MIDDLE, ten)
     for claim, variant, slow, fast, column in RATIOS:
         compared = (
