@@ -83,8 +83,8 @@ def is_current(name: str, profile: str, changes: Iterable[str] = ()) -> bool:
 def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     """Raise InputError if an execution could not start, or published results were changed."""
     changes = tuple(changes)
-    preflight(name, profile, parameters(name, profile, changes))
     planned = tasks(name, profile, changes)  # refuses values that no setting or recipe accepts
+    preflight(name, profile, parameters(name, profile, changes), planned)
     check_disk(planned)
     if profile in PUBLISHED and not place(name, profile, changes):
         seal.check_unchanged(paths.results() / profile / name)

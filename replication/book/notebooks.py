@@ -8,7 +8,7 @@ import ast
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,8 +183,12 @@ def tasks(name: str, profile: str, changes: Iterable[str] = ()) -> "list[Task]":
     return list({task.recipe.id: task for task in wanted}.values())
 
 
-def preflight(name: str, profile: str, values: dict[str, Any]) -> None:
-    """Raise InputError if the kernel, a device or a data set to be trained on is missing."""
+def preflight(
+    name: str, profile: str, values: dict[str, Any], planned: "Sequence[Task]" = ()
+) -> None:
+    """Raise InputError if the kernel, a device or a data set to be trained on is missing.
+
+    ``planned``: the runs that the experiment may need; without any of them it has to train."""
     try:
         KernelSpecManager().get_kernel_spec(KERNEL)
     except NoSuchKernel:
@@ -202,7 +206,8 @@ def preflight(name: str, profile: str, values: dict[str, Any]) -> None:
             f"TMPDIR is {tempfile.gettempdir()}: too long for the names of sockets that processes"
             " create there; set it to a shorter folder"
         )
-    if (paths.results() / profile / name / FILE).is_file():
+    measured = (paths.results() / profile / name / FILE).is_file()
+    if measured and (not planned or any(task.folder.is_dir() for task in planned)):
         return  # the runs may all be stored; one that is not says what it lacks
     if values.get("device") == "cuda":
         _check_cuda(name, profile)

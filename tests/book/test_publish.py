@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import papermill
@@ -108,6 +109,22 @@ def test_what_a_killed_execution_left_is_removed_by_the_next(project: Path) -> N
     (folder / ".tiny.4711.ipynb").write_text("{}")
     execute.execute("tiny", "quick")
     assert [file.name for file in folder.iterdir()] == ["tiny.ipynb"]
+
+
+def test_data_are_looked_for_first_unless_runs_of_the_plan_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATA", "RESULTS", "RUNS"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    measured = tmp_path / "RESULTS" / "laptop" / "relu_vs_tanh" / "measurements.json"
+    measured.parent.mkdir(parents=True)
+    measured.write_text("[]")  # of a plan before this one
+    planned = SimpleNamespace(folder=tmp_path / "run")
+    words = "relu_vs_tanh", "laptop", {"data": "cifar10"}
+    with pytest.raises(InputError, match="cifar10 is not in"):
+        notebooks.preflight(*words, [planned])
+    planned.folder.mkdir()
+    notebooks.preflight(*words, [planned])
 
 
 def test_a_failed_notebook_publishes_nothing_and_is_kept(project: Path) -> None:
