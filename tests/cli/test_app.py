@@ -194,6 +194,7 @@ def test_a_defect_that_typer_takes_for_the_end_of_input_keeps_its_traceback(monk
 
 
 def test_run_says_first_which_device_it_uses_and_why(monkeypatch, capsys):
+    monkeypatch.setenv("REPLICATION_SCHEDULER", "")  # which the command sets
     monkeypatch.setattr(execute, "check", lambda *arguments: None)
     monkeypatch.setattr(execute, "is_current", lambda *arguments: True)
     monkeypatch.setattr(devices, "cuda_fault", lambda: "the driver 550 is too old")
