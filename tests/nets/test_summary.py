@@ -95,7 +95,7 @@ def test_each_row_names_its_towers():
 
 def test_a_published_net_is_found_by_its_name_and_another_refused_with_the_list():
     assert named("alexnet-6conv").sixth_conv and named("19pct") == CifarNetSpec(name="19pct")
-    with pytest.raises(InputError, match=r"unknown net 'vgg'; choose one of alexnet, .*19pct"):
+    with pytest.raises(InputError, match=r"unknown net 'vgg': choose one of alexnet, .*19pct"):
         named("vgg")
 
 
