@@ -27,7 +27,7 @@ from replication.experiments.common.baselines import (
     Regime,
     task,
 )
-from replication.experiments.common.collect import collect, variant_of, waiting
+from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
 from replication.experiments.common.comparison import (
     Seeds,
     distinct,
@@ -182,9 +182,7 @@ def beside_tasks(settings: Settings) -> list[Task]:
 
 def waits(settings: Settings) -> str:
     """Return why there is nothing to show yet; "" if there is."""
-    if not settings.only_stored:
-        return ""
-    return waiting(collect(_variant_tasks(settings), only_stored=True).runs, STAGE)
+    return waiting_for(_variant_tasks(settings), settings.only_stored, STAGE)
 
 
 def run(settings: Settings) -> Outcome:

@@ -90,17 +90,11 @@ def plan(settings: Settings) -> str:
     return "\n".join([*lines, f"runs: {len(tasks(settings))}"])
 
 
-def name(images: int, dropout: bool, crops: bool) -> str:
-    """Return the name of a cell's variant."""
-    off = f"{'' if dropout else '-no-dropout'}{'' if crops else '-no-crops'}"
-    return f"images{images}{off}"
-
-
 def tasks(settings: Settings) -> list[Task]:
     """Return the runs: those at the baseline's own number of images, then seed by seed."""
     own = [(variant, seed) for seed in settings.own_seeds for variant in OWN]
     others = [
-        (name(*cell), seed)
+        (baselines.data_variant(*cell), seed)
         for seed in settings.seeds
         for cell in product(settings.images, (True, False), (True, False))
     ]
@@ -184,7 +178,7 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
             }
             row |= bounds._asdict() | {"n": min(sizes)}
             noise = None
-            if column in ("test_top1", "test_top5"):
+            if column in beside_baseline.PER_IMAGE:
                 first, second = ([runs[i] for i in rows] for rows in (without, with_it))
                 place = beside_baseline.PER_IMAGE[column]
                 noise = beside_baseline.image_noise(first, second, *place)

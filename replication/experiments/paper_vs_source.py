@@ -17,7 +17,7 @@ from replication.base.models import Frozen, validated
 from replication.base.types import Profile
 from replication.experiments.common import baselines, beside_baseline
 from replication.experiments.common.baselines import BASELINE, FIDELITY
-from replication.experiments.common.collect import collect, variant_of, waiting
+from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
 from replication.experiments.common.comparison import QUANTITIES, Seeds, distinct, error_rows
 from replication.experiments.common.contract import store_tables
 from replication.runs.store import Run, Task
@@ -104,9 +104,7 @@ def tasks(settings: Settings) -> list[Task]:
 
 def waits(settings: Settings) -> str:
     """Return why there is nothing to show yet; "" if there is."""
-    if not settings.only_stored:
-        return ""
-    return waiting(collect(tasks(settings), only_stored=True).runs, STAGE)
+    return waiting_for(tasks(settings), settings.only_stored, STAGE)
 
 
 def run(settings: Settings) -> Outcome:

@@ -53,7 +53,10 @@ def _size(target: Target) -> float:
 
 def _scaled(effect: Effect, target: Target) -> tuple[str, list[float]]:
     ends = [math.nan if end is None else end for end in (effect.mean, effect.low, effect.high)]
-    away = [math.log(end) if target.ratio else end - target.null for end in ends]  # type: ignore[operator]
+    away = [
+        math.log(end) if target.ratio else end - target.null  # type: ignore[operator]
+        for end in ends
+    ]
     size = _size(target)
     if size:
         mean, low, high = (value / size for value in away)

@@ -58,7 +58,8 @@ def test_hidden_and_stray_entries_are_skipped_and_counted(tree):
 
 
 def test_names_with_spaces_and_other_letters(tmp_path):
-    path = picture(tmp_path / "train" / "größe ß" / "ein Bild – 猫.jpg", (0, 0, 255), (20, 10))
+    name = "ein Bild – 猫.jpg"
+    path = picture(tmp_path / "train" / "größe ß" / name, (0, 0, 255), (20, 10))
     picture(tmp_path / "train" / "a b" / "x.PNG")
     index = index_folder(tmp_path, "train")
     assert index.classes == ("a b", "größe ß")

@@ -71,7 +71,8 @@ def tree(tmp_path, runs):
     picture().save(second / "turned.JPEG", exif=turned)
     picture(20, 60).save(second / "small.JPEG")
     (second / "twice.JPEG").write_bytes((second / "sound 0.JPEG").read_bytes())
-    (root / "val" / "n01 größe" / "leaked.JPEG").write_bytes((second / "sound 1.JPEG").read_bytes())
+    leaked = root / "val" / "n01 größe" / "leaked.JPEG"
+    leaked.write_bytes((second / "sound 1.JPEG").read_bytes())
     for name in (".DS_Store", "._sound 0.JPEG", "Thumbs.db", "notes.txt"):
         (second / name).write_bytes(b"x")
     for folder in (".ipynb_checkpoints", "__MACOSX"):

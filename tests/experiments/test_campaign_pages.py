@@ -86,7 +86,7 @@ def few_and_many(seeds: tuple[int, ...] = (0, 1, 2)) -> None:
             for dropout in (True, False):
                 for crops in (True, False):
                     error = 0.5 + gain * (not dropout) + 0.005 * seed
-                    store(task(effect_of_data.name(images, dropout, crops), seed), error)
+                    store(task(baselines.data_variant(images, dropout, crops), seed), error)
 
 
 def test_a_regulariser_helps_with_few_images_and_costs_with_many() -> None:
@@ -108,7 +108,7 @@ def test_a_regulariser_helps_with_few_images_and_costs_with_many() -> None:
 
 def test_too_few_seeds_have_no_answer_and_a_lonely_cell_no_effect() -> None:
     few_and_many((0,))
-    store(task(effect_of_data.name(75, True, True), 1), 0.5)
+    store(task(baselines.data_variant(75, True, True), 1), 0.5)
     outcome = effect_of_data.run(effect_of_data.settings(**DATA))
     assert set(outcome.effects["answer"]) == {"too few seeds"}
     text = data_page.stored_text(effect_of_data.settings(**DATA), outcome)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.book.pages.tables import html_table, interval_text, stored_check
-from replication.experiments.common.collect import missing_text
+from replication.experiments.common.collect import stored_text as runs_stored
 from replication.experiments.effect_of_data import REGULARISERS, Outcome, Settings, tasks
 from replication.experiments.effect_of_data import effects as measured_effects
 
@@ -18,8 +18,7 @@ TITLES = {
 
 def stored_text(settings: Settings, outcome: Outcome) -> str:
     """Return how many runs are shown, and which are missing."""
-    missing = missing_text(outcome.missing, len(tasks(settings)))
-    return "\n".join(filter(None, [f"runs shown: {len(outcome.runs)}", missing]))
+    return runs_stored(outcome.runs, outcome.missing, len(tasks(settings)))
 
 
 def effects_html(outcome: Outcome) -> str:

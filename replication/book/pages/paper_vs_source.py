@@ -8,7 +8,7 @@ from replication.book.pages.deviations import NOT_YET
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments.common import beside_baseline
 from replication.experiments.common.baselines import BASELINE
-from replication.experiments.common.collect import missing_text
+from replication.experiments.common.collect import stored_text as runs_stored
 from replication.experiments.paper_vs_source import ALL, Outcome, Settings, tasks
 from replication.ledger.rules import MIN_SEEDS
 from replication.paper.deviations import deviations
@@ -23,8 +23,7 @@ TITLES = {
 
 def stored_text(settings: Settings, outcome: Outcome) -> str:
     """Return how many runs are shown, and which are missing."""
-    missing = missing_text(outcome.missing, len(tasks(settings)))
-    return "\n".join(filter(None, [f"runs shown: {len(outcome.runs)}", missing]))
+    return runs_stored(outcome.runs, outcome.missing, len(tasks(settings)))
 
 
 def effects_html(outcome: Outcome, profile: Profile) -> str:

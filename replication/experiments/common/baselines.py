@@ -80,9 +80,16 @@ RATES: dict[str, Changes] = {
 }
 IMAGES = (30, 75, 150, 400)  # of each class
 CLASSES = {"synthetic": 10, "tiny-imagenet-100": 100, "ilsvrc2010": 1000}  # of the baselines' data
+
+
+def data_variant(images: int, dropout: bool, crops: bool) -> str:
+    """Return the name of the variant with so many images of each class."""
+    return f"images{images}{'' if dropout else '-no-dropout'}{'' if crops else '-no-crops'}"
+
+
 # Where a regulariser helps: fewer or more images, with and without it
 DATA: dict[str, Changes] = {
-    f"images{count}{'' if dropout else '-no-dropout'}{'' if crops else '-no-crops'}": {
+    data_variant(count, dropout, crops): {
         "images": count,
         "net": {"dropout": dropout},
         "data": {"augment": crops},

@@ -61,6 +61,16 @@ def missing_text(missing: Sequence[Task], of: int) -> str:
     return "\n".join([f"not stored yet: {len(missing)} of {of} runs", *lines])
 
 
+def stored_text(runs: Sequence[Run], missing: Sequence[Task], of: int) -> str:
+    """Return how many of ``of`` runs are shown, and which are missing."""
+    return "\n".join(filter(None, [f"runs shown: {len(runs)}", missing_text(missing, of)]))
+
+
+def waiting_for(tasks: Sequence[Task], only_stored: bool, stage: str) -> str:
+    """Return why a page of these tasks has nothing to compare yet; "" if it has or trains them."""
+    return waiting(collect(tasks, only_stored=True).runs, stage) if only_stored else ""
+
+
 def waiting(runs: Sequence[Run], stage: str, baseline: str = "baseline") -> str:
     """Return why there is nothing to compare yet; "" if the baseline and a variant are stored.
 
