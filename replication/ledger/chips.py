@@ -1,14 +1,16 @@
-"""How the ledger looks in HTML: its style, the chips of the verdicts, and the filters.
+"""How the ledger looks in HTML: its style, table, chips of the verdicts, and filters.
 
 Without a script. Colours of text and ground come from the page, so the dark mode is followed; a
 chip has its own, with white text on a ground dark enough to read. The filters are check boxes that
 the style sheet reads."""
 
 import html
+from collections.abc import Sequence
 
 from replication.ledger.rules import VERDICTS, Verdict
 from replication.paper import KINDS
 
+Cells = list[tuple[str | None, str]]  # label on a narrow screen, HTML
 # sign and colour of each verdict; from the colour-blind safe palette of Okabe and Ito (2008),
 # darkened until white text has a contrast of 4.5 and more
 CHIPS: dict[Verdict, tuple[str, str]] = {
@@ -132,3 +134,19 @@ def _rules(field: str, names: list[str]) -> str:
 def slug(word: str) -> str:
     """Return a verdict as the filters write it."""
     return word.replace(",", "").replace(" ", "-")
+
+
+def table_html(head: Sequence[str], body: Sequence[tuple[str, Cells]]) -> str:
+    """Return a table. The class ``dataframe`` keeps the theme from painting it white."""
+    cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    rows = []
+    for attributes, row in body:
+        filled = (
+            f'<td data-label="{html.escape(label)}">{text}</td>' if label else f"<td>{text}</td>"
+            for label, text in row
+        )
+        rows.append(f"<tr{attributes}>{''.join(filled)}</tr>")
+    return (
+        f'<table class="ledger dataframe"><thead><tr>{cells}</tr></thead><tbody>\n'
+        f"{chr(10).join(rows)}\n</tbody></table>"
+    )

@@ -7,9 +7,18 @@ import re
 from collections.abc import Sequence
 
 from replication.base import paths
-from replication.ledger.chips import STYLE, chip, filters, row_attributes, signs
+from replication.ledger.chips import (
+    STYLE,
+    Cells,
+    chip,
+    filters,
+    row_attributes,
+    signs,
+    table_html,
+)
 from replication.ledger.record import Measurement
-from replication.ledger.rules import detectable_text, judge, range_text
+from replication.ledger.rules import detectable_text, judge
+from replication.ledger.targets import targets_html
 from replication.ledger.text import (
     could_fail_text,
     counts_text,
@@ -17,9 +26,9 @@ from replication.ledger.text import (
     ours_text,
     rows_table,
 )
-from replication.ledger.units import factor_and_unit, number, numbers, shown_unit, with_unit
+from replication.ledger.units import factor_and_unit, number, numbers, with_unit
 from replication.ledger.verdicts import Row, counts
-from replication.paper import KINDS, Change, claims, rule_changes
+from replication.paper import KINDS, Change, rule_changes
 from replication.paper import claim as find_claim
 
 __all__ = [
@@ -37,7 +46,6 @@ __all__ = [
     "targets_html",
     "verdicts_html",
 ]
-Cells = list[tuple[str | None, str]]  # label on a narrow screen, HTML
 HEAD = ("claim", "paper", "ours", "verdict")
 SECTIONS = {  # the paper's sections, as its headings have them
     "abstract": "Abstract",
@@ -74,7 +82,7 @@ def counts_html(rows: list[Row]) -> str:
         (meaning, str(cell or "")) for meaning, cell in zip(KINDS.values(), possible, strict=True)
     ]
     body.append([(None, "could have failed"), *labelled, ("all", str(sum(possible)))])
-    table = _html(["verdict", *KINDS.values(), "all"], [("", row) for row in body])
+    table = table_html(["verdict", *KINDS.values(), "all"], [("", row) for row in body])
     absent = ", ".join(word for word, total in number_of.items() if not total)
     none = f"<p>No row is: {html.escape(absent)}.</p>" if absent else ""
     return f"{STYLE}\n{table}{none}<p>{html.escape(could_fail_text(rows))}.</p>"
@@ -90,7 +98,7 @@ def ledger_html(rows: list[Row]) -> str:
     for section, members in groups.items():
         if not members:
             continue
-        table = _html(HEAD, _body(members, scales, published))
+        table = table_html(HEAD, _body(members, scales, published))
         many = f"{len(members)} claim{'s' * (len(members) > 1)}: {signs(counts(members))}"
         parts.append(
             f'<details class="ledger-group" open><summary>{html.escape(SECTIONS[section])}'
@@ -102,7 +110,7 @@ def ledger_html(rows: list[Row]) -> str:
 def rows_html(rows: list[Row]) -> str:
     """Return some rows of the ledger as one table, each with its other variants beneath it."""
     scales = _scales(rows)
-    return f"{STYLE}\n{_html(HEAD, _body(rows, scales, chapters()))}{_scale_list(scales)}"
+    return f"{STYLE}\n{table_html(HEAD, _body(rows, scales, chapters()))}{_scale_list(scales)}"
 
 
 def verdicts_html(
@@ -145,7 +153,7 @@ def verdicts_html(
             "<p><strong>A trial on synthetic images.</strong> It shows that the chain works, and"
             " earns no verdict about the paper.</p>"
         )
-    return f"{STYLE}\n{banner}{_html(HEAD, body)}{_scale_list(scales)}"
+    return f"{STYLE}\n{banner}{table_html(HEAD, body)}{_scale_list(scales)}"
 
 
 def missing_html(rows: list[Row]) -> str:
@@ -167,48 +175,7 @@ def missing_html(rows: list[Row]) -> str:
         )
         for row in waiting
     ]
-    return _html(["claim", "why it is not run", "command that would run it"], body)
-
-
-def targets_html() -> str:
-    """Return what each E and Q claim is measured by, and what counts as ``reproduced``.
-
-    The style is that of the page's other tables."""
-    body: list[tuple[str, Cells]] = []
-    for claim in claims():
-        for target in claim.targets:
-            factor, unit = shown_unit(target.unit, target)
-            low, high = (None if end is None else factor * end for end in (target.low, target.high))
-            name = (
-                f'<span class="id">{html.escape(claim.id)}</span>'
-                f'<span class="small">{html.escape(target.variant)}</span>'
-            )
-            texts = [
-                ("number", target.quantity),
-                ("paper", "" if target.value is None else _given(factor * target.value, unit)),
-                (
-                    "direction",
-                    "" if target.null is None else f"{target.side} {factor * target.null:g}",
-                ),
-                ("reproduced", range_text(low, high)),
-                (None, claim.tolerance),
-            ]
-            cells = [(label, html.escape(text)) for label, text in texts]
-            body.append(("", [(None, name), *cells]))
-    head = (
-        "claim",
-        "number that is measured",
-        "paper",
-        "direction",
-        "reproduced, at the paper's scale",
-        "why this range",
-    )
-    title = f"The {len(body)} numbers and their ranges"
-    return f"<details><summary>{title}</summary>{_html(head, body)}</details>"
-
-
-def _given(value: float, unit: str) -> str:
-    return with_unit(f"{value:g}", unit)
+    return table_html(["claim", "why it is not run", "command that would run it"], body)
 
 
 def chapters() -> set[str]:
@@ -346,20 +313,4 @@ def _link(name: str, experiment: str, published: set[str]) -> str:
     text = f'<span class="id">{html.escape(name)}</span>'
     return (
         f'<a href="{html.escape(experiment)}.html">{text}</a>' if experiment in published else text
-    )
-
-
-def _html(head: Sequence[str], body: Sequence[tuple[str, Cells]]) -> str:
-    """Return a table. The class ``dataframe`` keeps the theme from painting it white."""
-    cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    rows = []
-    for attributes, row in body:
-        filled = (
-            f'<td data-label="{html.escape(label)}">{text}</td>' if label else f"<td>{text}</td>"
-            for label, text in row
-        )
-        rows.append(f"<tr{attributes}>{''.join(filled)}</tr>")
-    return (
-        f'<table class="ledger dataframe"><thead><tr>{cells}</tr></thead><tbody>\n'
-        f"{chr(10).join(rows)}\n</tbody></table>"
     )

@@ -15,7 +15,7 @@ from replication.book.notebooks import parameters
 from replication.book.pages import tables_1_and_2 as tables_report
 from replication.data.splits import selected
 from replication.evaluation.predictions import Predictions
-from replication.experiments import tables
+from replication.experiments import table_nets, tables
 from replication.experiments.common.table_gains import LONG, SIX, gained_over
 from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
 
@@ -86,18 +86,18 @@ def test_no_two_averages_share_a_net(groups: int, members: int) -> None:
 
 def test_a_fine_tuned_net_starts_from_the_larger_set_and_sees_the_target() -> None:
     settings = tables.settings(**GOOD)
-    larger, fine, alone = (tables.recipe(settings, model, 3) for model in (LARGER, PRE, ONE))
+    larger, fine, alone = (table_nets.recipe(settings, model, 3) for model in (LARGER, PRE, ONE))
     assert fine.init_from == larger.id and larger.init_from is None and alone.init_from is None
     assert fine.data == alone.data != larger.data
     assert (fine.net.sixth_conv, larger.net.sixth_conv, alone.net.sixth_conv) == (True, True, False)
     assert fine.update.layer_rates == {"fc8": 10} and fine.update.rate == 0.001
     # every pre-trained net has a larger net of its own
-    assert tables.recipe(settings, PRE, 4).init_from != fine.init_from
+    assert table_nets.recipe(settings, PRE, 4).init_from != fine.init_from
 
 
 def test_the_controls_have_six_layers_fresh_weights_and_as_many_updates() -> None:
     settings = tables.settings(**GOOD | {"control_epochs": 4, "unused": True})
-    six, long, fine = (tables.recipe(settings, model, 0) for model in (SIX, LONG, PRE))
+    six, long, fine = (table_nets.recipe(settings, model, 0) for model in (SIX, LONG, PRE))
     assert six.net == long.net == fine.net and six.data == long.data == fine.data
     assert six.init_from is None and long.init_from is None
     assert (six.epochs, long.epochs) == (1, 4)
@@ -114,7 +114,7 @@ def test_the_laptop_s_control_has_the_updates_of_pre_training_and_fine_tuning() 
     chosen = tables.settings(**parameters("tables", "laptop"))
     steps = {}
     for model in (LARGER, PRE, LONG):
-        recipe = tables.recipe(chosen, model, 0)
+        recipe = table_nets.recipe(chosen, model, 0)
         images = recipe.data.count - recipe.data.validation
         steps[model] = images // recipe.batch * recipe.epochs
     assert steps[LONG] == pytest.approx(steps[LARGER] + steps[PRE], rel=0.01)
@@ -122,7 +122,7 @@ def test_the_laptop_s_control_has_the_updates_of_pre_training_and_fine_tuning() 
 
 def test_no_net_is_trained_on_an_unused_image() -> None:
     settings = tables.settings(**GOOD | {"target_count": 320, "unused": True})
-    one, larger = (tables.recipe(settings, model, 0).data for model in (ONE, LARGER))
+    one, larger = (table_nets.recipe(settings, model, 0).data for model in (ONE, LARGER))
     every = selected(one.model_copy(update={"count": None}), "train")
     unused = set(every.ids) - set(selected(one, "train").ids)
     assert unused and not unused & set(selected(larger, "train").ids)
