@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from replication.base import paths
+from replication.base import paths, pools
 from replication.base.code import code_digest
 from replication.base.errors import InputError, TrainingError
 from replication.base.machine import cpus
@@ -72,10 +72,12 @@ class Workers:
             if self._cluster:
                 self._cluster.wait(future, task)
             else:
-                future.result()
+                pools.wait_for(future, self._pool)
         except Interrupted:
             raise KeyboardInterrupt from None
         except BrokenProcessPool as error:
+            if isinstance(self._pool, ProcessPoolExecutor):
+                pools.kill(self._pool)
             raise TrainingError(
                 f"{task.name}: a training process died; run the same command again, it resumes"
             ) from error

@@ -30,14 +30,14 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _task(seed: int) -> Task:
+def _task(seed: int, epochs: int = EPOCHS) -> Task:
     data = Data(name="synthetic", count=240, size=32, scale=1 / 64)
     net = CifarNetSpec(init="fan_in")
     return Task(
         "quick",
         "spread",
         f"seed{seed}",
-        Recipe(data=data, net=net, update=Update(rate=0.001), batch=8, epochs=EPOCHS, seed=seed),
+        Recipe(data=data, net=net, update=Update(rate=0.001), batch=8, epochs=epochs, seed=seed),
     )
 
 
@@ -50,7 +50,7 @@ def test_a_killed_worker_of_a_cluster_loses_and_doubles_no_run(
     folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distributed = pytest.importorskip("distributed")
-    conduct.run(_task(9))  # makes the embedded data set, and is then only read
+    conduct.run(_task(9, epochs=1))  # makes the embedded data set, and is then only read
     tasks = [_task(seed) for seed in range(4)]
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
@@ -75,7 +75,7 @@ def test_a_killed_worker_of_a_cluster_loses_and_doubles_no_run(
             thread.join(10)
     assert killed and killed[0] < len(tasks), "no worker was killed while a run was under way"
     kept = sorted(path.name for path in (folders / "results" / "quick" / "spread").iterdir())
-    assert kept == sorted(task.folder.name for task in [*tasks, _task(9)])
+    assert kept == sorted(task.folder.name for task in [*tasks, _task(9, epochs=1)])
     assert [run.summary["epochs"] for run in runs] == [EPOCHS] * 4
     assert all(run.history["epoch"].tolist() == list(range(1, EPOCHS + 1)) for run in runs)
 
@@ -86,14 +86,14 @@ def test_two_processes_give_the_bits_of_one(folders: Path, monkeypatch: pytest.M
     torch.set_num_threads(1)
     monkeypatch.setattr(workers, "cpus", lambda: 2)
     try:
-        alone = [conduct.run(_task(seed)).history for seed in (0, 1)]
+        alone = [conduct.run(_task(seed, epochs=2)).history for seed in (0, 1)]
     finally:
         torch.set_num_threads(threads)
     monkeypatch.setenv("REPLICATION_RESULTS", str(folders / "again"))
     monkeypatch.setenv("REPLICATION_RUNS", str(folders / "runs-again"))
-    conduct.run(_task(9))
+    conduct.run(_task(9, epochs=1))
     with Workers(2) as both:
-        spread = [run.history for run in both.all([_task(0), _task(1)])]
+        spread = [run.history for run in both.all([_task(0, epochs=2), _task(1, epochs=2)])]
     for a, b in zip(alone, spread, strict=True):
         assert a.equals(b)
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import __version__ as pillow_version
 
+from replication.base import pools
 from replication.base.errors import InputError, TrainingError
 from replication.data.augment.draws import Draws
 from replication.data.files.decode import Unreachable
@@ -36,7 +37,7 @@ class ReferencePipeline:
     def __init__(self, index: Index, transform: Transform, workers: int = 0) -> None:
         self.backend = f"reference, pillow {pillow_version}"
         self.index, self.transform, self.workers = index, transform, workers
-        self._processes: ProcessPoolExecutor | None = None
+        self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
 
     def stream(self, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch]:
@@ -47,40 +48,46 @@ class ReferencePipeline:
             for request in requests:
                 yield _unpacked(make(self.index, self.transform, request))
             return
-        processes = self._started()
+        pool = self._started()
+        # Requests that are ahead when the stream ends are made and dropped: a pool that breaks
+        # later would stumble over cancelled ones.
         ahead: deque[Future[Result]] = deque()
         try:
             for request in requests:
-                ahead.append(processes.submit(_make, request))
+                ahead.append(pool.submit(_make, request))
                 if len(ahead) > PREFETCH * self.workers:
-                    yield _unpacked(ahead.popleft().result())
+                    yield _unpacked(pools.wait_for(ahead.popleft(), pool))
             while ahead:
-                yield _unpacked(ahead.popleft().result())
+                yield _unpacked(pools.wait_for(ahead.popleft(), pool))
         except BrokenProcessPool:
-            self.close()
+            self._give_up()
             raise TrainingError(
                 "a worker process of the loader was ended from outside; run it again to resume"
             ) from None
-        finally:
-            for future in ahead:
-                future.cancel()
 
     def close(self) -> None:
-        """End the worker processes."""
+        """End the worker processes, after the batches that they are preparing."""
         with self._lock:
-            if self._processes is not None:
-                self._processes.shutdown(cancel_futures=True)
-                self._processes = None
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
+                self._pool = None
+
+    def _give_up(self) -> None:
+        """End the worker processes of a broken pool."""
+        with self._lock:
+            if self._pool is not None:
+                pools.kill(self._pool)
+                self._pool = None
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
-            if self._processes is None:
+            if self._pool is None:
                 # a fork would copy the locks of running threads
                 spawn = multiprocessing.get_context("spawn")
-                self._processes = ProcessPoolExecutor(
+                self._pool = ProcessPoolExecutor(
                     self.workers, spawn, _begin, (self.index, self.transform)
                 )
-            return self._processes
+            return self._pool
 
 
 def make(index: Index, transform: Transform, request: BatchRequest) -> Result:

@@ -1,0 +1,40 @@
+"""A pool of processes of which one is ended from outside: nobody waits for it for ever."""
+
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from replication.base import pools
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_work_of_a_pool_that_lost_a_process_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "SECONDS", 0.2)
+    pool = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
+    futures = [pool.submit(time.sleep, 0.3) for _ in range(8)]
+    assert pools.wait_for(futures[0], pool) is None
+    cancelled = [future.cancel() for future in futures]
+    assert any(cancelled)  # of these the pool's own thread dies in Python 3.11
+    processes = pools.processes(pool)
+    processes[0].kill()
+    with pytest.raises(BrokenProcessPool):
+        pools.wait_for(pool.submit(time.sleep, 0.1), pool)
+    pools.kill(pool)
+    assert len(processes) == 2 and not any(process.is_alive() for process in processes)
+
+
+def test_a_timeout_of_the_work_itself_is_its_own() -> None:
+    with (
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(TimeoutError, match="of the work"),
+    ):
+        pools.wait_for(pool.submit(_late), pool)
+
+
+def _late() -> None:
+    raise TimeoutError("of the work")
