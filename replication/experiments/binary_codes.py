@@ -38,6 +38,7 @@ class Settings(Frozen):
 
     profile: Profile
     seeds: Seeds
+    regime: baselines.Regime = "first"  # which baseline, if a profile has two
     bits: tuple[int, ...] = Field(min_length=1)  # lengths of the codes
     k: int = Field(ge=1)  # nearest training images that are counted
     code_epochs: int = Field(ge=1)  # of the autoencoders
@@ -79,8 +80,8 @@ def settings(**parameters: Any) -> Settings:
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
     return (
-        f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other"
-        f" experiments\ncodes of {', '.join(map(str, settings.bits))} bits from features and from"
+        f"{baselines.planned(settings.regime, settings.seeds)}\n"
+        f"codes of {', '.join(map(str, settings.bits))} bits from features and from"
         f" pixels, {settings.code_epochs} epochs each\nprecision of the {settings.k} nearest of"
         f" {settings.searched or 'all'} training images, {settings.queries or 'all'} queries"
     )
@@ -88,7 +89,8 @@ def plan(settings: Settings) -> str:
 
 def tasks(settings: Settings) -> list[Task]:
     """Return the baseline's runs."""
-    return [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+    profile, regime = settings.profile, settings.regime
+    return [baselines.task(profile, "baseline", seed, regime) for seed in settings.seeds]
 
 
 def run(settings: Settings) -> Outcome:

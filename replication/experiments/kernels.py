@@ -111,7 +111,7 @@ def large_net(profile: Profile, file: str) -> list[Task]:
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
     return (
-        f"the baseline's nets on seeds {_list(settings.seeds)}, shared with the other experiments\n"
+        f"{baselines.planned(settings.regime, settings.seeds)}\n"
         f"control, one tower of twice the width, on seeds {_list(settings.control_seeds) or 'none'}"
         + (f"\n{EARLY}, on seeds {_list(settings.early_seeds)}" if settings.early_seeds else "")
         + (f"\none large net: {settings.large}" if settings.large else "")

@@ -39,6 +39,7 @@ class Settings(Frozen):
 
     profile: Profile
     seeds: Seeds
+    regime: baselines.Regime = "first"  # which baseline, if a profile has two
     # held-out images whose neighbours are searched for, evenly spaced; 0: all
     queries: int = Field(ge=0)
     searched: int = Field(ge=0)  # training images that are searched, evenly spaced; 0: all
@@ -86,8 +87,8 @@ def settings(**parameters: Any) -> Settings:
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
     return (
-        f"the baseline's nets on seeds {', '.join(map(str, settings.seeds))}, shared with the other"
-        f" experiments\nneighbours of {settings.queries or 'all'} held-out images among"
+        f"{baselines.planned(settings.regime, settings.seeds)}\n"
+        f"neighbours of {settings.queries or 'all'} held-out images among"
         f" {settings.searched or 'all'} training images, {neighbours.K} of each\nrank correlation"
         f" of the two distances: {settings.ranked} queries"
         + (f"\none large net: {settings.large}" if settings.large else "")
@@ -96,7 +97,8 @@ def plan(settings: Settings) -> str:
 
 def tasks(settings: Settings) -> list[Task]:
     """Return the baseline's runs, then the large net's if there is one."""
-    baseline = [baselines.task(settings.profile, "baseline", seed) for seed in settings.seeds]
+    profile, regime = settings.profile, settings.regime
+    baseline = [baselines.task(profile, BASELINE, seed, regime) for seed in settings.seeds]
     return [*baseline, *large_net(settings.profile, settings.large)]
 
 

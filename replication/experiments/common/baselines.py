@@ -8,6 +8,7 @@ it. The other one, "learnt", is trained by section 5's rule until its validation
 improving.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from replication.base.types import Profile
@@ -122,6 +123,13 @@ SEEDS = {
     "towers": 16,
 }
 ALL = {name: changes for family in FAMILIES.values() for name, changes in family.items()}
+
+
+def planned(regime: Regime, seeds: Sequence[int]) -> str:
+    """Return the line of an experiment's plan about the baseline's nets."""
+    learnt = " that have learnt" if regime == "learnt" else ""
+    listed = ", ".join(map(str, seeds))
+    return f"the baseline's nets{learnt} on seeds {listed}, shared with the other experiments"
 
 
 def baseline(
