@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
-from replication.book.results_pages import anchor
+from replication.book.results_pages import PICTURES, anchor
 from replication.figures import drawings, photographs
 
 KINDS = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
@@ -62,10 +62,14 @@ class _Figure(SphinxDirective):
     has_content = True
     option_spec = {"alt": directives.unchanged_required}
 
-    def figure(self, name: str, file: Path, alt: str, caption: list[nodes.Node]) -> nodes.figure:
-        """Return the figure node, with a label of its page (``plate-intro-contest``)."""
+    def image(self, file: Path, alt: str, picture: bool) -> nodes.image:
+        """Return the image node. ``picture``: it shows photographs or kernels, so it is no plot."""
         here = Path(self.env.doc2path(self.env.docname)).parent
-        image = nodes.image(uri=Path(os.path.relpath(file, here)).as_posix(), alt=alt)
+        uri = Path(os.path.relpath(file, here)).as_posix()
+        return nodes.image(uri=uri, alt=alt, classes=["picture"] * picture)
+
+    def figure(self, name: str, image: nodes.image, caption: list[nodes.Node]) -> nodes.figure:
+        """Return the figure node, with a label of its page (``plate-intro-contest``)."""
         figure = nodes.figure("", image, nodes.caption("", "", *caption), classes=["plate"])
         label = f"plate-{self.env.docname.replace('/', '-')}-{name}"
         figure["names"].append(label)
@@ -102,7 +106,8 @@ class Plate(_Figure):
         for source in SOURCES:
             self.env.note_dependency(str(source))
         alt = self.options.get("alt") or " ".join(self.content)
-        return [self.figure(name, file, alt, self.caption())]
+        picture = drawings.DRAWINGS[name].__module__ == photographs.__name__
+        return [self.figure(name, self.image(file, alt, picture), self.caption())]
 
 
 class ResultFigure(_Figure):
@@ -129,16 +134,15 @@ class ResultFigure(_Figure):
         alt = self.options.get("alt") or found.alt
         up = "../" * self.env.docname.count("/")
         target = f"{up}experiments/{page}.html#{anchor(page, name)}"
+        image = self.image(file, alt, name in PICTURES.get(page, set()))
         if "teaser" in self.options:
-            here = Path(self.env.doc2path(self.env.docname)).parent
-            uri = Path(os.path.relpath(file, here)).as_posix()
-            link = nodes.reference("", "", nodes.image(uri=uri, alt=alt), refuri=target)
+            link = nodes.reference("", "", image, refuri=target)
             return [nodes.container("", nodes.paragraph("", "", link), classes=["teaser"])]
         if not self.content:
             self.content.append(found.caption, str(notebook), 0)
         link = nodes.reference("", "Results page", refuri=target, internal=True)
         caption = [*self.caption(), nodes.Text(" "), link, nodes.Text(".")]
-        return [self.figure(anchor(page, name), file, alt, caption)]
+        return [self.figure(anchor(page, name), image, caption)]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -27,6 +27,13 @@ A trial on synthetic images. It shows that the chain works, and earns no verdict
 :::"""
 SHORT = Path(__file__).with_name("short.toml")
 Notebook = dict[str, Any]
+# figures that show photographs or kernels, by page: on a dark page their colours are kept, where
+# those of plots are inverted (class ``picture`` in book.css)
+PICTURES = {
+    "data_pipeline": {"walk", "mean-image", "colour-directions", "versions", "two-pipelines"},
+    "kernels": {"figure3"},
+    "predictions_and_neighbours": {"predictions", "neighbours"},
+}
 
 
 @cache
@@ -39,6 +46,8 @@ def as_page(notebook: Notebook, name: str, published: bool) -> Notebook:
     """Return a notebook as the page ``name`` shows it; the argument is changed."""
     profile = notebook["metadata"].get("papermill", {}).get("parameters", {}).get("profile")
     place = name if published else f"quick-{name}"
+    for cell in notebook["cells"]:
+        _mark_picture(cell, name)
     notebook["cells"] = [
         part for cell in notebook["cells"] for part in _captioned(cell, place, profile)
     ]
@@ -96,6 +105,13 @@ def _captioned(cell: Notebook, page: str, profile: str | None) -> list[Notebook]
             named = {"caption": figure["caption"] + scale}
         parts.append(part)
     return parts
+
+
+def _mark_picture(cell: Notebook, name: str) -> None:
+    """Give the images of a cell that shows photographs or kernels the class ``picture``."""
+    options = cell["metadata"].get("mystnb", {})
+    if options.get("figure", {}).get("name") in PICTURES.get(name, set()):
+        options.setdefault("image", {})["classes"] = "picture"
 
 
 def anchor(page: str, figure: str) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
-from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, ink, style
 from replication.nets.summary import Row, Summary
 
 COLOURS = (PALETTE[0], PALETTE[1])  # of the towers' boxes
@@ -58,7 +58,7 @@ def figure2(net: Summary, side: int = 224) -> Figure:
             axis.annotate(
                 f"tower {tower}",
                 (-0.25, height),
-                color=COLOURS[tower],
+                color=ink(COLOURS[tower]),
                 ha="right",
                 va="center",
                 fontweight="bold",
@@ -146,5 +146,5 @@ def _name(axis: Axes, left: float, layer: Row, first: bool) -> None:
         if first
         else "reads its\nown tower"
     )
-    colour = CROSSING if layer.received else PAPER
+    colour = ink(CROSSING) if layer.received else PAPER
     axis.annotate(text, (left + 0.15, -2.98), ha="center", va="top", color=colour, fontsize=8)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, ink, style
 from replication.figures.photographs import crops, reduction, shifts
 from replication.paper import tables
 
@@ -66,8 +66,8 @@ def crossings() -> Figure:
                         if not apart or name in crossing:
                             other = name in crossing and start != end
                             _arrow(axis, (place - 0.7, start), (place - 0.3, end), other)
-        axis.text(-0.55, 0.75, "tower 0", color=BLUE, fontweight="bold")
-        axis.text(-0.55, -0.85, "tower 1", color=ORANGE, fontweight="bold")
+        axis.text(-0.55, 0.75, "tower 0", color=ink(BLUE), fontweight="bold")
+        axis.text(-0.55, -0.85, "tower 1", color=ink(ORANGE), fontweight="bold")
     return figure
 
 
@@ -106,7 +106,7 @@ def normalisation() -> Figure:
             (axes[0], before[8], "map 8"),
             (axes[1], after[8], "normalised"),
         ):
-            axis.imshow(image / image.max(), cmap="Greys_r", vmin=0, vmax=1)
+            axis.imshow(image / image.max(), cmap="Blues", vmin=0, vmax=1)
             axis.set(title=title, xticks=[], yticks=[])
             axis.grid(visible=False)
         for axis, stack, title in (
@@ -171,7 +171,7 @@ def masks() -> Figure:
             1, 2, figsize=(WIDTH, 2.7), width_ratios=[1, 1.35], layout="constrained"
         )
         left.imshow(kept[:8], cmap="Blues", vmin=-0.3, vmax=1.4, aspect="auto")
-        left.set(xlabel="unit", ylabel="training example", title="kept units are dark")
+        left.set(xlabel="unit", ylabel="training example", title="kept units are blue")
         left.set(xticks=range(0, units, 2), yticks=range(8))
         left.grid(visible=False)
         for count, marker, colour in ((1, "x", ORANGE), (10, "^", GREEN), (drawn, "o", BLUE)):
@@ -225,7 +225,7 @@ def removed_layer() -> Figure:
                     edgecolor="0.6" if gone else BLUE, linestyle="--" if gone else "-",
                 )
             )  # fmt: skip
-            axis.text(place, 0, name, ha="center", va="center", color="0.6" if gone else "black")
+            axis.text(place, 0, name, ha="center", va="center", color=PAPER if gone else "black")
             if place and not gone and layers[place - 1] != "conv4":
                 _arrow(axis, (place - 0.69, 0), (place - 0.31, 0), other=False)
         axis.add_patch(
@@ -234,7 +234,7 @@ def removed_layer() -> Figure:
                 mutation_scale=9, color=RED,
             )
         )  # fmt: skip
-        axis.text(3, 0.83, "conv5 reads conv3's maps", ha="center", color=RED, fontsize=SMALL)
+        axis.text(3, 0.83, "conv5 reads conv3's maps", ha="center", color=ink(RED), fontsize=SMALL)
     return figure
 
 

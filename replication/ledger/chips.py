@@ -109,6 +109,22 @@ def filters(words: dict[Verdict, int]) -> str:
     )
 
 
+def group_rules(groups: dict[str, set[tuple[str, str]]]) -> str:
+    """Return the style that hides a section whose rows are all hidden by the filters.
+
+    ``groups``: by the section's ``data-group``, each verdict (as ``slug`` writes it) with the kind
+    of a row."""
+    off = ':has(input[data-{}="{}"]:not(:checked))'.format
+    rules = []
+    for name, rows in groups.items():
+        hidden = "".join(
+            f":is({off('verdict', word)}, {off('kind', kind)})" for word, kind in sorted(rows)
+        )
+        if hidden:
+            rules.append(f'.ledger-page{hidden} details[data-group="{name}"] {{ display: none; }}')
+    return "<style>\n" + "\n".join(rules) + "\n</style>"
+
+
 def row_attributes(word: Verdict, kind: str) -> str:
     """Return what the filters read of a row."""
     return f' data-verdict="{slug(word)}" data-kind="{kind}"'

@@ -12,8 +12,10 @@ from replication.ledger.chips import (
     Cells,
     chip,
     filters,
+    group_rules,
     row_attributes,
     signs,
+    slug,
     table_html,
 )
 from replication.ledger.record import Measurement
@@ -94,14 +96,19 @@ def ledger_html(rows: list[Row]) -> str:
     groups: dict[str, list[Row]] = {section: [] for section in SECTIONS}
     for row in rows:
         groups[_section(row.section)].append(row)
-    parts = [filters(counts(rows)), _rule_list(), _scale_list(scales)]
+    present = {
+        section: {(slug(row.verdict), row.kind) for row in members}
+        for section, members in groups.items()
+    }
+    parts = [filters(counts(rows)), group_rules(present), _rule_list(), _scale_list(scales)]
     for section, members in groups.items():
         if not members:
             continue
         table = table_html(HEAD, _body(members, scales, published))
         many = f"{len(members)} claim{'s' * (len(members) > 1)}: {signs(counts(members))}"
         parts.append(
-            f'<details class="ledger-group" open><summary>{html.escape(SECTIONS[section])}'
+            f'<details class="ledger-group" data-group="{section}" open>'
+            f"<summary>{html.escape(SECTIONS[section])}"
             f' <span class="count">({many})</span></summary>{table}</details>'
         )
     return f'{STYLE}\n<div class="ledger-page">{"".join(parts)}</div>'

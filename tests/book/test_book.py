@@ -7,6 +7,7 @@ playwright the last tests are skipped."""
 import doctest
 import functools
 import http.server
+import io
 import os
 import re
 import shutil
@@ -19,8 +20,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from replication.base import paths
 from replication.book import directives as chapters
@@ -305,6 +308,48 @@ def test_a_browser_opens_every_page_without_complaint(
         assert beyond <= 1, f"{page} is {beyond} pixels wider than a window of {width}"
     view.close()
     assert not said
+
+
+@pytest.mark.parametrize("width", [320, WIDTHS[0], 1024])
+def test_nothing_sticks_out_of_the_window_with_every_fold_open(
+    browser, address: str, width: int
+) -> None:
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    for page in ("intro", "paper/augmentation", "power", "experiments/claims", "experiments/runs"):
+        tab.goto(f"{address}/{page}.html")
+        tab.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
+        beyond = tab.evaluate("document.scrollingElement.scrollWidth - innerWidth")
+        assert beyond <= 0, f"{page} is {beyond} pixels wider than a window of {width}"
+        right = tab.evaluate(
+            "Math.max(...Array.from(document.querySelectorAll('.prev-next-area *'),"
+            " one => one.getBoundingClientRect().right))"
+        )
+        assert right <= width, page
+    tab.close()
+
+
+def test_a_plot_on_a_dark_page_is_inverted_and_a_photograph_is_not(browser, address: str) -> None:
+    view = browser.new_context(
+        viewport={"width": WIDTHS[1], "height": 900}, color_scheme="dark", device_scale_factor=2
+    )
+    tab = view.new_page()
+    tab.goto(f"{address}/paper/relu.html")
+    ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    ground = [int(part) for part in re.findall(r"\d+", ground)[:3]]
+    for image in tab.locator("figure.plate img").all():
+        shot = Image.open(io.BytesIO(image.screenshot())).convert("RGB")
+        pixels = np.asarray(shot, dtype=int).reshape(-1, 3)
+        on_ground = (abs(pixels - ground) <= 2).all(axis=1)
+        assert on_ground.mean() > 0.7  # the page shows through
+        assert pixels.min(axis=1).max() > 200  # black labels have become white
+        bluest = pixels[(pixels[:, 2] - pixels[:, 0]).argmax()]
+        assert bluest[2] > 150 and bluest[2] > bluest[0] + 80  # ReLU's curve is still blue
+    tab.goto(f"{address}/paper/qualitative.html")
+    filters = tab.eval_on_selector_all(
+        "figure.plate img", "all => all.map(one => getComputedStyle(one).filter)"
+    )
+    assert ["invert" in one for one in filters] == [False, False, False, True]
+    view.close()
 
 
 def test_the_search_finds_dropout(browser, address: str) -> None:

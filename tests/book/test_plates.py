@@ -1,6 +1,7 @@
 """The book's own figures, formulas, and how an executed notebook becomes a page."""
 
 import base64
+import io
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from replication.base import paths
 from replication.book import formulas, results_pages
 from replication.book.plates import committed_figures
-from replication.figures import WIDTH, drawings, photographs
+from replication.figures import PALETTE, PAPER, WIDTH, contrast, drawings, ink, photographs
 from replication.nets import alexnet
 
 PUBLISHED = sorted((paths.BOOK / "experiments").glob("*.ipynb"))
@@ -26,6 +28,16 @@ def test_a_drawing_has_the_column_s_width_and_is_closed(name: str) -> None:
     assert not plt.get_fignums()
     texts = [text for text in figure.findobj(plt.Text) if text.get_text().strip()]
     assert min(text.get_fontsize() for text in texts) >= 8
+    assert min(contrast(text.get_color()) for text in texts) >= 4.5
+
+
+def test_ink_can_be_read_on_white_and_keeps_the_hue() -> None:
+    assert contrast("white") == pytest.approx(1) and contrast("black") == pytest.approx(21)
+    assert contrast(PAPER) >= 4.5 and ink("black") == (0, 0, 0)
+    for colour in PALETTE:
+        dark = np.array(ink(colour))
+        assert contrast(tuple(dark)) >= 4.5
+        np.testing.assert_allclose(dark / dark.max(), np.array(colour) / max(colour))
 
 
 def test_the_normalisation_is_drawn_by_the_net_s_formula() -> None:
@@ -100,6 +112,23 @@ def test_only_a_published_page_begins_in_short() -> None:
     for published in (True, False):
         made = results_pages.as_page(page(new_code_cell("x")), "relu_vs_tanh", published)
         assert ("In short" in made["cells"][1]["source"]) == published
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_figures_that_are_mostly_photographs_or_kernels_are_marked_as_pictures(path: Path) -> None:
+    for name, figure in committed_figures(path).items():
+        pixels = np.asarray(Image.open(io.BytesIO(figure.content)).convert("L"))
+        picture = (pixels > 250).mean() < 0.6  # a plot's ground is white
+        assert picture == (name in results_pages.PICTURES.get(path.stem, set())), name
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_picture_has_its_class_on_published_and_trial_pages(published: bool) -> None:
+    for name, wanted in (("figure3", "picture"), ("selectivity", None)):
+        figure = {"figure": {"caption": "Shown.", "name": name}, "image": {"alt": "shown"}}
+        cell = new_code_cell("x", metadata={"mystnb": figure}, outputs=[image()])
+        made = results_pages.as_page(page(cell), "kernels", published)
+        assert made["cells"][-1]["metadata"]["mystnb"]["image"].get("classes") == wanted
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)

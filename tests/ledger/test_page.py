@@ -55,6 +55,20 @@ def test_filters_hide_rows_by_verdict_and_by_kind(tab) -> None:
     assert tab.locator(ROWS).count() == every
 
 
+def test_a_section_without_rows_is_hidden_with_its_title(tab) -> None:
+    groups = tab.locator("details.ledger-group")
+    titles = tab.locator("details.ledger-group:visible > summary")
+    every = groups.count()
+    for field, value in (("verdict", "not-run"), ("kind", "E"), ("verdict", "holds")):
+        tab.uncheck(f'input[data-{field}="{value}"]')
+        shown = [group.locator(ROWS).count() > 0 for group in groups.all()]
+        assert titles.count() == sum(shown)
+    assert titles.count() < every  # some section has become empty
+    for box in tab.locator("input[type=checkbox]").all():
+        box.check()
+    assert titles.count() == every
+
+
 def test_on_a_phone_each_row_is_a_short_card_inside_the_window(tab) -> None:
     tab.set_viewport_size({"width": 390, "height": 800})
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
