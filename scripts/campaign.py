@@ -34,7 +34,6 @@ from replication.runs.workers import Workers
 FIGURE1 = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper") | {"only_stored": False})
 SECTION6 = tables.settings(**parameters("tables", "laptop"))
 NORMS = lrn_cifar_nets.settings(**parameters("lrn_cifar", "paper") | {"only_stored": False})
-STORED = FIGURE1.model_copy(update={"only_stored": True})
 
 
 class Stage(NamedTuple):
@@ -49,7 +48,7 @@ class Stage(NamedTuple):
 
 def _search(candidate: Candidate, kind: Kind) -> Search:
     """The choice of a rate as far as its runs are stored."""
-    return figure1.search(STORED, candidate, kind, Workers())
+    return figure1.search(FIGURE1, candidate, kind)
 
 
 def _curves(
@@ -167,21 +166,21 @@ RATES_BESIDE = "can the figure tell the rate"
 # A ReLU curve costs about a tenth of a tanh curve, so the ReLU side of every candidate comes first:
 # from then on the paper's ReLU curve is identified among all of them.
 STAGES = (
-    _curves("race, relu", RACE, ["relu"], 0.6, RACED),
+    _curves(relu_vs_tanh.STAGES[0], RACE, ["relu"], 0.6, RACED),
     _candidate("modern", 0.4, "relu"),
     _candidate("bias-factor-1", 0.4, "relu"),
     _candidate("stored-order", 0.4, "relu"),
     _tasks("rates beside, relu", 0.4, RATES_BESIDE, partial(_beside, "relu")),
     _candidate("80sec", 0.4, "relu"),
     _candidate("conv-local-13pct", 1.0, "relu"),
-    _curves("race, tanh", RACE, ["tanh"], 3.5, RACED),
+    _curves(relu_vs_tanh.STAGES[1], RACE, ["tanh"], 3.5, RACED),
     _candidate("modern", 0.9, "tanh"),
     _candidate("scaled-tanh", 2.6, "tanh"),
     _candidate("bias-factor-1", 2.5, "tanh"),
     _candidate("stored-order", 2.5, "tanh"),
     *LEARNT[:2],
     Stage(
-        "norms on CIFAR-10",
+        lrn_cifar_nets.STAGE,
         26.0,
         "section 3.3: 13% to 11%, over the length of training",
         lambda workers: lrn_cifar_nets.train(NORMS, workers),

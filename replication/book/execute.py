@@ -29,7 +29,7 @@ from replication.base.files import write_text
 from replication.base.locks import held
 from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
-from replication.book.notebooks import parameters, preflight, source, tasks
+from replication.book.notebooks import parameters, preflight, source, tasks, waits
 from replication.book.restore import restored_on_failure
 from replication.runs import seal
 from replication.runs.forecast import check_disk
@@ -83,9 +83,15 @@ def is_current(name: str, profile: str, changes: Iterable[str] = ()) -> bool:
 def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     """Raise InputError if an execution could not start, or published results were changed."""
     changes = tuple(changes)
+    values = parameters(name, profile, changes)
     planned = tasks(name, profile, changes)  # refuses values that no setting or recipe accepts
-    preflight(name, profile, parameters(name, profile, changes), planned)
-    check_disk(planned)
+    preflight(name, profile, values, planned)
+    if values.get("only_stored"):
+        with writing_to(place(name, profile, changes)):
+            if reason := waits(name, profile, changes):
+                raise InputError(f"{name} ({profile}): {reason}")
+    else:
+        check_disk(planned)
     if profile in PUBLISHED and not place(name, profile, changes):
         seal.check_unchanged(paths.results() / profile / name)
 

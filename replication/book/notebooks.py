@@ -211,13 +211,23 @@ def preflight(
         return  # the runs may all be stored; one that is not says what it lacks
     if values.get("device") == "cuda":
         _check_cuda(name, profile)
+    if values.get("only_stored"):
+        return  # nothing is trained
+    for data in data_sets(name, profile, values, planned):
+        catalog.open_index(data, "train")
+
+
+def data_sets(
+    name: str, profile: str, values: dict[str, Any], planned: "Iterable[Task]"
+) -> list[str]:
+    """Return the names of the data sets that an experiment trains on, each once."""
     wanted = [values[key] for key in ("data", "target", "larger") if values.get(key)]
+    wanted += [task.recipe.data.name for task in planned]
     if experiment(name).uses_baseline:
         from replication.recipes import named
 
         wanted.append(named("alexnet-2012", profile).data.name)
-    for data in wanted:
-        catalog.open_index(data, "train")
+    return list(dict.fromkeys(wanted))
 
 
 def _check_cuda(name: str, profile: str) -> None:

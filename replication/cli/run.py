@@ -56,6 +56,7 @@ def run(
     from replication.base.devices import best_device, described
     from replication.book import progress
     from replication.book.execute import check, execute, is_current, place
+    from replication.book.kept import kept
     from replication.book.notebooks import experiments, waits
 
     if scheduler is not None:
@@ -70,13 +71,18 @@ def run(
         chosen = [name for name in chosen if not waiting[name]]
         for name in (name for name, reason in waiting.items() if reason):
             print(f"{name} ({profile}): left out, {waiting[name]}")
+    unchanged = {} if force else {name: kept(name, profile, changes or ()) for name in chosen}
     for name in chosen:  # every mistake is found before the first is started
-        check(name, profile, changes or ())
+        if not unchanged.get(name):
+            check(name, profile, changes or ())
     where = scheduler or f"{described(best_device())}, {torch.get_num_threads()} threads"
     print(f"replication run: on {where}", file=sys.stderr, flush=True)
     for name in chosen:
         if not force and is_current(name, profile, changes or ()):
             print(f"{name} ({profile}): up to date")
+            continue
+        if unchanged.get(name):
+            print(f"{name} ({profile}): {unchanged[name]}")
             continue
         log = progress.log_path(name, profile)
         folder = place(name, profile, changes or ())
@@ -88,15 +94,24 @@ def run(
 
 def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_json: bool) -> None:
     from replication.book.execute import place
-    from replication.book.notebooks import tasks
+    from replication.book.notebooks import parameters, tasks, waits
     from replication.runs.forecast import forecast
 
     plans = {name: tasks(name, profile, changes) for name in names}
     places = {name: place(name, profile, changes) for name in names}
-    costs = forecast(plans, profile, places=places)
+    shown = [name for name in names if parameters(name, profile, changes).get("only_stored")]
+    costs = forecast(plans, profile, places=places, only_stored=shown)
+    waiting = {name: reason for name in shown if (reason := waits(name, profile, changes))}
     if as_json:
-        return print_json(costs.dump() | {"places": places})
+        return print_json(costs.dump() | {"places": places, "waiting": waiting})
     print(costs.table())
+    if shown:
+        print(
+            f"only_stored: {', '.join(shown)} would show what is stored and train nothing; --set"
+            " only_stored=false trains the rest"
+        )
+    for name, reason in waiting.items():
+        print(f"{name} ({profile}): nothing to show yet, {reason}")
     for where in sorted(set(filter(None, places.values()))):
         kept = ", ".join(name for name in names if places[name] == where)
         print(f"results: of {kept} in results/{where}, not published")

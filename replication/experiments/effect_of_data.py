@@ -21,7 +21,7 @@ from replication.base.models import Frozen, validated
 from replication.base.statistics import Interval, Spread, interval
 from replication.base.types import Profile
 from replication.experiments.common import baselines, beside_baseline
-from replication.experiments.common.collect import CAMPAIGN, collect, variant_of
+from replication.experiments.common.collect import collect, nothing_yet, variant_of
 from replication.experiments.common.comparison import QUANTITIES, Seeds, distinct, error_rows
 from replication.experiments.common.contract import store_tables
 from replication.ledger.families import bonferroni
@@ -113,9 +113,7 @@ def waits(settings: Settings) -> str:
 
 
 def _reason() -> str:
-    return (
-        f"no run is stored yet; `{CAMPAIGN} {STAGE!r}` trains them, and so does only_stored=false"
-    )
+    return nothing_yet("no run is", STAGE)
 
 
 def run(settings: Settings) -> Outcome:

@@ -306,24 +306,35 @@ def candidates(settings: Settings) -> tuple[Candidate, ...]:
 def planned(settings: Settings) -> list[Task]:
     """Return the most that may be run: every rate of every grid, then the reporting seeds.
 
-    The search decides which rates are tried, and at which rate the reporting seeds run; in this
-    list they have the middle rate of the grid.
+    The search decides which rates are tried, and at which rate the reporting seeds run. Where its
+    runs are stored the list has those; otherwise the reporting seeds have the middle rate of the
+    grid.
     """
     listed = []
     for candidate in candidates(settings):
         for kind in candidate.kinds:
-            grid = candidate.grid(kind)
-            cap = settings.epochs
-            listed += [selecting(settings, candidate, kind, rate, cap) for rate in grid]
-            listed += reporting(settings, candidate, kind, grid[STEPS])
+            found = search(settings, candidate, kind)
+            listed += [run.task for run in found.tried]
+            if not found.ended:
+                untried = [rate for rate in found.grid if rate not in found.scores]
+                listed += [
+                    selecting(settings, candidate, kind, rate, settings.epochs) for rate in untried
+                ]
+            rate = found.rate or found.grid[STEPS]
+            listed += reporting(settings, candidate, kind, rate)
     return listed
 
 
-def search(settings: Settings, candidate: Candidate, kind: Kind, workers: Workers) -> Search:
-    """Choose the rate, training what is missing; with ``only_stored``, from stored runs alone."""
+def search(
+    settings: Settings, candidate: Candidate, kind: Kind, workers: Workers | None = None
+) -> Search:
+    """Choose the rate, training what is missing.
+
+    Without ``workers``, and with ``only_stored``, from stored runs alone."""
     choice = Search(settings, candidate, kind)
     while (wanted := choice.next_task()) is not None:
-        run = load(wanted) if settings.only_stored else workers.run(wanted)
+        stored = workers is None or settings.only_stored
+        run = load(wanted) if stored else workers.run(wanted)
         if run is None:
             break
         choice.add(run)

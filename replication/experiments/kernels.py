@@ -22,7 +22,7 @@ from replication.evaluation.artefacts import KERNELS, write_kernels
 from replication.evaluation.trained import trained_net
 from replication.experiments.common import baselines
 from replication.experiments.common.baselines import BASELINE
-from replication.experiments.common.collect import CAMPAIGN, Collected, collect
+from replication.experiments.common.collect import Collected, collect, nothing_yet
 from replication.experiments.common.comparison import Seeds, distinct, diverged, ran, scale
 from replication.experiments.common.contract import store_tables
 from replication.ledger.measurement import Measurement, measured
@@ -186,10 +186,7 @@ def _here(settings: Settings) -> Collected:
 
 
 def _reason() -> str:
-    return (
-        "no net of two towers has a stored run and its weights here;"
-        f" `{CAMPAIGN} baseline {STAGE!r}` trains them, and so does only_stored=false"
-    )
+    return nothing_yet("no net of two towers with its weights here is", "baseline", STAGE)
 
 
 def waits(settings: Settings) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from replication.data.augment.views import GRID
 from replication.experiments.common import beside_baseline
+from replication.experiments.common.collect import nothing_yet
 from replication.experiments.common.comparison import (
     PER_CENT,
     VIEWS,
@@ -29,6 +30,7 @@ from replication.experiments.common.contract import store_tables
 from replication.experiments.lrn_cifar_nets import (
     EXPERIMENT,
     GAIN,
+    STAGE,
     WITH,
     WITHOUT,
     Settings,
@@ -43,7 +45,7 @@ from replication.ledger.measurement import Measurement, measured
 from replication.runs.store import Run, answer_key, complete
 from replication.runs.workers import Workers
 
-__all__ = ["EXPERIMENT", "Outcome", "Settings", "plan", "run", "settings", "tasks"]
+__all__ = ["EXPERIMENT", "STAGE", "Outcome", "Settings", "plan", "run", "settings", "tasks"]
 
 QUANTITIES = ("test_top1", "test_top1_one", "train_top1", "gap")
 
@@ -65,6 +67,13 @@ class Outcome(NamedTuple):
     constants: tuple[float, ...]  # in the place of the normalisations; () if not measured yet
     measurements: list[Measurement]
     runs: tuple[Run, ...]
+
+
+def waits(settings: Settings) -> str:
+    """Return why there is nothing to show yet; "" if there is."""
+    if not settings.only_stored or complete(tasks(settings, stored_gains(settings))):
+        return ""
+    return nothing_yet("no run is", STAGE)
 
 
 def run(settings: Settings) -> Outcome:

@@ -21,6 +21,7 @@ from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "lrn_cifar"
+STAGE = "norms on CIFAR-10"  # of the campaign, which trains the nets at the paper's scale
 GAINS = "gains.json"  # beside the results
 SIZE, CROP = 32, 24  # cuda-convnet's border of 4
 # epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up

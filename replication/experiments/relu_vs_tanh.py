@@ -14,6 +14,7 @@ import pandas as pd
 
 from replication.base.models import validated
 from replication.experiments import identification, speedup
+from replication.experiments.common.collect import nothing_yet
 from replication.experiments.common.comparison import ran
 from replication.experiments.common.contract import store_tables
 from replication.experiments.figure1 import (
@@ -38,6 +39,7 @@ from replication.ledger.measurement import Measurement, measured
 from replication.runs.store import Run, Task, complete
 from replication.runs.workers import Workers
 
+STAGES = ("race, relu", "race, tanh")  # of the campaign, which trains the first curves
 SELECTION = (
     "candidate",
     "activation",
@@ -94,8 +96,22 @@ def _list(values: Sequence[float]) -> str:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Return the most that may be run."""
-    return planned(settings)
+    """Return the most that may be run, as far as the stored runs tell."""
+    listed = planned(settings)
+    if settings.rates_beside:
+        for kind in RACE.kinds:
+            found = search(settings, RACE, kind)
+            if found.ended and found.rate:
+                for rate in found.beside:
+                    listed += reporting_beside(settings, kind, rate)
+    return listed
+
+
+def waits(settings: Settings) -> str:
+    """Return why there is nothing to show yet; "" if there is."""
+    if not settings.only_stored or complete(tasks(settings)):
+        return ""
+    return nothing_yet("no run is", *STAGES)
 
 
 class Curve(NamedTuple):

@@ -101,6 +101,21 @@ def plan(settings: Settings) -> str:
     )
 
 
+def waits(settings: Settings) -> str:
+    """Return why there is nothing to show yet; "" if there is."""
+    if not settings.only_stored:
+        return ""
+    return _lacking(collect(tasks(settings), only_stored=True).runs)
+
+
+def _lacking(runs: Sequence[Run]) -> str:
+    """Return which of the two tables has no net among ``runs``; "" if both have one."""
+    for name in ("baseline", run_name(ONE, 0).rpartition("-")[0]):
+        if not any(variant_of(run.task) == name for run in runs):
+            return f"no run of {name} is stored yet; only_stored=false trains the runs"
+    return ""
+
+
 def run(settings: Settings) -> Outcome:
     """Train or load every net, average them, and write the experiment's tables.
 
@@ -111,9 +126,8 @@ def run(settings: Settings) -> Outcome:
     else:
         runs, missing = _trained(settings), []
     by_name = {run.task.name: run for run in runs}
-    for name in ("baseline", run_name(ONE, 0).rpartition("-")[0]):
-        if not any(variant_of(run.task) == name for run in runs):
-            raise InputError(f"{EXPERIMENT}: no run of {name} is stored; set only_stored=false")
+    if reason := _lacking(runs):
+        raise InputError(f"{EXPERIMENT}: {reason}")
     table = pd.DataFrame(_rows(settings, by_name)).astype({"seed": "Int64"})  # an average has none
     gains = gain_rows(table)
     controls = control_rows(runs)

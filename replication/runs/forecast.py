@@ -7,7 +7,7 @@ rule, a search may try fewer rates; loading and evaluating take a little more.""
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -50,6 +50,7 @@ class Share(NamedTuple):
     runs: int
     stored: int  # of them, already in the results
     shared: int  # of the others, listed by an experiment before this one
+    left_out: int  # of the others, not trained because the experiment shows stored runs only
     to_train: int
     hours: float | None  # of them; None: the number of their images is not known
     measured: bool  # it was measured before: a search then needs fewer runs than are listed
@@ -97,6 +98,7 @@ class Forecast(NamedTuple):
             f"{share.experiment:{width}}  {share.runs:>5}  {share.stored:>6}  {share.to_train:>8}"
             f"  {_time(share.hours)}"
             + (f" ({share.shared} more with an experiment above)" if share.shared else "")
+            + (f" (only what is stored: {share.left_out} left out)" if share.left_out else "")
             + (" (measured before)" if share.measured and share.to_train else "")
             for share in self.shares
         ]
@@ -114,11 +116,13 @@ def forecast(
     profile: str,
     seconds: float = PROBE_SECONDS,
     places: Mapping[str, str] | None = None,
+    only_stored: Collection[str] = (),
 ) -> Forecast:
     """Return the forecast for the tasks of experiments by name; the probe takes ``seconds``.
 
     ``places``: by experiment, the folder under ``results/`` to which it would write, if it is not
     the published one: runs on other images than the published ones are stored there or nowhere.
+    ``only_stored``: experiments that show their stored runs and train nothing.
     """
     missing: dict[str, list[Task]] = {}
     counts = {}
@@ -126,8 +130,13 @@ def forecast(
     for name, tasks in plans.items():
         with writing_to((places or {}).get(name, "")):
             waiting = [task for task in tasks if not task.is_stored()]
+        stored = len(tasks) - len(waiting)
+        if name in only_stored:
+            missing[name] = []
+            counts[name] = len(tasks), stored, 0, len(waiting)
+            continue
         missing[name] = [task for task in waiting if task.recipe.id not in seen]
-        counts[name] = len(tasks), len(tasks) - len(waiting), len(waiting) - len(missing[name])
+        counts[name] = len(tasks), stored, len(waiting) - len(missing[name]), 0
         seen |= {task.recipe.id for task in tasks}
     recipes = [task.recipe for tasks in missing.values() for task in tasks]
     pace = _Pace(recipes, seconds)

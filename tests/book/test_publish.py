@@ -119,7 +119,8 @@ def test_data_are_looked_for_first_unless_runs_of_the_plan_are_stored(
     measured = tmp_path / "RESULTS" / "laptop" / "relu_vs_tanh" / "measurements.json"
     measured.parent.mkdir(parents=True)
     measured.write_text("[]")  # of a plan before this one
-    planned = SimpleNamespace(folder=tmp_path / "run")
+    recipe = SimpleNamespace(data=SimpleNamespace(name="cifar10"))
+    planned = SimpleNamespace(folder=tmp_path / "run", recipe=recipe)
     words = "relu_vs_tanh", "laptop", {"data": "cifar10"}
     with pytest.raises(InputError, match="cifar10 is not in"):
         notebooks.preflight(*words, [planned])

@@ -2,6 +2,7 @@
 is judged with too few seeds. All results here are made up.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,24 @@ import pytest
 from made_up_runs import store
 from typer.testing import CliRunner
 
+from replication.base import paths
 from replication.base.errors import InputError
-from replication.book import notebooks
+from replication.book import execute, notebooks
 from replication.book.pages import ablations as ablations_page
 from replication.book.pages import deviations as deviations_page
 from replication.book.pages import effect_of_data as data_page
 from replication.book.pages import paper_vs_source as source_page
 from replication.cli.app import app
-from replication.experiments import ablations, effect_of_data, paper_vs_source
+from replication.experiments import (
+    EXPERIMENTS,
+    ablations,
+    effect_of_data,
+    kernels,
+    lrn_cifar,
+    paper_vs_source,
+    relu_vs_tanh,
+    tables,
+)
 from replication.experiments.common import baselines, controls
 from replication.experiments.common.collect import collect, missing_text
 from replication.figures import ablations as ablations_figures
@@ -57,13 +68,63 @@ def test_a_run_that_is_not_evaluated_yet_counts_as_missing() -> None:
     assert collect([one], only_stored=True).missing == [one]
 
 
-@pytest.mark.parametrize("experiment", [effect_of_data, paper_vs_source, ablations])
-def test_a_page_without_runs_waits_for_the_campaign_and_names_its_stage(experiment) -> None:
-    chosen = notebooks.settings(experiment.EXPERIMENT, "quick", ["only_stored=true"])
-    reason = experiment.waits(chosen)
-    assert "scripts/campaign.py" in reason and experiment.STAGE in reason and "\n" not in reason
-    with pytest.raises(InputError, match="stored"):
-        experiment.run(chosen)
+CAMPAIGN = {  # experiment -> the stages of the campaign that train its runs
+    effect_of_data: [effect_of_data.STAGE],
+    paper_vs_source: ["baseline", paper_vs_source.STAGE],
+    ablations: ["baseline", ablations.STAGE],
+    kernels: ["baseline", kernels.STAGE],
+    lrn_cifar: [lrn_cifar.STAGE],
+    relu_vs_tanh: relu_vs_tanh.STAGES,
+    tables: [],
+}
+
+
+@pytest.mark.parametrize("experiment", CAMPAIGN, ids=lambda one: one.EXPERIMENT)
+def test_a_page_without_runs_waits_for_the_campaign_and_names_its_stages(experiment) -> None:
+    name = experiment.EXPERIMENT
+    reason = notebooks.waits(name, "quick", ["only_stored=true"])
+    assert "only_stored=false" in reason and "\n" not in reason
+    assert all(stage in reason for stage in CAMPAIGN[experiment])
+    done = CliRunner().invoke(app, ["run", name, "--set", "only_stored=true"])
+    assert isinstance(done.exception, InputError) and reason in str(done.exception)
+
+
+def test_every_experiment_that_shows_stored_runs_can_wait_and_says_so_in_its_files() -> None:
+    have = {one.name for one in EXPERIMENTS if "only_stored" in _defaults(one)}
+    assert have == {experiment.EXPERIMENT for experiment in CAMPAIGN}
+    for name in have:
+        lines = (paths.PARAMS / "paper" / f"{name}.yaml").read_text().splitlines()
+        (line,) = [line for line in lines if line.startswith("only_stored:")]
+        value, _, meaning = line.partition("  # ")
+        assert meaning.startswith("nothing is trained" if "true" in value else "trains")
+
+
+def _defaults(experiment) -> dict:
+    return {} if experiment.reads_results else experiment.module.Settings.model_fields
+
+
+@pytest.mark.parametrize("experiment", CAMPAIGN, ids=lambda one: one.EXPERIMENT)
+def test_a_dry_run_says_that_stored_runs_are_shown_and_nothing_is_trained(experiment) -> None:
+    name = experiment.EXPERIMENT
+    words = ["run", name, "--profile", "paper", "--dry-run", "--set", "only_stored=true"]
+    text = CliRunner().invoke(app, words).output
+    assert f"only_stored: {name} would show what is stored and train nothing" in text
+    assert f"{name} (paper): nothing to show yet, " in text
+    share = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)["experiments"][0]
+    assert share["to_train"] == 0 and share["left_out"] == share["runs"] > 0
+
+
+@pytest.mark.parametrize("experiment", CAMPAIGN, ids=lambda one: one.EXPERIMENT)
+def test_a_run_of_stored_results_asks_for_neither_images_nor_disk(
+    experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise InputError("looked for")
+
+    monkeypatch.setattr(execute, "check_disk", fail)
+    monkeypatch.setattr(notebooks.catalog, "open_index", fail)
+    monkeypatch.setattr(execute, "waits", lambda *arguments: "")
+    execute.check(experiment.EXPERIMENT, "paper", ["only_stored=true"])
 
 
 def test_running_everything_leaves_out_a_page_that_waits(

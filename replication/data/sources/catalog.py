@@ -111,6 +111,14 @@ def open_index(name: str, split: str) -> Index:
     return index_folder(root, split, name, form.form, form.note)
 
 
+def available(name: str) -> bool:
+    """Return whether the images of a data set are here: on the disk, or embedded in the package."""
+    if (root := folder_of(name)) is not None:
+        return root.is_dir()
+    dataset = find(name)
+    return name == "synthetic" or bool(_locate(dataset) or _archive(dataset))
+
+
 def listing() -> list[dict]:
     """Return one row per data set: what is there, where, and how to get it.
 

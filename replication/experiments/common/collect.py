@@ -80,7 +80,14 @@ def waiting(runs: Sequence[Run], stage: str, baseline: str = "baseline") -> str:
     if baseline in stored and len(stored) > 1:
         return ""
     lacks = f"the {baseline} is not" if baseline not in stored else "no variant is"
+    return nothing_yet(lacks, "baseline", stage)
+
+
+def nothing_yet(lacks: str, *stages: str) -> str:
+    """Return that ``lacks``, such as "no run is", stored, and which commands train the runs.
+
+    ``stages``: of the campaign."""
+    names = " ".join(stage if stage.isidentifier() else repr(stage) for stage in stages)
     return (
-        f"{lacks} stored yet; `{CAMPAIGN} baseline {stage!r}` trains the runs, and so does"
-        " only_stored=false"
+        f"{lacks} stored yet; `{CAMPAIGN} {names}` trains the runs, and so does only_stored=false"
     )
