@@ -17,8 +17,9 @@ from replication.nets.alexnet import alexnet
 from replication.nets.dropout import seed_masks
 from replication.nets.towers import load_towers
 from replication.recipe import AlexNetSpec
-from replication.training.distributed import ranks as distributed
+from replication.training.distributed import exchange
 from replication.training.distributed.group import ProcessGroup
+from replication.training.distributed.ranks import join
 from replication.training.sgd import PaperSGD
 
 SPEC = AlexNetSpec(side=24, width=1 / 8, classes=5)
@@ -72,16 +73,16 @@ def training(ranks, dropout, restless=False, staged=False):
     would.
     """
     ranks = dataclasses.replace(ranks, staged=staged)
-    net = distributed.on_ranks(make(dropout), ranks)
+    net = exchange.on_ranks(make(dropout), ranks)
     logits, first, optimiser = train(
         net,
         ranks.share(BATCH),
-        lambda: distributed.average_gradients(net, ranks),
+        lambda: exchange.average_gradients(net, ranks),
         random.Random(ranks.rank) if restless else None,
     )
     velocities = {name: optimiser.state[p]["velocity"] for name, p in net.named_parameters()}
     gathered = [
-        distributed.gather(named, net, ranks) for named in (net.state_dict(), first, velocities)
+        exchange.gather(named, net, ranks) for named in (net.state_dict(), first, velocities)
     ]
     return {
         "logits": logits,
@@ -93,7 +94,7 @@ def training(ranks, dropout, restless=False, staged=False):
 
 def loading(ranks):
     """The logits of a net whose weights came from another placement's checkpoint."""
-    net = distributed.on_ranks(make(seed=5), ranks)
+    net = exchange.on_ranks(make(seed=5), ranks)
     load_towers(net, make(seed=6).state_dict())
     with torch.no_grad():
         return {"logits": net.eval()(next(batches())[0])}
@@ -103,7 +104,7 @@ def losing(ranks, lost, how):
     """Rank ``lost`` leaves or falls silent before the second step; the others report how they
     ended.
     """
-    net = distributed.on_ranks(make(), ranks)
+    net = exchange.on_ranks(make(), ranks)
     start = time.monotonic()
     try:
         for step, (images, labels) in enumerate(batches()):
@@ -112,7 +113,7 @@ def losing(ranks, lost, how):
                     time.sleep(600)
                 raise SystemExit(9)
             F.cross_entropy(net(images[ranks.share(BATCH)]), labels[ranks.share(BATCH)]).backward()
-            distributed.average_gradients(net, ranks)
+            exchange.average_gradients(net, ranks)
     except TrainingError as error:
         return {"error": str(error), "seconds": time.monotonic() - start}
     return {"error": "", "seconds": 0.0}
@@ -160,7 +161,7 @@ def run(program, rank, world, folder, timeout, late, device, arguments):
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     time.sleep(late if rank == world - 1 else 0)
-    ranks = distributed.join(device, f"file://{folder}/meet", timeout, rank=rank, world_size=world)
+    ranks = join(device, f"file://{folder}/meet", timeout, rank=rank, world_size=world)
     torch.save(PROGRAMS[program](ranks, **arguments), f"{folder}/{rank}.pt")
 
 

@@ -32,7 +32,7 @@ from replication.data.prepared.store import Store
 from replication.nets.build import build
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Plateau, Recipe, Update
 from replication.training import checkpoint, error_rates, trainer
-from replication.training.distributed import ranks
+from replication.training.distributed import exchange, ranks
 from replication.training.distributed.group import ProcessGroup
 from replication.training.run import Options
 from replication.training.session import share_loaders
@@ -141,7 +141,7 @@ def be_rank(
 
         loaders.training.pipeline.stream = loaders.validation.pipeline.stream = refuse
     loaders = share_loaders(loaders, place)
-    net = ranks.on_ranks(build(recipe, CLASSES), place)
+    net = exchange.on_ranks(build(recipe, CLASSES), place)
     loader.CROPS = error_rates.CROPS = 2  # so that a small pass has several batches
     once, passes = loaders.validation.once, itertools.count()
 

@@ -9,7 +9,7 @@ vectors that the codes are learned from.
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,11 @@ from pydantic import Field, field_validator
 
 from replication.analysis import codes, neighbours
 from replication.base.errors import InputError
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, diverged, ran, scale
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.images import Images, feature_vectors, some_images
 from replication.ledger.measurement import Measurement, measured
 from replication.runs.store import Run, Task
@@ -58,6 +58,9 @@ class Settings(Frozen):
         return tuple(sorted(set(bits)))
 
 
+settings = settings_of(Settings, EXPERIMENT)
+
+
 class Outcome(NamedTuple):
     """What the notebook shows."""
 
@@ -67,14 +70,6 @@ class Outcome(NamedTuple):
     chance: float  # precision of a random order
     measurements: list[Measurement]
     runs: tuple[Run, ...]
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

@@ -8,7 +8,7 @@ draws and the transform. The cost of augmentation beside the training step is ti
 import contextlib
 import math
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from replication.base.errors import InputError
 from replication.base.html_tables import aligned, html_table
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.types import Device, Profile
 from replication.data.augment.draws import Draws, central, draws_for, positions
 from replication.data.files.index import read_image
@@ -28,7 +28,7 @@ from replication.data.prepared.store import Store, prepare
 from replication.data.prepared.verify import verify
 from replication.data.splits import selected
 from replication.experiments.common.baselines import baseline
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement
 from replication.recipe import AlexNetSpec, Data, Recipe
 
@@ -53,20 +53,15 @@ class Settings(Frozen):
     device: Device = "cpu"  # on which the steps are timed
 
 
+settings = settings_of(Settings, EXPERIMENT)
+
+
 class Material(NamedTuple):
     """The images that the pictures show."""
 
     settings: Settings
     store: Store
     statistics: Statistics
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def recipe(settings: Settings, fidelity: str = "paper", files: str = "raw") -> Recipe:

@@ -14,16 +14,23 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from replication.base.errors import InputError
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.statistics import Interval, Spread, interval
 from replication.base.types import Profile
 from replication.experiments.common import baselines, beside_baseline
+from replication.experiments.common.baselines import IMAGES
 from replication.experiments.common.collect import collect, nothing_yet, variant_of
-from replication.experiments.common.comparison import QUANTITIES, Seeds, distinct, error_rows
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.comparison import (
+    QUANTITIES,
+    Seeds,
+    distinct,
+    error_rows,
+    some_of,
+)
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.families import bonferroni
 from replication.runs.store import Run, Task
 
@@ -44,20 +51,16 @@ class Settings(Frozen):
 
     profile: Profile
     regime: baselines.Regime = "first"  # which baseline, if a profile has two
-    images: Annotated[tuple[int, ...], AfterValidator(distinct)] = baselines.IMAGES  # of each class
+    # of each class
+    images: Annotated[tuple[int, ...], some_of("number of images", IMAGES)] = IMAGES
     seeds: Seeds
     # of the baseline, without dropout and without crops, at the baseline's own number of images
     own_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
     only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 
-    @field_validator("images")
-    @classmethod
-    def _known(cls, images: tuple[int, ...]) -> tuple[int, ...]:
-        if unknown := [count for count in images if count not in baselines.IMAGES]:
-            choices = ", ".join(map(str, baselines.IMAGES))
-            raise ValueError(f"no runs with {unknown[0]} images a class; choose of {choices}")
-        return images
+
+settings = settings_of(Settings, EXPERIMENT)
 
 
 class Outcome(NamedTuple):
@@ -71,14 +74,6 @@ class Outcome(NamedTuple):
     effects: pd.DataFrame
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

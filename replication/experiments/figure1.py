@@ -16,13 +16,13 @@ The protocol, fixed on 25 November 2026 before the first run on the original ima
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from replication.base.models import Frozen
 from replication.base.types import Profile
-from replication.experiments.common.comparison import Seeds, crossing
+from replication.experiments.common.comparison import Seeds, crossing, some_of
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs.store import Run, Task, load
 from replication.runs.workers import Workers
@@ -130,20 +130,13 @@ class Settings(Frozen):
     epochs: int = Field(ge=1)  # a run is stopped here, regardless of its error
     mark: float = Field(gt=0, lt=1)  # the target: a training error
     stop_error: float = Field(gt=0, lt=1)  # a reporting run is stopped here, at or below the target
-    candidates: tuple[str, ...]  # of ``CANDIDATES``, besides the race
+    candidates: Annotated[tuple[str, ...], some_of("candidate", CANDIDATES)]  # besides the race
     rates_beside: bool  # whether the race's net is also run at the rates beside the chosen one
     selection_seed: int = Field(ge=0)
     seeds: Seeds
     candidate_seeds: Seeds
     only_stored: bool = False  # show what has been run so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
-
-    @field_validator("candidates")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in names if name not in CANDIDATES]:
-            raise ValueError(f"no candidate {unknown[0]!r}; choose of {', '.join(CANDIDATES)}")
-        return names
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":

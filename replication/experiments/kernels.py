@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from replication.analysis import kernels as analysis
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.evaluation.artefacts import KERNELS, write_kernels
 from replication.evaluation.trained import trained_net
@@ -24,7 +24,7 @@ from replication.experiments.common import baselines
 from replication.experiments.common.baselines import BASELINE
 from replication.experiments.common.collect import Collected, collect, nothing_yet
 from replication.experiments.common.comparison import Seeds, distinct, diverged, ran, scale
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement, measured
 from replication.paper.figures import figure3
 from replication.recipe import Recipe
@@ -60,6 +60,9 @@ class Settings(Frozen):
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
+settings = settings_of(Settings, EXPERIMENT)
+
+
 class Outcome(NamedTuple):
     """What the notebook shows."""
 
@@ -74,14 +77,6 @@ class Outcome(NamedTuple):
     measurements: list[Measurement]
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]  # not stored yet, or without weights here
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def control(settings: Settings, seed: int) -> Task:

@@ -19,9 +19,10 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_json, write_text
 from replication.base.html_tables import html_table
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.types import Device, Profile
 from replication.data.sources import catalog
+from replication.experiments.common.contract import settings_of
 
 EXPERIMENT = "loading_speed"
 RATES = "images per second"
@@ -37,6 +38,9 @@ class Settings(Frozen):
     device: Device = "cpu"  # to which the batches are delivered
 
 
+settings = settings_of(Settings, EXPERIMENT)
+
+
 class Outcome(NamedTuple):
     """What the notebook shows."""
 
@@ -45,14 +49,6 @@ class Outcome(NamedTuple):
     images: int  # in a pass
     rates: pd.DataFrame  # batch, name, median, low, high (images per second), per core (median)
     ratios: pd.DataFrame  # batch, name, median, low, high
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def folder(name: str) -> Path:

@@ -5,16 +5,17 @@ lengths, 65 and 208 epochs, are an eighth and two fifths of the released recipe'
 two CPU cores can carry. They were not chosen from a trial on validation images.
 """
 
-from typing import Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from replication.base import paths
 from replication.base.files import read_json
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.data.augment.views import GRID
-from replication.experiments.common.comparison import VIEWS, Seeds, kept
+from replication.experiments.common.comparison import VIEWS, Seeds, kept, some_of
+from replication.experiments.common.contract import settings_of
 from replication.experiments.common.gains import mean_gains
 from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
 from replication.runs.store import Run, Task
@@ -53,7 +54,7 @@ class Settings(Frozen):
     epochs: int = Field(ge=3)
     rate: float = Field(gt=0)
     seeds: Seeds
-    arms: tuple[str, ...] = (WITH, WITHOUT, RELEASED)
+    arms: Annotated[tuple[str, ...], some_of("arm", ARMS)] = (WITH, WITHOUT, RELEASED)
     gain_seed: int = Field(100, ge=0)  # of the net whose normalisations' mean gains are taken
     every_stage: bool = False  # also test on nine views, and on the way through the schedule
     long_epochs: int = Field(0, ge=0)  # the clean comparison also at this length; 0: no
@@ -63,8 +64,6 @@ class Settings(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        if unknown := [name for name in self.arms if name not in ARMS]:
-            raise ValueError(f"no arm {unknown[0]!r}; choose of {', '.join(ARMS)}")
         if self.gain_seed in (*self.seeds, *self.long_seeds):
             raise ValueError("gain_seed must not be a reporting seed")
         if self.long_epochs == self.epochs:
@@ -72,12 +71,7 @@ class Settings(Frozen):
         return self
 
 
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
+settings = settings_of(Settings, EXPERIMENT)
 
 
 def recipe(

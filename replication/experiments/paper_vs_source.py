@@ -10,16 +10,22 @@ table says of each difference whether it is measured at all.
 from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from replication.base.errors import InputError
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.experiments.common import baselines, beside_baseline
 from replication.experiments.common.baselines import BASELINE, FIDELITY
 from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
-from replication.experiments.common.comparison import QUANTITIES, Seeds, distinct, error_rows
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.comparison import (
+    QUANTITIES,
+    Seeds,
+    distinct,
+    error_rows,
+    some_of,
+)
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.runs.store import Run, Task
 
 EXPERIMENT = "paper_vs_source"
@@ -44,21 +50,17 @@ class Settings(Frozen):
 
     profile: Profile
     regime: baselines.Regime = "first"  # which baseline, if a profile has two
-    variants: tuple[str, ...] = Field(tuple(FIDELITY), min_length=1)
+    variants: Annotated[tuple[str, ...], Field(min_length=1), some_of("variant", FIDELITY)] = tuple(
+        FIDELITY
+    )
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
     only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 
-    @field_validator("variants")
-    @classmethod
-    def _known(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in variants if name not in FIDELITY]:
-            raise ValueError(f"no variant {unknown[0]!r}; choose of {', '.join(FIDELITY)}")
-        if len(set(variants)) < len(variants):
-            raise ValueError("name each variant once")
-        return variants
+
+settings = settings_of(Settings, EXPERIMENT)
 
 
 class Outcome(NamedTuple):
@@ -73,14 +75,6 @@ class Outcome(NamedTuple):
     effects: pd.DataFrame
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

@@ -7,7 +7,7 @@ distances agree at all. A profile may name the recipe of one large net, whose pi
 ones shown.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,13 @@ from pydantic import Field
 
 from replication.analysis import neighbours, wordnet
 from replication.base.errors import InputError
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.statistics import mean_interval
 from replication.data.files.titles import titles
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, diverged, ran, scale
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
 from replication.ledger.measurement import Measurement, Profile, measured
@@ -51,6 +51,9 @@ class Settings(Frozen):
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
+settings = settings_of(Settings, EXPERIMENT)
+
+
 class Pictures(NamedTuple):
     """The contents of Figure 4, for the large net, or for the first seed's if there is none."""
 
@@ -74,14 +77,6 @@ class Outcome(NamedTuple):
     pictures: Pictures
     measurements: list[Measurement]
     runs: tuple[Run, ...]
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

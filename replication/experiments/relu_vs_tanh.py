@@ -8,15 +8,14 @@ of distances); and whether the gain is "several times" regardless of the archite
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from replication.base.models import validated
 from replication.experiments import identification, speedup
 from replication.experiments.common.collect import nothing_yet
 from replication.experiments.common.comparison import ran
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.figure1 import (
     CANDIDATES,
     DEFINITIONS,
@@ -52,6 +51,7 @@ SELECTION = (
     "at_edge",
 )
 __all__ = ["EXPERIMENT", "Outcome", "Settings", "plan", "run", "settings", "tasks"]
+settings = settings_of(Settings, EXPERIMENT)
 
 
 class Outcome(NamedTuple):
@@ -66,14 +66,6 @@ class Outcome(NamedTuple):
     ratios: pd.DataFrame  # candidate, definition, mark, ratio, low, high, n, selection
     measurements: list[Measurement]
     runs: tuple[Run, ...]  # every run, for the list of provenance
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

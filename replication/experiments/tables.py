@@ -24,13 +24,12 @@ import pandas as pd
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.models import validated
 from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common.collect import collect, variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS, kept
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.table_gains import (
     FALL,
     FIVE,
@@ -54,6 +53,7 @@ from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 STAGE = "pre-training"  # of the campaign, which trains the controls
+settings = settings_of(Settings, EXPERIMENT)
 
 
 class Outcome(NamedTuple):
@@ -71,14 +71,6 @@ class Outcome(NamedTuple):
     measurements: list[Measurement]
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]  # not stored yet
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def plan(settings: Settings) -> str:

@@ -8,16 +8,16 @@ the rule is checked here, on the logs of 2012.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.comparison import PER_CENT, Seeds, speed
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement, checked
 from replication.paper import claim as find_claim
 from replication.recipe import Plateau, Recipe
@@ -43,6 +43,9 @@ class Settings(Frozen):
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
+settings = settings_of(Settings, EXPERIMENT)
+
+
 class Outcome(NamedTuple):
     """What the notebook shows."""
 
@@ -56,14 +59,6 @@ class Outcome(NamedTuple):
     rule: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
-
-
-def settings(**parameters: Any) -> Settings:
-    """Return the notebook's parameters, checked.
-
-    Raises InputError that names the first invalid one.
-    """
-    return validated(Settings, EXPERIMENT, parameters)
 
 
 def tasks(settings: Settings) -> list[Task]:

@@ -1,7 +1,7 @@
 """The crossings of Figure 2: how the two towers read each other's activations.
 
 ``OneDevice`` serves towers that share a device and ``Devices`` towers on two devices of one
-process. For towers on two ranks, see ``training.distributed.ranks``."""
+process. For towers on two ranks, see ``training.distributed.exchange``."""
 
 from collections.abc import Callable, Sequence
 

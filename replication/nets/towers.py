@@ -1,6 +1,6 @@
 """Where the two towers run (section 3.2): on one device, or on one device each.
 
-For towers on two ranks, see ``training.distributed.ranks``. A placement changes where a tower's
+For towers on two ranks, see ``training.distributed.exchange``. A placement changes where a tower's
 activations are, never its weights' names or values: a checkpoint written by any placement loads in
 any other, and all give the same numbers."""
 

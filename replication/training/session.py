@@ -24,7 +24,7 @@ from replication.nets.alexnet import AlexNet
 from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
-from replication.training.distributed import ranks
+from replication.training.distributed import exchange, ranks
 from replication.training.distributed.group import ProcessGroup, SingleProcess
 from replication.training.distributed.shared_loader import SharedLoader
 from replication.training.process.machine import limit_threads, note_machine
@@ -120,7 +120,7 @@ def _as_rank(
             f" {described(place.device)}{', all on one card' if place.staged else ''}, in {folder}"
         )
         loaders = share_loaders(loaders, place)
-        net = ranks.on_ranks(build(recipe, len(loaders.training.classes)), place)
+        net = exchange.on_ranks(build(recipe, len(loaders.training.classes)), place)
         return train(recipe, net, loaders, folder, report, options, group)
 
 

@@ -11,6 +11,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.book.pages import ablations as ablations_report
 from replication.experiments import ablations
+from replication.experiments.ablation_claims import ALL_MIDDLE, MIDDLE, measure
 from replication.experiments.common import dropout_average, step_time
 from replication.experiments.common.baselines import VARIANTS, baseline, task
 from replication.ledger.measurement import Measurement, read_measurements
@@ -87,7 +88,7 @@ def measured(variants: tuple[str, ...] = tuple(VARIANTS)) -> dict[tuple[str, str
     table, runs = made_up(variants)
     settings = ablations.settings(**GOOD | {"variants": list(variants)})
     dropout = pd.DataFrame({"seed": SEEDS, "halved": [0.1, 0.11, 0.12], "single": [0.4, 0.4, 0.4]})
-    return {(m.claim, m.variant): m for m in ablations.measure(settings, table, dropout, runs)}
+    return {(m.claim, m.variant): m for m in measure(settings.profile, table, dropout, runs)}
 
 
 def test_harm_on_the_claimed_side_is_that_direction_reproduced() -> None:
@@ -114,22 +115,19 @@ def test_every_claim_of_the_chapter_is_measured_or_needs_two_gpus() -> None:
 
 def test_depth_is_the_mean_of_all_middle_layers_or_is_not_measured() -> None:
     whole = measured()
-    layers = [
-        m for (name, variant), m in whole.items() if name == "depth" and variant in ablations.MIDDLE
-    ]
+    layers = [m for (name, variant), m in whole.items() if name == "depth" and variant in MIDDLE]
     assert len(layers) == 4
-    assert whole["depth", ablations.ALL_MIDDLE].mean == pytest.approx(
-        sum(m.mean for m in layers) / 4
-    )
+    assert whole["depth", ALL_MIDDLE].mean == pytest.approx(sum(m.mean for m in layers) / 4)
     few = measured(("baseline", "without-conv3"))
-    assert ("depth", ablations.ALL_MIDDLE) not in few and few["depth", "without-conv3"].n == 3
+    assert ("depth", ALL_MIDDLE) not in few and few["depth", "without-conv3"].n == 3
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"variants": ["no-lrn"]}, "baseline"),
-        ({"variants": ["baseline", "none"]}, "none"),
+        ({"variants": ["baseline", "none"]}, "unknown variant 'none'"),
+        ({"variants": ["baseline", "tanh", "tanh"]}, "one variant occurs twice"),
         ({"marks": 1}, "marks"),
         ({"seeds": [1, 1]}, "twice"),
     ],

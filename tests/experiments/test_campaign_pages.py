@@ -21,6 +21,7 @@ from replication.book.pages import paper_vs_source as source_page
 from replication.cli.app import app
 from replication.experiments import (
     EXPERIMENTS,
+    ablation_claims,
     ablations,
     effect_of_data,
     kernels,
@@ -138,6 +139,15 @@ def test_running_everything_leaves_out_a_page_that_waits(
 # --- The effect of data ---
 
 DATA = {"profile": "quick", "images": [75, 150], "seeds": [0, 1, 2], "only_stored": True}
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [([31], "unknown number of images '31'"), ([75, 75], "images occurs twice")],
+)
+def test_only_amounts_of_data_that_the_campaign_has_are_accepted(images, words) -> None:
+    with pytest.raises(InputError, match=words):
+        effect_of_data.settings(**DATA | {"images": images})
 
 
 def few_and_many(seeds: tuple[int, ...] = (0, 1, 2)) -> None:
@@ -300,14 +310,14 @@ def test_controls_and_sizes_stand_beside_the_variants_with_their_parameters() ->
 
 
 def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants() -> None:
-    names = ["baseline", "tanh", "one-gpu", "no-lrn", "non-overlapping", *ablations.MIDDLE]
+    names = ["baseline", "tanh", "one-gpu", "no-lrn", "non-overlapping", *ablation_claims.MIDDLE]
     for seed in (0, 1, 2):
         for place, name in enumerate(names):
             if (name, seed) not in (("without-conv4", 1), ("one-gpu", 2)):
                 store(task(name, seed, "learnt"), 0.4 + 0.01 * place)
     outcome = ablations.run(learnt(names))
     found = {(one.claim, one.variant): one for one in outcome.measurements}
-    assert len(found["depth", ablations.ALL_MIDDLE].values) == 2
+    assert len(found["depth", ablation_claims.ALL_MIDDLE].values) == 2
     assert found["importance-order", ""].n == 2
     assert found["lrn-gain", "top-1"].n == 3
     assert found["two-gpu-gain", "top-1"].n == 2

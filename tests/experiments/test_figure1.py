@@ -173,7 +173,8 @@ def test_claims_are_measured_from_the_race_and_the_least_favourable_net() -> Non
     [
         ({"epochs": "abc"}, "epochs"),
         ({"seeds": [100]}, "selection"),
-        ({"candidates": ["19pct"]}, "candidate"),
+        ({"candidates": ["19pct"]}, "unknown candidate '19pct'"),
+        ({"candidates": ["modern", "modern"]}, "one candidate occurs twice"),
         ({"stop_error": 0.3}, "larger than mark"),
         ({"epochz": 3}, "epochz"),
     ],

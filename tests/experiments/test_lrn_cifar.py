@@ -201,7 +201,7 @@ def test_the_gain_is_known_at_every_epoch_tested_and_over_both_numbers_of_views(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"arms": ["with norm"]}, "no arm"),
+        ({"arms": ["with norm"]}, "unknown arm 'with norm': did you mean 'with norms'"),
         ({"gain_seed": 2}, "reporting seed"),
         ({"long_epochs": 65}, "long_epochs"),
     ],

@@ -6,9 +6,10 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.book.pages.tables import html_table, interval_text, stored_check
-from replication.experiments.ablations import BASELINE, NO_DROPOUT, Outcome, Settings, tasks
+from replication.experiments.ablation_claims import NO_DROPOUT
+from replication.experiments.ablations import Outcome, Settings, tasks
 from replication.experiments.common import beside_baseline, controls
-from replication.experiments.common.baselines import SIZES
+from replication.experiments.common.baselines import BASELINE, SIZES
 from replication.experiments.common.collect import missing_text
 from replication.experiments.common.comparison import QUANTITIES, scale
 

@@ -7,7 +7,7 @@ the paper.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import AfterValidator, Field
 
 from replication.base import paths
+from replication.base.errors import unknown
 from replication.base.files import read_json, write_json
 from replication.ledger.scale import Ran, describe
 from replication.runs.store import TIMINGS, Run
@@ -42,6 +43,23 @@ ERROR_COLUMNS = (  # of the error table
     "ended",
     "run",
 )
+
+
+def some_of(kind: str, choices: Iterable[object]) -> AfterValidator:
+    """Return the check of a parameter that lists some of ``choices``, each at most once.
+
+    ``kind``: what one of them is, for the message of its ValueError."""
+    every = tuple(choices)
+
+    def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        for value in values:
+            if value not in every:
+                raise ValueError(unknown(kind, str(value), map(str, every)))
+        if len(set(values)) < len(values):
+            raise ValueError(f"one {kind} occurs twice; give each {kind} once")
+        return values
+
+    return AfterValidator(check)
 
 
 def distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 A module of ``experiments/`` has
 
 - ``Settings``: a frozen model of the notebook's parameters, ``profile`` among them;
+- ``settings``: what the notebook calls to build one, ``settings_of(Settings, EXPERIMENT)``;
 - ``tasks(settings)``: the training runs that it needs, if it needs any;
 - ``run(settings)``: train or load them, measure, and call ``store_tables``;
 - ``waits(settings)``, if its runs come from a campaign: why there is nothing to show yet.
@@ -11,14 +12,14 @@ Its name is that of its notebook, of its parameter files and of its folder of re
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from replication.base import paths
 from replication.base.files import write_text
-from replication.base.models import Frozen, validated
+from replication.base.models import Frozen, Model, validated
 from replication.ledger.measurement import Measurement, write_measurements
 
 if TYPE_CHECKING:  # a list of experiments must not load torch
@@ -53,6 +54,18 @@ class Experiment:
         """Return why nothing can be shown yet, if runs of a campaign are missing; "" otherwise."""
         waits = None if self.reads_results else getattr(self.module, "waits", None)
         return "" if waits is None else waits(settings)
+
+
+def settings_of(kind: type[Model], experiment: str) -> Callable[..., Model]:
+    """Return the function that builds an experiment's ``Settings`` from its parameters."""
+
+    def settings(**parameters: Any) -> Model:
+        """Return the notebook's parameters, checked.
+
+        Raises InputError that names the first invalid one."""
+        return validated(kind, experiment, parameters)
+
+    return settings
 
 
 def store_tables(

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from replication.base.errors import InputError
-from replication.training.distributed import ranks as distributed
+from replication.training.distributed import exchange
 from replication.training.distributed.ranks import Ranks
 
 
@@ -94,10 +94,10 @@ class ProcessGroup(SingleProcess):
         return data.cpu().numpy().tobytes()
 
     def gather(self, named: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor] | None:
-        return distributed.gather(named, net, self.ranks) if self.copy == 0 else None
+        return exchange.gather(named, net, self.ranks) if self.copy == 0 else None
 
     def average_gradients(self, net: nn.Module) -> None:
-        distributed.average_gradients(net, self.ranks)
+        exchange.average_gradients(net, self.ranks)
 
     def compare(self, facts: Mapping[str, str]) -> None:
         every: list[dict[str, str]] = [{}] * self.size

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from replication.base.errors import InputError, TrainingError
 from replication.data.loader import Batch, Loader
-from replication.training.distributed.ranks import Link, Ranks
+from replication.training.distributed.exchange import Link
+from replication.training.distributed.ranks import Ranks
 
 DIMENSIONS = 5  # of images at most: (N, V, H, W, 3)
 ENDED, FAILED = 0, -1  # instead of a number of dimensions: no batch follows
