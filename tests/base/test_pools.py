@@ -1,6 +1,7 @@
 """A pool of processes of which one is ended from outside: nobody waits for it for ever."""
 
 import multiprocessing
+import signal
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +26,22 @@ def test_work_of_a_pool_that_lost_a_process_is_not_waited_for(
     with pytest.raises(BrokenProcessPool):
         pools.wait_for(pool.submit(time.sleep, 0.1), pool)
     pools.kill(pool)
+    assert len(processes) == 2 and not any(process.is_alive() for process in processes)
+
+
+def test_a_pool_is_ended_where_its_processes_ignore_sigterm() -> None:
+    # as under nohup and some CI runners; the pool's own ending would wait for ever
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        pool = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
+        futures = [pool.submit(time.sleep, seconds) for seconds in (0.0, 600.0)]
+        assert pools.wait_for(futures[0], pool) is None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    processes = pools.processes(pool)
+    start = time.monotonic()
+    pools.kill(pool)
+    assert time.monotonic() - start < 300
     assert len(processes) == 2 and not any(process.is_alive() for process in processes)
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,23 +159,8 @@ def test_a_notebook_that_dies_names_its_cell_and_measures_nothing(project: Path,
     assert kept == ["measurements.json", "tiny.failed.ipynb"]
 
 
-@pytest.fixture
-def heeded() -> Iterator[None]:
-    """No signal is ignored, as it is for what a shell starts in the background or by nohup."""
-    usual = {signal.SIGINT: signal.default_int_handler}
-    before = {
-        number: signal.signal(number, usual.get(number, signal.SIG_DFL))
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    }
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_reaches_the_kernel_and_what_it_started(
-    project: Path, number: int, heeded: None
-) -> None:
+def test_a_signal_reaches_the_kernel_and_what_it_started(project: Path, number: int) -> None:
     code = "import subprocess, time; child = subprocess.Popen(['sleep', '300'])\n"
     code += f"open({str(project / 'pid')!r}, 'w').write(str(child.pid)); time.sleep(300)"
     _notebook(project, code)

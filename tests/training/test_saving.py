@@ -34,7 +34,7 @@ def test_a_signal_in_an_evaluation_pass_ends_it_and_the_run_resumes_there(
     once = loaders.validation.once
 
     def interrupted(*arguments: int):
-        signal.raise_signal(signal.SIGTERM)  # nohup has SIGHUP ignored
+        signal.raise_signal(signal.SIGTERM)
         yield from once(*arguments)
         raise AssertionError("the pass went on")
 
