@@ -2,21 +2,23 @@
 
 The runs are those of the ablations (the baseline, biases at 0, no weight decay) and one more under
 section 5's own rule: divide the rate by 10 when the validation error stops improving, three times,
-then stop. The claims about biases and weight decay are measured in ``ablations``; the claim about
-the rule is checked here, on the logs of 2012.
+then stop. A profile with a baseline that has learnt shows its runs too, as far as they are stored.
+The claims about biases and weight decay are measured in ``ablations``; the claim about the rule is
+checked here, on the logs of 2012.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.experiments.common.baselines import baseline, task
-from replication.experiments.common.comparison import PER_CENT, Seeds, speed
+from replication.experiments.common.collect import collect
+from replication.experiments.common.comparison import PER_CENT, Seeds, distinct, speed
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement, checked
 from replication.paper import claim as find_claim
@@ -28,6 +30,7 @@ from replication.training.schedule import LOGS, Log, ScheduleState, decide, epoc
 
 EXPERIMENT = "training"
 BASELINE, ZERO, NO_DECAY, RULE = "baseline", "biases-zero", "no-weight-decay", "plateau"
+LEARNT = "learnt"  # the baseline that has learnt
 PAPER_RATE, PAPER_DROPS, PAPER_FACTOR = 0.01, 3, 10.0  # section 5
 MAIN = "145-2010"  # the logged run of Table 1
 DROPPED, STOPPED = "drop", "stop"
@@ -40,6 +43,8 @@ class Settings(Frozen):
     seeds: Seeds
     patience: int = Field(ge=1)  # epochs without improvement until the rule lowers the rate
     most_epochs: int = Field(ge=1)  # of the run under the rule
+    # of the baseline that has learnt: of these, the stored runs are shown, and none is trained
+    learnt_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 
@@ -55,6 +60,8 @@ class Outcome(NamedTuple):
     speed: pd.DataFrame  # variant, seed, images/s, share of the time spent waiting for a batch
     # variant, seed, training and test error in per cent, with and without weight decay
     decay: pd.DataFrame
+    # seed, epochs, training and test error in per cent, of both baselines
+    gap: pd.DataFrame
     # the rule applied to an invented validation curve: epoch, error, rate, decision
     rule: pd.DataFrame
     measurements: list[Measurement]
@@ -79,11 +86,18 @@ def named_tasks(settings: Settings) -> list[tuple[str, Task]]:
     return [*shared, (RULE, Task(settings.profile, EXPERIMENT, f"{RULE}-seed{seed}", rule))]
 
 
+def learnt_tasks(settings: Settings) -> list[Task]:
+    """Return the runs of the baseline that has learnt."""
+    return [task(settings.profile, BASELINE, seed, LEARNT) for seed in settings.learnt_seeds]
+
+
 def run(settings: Settings) -> Outcome:
     """Train or load every run of the chapter, and write its tables."""
     names, wanted = zip(*named_tasks(settings), strict=True)
     with Workers(settings.jobs) as workers:
         runs = workers.all(wanted)
+    learnt = collect(learnt_tasks(settings), only_stored=True, needed=("train/1", "test/1")).runs
+    runs, names = [*learnt, *runs], (*[LEARNT] * len(learnt), *names)
     curves = pd.concat(
         [
             run.history.assign(variant=name, seed=run.task.recipe.seed)
@@ -93,15 +107,21 @@ def run(settings: Settings) -> Outcome:
     recipe = named("alexnet", "paper")
     rule = walk(recipe, made_up_errors(recipe.schedule))
     outcome = Outcome(
-        runs[0].task.recipe,
+        wanted[0].recipe,
         curves,
         speed_rows(runs, names),
         decay_rows(runs, names),
+        gap_rows(runs, names),
         rule,
         [measure(settings.profile)],
         tuple(runs),
     )
-    tables = {"speed": outcome.speed, "decay": outcome.decay, "rule": outcome.rule}
+    tables = {
+        "speed": outcome.speed,
+        "decay": outcome.decay,
+        "gap": outcome.gap,
+        "rule": outcome.rule,
+    }
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
 
@@ -210,11 +230,26 @@ def decay_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
     Top-1, in per cent, one view.
     """
     return pd.DataFrame(
-        {"variant": name, "seed": run.task.recipe.seed}
-        | {split: PER_CENT * run.evaluation[f"{split}/1"]["top1"] for split in ("train", "test")}
+        {"variant": name, "seed": run.task.recipe.seed} | _errors(run)
         for run, name in zip(runs, names, strict=True)
         if name in (BASELINE, NO_DECAY)
     )
+
+
+def gap_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
+    """Return how far the baseline, and the one that has learnt, fit their training images.
+
+    Top-1 error in per cent, one view, of the training images as they are and of the test images."""
+    return pd.DataFrame(
+        {"variant": name, "seed": run.task.recipe.seed, "epochs": run.summary["epochs"]}
+        | _errors(run)
+        for run, name in zip(runs, names, strict=True)
+        if name in (BASELINE, LEARNT)
+    )
+
+
+def _errors(run: Run) -> dict[str, float]:
+    return {split: PER_CENT * run.evaluation[f"{split}/1"]["top1"] for split in ("train", "test")}
 
 
 def rate_text(rate: float) -> str:

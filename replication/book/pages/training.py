@@ -4,7 +4,15 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.book.pages.tables import html_table, stored_check
-from replication.experiments.training import BASELINE, NO_DECAY, RULE, Outcome, Settings, rate_text
+from replication.experiments.training import (
+    BASELINE,
+    LEARNT,
+    NO_DECAY,
+    RULE,
+    Outcome,
+    Settings,
+    rate_text,
+)
 from replication.recipe import Recipe
 
 
@@ -96,6 +104,18 @@ def decay_html(outcome: Outcome) -> str:
         for name, word in ((BASELINE, "with"), (NO_DECAY, "without")):
             shown[f"{title}, {word}"] = wide[split, name].map("{:.2f}".format).to_numpy()
     return html_table(pd.DataFrame(shown))
+
+
+def gap_html(outcome: Outcome) -> str:
+    """Return training and test error of both baselines, and the gap between them, by seed."""
+    titles = {BASELINE: "baseline", LEARNT: "baseline that has learnt"}
+    rows = outcome.gap.sort_values(["variant", "seed"])
+    errors = rows[["train", "test"]].assign(gap=rows["test"] - rows["train"])
+    errors.columns = ["training error", "test error", "gap"]
+    shown = pd.DataFrame(
+        {"net": rows["variant"].map(titles), "seed": rows["seed"], "epochs": rows["epochs"]}
+    )
+    return html_table(shown.join(errors.map("{:.2f}".format)))
 
 
 def choices_html(recipe: Recipe) -> str:

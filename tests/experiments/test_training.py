@@ -1,0 +1,30 @@
+"""The training page shows what is stored of the baseline that has learnt. Results are made up."""
+
+from pathlib import Path
+
+import pytest
+from made_up_runs import store
+
+from replication.book.pages import training as page
+from replication.experiments import training
+
+
+def test_stored_runs_of_the_baseline_that_has_learnt_are_shown_and_none_is_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RUNS", "RESULTS"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    settings = training.settings(
+        profile="laptop", seeds=(0,), patience=3, most_epochs=60, learnt_seeds=(0, 1)
+    )
+    for task in training.tasks(settings):
+        store(task, 0.8, train_error=0.75)
+    store(training.learnt_tasks(settings)[0], 0.65, train_error=0.4)
+    outcome = training.run(settings)
+    gap = outcome.gap.set_index("variant")
+    assert gap.index.tolist() == [training.LEARNT, training.BASELINE]
+    assert gap["test"].to_dict() == pytest.approx({"learnt": 65, "baseline": 80})
+    assert gap["train"].to_dict() == pytest.approx({"learnt": 40, "baseline": 75})
+    html = page.gap_html(outcome)
+    assert "baseline that has learnt" in html and "25.00" in html and "5.00" in html
+    assert set(outcome.curves["variant"]) >= {training.LEARNT, training.BASELINE, training.RULE}
