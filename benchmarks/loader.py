@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks import timing
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.data.files.index import Index, build
 from replication.data.files.layouts import Scan
 from replication.data.loader import Loader
@@ -235,7 +236,7 @@ def measure(
 
     loaders = {
         "store, raw": loader("raw", "raw"),
-        f"files, reference, {threads} processes": loader("encoded", "reference", threads),
+        f"files, reference, {counted(threads, 'process')}": loader("encoded", "reference", threads),
     }
     cases = decoders(index, batch, threads, device)
     if "decode, dali" in cases:
@@ -244,10 +245,10 @@ def measure(
             loaders["files, dali, decoded on the GPU"] = loader("encoded", "dali-mixed")
     cases |= {name: ours(made) for name, made in loaders.items()}
     for workers in sorted({1, 2} | ({threads} if device.type == "cuda" else set())):
-        cases[f"files, torch DataLoader, {workers} processes"] = peer(
+        cases[f"files, torch DataLoader, {counted(workers, 'process')}"] = peer(
             Peer(index, None, mean), batch, workers, device
         )
-    cases["store, torch DataLoader, 1 processes"] = peer(
+    cases["store, torch DataLoader, 1 process"] = peer(
         Peer(index, store.images, mean), batch, 1, device
     )
     seconds = timing.rounds(cases, count, device)
@@ -277,8 +278,8 @@ def _ratios(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     peers = {
         "decode, dali": next(name for name in seconds if name.startswith("decode, libjpeg")),
         "files, dali": "files, torch DataLoader, 2 processes",
-        "store, raw": "store, torch DataLoader, 1 processes",
-        "store, dali": "store, torch DataLoader, 1 processes",
+        "store, raw": "store, torch DataLoader, 1 process",
+        "store, dali": "store, torch DataLoader, 1 process",
     }
     peers |= {
         name: "files, torch DataLoader, 2 processes"

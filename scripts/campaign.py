@@ -15,6 +15,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
 
+from replication.base.text import counted
 from replication.book.notebooks import parameters
 from replication.experiments import (
     effect_of_data,
@@ -62,9 +63,10 @@ def _curves(
             found = _search(candidate, kind)
             so_far = "" if found.ended else " so far"
             runs = _reporting(candidate, found)
-            stored = f"{sum(task.is_stored() for task in runs)} of {len(runs)} runs"
+            stored = f"{sum(task.is_stored() for task in runs)} of {counted(len(runs), 'run')}"
             words.append(
-                f"{kind}: {len(found.tried)} rates tried, {found.rate or 'unknown'}{so_far}, "
+                f"{kind}: {counted(len(found.tried), 'rate')} tried,"
+                f" {found.rate or 'unknown'}{so_far}, "
                 + (stored if runs else "runs wait for the rate")
             )
         return "; ".join(words)
@@ -90,7 +92,7 @@ def _tasks(name: str, hours: float, why: str, tasks: Callable[[], list[Task]]) -
     def done() -> str:
         wanted = tasks()
         return (
-            f"{sum(task.is_stored() for task in wanted)} of {len(wanted)} runs"
+            f"{sum(task.is_stored() for task in wanted)} of {counted(len(wanted), 'run')}"
             if wanted
             else "waits for its rates"
         )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.base.types import Device
 
 LIBRARY = "libcuda.so.1"
@@ -56,7 +57,7 @@ def check_device(device: torch.device | str) -> torch.device:
         )
     count = torch.cuda.device_count()
     if parsed.type == "cuda" and (parsed.index or 0) >= count:
-        reason = cuda_fault() or f"torch finds {count} CUDA devices here"
+        reason = cuda_fault() or f"torch finds {counted(count, 'CUDA device')} here"
         raise InputError(f"no device {str(device)!r}: {reason}; use cpu")
     return parsed
 
@@ -79,7 +80,7 @@ def fault(
     name = f"the driver {found.release or 'of unknown release'}"
     runs = f"CUDA {found.cuda[0]}.{found.cuda[1]}"
     if built_for is None:
-        seen = f"sees {found.devices} GPUs" if found.devices else f"runs {runs}"
+        seen = f"sees {counted(found.devices, 'GPU')}" if found.devices else f"runs {runs}"
         return f"torch {version} is a build for CPUs, and {name} {seen}"
     if found.cuda[0] < int(built_for.split(".")[0]):
         return f"{name} runs {runs} at most, and torch {version} is built for CUDA {built_for}"
@@ -88,7 +89,7 @@ def fault(
         return f"CUDA_VISIBLE_DEVICES={hidden!r} hides the GPUs"
     if not found.devices:
         return f"{name} is installed, and it finds no GPU that works"
-    return f"{name} sees {found.devices} GPUs, and torch {version} cannot start CUDA"
+    return f"{name} sees {counted(found.devices, 'GPU')}, and torch {version} cannot start CUDA"
 
 
 @cache

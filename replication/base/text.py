@@ -1,8 +1,22 @@
-"""Names of files as one line of text, regardless of their bytes."""
+"""Text of messages: counts with their nouns, and names of files regardless of their bytes."""
 
 import unicodedata
 
 ESCAPED = ("Cc", "Cs", "Zl", "Zp")  # control characters, bytes that are not UTF-8, line ends
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 seed", "3 seeds", "2 classes", "1,600 queries"."""
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Return the regular plural of a noun, or of a phrase that ends with it."""
+    if noun.endswith(("s", "x")):  # not "ch": epochs
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
 
 
 def printable(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_text
+from replication.base.text import counted
 from replication.book.findings import ours_text, rows
 from replication.book.pages import runs as provenance
 from replication.book.plates import KINDS, committed_figures
@@ -92,8 +93,7 @@ def costs() -> list[tuple[str, str, str]]:
     for (profile, experiment), group in runs.groupby(["profile", "experiment"], sort=False):
         hours = group["seconds"].sum() / 3600
         devices = " and ".join(sorted({_device(text) for text in group["device"]}))
-        number = f"{len(group)} run{'s' if len(group) > 1 else ''}"
-        took = f"{number}, {hours:.1f} hours of training, {devices}"
+        took = f"{counted(len(group), 'run')}, {hours:.1f} hours of training, {devices}"
         given = Counter(
             row.verdict
             for row in rows().values()
@@ -113,7 +113,7 @@ def _timed() -> list[tuple[str, str, str]]:
     if not file.is_file():
         return []
     times = read_json(file)
-    cpus = f"{times['cpus']} CPU{'s' if times['cpus'] > 1 else ''}"
+    cpus = counted(times["cpus"], "CPU")
     machine = f"{cpus} ({times['processor']}), {times['finished'][:10]}"
     gave = {
         "make reproduce": "every page at quick, and the book",

@@ -21,6 +21,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.runs.progress import FOLDER, Status, statuses
 
 SECONDS = 0.5  # between two looks at the runs
@@ -141,7 +142,7 @@ class View:
         finished = len(known) - len(running)
         spent = duration(time.time() - self.started)
         if not running:
-            runs = f"{finished} runs ready, " if known else ""
+            runs = f"{counted(finished, 'run')} ready, " if known else ""
             return f"{self.title}  {runs}{spent}"
         last = running[-1]
         parts = [f"{self.title}  {self._number(known, finished + 1)}"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.book.notebooks import experiments, parameters, source
 from replication.book.stamps import differences, stamp
 from replication.runs.places import writing_to
@@ -39,8 +40,9 @@ def stale_line() -> str:
     if not stale:
         return ""
     parts = sorted({part for parts in stale.values() for part in parts})
+    verb = "is older than its" if len(stale) == 1 else "are older than their"
     return (
-        f"{len(stale)} pages are older than their {' or '.join(parts)}: run"
+        f"{counted(len(stale), 'page')} {verb} {' or '.join(parts)}: run"
         f" {' and '.join(f'`{command}`' for command in _commands(stale))}"
     )
 

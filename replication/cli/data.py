@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replication.base.text import printable
+from replication.base.text import counted, printable
 from replication.cli.output import Json, print_json
 
 
@@ -102,8 +102,8 @@ def data_index(
         f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     )
     print(
-        f"{printable(index.name)} {index.split}: {len(index):,} images,"
-        f" {len(index.classes)} classes of {sizes}, in {printable(str(index.root))}"
+        f"{printable(index.name)} {index.split}: {counted(len(index), 'image')},"
+        f" {counted(len(index.classes), 'class')} of {sizes}, in {printable(str(index.root))}"
     )
     print(
         f"form {index.form}"
@@ -169,7 +169,7 @@ def data_prepare(
         )
         left_out = len(index) - len(wanted)
         print(
-            f"{wanted.name} {wanted.split}: {len(wanted):,} images in {place}"
+            f"{wanted.name} {wanted.split}: {counted(len(wanted), 'image')} in {place}"
             + (f", {left_out:,} left out" if left_out else "")
         )
 
@@ -185,4 +185,4 @@ def data_unpack(
 
     counts = shards.unpack(source.expanduser().resolve(), folder.expanduser().resolve())
     for split, count in counts.items():
-        print(f"{split}: {count:,} images in {folder / split}")
+        print(f"{split}: {counted(count, 'image')} in {folder / split}")

@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from replication.base import machine, paths
+from replication.base.text import counted
 from replication.book import KERNEL
 from replication.cli import folders
 from replication.cli.folders import Check
@@ -90,7 +91,9 @@ def _torch() -> Check:
         import torch
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         return Check("torch", False, True, _one_line(error), SET_UP)
-    return Check("torch", True, True, f"{torch.__version__}, {torch.get_num_threads()} threads")
+    return Check(
+        "torch", True, True, f"{torch.__version__}, {counted(torch.get_num_threads(), 'thread')}"
+    )
 
 
 def _device() -> Check:

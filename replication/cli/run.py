@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replication.base.text import counted
 from replication.cli.output import Profile, print_json
 
 
@@ -75,7 +76,7 @@ def run(
     for name in chosen:  # every mistake is found before the first is started
         if not unchanged.get(name):
             check(name, profile, changes or ())
-    where = scheduler or f"{described(best_device())}, {torch.get_num_threads()} threads"
+    where = scheduler or f"{described(best_device())}, {counted(torch.get_num_threads(), 'thread')}"
     print(f"replication run: on {where}", file=sys.stderr, flush=True)
     for name in chosen:
         if not force and is_current(name, profile, changes or ()):

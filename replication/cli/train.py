@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from replication.base.text import counted
 from replication.cli.output import Profile
 
 RECIPES = ("alexnet", "alexnet-2012", "alexnet-one-gpu", "alexnet-6conv", "19pct")
@@ -109,7 +110,7 @@ def train(
             board.update()  # the epochs before this command, of a run that had ended
             terminal.report(f"event files in {board.folder}: tensorboard --logdir {board.folder}")
         terminal.report(
-            f"run {recipe.id} ended after {outcome.progress.epoch} epochs"
+            f"run {recipe.id} ended after {counted(outcome.progress.epoch, 'epoch')}"
             f" ({outcome.progress.ended}), weights in {folder}"
         )
         if line := guard.nothing_learned(outcome.progress.history, outcome.classes, recipe):

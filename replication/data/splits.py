@@ -10,6 +10,7 @@ import logging
 import numpy as np
 
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.base.types import Split
 from replication.data.files.index import Index
 from replication.data.prepared import verify
@@ -103,7 +104,7 @@ def split_rows(index: Index, validation: int) -> tuple[np.ndarray, np.ndarray]:
         return everything, everything[:0]
     if validation >= len(index):
         raise InputError(
-            f"data.validation is {validation}, and there are only {len(index)} training images;"
+            f"data.validation is {validation}, of {counted(len(index), 'training image')};"
             " hold out fewer by --set data.validation=..."
         )
     # not the seed that chose data.count

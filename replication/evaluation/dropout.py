@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.nets.alexnet import AlexNet
 from replication.nets.crossings import Parts
 from replication.nets.dropout import Dropout, seed_masks
@@ -77,7 +78,7 @@ def average_distances(halved: Tensor, sampled: Iterable[Tensor], masks: int) -> 
     of the logits by a constant for each image, so the renormalised geometric mean of the softmaxes
     is the softmax of the mean logits. Sums are float64."""
     if masks < 2 or masks % 2:
-        raise InputError(f"{masks} masks do not make two halves: use an even number")
+        raise InputError(f"{counted(masks, 'mask')} do not make two halves: use an even number")
     reference = halved.double().log_softmax(1)  # (N, K)
     # sums over each half of the masks
     logits = torch.zeros(2, *halved.shape, dtype=torch.float64, device=halved.device)

@@ -10,7 +10,8 @@ from typing import Any
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_json, write_text
-from replication.evaluation.metrics import errors
+from replication.base.text import counted
+from replication.evaluation.metrics import errors, tops
 from replication.evaluation.predict import mean_of, net_of, titles_of, weights_of
 from replication.evaluation.probabilities import probabilities
 from replication.recipe import Recipe
@@ -94,19 +95,20 @@ def card(weights: Weights, facts: dict[str, Any]) -> str:
         ),
         "",
         (
-            f"- **Net**: {count:,} parameters, {len(weights.classes)} classes, images of"
+            f"- **Net**: {counted(count, 'parameter')},"
+            f" {counted(len(weights.classes), 'class')}, images of"
             f" {recipe.data.side} x {recipe.data.side} pixels."
         ),
         *(f"- **Not as in the paper**: {sentence}" for sentence in _deviations(recipe)),
         f"- **Data**: {_data(weights, origin)}",
         (
-            f"- **Training**: {weights.epochs} epochs, minibatches of {recipe.batch}, seed"
-            f" {recipe.seed}{_origin(origin)}. The recipe is in `{CONFIG}`."
+            f"- **Training**: {counted(weights.epochs, 'epoch')}, minibatches of {recipe.batch},"
+            f" seed {recipe.seed}{_origin(origin)}. The recipe is in `{CONFIG}`."
         ),
         "",
         "## Errors",
         "",
-        *_error_table(facts["errors"]),
+        *_error_table(facts["errors"], len(weights.classes)),
         "",
         "Other images than those it was trained for get one of its classes all the same.",
         "",
@@ -164,7 +166,7 @@ def _data(weights: Weights, origin: dict[str, Any]) -> str:
     note = (
         f" ({stored['note']})" if stored.get("note") not in (None, "", stored.get("name")) else ""
     )
-    count = f"{stored['images']:,} training images of " if stored else ""
+    count = f"{counted(stored['images'], 'training image')} of " if stored else ""
     return f"{count}{weights.recipe.data.name}{note}, fingerprint {weights.fingerprint}."
 
 
@@ -175,16 +177,18 @@ def _origin(origin: dict[str, Any]) -> str:
     return f", on {origin['device']}, finished {origin['finished'][:10]}{commit}"
 
 
-def _error_table(answers: dict[str, Any]) -> list[str]:
+def _error_table(answers: dict[str, Any], classes: int) -> list[str]:
     if not answers:
         return ["Not measured: the images were not there when the net was exported."]
+    shown = tops(classes)
+    titles = ["images of", "views", "images", *(f"top-{k} error, %" for k in shown)]
     rows = [
-        f"| {key.partition('/')[0]} | {key.partition('/')[2]} | {answer['images']:,} |"
-        f" {100 * answer['top1']:.1f} | {100 * answer['top5']:.1f} |"
+        [
+            *key.split("/"),
+            f"{answer['images']:,}",
+            *(f"{100 * answer[f'top{k}']:.1f}" for k in shown),
+        ]
         for key, answer in answers.items()
     ]
-    return [
-        "| images of | views | images | top-1 error, % | top-5 error, % |",
-        "|---|---:|---:|---:|---:|",
-        *rows,
-    ]
+    rule = ["---", *("---:" for _ in titles[1:])]
+    return [f"| {' | '.join(cells)} |" for cells in (titles, rule, *rows)]

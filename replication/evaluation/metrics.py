@@ -21,6 +21,11 @@ if TYPE_CHECKING:  # scipy is not on a bare machine, which counts errors all the
 TOPS = (1, 5)  # section 1
 
 
+def tops(classes: int) -> tuple[int, ...]:
+    """Return the k whose top-k error can differ from 0: fewer than the classes."""
+    return tuple(k for k in TOPS if k < classes)
+
+
 def mistakes(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Return whether each label is not surely among the ``k`` largest of its row: bool (N,).
 

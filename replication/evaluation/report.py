@@ -18,7 +18,7 @@ from replication.base.statistics import Interval
 from replication.data.pipelines.pipeline import check_views
 from replication.evaluation.compare import Comparison, compare
 from replication.evaluation.ensemble import average, tune
-from replication.evaluation.metrics import TOPS, error_interval
+from replication.evaluation.metrics import TOPS, error_interval, tops
 from replication.evaluation.predictions import Predictions
 from replication.evaluation.probabilities import probabilities
 from replication.recipe import Recipe
@@ -34,8 +34,9 @@ class Row(NamedTuple):
     run: str
     split: str
     images: int
+    classes: int
     top1: Interval  # errors, fractions, with their Wilson intervals
-    top5: Interval
+    top5: Interval  # 0 with five classes or fewer
 
 
 class Pair(NamedTuple):
@@ -75,11 +76,13 @@ class Report(NamedTuple):
     def table(self) -> str:
         """Return lines for a terminal: one per row, then one per pair."""
         views = "one view" if self.views == 1 else f"{self.views} views"
+        shown = tops(max(row.classes for row in self.rows))
+        titles = ("run", "split", "images", *(f"top-{k} error, %" for k in shown))
         cells = [
             (row.run, row.split, f"{row.images:,}", _percent(row.top1), _percent(row.top5))
             for row in self.rows
         ]
-        texts = _columns([("run", "split", "images", "top-1 error, %", "top-5 error, %"), *cells])
+        texts = _columns([titles, *(each[: len(titles)] for each in cells)])
         lines = [f"errors over {views}, with 95% Wilson intervals", *texts]
         if self.weights:
             lines.append(
@@ -171,7 +174,7 @@ def evaluate(
         if chosen:
             rows.append(_row(AVERAGE, average(list(answers.values()), chosen)))
         for (first, a), (second, b) in itertools.combinations(answers.items(), 2):
-            pairs += [Pair(first, second, split, k, compare(a, b, k)) for k in TOPS]
+            pairs += [Pair(first, second, split, k, compare(a, b, k)) for k in tops(len(a.classes))]
     return Report(views, tuple(rows), tuple(pairs), chosen)
 
 
@@ -191,6 +194,7 @@ def _row(name: str, predictions: Predictions) -> Row:
         name,
         predictions.split,
         len(predictions.ids),
+        len(predictions.classes),
         *(error_interval(predictions, k) for k in TOPS),
     )
 

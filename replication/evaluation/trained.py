@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from replication.base.devices import best_device, check_device
 from replication.base.errors import InputError
 from replication.base.files import digest, write_atomic
+from replication.base.text import counted
 from replication.data.files import unchanged
 from replication.data.loader import Loader, evaluation_loader
 from replication.data.splits import training_index
@@ -175,4 +176,7 @@ def _read(path: Path, stamp: str) -> Arrays | None:
 
 
 def _few(classes: tuple[str, ...]) -> str:
-    return f"{len(classes)} classes ({', '.join(classes[:3])}{' ...' if len(classes) > 3 else ''})"
+    return (
+        f"{counted(len(classes), 'class')}"
+        f" ({', '.join(classes[:3])}{' ...' if len(classes) > 3 else ''})"
+    )

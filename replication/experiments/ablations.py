@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from replication.base.errors import InputError
 from replication.base.models import Frozen
+from replication.base.text import counted
 from replication.experiments.ablation_claims import NO_DROPOUT, measure, paper_differences
 from replication.experiments.common import beside_baseline, controls, dropout_average
 from replication.experiments.common.baselines import (
@@ -107,10 +108,11 @@ def plan(settings: Settings) -> str:
     also = f", the baseline on {more} too" if more else ""
     beside = beside_tasks(settings)
     return (
-        f"{len(settings.variants)} variants, the baseline among them, each on seeds"
-        f" {', '.join(map(str, settings.seeds))}{also}: {len(wanted(settings))} runs\nvariants:"
+        f"{counted(len(settings.variants), 'variant')}, the baseline among them, each on seeds"
+        f" {', '.join(map(str, settings.seeds))}{also}:"
+        f" {counted(len(wanted(settings)), 'run')}\nvariants:"
         f" {', '.join(settings.variants)}\n"
-        + (f"controls, sizes and rates: {len(beside)} runs more\n" if beside else "")
+        + (f"controls, sizes and rates: {counted(len(beside), 'run')} more\n" if beside else "")
         + f"iterations are compared at a training loss of {settings.mark:g}, and early at"
         f" {settings.early_mark:g}"
     )

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from replication.analysis import codes, neighbours
 from replication.base.errors import InputError
 from replication.base.models import Frozen
+from replication.base.text import counted
 from replication.base.types import Profile
 from replication.experiments.common import baselines
 from replication.experiments.common.comparison import Seeds, diverged, ran, scale
@@ -77,8 +78,9 @@ def plan(settings: Settings) -> str:
     return (
         f"{baselines.planned(settings.regime, settings.seeds)}\n"
         f"codes of {', '.join(map(str, settings.bits))} bits from features and from"
-        f" pixels, {settings.code_epochs} epochs each\nprecision of the {settings.k} nearest of"
-        f" {settings.searched or 'all'} training images, {settings.queries or 'all'} queries"
+        f" pixels, {counted(settings.code_epochs, 'epoch')} each\nprecision of the {settings.k}"
+        f" nearest of {settings.searched or 'all'} training images, {settings.queries or 'all'}"
+        " queries"
     )
 
 
@@ -99,7 +101,8 @@ def run(settings: Settings) -> Outcome:
     )
     if settings.k > len(known.index):
         raise InputError(
-            f"{EXPERIMENT}: k is {settings.k}, and there are {len(known.index)} training images;"
+            f"{EXPERIMENT}: k is {settings.k}, and there are"
+            f" {counted(len(known.index), 'training image')};"
             " lower k"
         )
     pixels = tuple(images.vectors.astype(np.float32) for images in (queried, known))

@@ -17,6 +17,7 @@ from replication.analysis import kernels as analysis
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.models import Frozen
+from replication.base.text import counted
 from replication.base.types import Profile
 from replication.evaluation.artefacts import KERNELS, write_kernels
 from replication.evaluation.trained import trained_net
@@ -327,7 +328,7 @@ def _measurements(
 def in_words(tests: pd.DataFrame) -> str:
     """Describe in how many runs of each net the towers differ, with the combined p."""
     return "; ".join(
-        f"{net}: p below {SURE:g} in {(of['p'] < SURE).sum()} of {len(of)} runs, p"
+        f"{net}: p below {SURE:g} in {(of['p'] < SURE).sum()} of {counted(len(of), 'run')}, p"
         f" {analysis.combine(of['p'].tolist()):.2g} together"
         for net, of in tests.groupby("net", sort=False)
     )

@@ -20,6 +20,7 @@ from replication.base.errors import InputError
 from replication.base.files import write_json, write_text
 from replication.base.html_tables import html_table
 from replication.base.models import Frozen
+from replication.base.text import counted
 from replication.base.types import Device, Profile
 from replication.data.sources import catalog
 from replication.experiments.common.contract import settings_of
@@ -116,7 +117,10 @@ def _table(results: dict[int, dict[str, Any]], part: str) -> pd.DataFrame:
 def machine_text(outcome: Outcome) -> str:
     """Describe the machine and the images that the numbers belong to."""
     machine = ", ".join(f"{name} {value}" for name, value in outcome.machine.items())
-    return f"{machine}\n{outcome.photographs} photographs, {outcome.images} images in a pass"
+    return (
+        f"{machine}\n{counted(outcome.photographs, 'photograph')},"
+        f" {counted(outcome.images, 'image')} in a pass"
+    )
 
 
 def html(table: pd.DataFrame, digits: str = ",.0f") -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from replication.base import paths
 from replication.base.files import read_json
 from replication.base.models import Frozen
+from replication.base.text import counted
 from replication.base.types import Profile
 from replication.data.augment.views import GRID
 from replication.experiments.common.comparison import VIEWS, Seeds, kept, some_of
@@ -124,12 +125,12 @@ def plan(settings: Settings) -> str:
     first, second = stages(settings.epochs)
     arms, seeds = len(settings.arms), len(settings.seeds)
     longer = (
-        f"\nthen {WITH} and {WITHOUT} over {settings.long_epochs} epochs on seeds"
+        f"\nthen {WITH} and {WITHOUT} over {counted(settings.long_epochs, 'epoch')} on seeds"
         f" {', '.join(map(str, settings.long_seeds))}"
     )
     return (
-        f"{arms} nets on seeds {', '.join(map(str, settings.seeds))}:"
-        f" {arms * seeds} runs, {settings.epochs} epochs each\nrate"
+        f"{counted(arms, 'net')} on seeds {', '.join(map(str, settings.seeds))}:"
+        f" {counted(arms * seeds, 'run')}, {counted(settings.epochs, 'epoch')} each\nrate"
         f" {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
         + (longer if settings.long_epochs else "")
     )

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 
 from replication.base.errors import InputError
 from replication.base.models import Frozen
+from replication.base.text import counted
 from replication.base.types import Profile
 from replication.experiments.common import baselines, beside_baseline
 from replication.experiments.common.baselines import BASELINE, FIDELITY
@@ -82,7 +83,8 @@ def plan(settings: Settings) -> str:
     seeds, more = (", ".join(map(str, of)) for of in (settings.seeds, settings.baseline_seeds))
     also = f", the net alone on {more} too" if more else ""
     return (
-        f"the released net and variants of it on seeds {seeds}{also}: {len(tasks(settings))} runs\n"
+        f"the released net and variants of it on seeds {seeds}{also}:"
+        f" {counted(len(tasks(settings)), 'run')}\n"
         f"variants: {', '.join(settings.variants)}"
     )
 

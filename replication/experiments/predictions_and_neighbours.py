@@ -17,6 +17,7 @@ from replication.analysis import neighbours, wordnet
 from replication.base.errors import InputError
 from replication.base.models import Frozen
 from replication.base.statistics import mean_interval
+from replication.base.text import counted
 from replication.data.files.titles import titles
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common import baselines
@@ -85,7 +86,7 @@ def plan(settings: Settings) -> str:
         f"{baselines.planned(settings.regime, settings.seeds)}\n"
         f"neighbours of {settings.queries or 'all'} held-out images among"
         f" {settings.searched or 'all'} training images, {neighbours.K} of each\nrank correlation"
-        f" of the two distances: {settings.ranked} queries"
+        f" of the two distances: {counted(settings.ranked, 'query')}"
         + (f"\none large net: {settings.large}" if settings.large else "")
     )
 
@@ -125,7 +126,8 @@ def _study(settings: Settings, net: str, runs: list[Run]) -> tuple[pd.DataFrame,
     )
     if len(known.index) <= neighbours.K:
         raise InputError(
-            f"{EXPERIMENT}: {len(known.index)} training images are too few for {neighbours.K}"
+            f"{EXPERIMENT}: {counted(len(known.index), 'training image')} are too few for"
+            f" {neighbours.K}"
             " neighbours; raise searched"
         )
     by_pixels = neighbours.nearest(queried.vectors, known.vectors).rows
@@ -160,7 +162,7 @@ def _without(classes: tuple[str, ...]) -> str:
     """Return why the labels cannot be compared in WordNet, or ""."""
     if lost := wordnet.missing(classes, wordnet.read()):
         return f"{len(lost)} of {len(classes)} classes have no place in WordNet ({lost[0]})"
-    return f"there are only {len(classes)} classes" if len(classes) <= wordnet.TOP else ""
+    return f"there are only {counted(len(classes), 'class')}" if len(classes) <= wordnet.TOP else ""
 
 
 def _classes(

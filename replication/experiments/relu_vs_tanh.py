@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from replication.base.text import counted
 from replication.experiments import identification, speedup
 from replication.experiments.common.collect import nothing_yet
 from replication.experiments.common.comparison import ran
@@ -77,7 +78,7 @@ def plan(settings: Settings) -> str:
         f"rates tried for ReLU: {_list(RACE.grid('relu'))}\n"
         f"rates tried for tanh: {_list(RACE.grid('tanh'))}\n"
         f"then seeds {_list(settings.seeds)}, to {settings.stop_error:.0%} "
-        f"or {settings.epochs} epochs\n"
+        f"or {counted(settings.epochs, 'epoch')}\n"
         "candidates for the figure, at rates of their own, seeds "
         f"{_list(settings.candidate_seeds)}:\n{others or '  none'}"
     )

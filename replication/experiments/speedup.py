@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from replication.base.statistics import ratio_interval
+from replication.base.text import counted
 from replication.experiments.common.comparison import ran
 from replication.experiments.figure1 import (
     CANDIDATES,
@@ -143,8 +144,8 @@ def scale(settings: Settings, run: Run) -> str:
     data = run.provenance["data"]
     note = f" ({data['note']})" if data["note"] and data["note"] != data["name"] else ""
     net = run.task.recipe.net.name
-    images = f"{data['images']:,} images of {data['name']}{note}"
-    return f"{images}, net {net}, at most {settings.epochs} epochs"
+    images = f"{counted(data['images'], 'image')} of {data['name']}{note}"
+    return f"{images}, net {net}, at most {counted(settings.epochs, 'epoch')}"
 
 
 def _iterations(arm: Arm, settings: Settings, definition: str) -> tuple[list[float], bool]:

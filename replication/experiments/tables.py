@@ -24,6 +24,7 @@ import pandas as pd
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
@@ -76,20 +77,24 @@ class Outcome(NamedTuple):
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
     nets = settings.groups * settings.members
-    classes = f"{settings.target_classes} classes" if settings.target_classes else "all classes"
+    classes = (
+        counted(settings.target_classes, "class") if settings.target_classes else "all classes"
+    )
     pre = (
-        f"{settings.groups * settings.pretrained} nets with a sixth layer, trained on"
+        f"{counted(settings.groups * settings.pretrained, 'net')} with a sixth layer, trained on"
         f" {settings.larger} and then on the target"
         if settings.larger
         else "no larger set of labels is available: pre-training is not run"
     )
     beside = len(control_tasks(settings))
     if beside:
-        pre += f"\ncontrols of pre-training, six layers from fresh weights: {beside} nets"
+        pre += (
+            f"\ncontrols of pre-training, six layers from fresh weights: {counted(beside, 'net')}"
+        )
     return (
         f"table 1: the baseline on seeds {', '.join(map(str, settings.seeds))}, one view and"
-        f" ten\ntable 2: {nets} nets on {classes} of {settings.target}, averaged in"
-        f" {settings.groups} groups of {settings.members}\n{pre}"
+        f" ten\ntable 2: {counted(nets, 'net')} on {classes} of {settings.target}, averaged in"
+        f" {counted(settings.groups, 'group')} of {settings.members}\n{pre}"
     )
 
 

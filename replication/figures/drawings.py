@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
+from replication.base.text import counted
 from replication.figures import PALETTE, PAPER, SMALL, WIDTH, ink, style
 from replication.figures.photographs import crops, reduction, shifts
 from replication.paper import tables
@@ -175,7 +176,7 @@ def masks() -> Figure:
         left.set(xticks=range(0, units, 2), yticks=range(8))
         left.grid(visible=False)
         for count, marker, colour in ((1, "x", ORANGE), (10, "^", GREEN), (drawn, "o", BLUE)):
-            name = f"mean of {count} mask{'s' if count > 1 else ''}"
+            name = f"mean of {counted(count, 'mask')}"
             right.plot(range(units), mean[count - 1], marker, color=colour, label=name)
         right.bar(range(units), output / 2, color="0.85", label="half of the output", zorder=0)
         right.set(xlabel="unit", ylabel="output", xticks=range(0, units, 2))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from replication.base.models import Frozen
+from replication.base.text import counted
 from replication.paper import Claim, PaperScale, paper_scale
 from replication.paper import claim as find_claim
 from replication.recipe import Recipe
@@ -79,9 +80,9 @@ def _differences(wanted: PaperScale, ran: Ran) -> list[str]:
         copy = ran.note or f"fingerprint {ran.fingerprint}"
         reasons.append(f"another copy of {ran.data} ({copy}), or a part of it")
     if ran.images < wanted.images:
-        reasons.append(f"{ran.images:,} training images instead of {wanted.images:,}")
+        reasons.append(f"{counted(ran.images, 'training image')} instead of {wanted.images:,}")
     if ran.classes != wanted.classes:
-        reasons.append(f"{ran.classes:,} classes instead of {wanted.classes:,}")
+        reasons.append(f"{counted(ran.classes, 'class')} instead of {wanted.classes:,}")
     if wanted.side is not None and ran.side != wanted.side:
         reasons.append(f"inputs of {ran.side} instead of {wanted.side} pixels")
     for name, values in wanted.net.items():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from replication.base import paths
+from replication.base.text import counted
 from replication.ledger.chips import (
     STYLE,
     Cells,
@@ -105,7 +106,7 @@ def ledger_html(rows: list[Row]) -> str:
         if not members:
             continue
         table = table_html(HEAD, _body(members, scales, published))
-        many = f"{len(members)} claim{'s' * (len(members) > 1)}: {signs(counts(members))}"
+        many = f"{counted(len(members), 'claim')}: {signs(counts(members))}"
         parts.append(
             f'<details class="ledger-group" data-group="{section}" open>'
             f"<summary>{html.escape(SECTIONS[section])}"
@@ -307,7 +308,7 @@ def _more(facts: dict[str, str], measurement: Measurement | None, changes: Seque
     body = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in items
     )
-    note = f", {len(changes)} change{'s' * (len(changes) > 1)} of the row" if changes else ""
+    note = f", {counted(len(changes), 'change')} of the row" if changes else ""
     return f'<details class="more"><summary>why{note}</summary><dl>{body}</dl></details>'
 
 

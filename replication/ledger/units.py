@@ -47,4 +47,6 @@ def shown_unit(unit: str, target: Target) -> tuple[float, str]:
 
 def with_unit(text: str, unit: str) -> str:
     """Return a number with its unit, without a space before a per cent sign."""
+    if text == "1" and unit == "points":
+        unit = "point"
     return f"{text}{'' if unit in ('', '%') else ' '}{unit}"

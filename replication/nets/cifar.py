@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.nets.activations import ACTIVATIONS
 from replication.nets.locally_connected import LocallyConnected2d
 from replication.nets.normalisation import Gain, LocalResponseNorm, SameMapNorm
@@ -126,7 +127,9 @@ def cifar_net(
     nets). ``generator`` draws the weights."""
     layers = tuple(layer for layer in NETS[spec.name] if spec.norms or not isinstance(layer, Norm))
     if spec.gains and len(spec.gains) != sum(isinstance(layer, Norm) for layer in layers):
-        raise InputError(f"{len(spec.gains)} gains: {spec.name} has another number of norms")
+        raise InputError(
+            f"{counted(len(spec.gains), 'gain')}: {spec.name} has another number of norms"
+        )
     gains = iter(spec.gains)
     side = SIDE[spec.name] if side is None else side
     modules: OrderedDict[str, nn.Module] = OrderedDict()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.nets.alexnet import AlexNet
 from replication.nets.crossings import Devices, OneDevice
 
@@ -21,7 +22,8 @@ def on_devices(net: AlexNet, devices: Sequence[torch.device | str]) -> AlexNet:
     devices = [torch.device(device) for device in devices]
     if len(devices) != len(net.towers):
         raise InputError(
-            f"the net has {len(net.towers)} towers and was given {len(devices)} devices; give one"
+            f"the net has {counted(len(net.towers), 'tower')} and was given"
+            f" {counted(len(devices), 'device')}; give one"
             " for each tower"
         )
     for tower, device in zip(net.towers.values(), devices, strict=True):

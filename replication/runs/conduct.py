@@ -5,6 +5,7 @@ from functools import partial
 from replication.base import paths
 from replication.base.devices import best_device
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.data.files import unchanged
 from replication.data.files.index import Index
 from replication.data.splits import check_measurable, training_index
@@ -151,7 +152,8 @@ def _line(result: Run) -> str:
         else f", training error {summary['running_error']:.1%}"
     )
     return (
-        f"{result.task.name}: {summary['epochs']} epochs{error}, {result.provenance['seconds']:.0f}"
+        f"{result.task.name}: {counted(summary['epochs'], 'epoch')}{error},"
+        f" {result.provenance['seconds']:.0f}"
         f" s ({summary['ended']})"
     )
 

@@ -11,6 +11,7 @@ from torch import nn
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import digest, write_atomic
+from replication.base.text import counted
 from replication.nets.alexnet import AlexNet
 from replication.training.weights import load_weights, weights_path
 
@@ -71,7 +72,7 @@ def start_from(source: str, net: nn.Module, classes: tuple[str, ...]) -> str:
         )
     net.load_state_dict(wanted | state)
     return f"weights start from {source}" + (
-        f", with a new {fresh.split('.')[-1]} for {len(classes)} classes" if fresh else ""
+        f", with a new {fresh.split('.')[-1]} for {counted(len(classes), 'class')}" if fresh else ""
     )
 
 

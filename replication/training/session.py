@@ -18,6 +18,7 @@ from replication.base.code import code_digest
 from replication.base.devices import check_device, described
 from replication.base.errors import InputError
 from replication.base.locks import held, locked
+from replication.base.text import counted
 from replication.data.files import unchanged
 from replication.data.loader import Loaders, open_loaders
 from replication.nets.alexnet import AlexNet
@@ -85,7 +86,7 @@ def session(
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
             named, threads = ",".join(map(described, chosen)), torch.get_num_threads()
             report(
-                f"run {recipe.id}, seed {recipe.seed}, {named}, {threads} threads, in"
+                f"run {recipe.id}, seed {recipe.seed}, {named}, {counted(threads, 'thread')}, in"
                 f" {run_folder(recipe)}"
             )
             return train(recipe, net, loaders, run_folder(recipe), report, options, SingleProcess())
@@ -173,7 +174,8 @@ def _check_batch(recipe: Recipe, loaders: Loaders) -> None:
     if not loaders.training.steps:
         count = len(loaders.training)
         raise InputError(
-            f"a minibatch of {recipe.batch}, and {recipe.data.name} has {count} images to train on:"
+            f"a minibatch of {recipe.batch}, and {recipe.data.name} has"
+            f" {counted(count, 'image')} to train on:"
             " lower batch"
         )
 

@@ -17,8 +17,8 @@ NONE = Driver((13, 0), 0, "580.159.04")
     ("driver", "built_for", "environment", "line"),
     [
         (OLD, "13.0", {}, "the driver 550.54.15 runs CUDA 12.4 at most, and torch 2.13 is built"),
-        (OLD, "12.8", {}, "sees 1 GPUs, and torch 2.13 cannot start CUDA"),
-        (NEW, None, {}, "torch 2.13 is a build for CPUs, and the driver 580.159.04 sees 1 GPUs"),
+        (OLD, "12.8", {}, "sees 1 GPU, and torch 2.13 cannot start CUDA"),
+        (NEW, None, {}, "torch 2.13 is a build for CPUs, and the driver 580.159.04 sees 1 GPU"),
         (NONE, "13.0", {"CUDA_VISIBLE_DEVICES": ""}, "CUDA_VISIBLE_DEVICES='' hides the GPUs"),
         (NONE, "13.0", {}, "finds no GPU that works"),
     ],

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from replication import __version__
@@ -199,8 +200,10 @@ def test_run_says_first_which_device_it_uses_and_why(monkeypatch, capsys):
     monkeypatch.setattr(execute, "is_current", lambda *arguments: True)
     monkeypatch.setattr(devices, "cuda_fault", lambda: "the driver 550 is too old")
     monkeypatch.setattr(devices, "best_device", lambda: "cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     status, log = ended(monkeypatch, capsys, "run", "architecture")
     assert status == 0
+    assert log.splitlines()[0].endswith(", 1 thread")
     assert log.startswith("replication run: on cpu (the driver 550 is too old), ")
     status, log = ended(monkeypatch, capsys, "run", "architecture", "--scheduler", "tcp://here:1")
     assert log.splitlines()[0] == "replication run: on tcp://here:1"

@@ -146,6 +146,18 @@ def test_an_exported_net_gives_the_same_labels_without_its_data(
     assert json.loads((folder / "config.json").read_text())["run"] == recipe.id
 
 
+def test_a_card_has_top_5_errors_only_with_more_than_five_classes():
+    answers = {"test/1": {"images": 1200, "top1": 0.25, "top5": 0.0}}
+    assert export._error_table(answers, 5) == [
+        "| images of | views | images | top-1 error, % |",
+        "| --- | ---: | ---: | ---: |",
+        "| test | 1 | 1,200 | 25.0 |",
+    ]
+    answers["test/1"]["top5"] = 0.02
+    assert export._error_table(answers, 6)[0].endswith("| top-5 error, % |")
+    assert export._error_table(answers, 6)[2].endswith("| 25.0 | 2.0 |")
+
+
 def _no_data(data):
     raise InputError("the data set is not here")
 

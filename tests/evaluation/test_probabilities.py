@@ -12,6 +12,7 @@ from trees import random_images
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.statistics import Interval
 from replication.cli.evaluate import evaluate as evaluate_command
 from replication.data import loader as loading
 from replication.data.loader import Loader
@@ -274,6 +275,15 @@ def test_a_report_has_every_run_their_average_and_each_pair(tree: Path, runs: Pa
         [1 / 3] * 3
     )
     assert recipes[2].id in found.table() and "McNemar" in found.table()
+
+
+def test_a_table_has_top_5_errors_only_with_more_than_five_classes() -> None:
+    error = Interval(0.2, 0.1, 0.3)
+    for classes, shown in ((5, False), (6, True)):
+        row = report.Row("net", "test", 100, classes, error, error)
+        text = report.Report(1, (row,), (), None).table()
+        assert ("top-5" in text) == shown and "top-1 error, %" in text
+        assert text.count("20.00") == 1 + shown
 
 
 def test_tuned_weights_are_never_judged_on_the_images_they_were_tuned_on(

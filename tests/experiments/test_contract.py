@@ -1,5 +1,7 @@
 """Every experiment of the list keeps the contract at every profile."""
 
+import re
+
 import pytest
 import yaml
 
@@ -34,3 +36,14 @@ def test_the_plan_can_be_built_at_every_profile(experiment: Experiment, profile:
     assert len(set(folders)) == len(folders)
     if experiment.uses_baseline and experiment.name != "data_pipeline":
         assert tasks
+
+
+@pytest.mark.parametrize("experiment", TRAINING, ids=lambda experiment: experiment.name)
+def test_a_plan_of_single_things_has_them_in_the_singular(experiment: Experiment) -> None:
+    if not hasattr(experiment.module, "plan"):
+        return
+    ones = {"seeds": [7], "groups": 1, "epochs": 3, "code_epochs": 1, "ranked": 1}
+    have = experiment.module.Settings.model_fields
+    changes = [f"{name}={value}" for name, value in ones.items() if name in have]
+    text = experiment.module.plan(settings(experiment.name, "quick", changes))
+    assert re.search(r"(?<![\d.,-])1 \w+s\b", text) is None, text

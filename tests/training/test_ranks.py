@@ -102,7 +102,7 @@ def test_a_world_size_that_is_no_number_is_one_line(environment, size):
 
 def test_fewer_cards_than_ranks_are_refused_with_both_ways_out(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InputError, match="2 ranks on this machine, and it has 1 GPUs.*cuda:0"):
+    with pytest.raises(InputError, match="2 ranks on this machine, and it has 1 GPU:.*cuda:0"):
         join("cuda", rank=0, world_size=2)
     assert _own_device("cuda:0", 1, 2) == (torch.device("cuda:0"), True)
     assert _own_device("cuda", 0, 1) == (torch.device("cuda:0"), False)

@@ -190,8 +190,8 @@ def codes_checks(settings: binary_codes.Settings, outcome: binary_codes.Outcome)
         [
             stored_check(outcome.runs),
             (
-                f"codes judged: {len(settings.bits)} lengths from each of 2 sources on each of"
-                f" {len(settings.seeds)} seeds"
+                f"codes judged: {counted(len(settings.bits), 'length')} from each of 2 sources"
+                f" on each of {counted(len(settings.seeds), 'seed')}"
             ),
             "the pixels' Euclidean ranking is the same on every seed: yes",
         ]

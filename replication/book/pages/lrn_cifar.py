@@ -3,6 +3,7 @@
 import pandas as pd
 
 from replication.base.errors import check
+from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.data.augment.views import GRID
 from replication.experiments.common.comparison import VIEWS, scale
@@ -54,7 +55,9 @@ def progress_html(settings: Settings, outcome: Outcome) -> str:
             {
                 "length, epochs": rows["epochs"],
                 "net": rows["variant"].map(TITLES),
-                "stored": [f"{row.stored} of {row.wanted} seeds" for row in rows.itertuples()],
+                "stored": [
+                    f"{row.stored} of {counted(row.wanted, 'seed')}" for row in rows.itertuples()
+                ],
                 "missing": [f"seed {text}" if text else "none" for text in rows["missing"]],
             }
         )

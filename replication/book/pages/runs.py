@@ -16,6 +16,7 @@ from replication.base import paths
 from replication.base.errors import check
 from replication.base.files import read_json
 from replication.base.html_tables import html_table
+from replication.base.text import counted
 from replication.ledger.measurement import Profile
 from replication.ledger.verdicts import PUBLISHED
 from replication.recipe import Recipe
@@ -184,9 +185,9 @@ def counts_text(runs: pd.DataFrame) -> str:
     dirty = runs["commit"].str.contains("(", regex=False).sum()
     hours = runs["seconds"].sum() / 3600
     return (
-        f"{len(runs)} runs of {runs['experiment'].nunique()} experiments, {runs['epochs'].sum():,}"
-        f" epochs, {hours:.1f} hours\n{dirty} of them were made from code that differed from its"
-        " commit, or whose commit is unknown"
+        f"{counted(len(runs), 'run')} of {counted(runs['experiment'].nunique(), 'experiment')},"
+        f" {counted(runs['epochs'].sum(), 'epoch')}, {hours:.1f} hours\n{dirty} of them were made"
+        " from code that differed from its commit, or whose commit is unknown"
     )
 
 
@@ -199,7 +200,7 @@ def runs_html(runs: pd.DataFrame) -> str:
     ]
     parts = []
     for (profile, experiment), rows in runs.groupby(["profile", "experiment"], sort=False):
-        heading = html.escape(f"{experiment}, {profile}: {len(rows)} runs")
+        heading = html.escape(f"{experiment}, {profile}: {counted(len(rows), 'run')}")
         parts.append(f"<details><summary>{heading}</summary>{table_html(rows[shown])}</details>")
     return "\n".join(parts) or "<p>No run is stored.</p>"
 

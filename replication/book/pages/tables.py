@@ -8,6 +8,7 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.base.html_tables import html_table
+from replication.base.text import counted
 from replication.experiments.common.comparison import QUANTITIES
 from replication.ledger import tables as ledger_tables
 from replication.ledger.measurement import Measurement
@@ -115,4 +116,4 @@ def runs_html(runs: Sequence[Run]) -> str:
 
 
 def _device(name: str, threads: int) -> str:
-    return f"{name}, {threads} thread{'s' * (threads != 1)}"
+    return f"{name}, {counted(threads, 'thread')}"

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from replication.base.errors import check
+from replication.base.text import counted
 from replication.book.pages.tables import html_table, stored_check
 from replication.experiments.training import (
     BASELINE,
@@ -26,8 +27,8 @@ def recipe_html(recipe: Recipe) -> str:
             + (", reflections" if data.augment else ""),
         ),
         ("colour shift", f"standard deviation {data.colour:g}" if data.colour else "none"),
-        ("held out for validation", f"{data.validation:,} training images"),
-        ("net", f"{net.towers} towers, fidelity {net.fidelity}"),
+        ("held out for validation", counted(data.validation, "training image")),
+        ("net", f"{counted(net.towers, 'tower')}, fidelity {net.fidelity}"),
         ("minibatch", f"{recipe.batch}"),
         (
             "learning rate",
@@ -49,7 +50,7 @@ def schedule_text(recipe: Recipe) -> str:
         case "constant":
             return "one rate throughout"
         case "plateau":
-            waits = f"{schedule.patience} epochs without a lower validation error"
+            waits = f"{counted(schedule.patience, 'epoch')} without a lower validation error"
             return f"divided by {schedule.factor:g} after {waits}, {schedule.drops} times"
         case "steps":
             colour = (
@@ -62,7 +63,10 @@ def schedule_text(recipe: Recipe) -> str:
                 f" {', '.join(map(str, schedule.after))}{colour}"
             )
         case "timeline":
-            return f"that of the logged run {schedule.name}, scaled to {recipe.epochs} epochs"
+            return (
+                f"that of the logged run {schedule.name}, scaled to"
+                f" {counted(recipe.epochs, 'epoch')}"
+            )
 
 
 def decisions_html(outcome: Outcome) -> str:
@@ -120,7 +124,7 @@ def gap_html(outcome: Outcome) -> str:
 
 def choices_html(recipe: Recipe) -> str:
     """Return what was chosen, and on which images."""
-    aside = f"{recipe.data.validation:,} training images held out"
+    aside = f"{counted(recipe.data.validation, 'training image')} held out"
     rows = [
         ("rate, number of epochs, width", aside, "short trials before the runs"),
         (

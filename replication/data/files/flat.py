@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from replication.base.errors import InputError
-from replication.base.text import printable
+from replication.base.text import counted, printable
 from replication.data.files import devkit
 
 TINY = "val_annotations.txt"
@@ -64,7 +64,8 @@ def table(
     path, wnids = found
     if len(names) != len(wnids):
         raise InputError(
-            f"{path} lists {len(wnids)} images but {printable(str(folder))} holds {len(names)};"
+            f"{path} lists {counted(len(wnids), 'image')} but {printable(str(folder))} holds"
+            f" {len(names)};"
             " unpack the archive again"
         )
     numbers = {name: NUMBERED.fullmatch(name) for name in names}
@@ -87,7 +88,7 @@ def _from_solution(path: Path, names: list[str]) -> dict[str, str]:
     known = {name: wnid for name, wnid in by_name.items() if wnid is not None}
     if len(known) != len(wnids):
         raise InputError(
-            f"{path} lists {len(wnids)} images, and {len(known)} of them are in"
+            f"{path} lists {counted(len(wnids), 'image')}, and {len(known)} of them are in"
             f" {printable(str(path.parent))}; unpack the archive again"
         )
     return known

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from replication.base.errors import InputError
+from replication.base.text import counted
 from replication.data.files import cifar10 as packed
 from replication.data.files import layouts, tree
 from replication.data.files.decode import decode
@@ -89,8 +90,9 @@ class Index:
         smallest = int(layouts.class_counts(self.labels, len(self.classes)).min())
         if rest or not 1 <= each <= smallest:
             raise InputError(
-                f"cannot take {count} images of {self.name} {self.split}: use a multiple of its"
-                f" {len(self.classes)} classes, at most {smallest * len(self.classes)}, or"
+                f"cannot take {counted(count, 'image')} of {self.name} {self.split}: use a"
+                f" multiple of its {counted(len(self.classes), 'class')}, at most"
+                f" {smallest * len(self.classes)}, or"
                 f" data.count=null for all {len(self)}"
             )
         # by class, then in the seeded order

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from replication.base.errors import InputError
-from replication.base.text import printable
+from replication.base.text import counted, printable
 from replication.data.files import flat
 from replication.data.files.tree import (
     NAMED,
@@ -79,9 +79,10 @@ def scan(root: Path, split: str) -> Scan:
     result.count(root, found)
     if found.folders and found.images:
         raise InputError(
-            f"unknown layout: {printable(str(folder))} holds {len(found.folders)} folders and"
-            f" {len(found.images)} images ({printable(found.images[0][0])}, ...) side by side; put"
-            " every image into its class folder"
+            f"unknown layout: {printable(str(folder))} holds"
+            f" {counted(len(found.folders), 'folder')} and {counted(len(found.images), 'image')}"
+            f" ({printable(found.images[0][0])}, ...) side by side; put every"
+            " image into its class folder"
         )
     if found.folders:
         _class_folders(result, root, found)
@@ -249,7 +250,7 @@ def _add_flat(
         rows.append((label[wnids[name]], name, size, stamp))
     if len(rows) != len(wnids):
         raise InputError(
-            f"{source} lists {len(wnids)} images but {printable(str(found.path))} holds"
+            f"{source} lists {counted(len(wnids), 'image')} but {printable(str(found.path))} holds"
             f" {len(rows)}; unpack the archive again"
         )
     prefix = found.path.relative_to(root).as_posix()

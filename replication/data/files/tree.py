@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replication.base.errors import InputError
-from replication.base.text import printable
+from replication.base.text import counted, printable
 from replication.data.files.decode import SUFFIXES
 
 IMAGE_SUFFIXES = frozenset().union(*SUFFIXES.values())
@@ -147,8 +147,8 @@ def _shard_hint(root: Path) -> str:
 def unpack_hint(folder: Path, names: list[str]) -> str:
     """Return the command that turns shards, archives of many images, into class folders."""
     return (
-        f"{len(names)} files hold the images ({names[0]}, ...): run `replication data unpack"
-        f" {printable(str(folder))} FOLDER`, then name FOLDER"
+        f"the images are in {counted(len(names), 'file')} ({names[0]}, ...): run"
+        f" `replication data unpack {printable(str(folder))} FOLDER`, then name FOLDER"
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from replication.base.text import printable
+from replication.base.text import counted, printable
 
 SHOWN = 5  # files of one kind that are named
 
@@ -12,10 +12,11 @@ def summary(report: dict[str, Any]) -> str:
     lines = []
     treatment = {rule["kind"]: rule for rule in report["policy"]}
     for split in report["splits"]:
-        counted = (
-            f"{split['readable']:,} of {split['images']:,} images can be decoded, {_classes(split)}"
+        decoded = (
+            f"{split['readable']:,} of {counted(split['images'], 'image')} can be decoded,"
+            f" {_classes(split)}"
         )
-        lines.append(f"{printable(report['name'])} {split['split']}: {counted}")
+        lines.append(f"{printable(report['name'])} {split['split']}: {decoded}")
         if split["sizes"]:
             lines.append(f"  {_sizes(split['sizes'])}")
         if split["skipped"]:
@@ -88,7 +89,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 def _classes(split: dict[str, Any]) -> str:
     low, high = split["images_per_class"]
-    classes = "1 class" if split["classes"] == 1 else f"{split['classes']:,} classes"
+    classes = counted(split["classes"], "class")
     return f"{classes} of {low:,}" if low == high else f"{classes} of {low:,} to {high:,}"
 
 

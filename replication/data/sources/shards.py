@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from replication.base.errors import InputError
-from replication.base.text import printable
+from replication.base.text import counted, printable
 from replication.data.files import tree
 from replication.data.files.flat import WNID
 from replication.data.sources.disk import check_space, locked, writing
@@ -115,7 +115,7 @@ def _archive_items(path: Path) -> Iterator[Item]:
             yield Item(f"{int(label):05d}" if label.isdigit() else label, file, pixels)
     if images:
         raise InputError(
-            f"{printable(str(path))}: {len(images)} images have no class"
+            f"{printable(str(path))}: no class for {counted(len(images), 'image')}"
             f" ({printable(next(iter(images)))}, ...); sort them by hand"
         )
 

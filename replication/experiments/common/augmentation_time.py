@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from replication.base.text import counted
 from replication.data.loader import Batch, Loader, open_loaders
 from replication.data.pipelines.pipeline import BatchRequest, Pipeline, PreparedBatch
 from replication.data.splits import training_index
@@ -153,7 +154,7 @@ def measure(settings: Settings) -> tuple[list[Timing], Measurement]:
     where = (
         settings.device
         if settings.device != "cpu"
-        else f"CPU, {threads} thread{'s' * (threads > 1)}, shared with the loader"
+        else f"CPU, {counted(threads, 'thread')}, shared with the loader"
     )
     scale = (
         f"{chosen.data.name}, crops of {chosen.data.side} from stored {chosen.data.size}, batch"

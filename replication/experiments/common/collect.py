@@ -7,6 +7,7 @@ shows the stored runs, names the missing ones, and has no verdict with too few s
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from replication.base.text import counted
 from replication.experiments.common.comparison import VIEWS
 from replication.runs.store import Run, Task, load
 from replication.runs.workers import Workers
@@ -58,7 +59,7 @@ def missing_text(missing: Sequence[Task], of: int) -> str:
     for variant, of_variant in seeds.items():
         same.setdefault(", ".join(of_variant), []).append(variant)
     lines = [f"  seeds {which}: {', '.join(names)}" for which, names in same.items()]
-    return "\n".join([f"not stored yet: {len(missing)} of {of} runs", *lines])
+    return "\n".join([f"not stored yet: {len(missing)} of {counted(of, 'run')}", *lines])
 
 
 def stored_text(runs: Sequence[Run], missing: Sequence[Task], of: int) -> str:

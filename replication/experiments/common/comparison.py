@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field
 from replication.base import paths
 from replication.base.errors import unknown
 from replication.base.files import read_json, write_json
+from replication.base.text import counted
 from replication.ledger.scale import Ran, describe
 from replication.runs.store import TIMINGS, Run
 
@@ -186,8 +187,9 @@ def scale(run: Run, views: str = "one view") -> str:
     else:
         net = f"net {recipe.net.name}"
     return (
-        f"{data['images']:,} images of {data['classes']} classes of {data['name']}{note}, {side},"
-        f" {net}, at most {recipe.epochs} epochs, {views}"
+        f"{counted(data['images'], 'image')} of {counted(data['classes'], 'class')} of"
+        f" {data['name']}{note}, {side},"
+        f" {net}, at most {counted(recipe.epochs, 'epoch')}, {views}"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from replication.base.text import counted
 from replication.base.types import Profile
 from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS, diverged, ran, scale
@@ -120,8 +121,8 @@ def measure(
     fall = named.get(_slug(FALL))
     seen = larger.provenance["data"]
     sixth = (
-        f"pre-trained nets have a sixth convolutional layer and first saw {seen['images']:,} images"
-        f" of {seen['classes']} classes"
+        "pre-trained nets have a sixth convolutional layer and first saw"
+        f" {counted(seen['images'], 'image')} of {counted(seen['classes'], 'class')}"
     )
     remark = diverged(runs)
 

@@ -21,6 +21,7 @@ import torch.distributed as dist
 
 from replication.base.devices import check_device
 from replication.base.errors import InputError, TrainingError
+from replication.base.text import counted
 
 LOOP_SECONDS = 40.0
 PATIENT_SECONDS = 1800.0
@@ -128,8 +129,8 @@ def join(
     world = place.get("world_size") or world_size()
     if world < 2 or world % 2:
         raise InputError(
-            f"{world} ranks cannot be pairs of towers; start an even number with torchrun"
-            " --nproc-per-node"
+            f"{counted(world, 'rank')} cannot be pairs of towers; start an even number with"
+            " torchrun --nproc-per-node"
         )
     here, staged = _own_device(
         device or ("cuda" if torch.cuda.device_count() else "cpu"),
@@ -166,8 +167,9 @@ def _own_device(name: str, local: int, ranks_here: int) -> tuple[torch.device, b
     cards = torch.cuda.device_count()
     if cards < ranks_here:
         raise InputError(
-            f"{ranks_here} ranks on this machine, and it has {cards} GPUs: start as many ranks as"
-            " GPUs, or use --devices cuda:0 (all on one card) or --devices cpu"
+            f"{counted(ranks_here, 'rank')} on this machine, and it has {counted(cards, 'GPU')}:"
+            " start as many ranks as GPUs, or use --devices cuda:0 (all on one card) or --devices"
+            " cpu"
         )
     return torch.device("cuda", local), False
 
