@@ -124,10 +124,10 @@ class Ours(_Answer):
 
 
 class Paper(_Answer):
-    """``{paper}`ID``: the paper's number, as the ledger prints it."""
+    """``{paper}`ID``: the paper's number, as the ledger prints it; an arrow becomes "to"."""
 
     def node(self, row: ledger.Row, measurement: Measurement | None, verdict: str) -> nodes.Node:
-        return nodes.inline("", row.paper, classes=["paper-value"])
+        return nodes.inline("", row.paper.replace(" -> ", " to "), classes=["paper-value"])
 
 
 class VerdictWord(_Answer):

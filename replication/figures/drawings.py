@@ -171,7 +171,7 @@ def masks() -> Figure:
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(WIDTH, 2.7), width_ratios=[1, 1.35], layout="constrained"
         )
-        left.imshow(kept[:8], cmap="Blues", vmin=-0.3, vmax=1.4, aspect="auto")
+        left.imshow(kept[:8], cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
         left.set(xlabel="unit", ylabel="training example", title="kept units are blue")
         left.set(xticks=range(0, units, 2), yticks=range(8))
         left.grid(visible=False)

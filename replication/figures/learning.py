@@ -76,10 +76,10 @@ def _ours(axis: Axes, curves: pd.DataFrame, definition: str) -> None:
 
 def _axes(axis: Axes, mark: float) -> None:
     axis.axhline(mark, color=PAPER, linewidth=1)
-    place = (1, mark)
+    place = (0.5, mark)  # between the curves
     data = ("axes fraction", "data")
     axis.annotate(
-        f"{mark:.0%}", place, xycoords=data, ha="right", va="top", color=PAPER, fontsize=SMALL
+        f"{mark:.0%}", place, xycoords=data, ha="center", va="top", color=PAPER, fontsize=SMALL
     )
     axis.set(xlabel="epochs", xlim=(0, None), ylim=(0, 0.75))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

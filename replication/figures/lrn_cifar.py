@@ -59,7 +59,10 @@ def over_length(
                 _gains(lower, gains[of], epochs, marks[title])
             labels = [f"{epoch}\n{rates.get((length, epoch), '')}" for epoch in epochs]
             lower.set_xticks(range(len(epochs)), labels)
-            lower.set(xlabel=f"epochs of {length}", xlim=(-0.5, len(epochs) - 0.5))
+            lower.set(
+                xlabel=f"after epoch (of {length}), at learning rate",
+                xlim=(-0.5, len(epochs) - 0.5),
+            )
         _paper_lines(axes, paper)
         axes[0, 0].set_ylabel("test error, per cent")
         axes[1, 0].set_ylabel("error above the net with\nnorms, percentage points")
@@ -101,19 +104,21 @@ def _paper_lines(axes: np.ndarray, paper: Mapping[str, float]) -> None:
         lower.axhline(0, color="0.6", linewidth=1)
         lower.axhline(gap, color=PAPER, linewidth=1, linestyle="--")
     for label, error in paper.items():
-        _label(axes[0, 0], label, error)
+        _label(axes[0, 0], label, error, above=error > min(paper.values()))
+    low, high = axes[0, 0].get_ylim()
+    axes[0, 0].set_ylim(min(low, min(paper.values()) - 0.15 * (high - low)), high)
     _label(axes[1, 0], f"the paper: {gap:g} points", gap)
 
 
-def _label(axis: Axes, text: str, height: float) -> None:
+def _label(axis: Axes, text: str, height: float, above: bool = True) -> None:
     axis.annotate(
         text,
         (0, height),
         xycoords=("axes fraction", "data"),
-        xytext=(4, 2),
+        xytext=(4, 2 if above else -2),
         textcoords="offset points",
         ha="left",
-        va="bottom",
+        va="bottom" if above else "top",
         color=PAPER,
         fontsize=SMALL,
     )

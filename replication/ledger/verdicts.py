@@ -5,6 +5,7 @@ A row has what the paper says, what was measured here, and the verdict by the ru
 """
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -167,9 +168,16 @@ def _row(claim: Claim, by_scale: dict[str, dict[str, tuple[Measurement, ...]]]) 
         experiment=source,
         command=f"replication run {source} --profile {at}" if claim.experiment else "",
         others=tuple(
-            _other(claim, variants[name][0]) for name in sorted(variants) if name != primary
+            _other(claim, variants[name][0])
+            for name in sorted(variants, key=by_number)
+            if name != primary
         ),
     )
+
+
+def by_number(name: str) -> list[tuple[int, str]]:
+    """Return the key that sorts "16 bits" before "128 bits"."""
+    return [(int(part or 0), text) for part, text in re.findall(r"(\d*)(\D*)", name)]
 
 
 def _other(claim: Claim, measurement: Measurement) -> Other:

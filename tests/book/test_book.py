@@ -352,6 +352,16 @@ def test_a_plot_on_a_dark_page_is_inverted_and_a_photograph_is_not(browser, addr
     view.close()
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_text_can_be_read_in_both_themes(browser, address: str, theme: str) -> None:
+    tab = browser.new_page(viewport={"width": WIDTHS[1], "height": 900}, color_scheme=theme)
+    for page in ("intro", "experiments/ablations", "experiments/deviations", "experiments/kernels"):
+        tab.goto(f"{address}/{page}.html")
+        faint = tab.evaluate((Path(__file__).parent / "contrast.js").read_text(encoding="utf-8"))
+        assert not faint, page
+    tab.close()
+
+
 def test_the_search_finds_dropout(browser, address: str) -> None:
     tab = browser.new_page()
     tab.goto(f"{address}/search.html?q=dropout")

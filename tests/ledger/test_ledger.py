@@ -83,6 +83,14 @@ def test_other_variants_stand_beside_the_primary_one_with_their_own_verdicts(res
     ]
 
 
+def test_other_variants_are_in_the_order_of_their_numbers(results):
+    lengths = ("64 bits", "128 bits", "16 bits", "256 bits", "32 bits")
+    made = [gain(FIVE, "laptop", "binary-codes", name) for name in lengths]
+    write_measurements("laptop", "binary_codes", made)
+    others = [other.ours.variant for other in row_of("binary-codes").others]
+    assert others == ["16 bits", "32 bits", "128 bits", "256 bits"]
+
+
 def test_a_good_variant_does_not_stand_in_for_the_primary_one(results):
     write_measurements("laptop", "ablations", [gain(FIVE, variant="top-5")])
     row = row_of("lrn-gain")

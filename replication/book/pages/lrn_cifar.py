@@ -39,7 +39,7 @@ PAPER_ERRORS = {
     f"the paper: {error}%, {words} normalisation": float(error)
     for words, error in zip(("without", "with"), CLAIM.paper.split(" -> "), strict=True)
 }
-RATES = ("full rate", "1/10", "1/100")  # of the three stages
+RATES = ("full", "1/10", "1/100")  # learning rates of the three stages
 
 
 def stored_text(outcome: Outcome) -> str:
