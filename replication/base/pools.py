@@ -17,13 +17,16 @@ def wait_for(future: "Future[Result]", pool: Executor) -> Result:
     """Return the result of work that ``pool`` does.
 
     Raises BrokenProcessPool if one of its processes has ended."""
+    known: set[BaseProcess] = set()  # also once the pool, ended by another thread, names none
     while True:
+        known.update(processes(pool))
         try:
             return future.result(timeout=SECONDS)
         except TimeoutError:
+            alive = all(process.is_alive() for process in known)
             if future.done():  # the work itself raised it, or has just ended
                 return future.result()
-            if not all(process.is_alive() for process in processes(pool)):
+            if not alive:
                 raise BrokenProcessPool("a process of the pool has ended") from None
 
 

@@ -187,9 +187,11 @@ def _reason() -> str:
 
 def waits(settings: Settings) -> str:
     """Return why there is nothing to show yet; "" if there is."""
-    if not settings.only_stored or _here(settings).runs:
+    if not settings.only_stored:
         return ""
-    return _reason()
+    towers = {task.folder for task in grouped_tasks(settings)[TOWERS]}
+    found = any(run.task.folder in towers for run in _here(settings).runs)
+    return "" if found else _reason()
 
 
 def conv1(recipe: Recipe) -> list[np.ndarray]:

@@ -34,7 +34,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x * KEEP
-        if self.seed is not None and (x.is_cuda or self.words is not None):
+        if self.words is not None or (self.seed is not None and x.is_cuda):
             return x * self._counted(x)
         generator = None if self.seed is None else torch.Generator(x.device).manual_seed(self.seed)
         uniform = torch.rand(

@@ -2,8 +2,9 @@
 
 import multiprocessing
 import signal
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -43,6 +44,29 @@ def test_a_pool_is_ended_where_its_processes_ignore_sigterm() -> None:
     pools.kill(pool)
     assert time.monotonic() - start < 300
     assert len(processes) == 2 and not any(process.is_alive() for process in processes)
+
+
+def test_a_pool_that_another_thread_has_ended_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "SECONDS", 0.2)
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    assert pools.wait_for(pool.submit(time.sleep, 0.0), pool) is None
+    lost: Future[None] = Future()  # as the pool's thread leaves them, if it ends with an error
+    errors: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            pools.wait_for(lost, pool)
+        except BrokenProcessPool as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    time.sleep(0.1)  # so that it waits
+    pools.kill(pool)
+    thread.join(60)
+    assert len(errors) == 1
 
 
 def test_a_timeout_of_the_work_itself_is_its_own() -> None:

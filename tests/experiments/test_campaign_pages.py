@@ -90,6 +90,22 @@ def test_a_page_without_runs_waits_for_the_campaign_and_names_its_stages(experim
     assert isinstance(done.exception, InputError) and reason in str(done.exception)
 
 
+def test_figure_3_waits_for_a_net_of_two_towers_if_only_a_control_is_stored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = {"profile": "quick", "seeds": [0], "control_seeds": [], "early_seeds": [0]}
+    settings = kernels.settings(**asked, only_stored=True)
+    weights = tmp_path / "weights"
+    weights.touch()
+    monkeypatch.setattr(kernels, "weights_path", lambda identity: weights)
+    store(kernels.grouped_tasks(settings)[kernels.EARLY][0], 0.3)
+    with pytest.raises(InputError) as error:
+        kernels.run(settings)
+    assert kernels.waits(settings) in str(error.value) and kernels.waits(settings)
+    store(kernels.grouped_tasks(settings)[kernels.TOWERS][0], 0.3)
+    assert kernels.waits(settings) == ""
+
+
 def test_every_experiment_that_shows_stored_runs_can_wait_and_says_so_in_its_files() -> None:
     have = {one.name for one in EXPERIMENTS if "only_stored" in _defaults(one)}
     assert have == {experiment.EXPERIMENT for experiment in CAMPAIGN}

@@ -73,6 +73,14 @@ def test_pre_training_gains_over_the_net_of_the_same_seed() -> None:
     assert gains("pre-training", "top5") == pytest.approx([18.0 - 16.6])
 
 
+def test_a_pre_trained_net_without_the_net_of_its_seed_has_no_gain() -> None:
+    partial = table()
+    alone = pd.DataFrame([("table 2", PRE, 1, 4, "test", 10, 40.0, 17.0)], columns=partial.columns)
+    found = gain_rows(pd.concat([partial, alone]))
+    assert found.loc[found["gain"] == "pre-training", "unit"].tolist() == [0, 0]
+    assert np.isfinite(found["value"]).all()
+
+
 def test_ten_views_gain_over_one_view_of_the_same_net() -> None:
     assert gains("ten views", "top1") == pytest.approx([1.5])
 

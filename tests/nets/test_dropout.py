@@ -38,10 +38,11 @@ def test_half_of_the_units_are_kept_and_images_and_seeds_are_independent() -> No
     assert (masks[0] == masks[1]).double().mean() == pytest.approx(0.5, abs=0.005)
 
 
-def test_the_key_may_be_a_tensor_that_a_captured_step_reads() -> None:
+@pytest.mark.parametrize("seed", [0, None])  # None: a step is recorded before the first seed
+def test_the_key_may_be_a_tensor_that_a_captured_step_reads(seed: int | None) -> None:
     layer = Dropout().train()
     layer.words = torch.tensor(key_words(SEED))
-    layer.seed, layer.first, layer.total = 0, 2, 8
+    layer.seed, layer.first, layer.total = seed, 2, 8
     x = torch.randn(4, 50)
     kept = counter_mask(key_words(SEED), 2, x.shape, CPU)
     assert torch.equal(layer(x), x * kept)

@@ -51,7 +51,11 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
         second = test[test["data"] == "table 2"]
         one, pre = (second[second["model"] == model].set_index("seed")[k] for model in (ONE, PRE))
         single = second[second["model"] == ONE].groupby("group")[k].mean()
-        gains = {"ten views": views[1] - views[VIEWS], "pre-training": one.reindex(pre.index) - pre}
+        gains = {
+            "ten views": views[1] - views[VIEWS],
+            # both nets of a seed are stored
+            "pre-training": (one.reindex(pre.index) - pre).dropna(),
+        }
         for name, model in (("five", FIVE), ("seven", SEVEN)):
             gains[name] = (single - second[second["model"] == model].set_index("group")[k]).dropna()
         rows += [
