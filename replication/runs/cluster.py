@@ -59,6 +59,8 @@ class Cluster:
             try:
                 return future.result(timeout=SECONDS)
             except TimeoutError:
+                if future.done():  # the run itself raised it, as a slow disk does, or it has ended
+                    return future.result()
                 self._look()
             except (ImportError, AttributeError) as error:
                 raise InputError(

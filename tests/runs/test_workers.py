@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -150,6 +151,19 @@ def test_a_worker_with_other_code_stores_nothing(folders: Path) -> None:
     with pytest.raises(InputError, match="other code"):
         workers.train_in_worker(_task(0), {}, "another digest")
     assert not (folders / "results").exists()
+
+
+def test_a_timeout_of_a_run_on_a_cluster_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: Future[None] = Future()
+    failed.set_exception(TimeoutError(110, "Connection timed out"))  # of a network drive
+
+    def look(self: cluster.Cluster) -> None:
+        raise AssertionError("waits on")
+
+    monkeypatch.setattr(cluster.Cluster, "_look", look)
+    pytest.importorskip("distributed")
+    with pytest.raises(TimeoutError, match="timed out"):
+        cluster.Cluster.wait(cluster.Cluster.__new__(cluster.Cluster), failed, None)
 
 
 def test_a_cluster_without_workers_says_so(
