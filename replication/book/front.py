@@ -15,6 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 from replication.book import headlines
 from replication.book.directives import up_to_root
 from replication.book.findings import note_results
+from replication.ledger.chips import code_html
 
 
 def _note(env: BuildEnvironment) -> None:
@@ -45,7 +46,7 @@ class Costs(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         _note(self.env)
         rows = "".join(
-            f"<tr><td><code>{html.escape(command)}</code></td>"
+            f"<tr><td>{code_html(html.escape(command))}</td>"
             f'<td data-label="took">{html.escape(took)}</td>'
             f'<td data-label="gave">{html.escape(gave.replace("*", ""))}</td></tr>\n'
             for command, took, gave in headlines.costs()

@@ -5,6 +5,7 @@ chip has its own, with white text on a ground dark enough to read. The filters a
 the style sheet reads."""
 
 import html
+import re
 from collections.abc import Sequence
 
 from replication.ledger.rules import VERDICTS, Verdict
@@ -81,6 +82,17 @@ def chip(word: Verdict) -> str:
         f'<span class="chip" style="background: {colour}"><span aria-hidden="true">{sign}</span>'
         f" {html.escape(word)}</span>"
     )
+
+
+def prose_html(text: str) -> str:
+    """Return text as HTML, with what is between backticks as code."""
+    return re.sub("`([^`]+)`", lambda found: code_html(found[1]), html.escape(text))
+
+
+def code_html(escaped: str) -> str:
+    """Return escaped text as code; the style sheet breaks lines between its words only."""
+    words = " ".join(f'<span class="pre">{word}</span>' for word in escaped.split())
+    return f"<code>{words}</code>"
 
 
 def signs(words: dict[Verdict, int]) -> str:

@@ -12,8 +12,10 @@ from replication.ledger.chips import (
     STYLE,
     Cells,
     chip,
+    code_html,
     filters,
     group_rules,
+    prose_html,
     row_attributes,
     signs,
     slug,
@@ -177,8 +179,8 @@ def missing_html(rows: list[Row]) -> str:
             "",
             [
                 (None, f'<span class="id">{html.escape(row.id)}</span>'),
-                (None, html.escape(row.reason)),
-                ("command", f"<code>{html.escape(row.command)}</code>" if row.command else ""),
+                (None, prose_html(row.reason)),
+                ("command", code_html(html.escape(row.command)) if row.command else ""),
             ],
         )
         for row in waiting
@@ -269,7 +271,7 @@ def _scale_list(scales: dict[str, str]) -> str:
 
 
 def _rule_list() -> str:
-    items = "".join(f"<li>{html.escape(_change_text(change))}</li>" for change in rule_changes())
+    items = "".join(f"<li>{prose_html(_change_text(change))}</li>" for change in rule_changes())
     return (
         f"<details><summary>Changes of the rules for every row</summary><ul>{items}</ul></details>"
     )
@@ -306,7 +308,7 @@ def _more(facts: dict[str, str], measurement: Measurement | None, changes: Seque
     if not items:
         return ""
     body = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in items
+        f"<dt>{html.escape(name)}</dt><dd>{prose_html(text)}</dd>" for name, text in items
     )
     note = f", {counted(len(changes), 'change')} of the row" if changes else ""
     return f'<details class="more"><summary>why{note}</summary><dl>{body}</dl></details>'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.ledger.chips import CHIPS
+from replication.ledger.chips import CHIPS, prose_html
 from replication.ledger.rules import VERDICTS
 from replication.ledger.tables import ledger_html
 from replication.ledger.verdicts import ledger
@@ -27,6 +27,12 @@ def test_every_word_has_a_chip_with_a_sign_that_can_be_read() -> None:
     assert list(CHIPS) == list(VERDICTS)
     for sign, colour in CHIPS.values():
         assert len(sign) == 1 and 1.05 / (luminance(colour) + 0.05) >= 4.5
+
+
+def test_what_is_between_backticks_is_shown_as_code() -> None:
+    shown = prose_html("named in `data.larger` & <it>")
+    assert shown == 'named in <code><span class="pre">data.larger</span></code> &amp; &lt;it&gt;'
+    assert "`" not in ledger_html(ledger())
 
 
 @pytest.fixture(scope="module")
