@@ -216,18 +216,18 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", help="names of stages; default: all, in order")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and what is done")
     parser.add_argument("--jobs", type=int, default=1, help="training processes at a time")
-    asked = parser.parse_args()
-    if unknown := set(asked.stages) - {stage.name for stage in STAGES}:
+    options = parser.parse_args()
+    if unknown := set(options.stages) - {stage.name for stage in STAGES}:
         parser.error(
             f"no stage {min(unknown)!r}; they are: {', '.join(stage.name for stage in STAGES)}"
         )
-    stages = [stage for stage in STAGES if not asked.stages or stage.name in asked.stages]
-    if asked.dry_run:
+    stages = [stage for stage in STAGES if not options.stages or stage.name in options.stages]
+    if options.dry_run:
         for stage in stages:
             print(f"{stage.name:32} {stage.hours:5.1f} h  {stage.done()}  ({stage.why})")
         print(f"{'all':32} {sum(stage.hours for stage in stages):5.1f} h of one core")
         return
-    with Workers(asked.jobs) as workers:
+    with Workers(options.jobs) as workers:
         for stage in stages:
             print(f"== {stage.name}", flush=True)
             stage.run(workers)

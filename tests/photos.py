@@ -39,7 +39,7 @@ def save(k: int, pixels: np.ndarray, path: Path) -> None:
     elif k == 5:
         image.convert("CMYK").save(path, "JPEG", quality=92)
     elif k == 7:
-        image.save(path, "PNG")  # whatever its name says
+        image.save(path, "PNG")  # regardless of its name
     elif k == 11:
         exif = Image.Exif()
         exif[0x0112] = 6  # to be turned by a quarter

@@ -137,7 +137,7 @@ def comparing(ranks, other):
 
 
 def saving(ranks, seconds):
-    """Rank 0 is busy for longer than the loop's limit; the others then go on."""
+    """Rank 0 is busy for longer than the loop's limit; the others then continue."""
     group = ProcessGroup(ranks)
     if group.is_main:
         time.sleep(seconds)

@@ -75,7 +75,7 @@ def colour_share(kernels: np.ndarray) -> np.ndarray:
 def _spectral(kernels: np.ndarray) -> np.ndarray:
     """Return selectivity, preferred orientation, peak, bandwidth: (n, 3, k, k) -> (4, n)."""
     k = kernels.shape[-1]
-    taper = np.hanning(k + 2)[1:-1]  # the window's zeros lie outside the kernel
+    taper = np.hanning(k + 2)[1:-1]  # the window's zeros are outside the kernel
     # (n, GRID, GRID)
     power = np.square(np.abs(np.fft.fft2(kernels * taper[:, None] * taper, (GRID, GRID)))).sum(1)
     f = np.fft.fftfreq(GRID)
@@ -87,7 +87,7 @@ def _spectral(kernels: np.ndarray) -> np.ndarray:
     total = power.sum(1)
     around = power[:, radius > 0] @ np.exp(2j * angle[radius > 0])
     selectivity = np.abs(around) / power[:, radius > 0].sum(1)
-    # bars lie across the direction in which the grating varies
+    # bars run across the direction in which the grating varies
     preferred = (np.degrees(np.angle(around)) / 2 + 90) % 180
     centre = power @ radius / total
     variance = power @ np.square(radius) / total - np.square(centre)

@@ -25,7 +25,7 @@ from replication.nets.dropout import Dropout, seed_masks
 
 MASKS = 1000
 IMAGES = 64  # at a time through the convolutional layers
-ROWS = 8192  # rows of fully-connected activations at a time: 128 MB a layer at the paper's width
+ROWS = 8192  # rows of fully-connected activations at a time: 128 MB per layer at the paper's width
 
 
 class Distance(NamedTuple):

@@ -18,7 +18,7 @@ from replication.recipe import Recipe
 from replication.training.weights import FILE, Weights, load_weights, save_weights
 
 CONFIG, CARD, HUB = "config.json", "README.md", "hubconf.py"
-ASKED = (("test", 1), ("test", 10))  # split, views: the errors that a card states
+STATED = (("test", 1), ("test", 10))  # split, views: the errors that a card states
 HUBCONF = '''"""Entry points for torch.hub: ``torch.hub.load(FOLDER, "net", source="local")``."""
 
 from pathlib import Path
@@ -148,7 +148,7 @@ def _facts(weights: Weights) -> dict[str, Any]:
             facts["errors"] = read_json(folder / "evaluation.json")
     if not facts["errors"]:
         crop = weights.recipe.data.side < weights.recipe.data.size
-        for split, views in ASKED if crop else ASKED[:1]:
+        for split, views in STATED if crop else STATED[:1]:
             try:
                 answer = probabilities(weights.recipe, split, views)
             except InputError:  # the images, or the run's own weights, are not here

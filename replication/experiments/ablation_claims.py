@@ -48,7 +48,7 @@ IMPORTANCE = ("tanh", "one-gpu", "no-lrn", "non-overlapping")
 ALL_MIDDLE = "mean of the middle layers"  # the depth claim's variant in claims.toml
 OVER_TEN = ("test_top1", "test_top5")
 MASKED = (
-    "with dropout the loss is that of masked nets, which lies above the whole net's, so a part of"
+    "with dropout the loss is that of masked nets, which is above the whole net's, so a part of"
     " the ratio is not slower learning"
 )
 # claim, its variant, the variants above and below, the column whose ratio is measured

@@ -126,7 +126,7 @@ def wanted(settings: Settings) -> list[tuple[str, int]]:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Return the runs, seed by seed and variant by variant; then those that stand beside them."""
+    """Return the runs, seed by seed and variant by variant; then those beside them."""
     return _variant_tasks(settings) + beside_tasks(settings)
 
 
@@ -152,8 +152,8 @@ def run(settings: Settings) -> Outcome:
     """Train or load every variant on every seed, and write the experiment's tables.
 
     Raises InputError if nothing is to be trained and no variant is stored."""
-    asked = tasks(settings)
-    collected = collect(asked, settings.only_stored, settings.jobs)
+    planned = tasks(settings)
+    collected = collect(planned, settings.only_stored, settings.jobs)
     variants = {one.folder.name for one in _variant_tasks(settings)}
     runs = [one for one in collected.runs if one.task.folder.name in variants]
     if reason := waiting(runs, STAGE):

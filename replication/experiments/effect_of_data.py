@@ -1,9 +1,9 @@
 """Where a regulariser helps: dropout and crops over the number of training images (4.1, 4.2).
 
 The same net learns from few and from many images of each class, with and without dropout, with and
-without crops and reflections. What fights overfitting costs error where there is none, so whether
-it helps depends on the number of images; the paper has 1200 of each class. An effect is the error
-without the regulariser minus the error with it: above zero, it helps.
+without crops and reflections. What fights overfitting costs error if nothing is overfitted, so
+whether it helps depends on the number of images; the paper has 1200 of each class. An effect is the
+error without the regulariser minus the error with it: above zero, it helps.
 
 One linear model per quantity covers all cells, with the spread within cells pooled. The intervals
 of one quantity are simultaneous (Bonferroni), since no cell is the baseline of all.
@@ -103,8 +103,8 @@ def waits(settings: Settings) -> str:
     """Return why there is nothing to show yet; "" if there is."""
     if not settings.only_stored:
         return ""
-    asked = [one for one in tasks(settings) if variant_of(one) not in OWN]
-    return "" if collect(asked or tasks(settings), only_stored=True).runs else _reason()
+    planned = [one for one in tasks(settings) if variant_of(one) not in OWN]
+    return "" if collect(planned or tasks(settings), only_stored=True).runs else _reason()
 
 
 def _reason() -> str:

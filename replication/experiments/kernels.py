@@ -172,13 +172,13 @@ def run(settings: Settings) -> Outcome:
 
 def _here(settings: Settings) -> Collected:
     """Return the runs, and those that are missing: not stored, or without their weights here."""
-    asked = tasks(settings)
-    collected = collect(asked, settings.only_stored, settings.jobs, needed=())
+    planned = tasks(settings)
+    collected = collect(planned, settings.only_stored, settings.jobs, needed=())
     if not settings.only_stored:
         return collected
     runs = [run for run in collected.runs if weights_path(run.task.recipe.id).is_file()]
     found = {run.task.folder for run in runs}
-    return Collected(runs, [task for task in asked if task.folder not in found])
+    return Collected(runs, [task for task in planned if task.folder not in found])
 
 
 def _reason() -> str:
@@ -298,7 +298,7 @@ def _measurements(
         measured(
             "specialise",
             tested["ratio"].tolist(),
-            reason="; ".join(filter(None, [in_words(tests), remark])),
+            reason="; ".join(filter(None, [differing_text(tests), remark])),
             **common,
         )
     ]
@@ -327,7 +327,7 @@ def _measurements(
     return measurements
 
 
-def in_words(tests: pd.DataFrame) -> str:
+def differing_text(tests: pd.DataFrame) -> str:
     """Describe in how many runs of each net the towers differ, with the combined p."""
     return "; ".join(
         f"{net}: p below {SURE:g} in {(of['p'] < SURE).sum()} of {counted(len(of), 'run')}, p"

@@ -56,7 +56,7 @@ settings = settings_of(Settings, EXPERIMENT)
 
 
 class Pictures(NamedTuple):
-    """The contents of Figure 4, for the large net, or for the first seed's if there is none."""
+    """The contents of Figure 4, for the large net, or without one for the first seed's."""
 
     images: np.ndarray  # uint8 (SHOWN, S, S, 3)
     labels: np.ndarray  # int64 (SHOWN,)

@@ -24,7 +24,7 @@ from replication.runs.store import Task
 from replication.training.schedule import LOGS
 
 EXPERIMENT = "tables"
-ASKED = (("test", 1), ("test", VIEWS))
+EVALUATED = (("test", 1), ("test", VIEWS))
 # times the rate in the new last layer of a fine-tuned net; net 146 had 0.01 there and 0.001
 # elsewhere at first
 NEW_LAYER = 10.0
@@ -201,6 +201,6 @@ def _task(settings: Settings, model: str, seed: int) -> Task:
         EXPERIMENT,
         run_name(model, seed),
         recipe(settings, model, seed),
-        ASKED + ((("unused", 1),) if settings.unused and on_target else ()),
+        EVALUATED + ((("unused", 1),) if settings.unused and on_target else ()),
         keep_probabilities=True,
     )

@@ -117,9 +117,9 @@ def run(settings: Settings) -> Outcome:
     """Train or load every net, average them, and write the experiment's tables.
 
     Raises InputError if nothing is to be trained and a table has no stored net."""
-    asked = tasks(settings)
+    planned = tasks(settings)
     if settings.only_stored:
-        runs, missing = collect(asked, only_stored=True)
+        runs, missing = collect(planned, only_stored=True)
     else:
         runs, missing = _trained(settings), []
     by_name = {run.task.name: run for run in runs}

@@ -80,7 +80,7 @@ class Plan(Frozen):
         return self
 
     def step(self, name: str) -> Step:
-        """Return the step of that name. Raises InputError if there is none."""
+        """Return the step of that name. Raises InputError if it does not exist."""
         for step in self.steps:
             if step.name == name:
                 return step

@@ -164,7 +164,7 @@ def _row(path: str, module: nn.Module, output: Tensor, total: int, meter: Meter)
     shape = tuple(output.shape[1:])
     neurons = output[0].numel() if parameters else 0
     received = meter.pending.pop(*towers, 0) if parameters and towers else 0
-    # Whatever was read forward gets a gradient of the same size back.
+    # Everything that was read forward gets a gradient of the same size back.
     share = parameters / total if total else 0.0
     return Row(
         words[-1],

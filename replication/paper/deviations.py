@@ -76,7 +76,7 @@ class Deviation(Frozen):
     source: str = ""  # what the source does; "" for ours
     here: str  # what this project does
     section: str  # of the paper, several joined by ", "
-    file: str  # the file of the source, with lines; "" if there is none
+    file: str  # the file of the source, with lines; "" if no file has it
     why: str  # reason why it matters, or was done
     switch: str = ""  # option of the recipe that chooses a side
     pages: tuple[str, ...] = ()  # experiments whose chapters it touches

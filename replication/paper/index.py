@@ -50,7 +50,7 @@ def find(words: str) -> list[Sentence]:
     """Return the sentences in which all of ``words`` begin a word.
 
     A section's number returns the sentences of that section. Case and punctuation do not matter.
-    Raises InputError if there are none.
+    Raises InputError if no sentence is found.
     """
     wanted = _parts(words)
     matching = [one for one in sentences() if _matches(wanted, one)]

@@ -28,7 +28,7 @@ from replication.training.process.numerics import numerics
 from replication.training.session import run_folder
 
 PROBE_SECONDS = 10.0
-PROBE_BATCH = 32  # images a step of the probe, at most
+PROBE_BATCH = 32  # images per step of the probe, at most
 FORWARD = 1 / 3  # cost of a forward pass, in training steps on the same images
 # training images of data sets that may not be here: their publications
 IMAGES = {

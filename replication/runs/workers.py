@@ -185,7 +185,7 @@ def _take_gpu(turn: Any, devices: tuple[str, ...]) -> None:
 
 
 def _leave_with_parent() -> None:
-    """End this process when the one that started it has ended, for whatever reason.
+    """End this process when the one that started it has ended, regardless of the reason.
 
     Its run resumes from the last checkpoint."""
     connection.wait([parent_process().sentinel])

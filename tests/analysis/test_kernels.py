@@ -48,7 +48,7 @@ def test_no_measure_sees_the_scale_or_a_quarter_turn_of_the_whole_set(
     first, second = K.measure(some), K.measure(np.rot90(scale * some, turns, (2, 3)))
     for name in ("colourfulness", "orientation", "peak", "bandwidth"):
         # a real kernel's spectrum is symmetric, so a turn only permutes it; the row and the column
-        # of -1/2 cycle stand alone: 1e-2
+        # of -1/2 cycle are alone: 1e-2
         assert np.allclose(first[name], second[name], atol=1e-2)
 
 

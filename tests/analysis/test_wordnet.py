@@ -12,7 +12,7 @@ from replication.base.errors import InputError
 
 #        root
 #       /    \
-#     thing  animal      "kit" lies below both
+#     thing  animal      "kit" is below both
 #      |   \  /   \
 #     cup  kit    cat
 SMALL: W.Parents = {

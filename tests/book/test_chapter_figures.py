@@ -20,7 +20,7 @@ DIFFERENCES = pd.DataFrame(
 
 
 def marks(figure: Figure, kind: str) -> list[tuple[float, float]]:
-    """Where marks of a kind stand in the figure's panels; the legend's have no place."""
+    """Where marks of a kind are in the figure's panels; the legend's have no place."""
     lines = [line for axis in figure.axes for line in axis.lines if line.get_marker() == kind]
     return sorted(
         (float(x), float(y))

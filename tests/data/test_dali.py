@@ -127,7 +127,7 @@ def test_a_file_that_only_dali_cannot_decode_is_judged_by_the_reference_decoder(
     with pytest.raises(InputError, match=r"a/06\.jpg.*truncated"):
         list(loader.epoch(0))
     path.write_bytes((tree / "train" / "a" / "06.jpg").read_bytes())
-    assert sum(len(batch.ids) for batch in loader.once()) == COUNT  # and it goes on afterwards
+    assert sum(len(batch.ids) for batch in loader.once()) == COUNT  # and it continues afterwards
     loader.close()
 
 

@@ -117,7 +117,7 @@ def test_training_images_are_what_the_paper_or_its_source_says(
             mean = found.mean[y : y + SIDE, x : x + SIDE]
             mean = mean[:, ::-1] if draws.flip[i] else mean
         else:
-            mean = found.mean[4:28, 4:28]  # the central 24 of 32, unflipped, wherever the crop lies
+            mean = found.mean[4:28, 4:28]  # the central 24 of 32, unflipped
         expected = crop - mean
         if colour:
             expected = expected + shifts(found, draws.normals[i : i + 1], 0.1, fidelity)

@@ -1,4 +1,4 @@
-"""Variants of the baseline: every recipe can be built at every profile, and published ids stand."""
+"""Variants of the baseline: every recipe can be built at every profile, and published ids stay."""
 
 import os
 import subprocess

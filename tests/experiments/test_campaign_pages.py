@@ -1,5 +1,5 @@
-"""Pages of a campaign that goes on: what is stored is shown, what is missing is named, and nothing
-is judged with too few seeds. All results here are made up.
+"""Pages of a campaign that has not ended: what is stored is shown, what is missing is named, and
+nothing is judged with too few seeds. All results here are made up.
 """
 
 import json

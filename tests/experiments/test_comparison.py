@@ -38,7 +38,7 @@ def test_a_crossing_is_read_on_the_line_between_two_epochs() -> None:
     assert math.isnan(crossing([2.0, 1.9], 1.5, start=2.3, first=1.0))
     # the loss may rise first
     assert crossing([2.6, 2.4, 1.4], 1.9, start=2.3, first=1.0) == pytest.approx(2.5)
-    # means over epochs stand in their middles
+    # means over epochs are placed in their middles
     assert crossing([2.0, 1.0], 1.5, start=2.3, first=0.5) == pytest.approx(1.0)
     assert crossing([1.0], 1.5, start=2.0, first=0.5) == pytest.approx(0.25)
 

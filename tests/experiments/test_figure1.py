@@ -1,4 +1,4 @@
-"""Figure 1's race: which run is wanted next, by what it is judged, and how far a curve lies from
+"""Figure 1's race: which run is wanted next, by what it is judged, and how far a curve is from
 the paper's."""
 
 import math
@@ -32,7 +32,7 @@ SETTINGS = relu_vs_tanh.settings(**PARAMETERS)
 
 
 def _run(task: Task, errors: list[float]) -> Run:
-    """A run with these exact errors; the mean of each epoch lies 3 points above."""
+    """A run with these exact errors; the mean of each epoch is 3 points above."""
     history = pd.DataFrame({"exact_error": errors})
     history["running_error"] = history["last_fifth_error"] = history["exact_error"] + 0.03
     data = {"name": "cifar10", "note": "", "images": 50_000, "classes": 10}

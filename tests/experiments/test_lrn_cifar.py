@@ -111,7 +111,7 @@ def test_seeds_are_finished_one_after_the_other_and_the_long_nets_come_last() ->
 
 
 def _store(task: Task) -> None:
-    """Store a run whose error falls as training goes on, lowest with normalisations."""
+    """Store a run whose error falls as training continues, lowest with normalisations."""
     variant = lrn_cifar_nets.variant_of(task.recipe)
     above = {WITH: 0.0, WITHOUT: 0.02, RELEASED: 0.025, GAIN: 0.015}[variant]
     history = [{"loss": 1.0, "running_error": 0.2, "rate": 0.001}] * task.recipe.epochs

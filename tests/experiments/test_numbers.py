@@ -1,9 +1,9 @@
-"""No number of ours is typed into prose: what looks like a result in a chapter must stand in the
+"""No number of ours is typed into prose: what looks like a result in a chapter must be in the
 data that describe the paper.
 
 A number looks like a result if it has a decimal point, a per cent sign or three digits and more, or
 a unit of measured things behind it. It is allowed if the paper or its source says it, which is if
-it stands in ``claims.toml``, ``tables.toml`` or ``deviations.toml``; or if it is a section of the
+it is in ``claims.toml``, ``tables.toml`` or ``deviations.toml``; or if it is a section of the
 paper or a year. Code, citations, links and the output of the directives are not prose."""
 
 import re

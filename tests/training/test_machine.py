@@ -1,4 +1,4 @@
-"""A run that goes on under another CPU says so, and takes no more threads than it has CPUs."""
+"""A run that resumes under another CPU says so, and takes no more threads than it has CPUs."""
 
 from pathlib import Path
 

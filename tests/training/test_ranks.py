@@ -1,6 +1,6 @@
 """Two ranks, and two pairs of ranks, train as one device does; and a lost rank ends the others.
 
-Each test starts its processes with a limit on time and ends them all, whatever happens.
+Each test starts its processes with a limit on time and ends them all, regardless of what happens.
 """
 
 import pytest

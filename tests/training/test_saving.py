@@ -36,7 +36,7 @@ def test_a_signal_in_an_evaluation_pass_ends_it_and_the_run_resumes_there(
     def interrupted(*arguments: int):
         signal.raise_signal(signal.SIGTERM)
         yield from once(*arguments)
-        raise AssertionError("the pass went on")
+        raise AssertionError("the pass continued")
 
     loaders.validation.once = interrupted
     with pytest.raises(KeyboardInterrupt):

@@ -38,7 +38,7 @@ def effects_html(outcome: Outcome) -> str:
             interval_text(one["mean"], one["images_low"], one["images_high"]) if noise else ""
         )
         rows.append(row | {"top-1 error is": one["answer"]})
-    named = {"images": "images a class"}
+    named = {"images": "images per class"}
     return html_table(pd.DataFrame(rows).rename(columns=named))
 
 
@@ -52,7 +52,7 @@ def cells_html(outcome: Outcome) -> str:
     for regulariser in REGULARISERS:
         shown[regulariser] = shown[regulariser].map({True: "on", False: "off"})
     titles = {
-        "images": "images a class",
+        "images": "images per class",
         "test_top1": "test error, ten views",
         "test_top1_one": "test error, one view",
         "train_top1": "training error, one view",

@@ -224,7 +224,7 @@ def checks(runs: list[Stored]) -> str:
         )
     identities = [run.folder.name.rpartition("-")[2] for run in runs]
     return (
-        f"each of {len(runs)} runs lies under the hash of its recipe\nrecipes that lie there more"
-        " than once, at several scales or for several experiments:"
+        f"each of {len(runs)} runs is stored under the hash of its recipe\nrecipes that are"
+        " stored more than once, at several scales or for several experiments:"
         f" {len(identities) - len(set(identities))}"
     )

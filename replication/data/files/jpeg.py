@@ -66,7 +66,7 @@ class Frame(NamedTuple):
 
 
 def frame(content: bytes) -> Frame | None:
-    """Return the frame header of a JPEG's bytes, or None if there is none that makes sense."""
+    """Return the frame header of a JPEG's bytes, or None if no header makes sense."""
     transformed, orientation, hierarchical = True, 1, False
     for marker, start, end in segments(content):
         body = content[start:end]

@@ -121,7 +121,7 @@ def _is_labelled(root: Path, split: str) -> bool:
 
 
 def _training_classes(root: Path) -> tuple[str, ...]:
-    """Return the keys of the training split; () if there is none."""
+    """Return the keys of the training split; () without one."""
     try:
         folder = split_folder(root, "train")
     except InputError:

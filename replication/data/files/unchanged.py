@@ -112,7 +112,7 @@ def _remember(path: Path, note: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return a note, {} if there is none or it is damaged."""
+    """Return a note, {} if it is missing or damaged."""
     try:
         note = read_json(path)
     except (OSError, ValueError):

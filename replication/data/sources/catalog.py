@@ -123,7 +123,7 @@ def listing() -> list[dict]:
     """Return one row per data set: what is there, where, and how to get it.
 
     "form" and "where" are None if it is not there; "origin" is "original" for files with the
-    author's hashes, "copy" for others that stand for them; "present" are the splits on the disk."""
+    author's hashes, "copy" for others used instead; "present" are the splits on the disk."""
     rows = []
     for dataset in _catalog().values():
         form, where, note, origin, present = None, None, "", "", ()

@@ -1,6 +1,6 @@
 """The runs of an experiment: all of them trained, or those that are stored so far.
 
-A campaign goes on for days, and what it has stored is worth a page before it has ended. Such a page
+A campaign takes days, and what it has stored is worth a page before it has ended. Such a page
 shows the stored runs, names the missing ones, and has no verdict with too few seeds.
 """
 

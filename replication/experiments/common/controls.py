@@ -1,4 +1,4 @@
-"""What stands beside the ablations of a baseline that has learnt: controls, sizes and rates.
+"""What is compared with the ablations of a baseline that has learnt: controls, sizes and rates.
 
 - Controls: what else a variant changes besides the part that it is about. A normalisation also
   makes its inputs smaller, and a net without a layer also starts from other weights.
@@ -28,7 +28,7 @@ from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import PER_CENT, error_rows
 from replication.runs.store import Run, Task
 
-# the variant that each control stands beside; "early-crossing" is the baseline itself, but for
+# the variant that each control is compared with; "early-crossing" is the baseline itself, but for
 # conv2, which reads both towers
 CONTROL_OF = {
     "no-lrn": "lrn-as-gain",

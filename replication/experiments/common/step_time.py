@@ -33,7 +33,7 @@ def scale(recipe: Recipe) -> str:
     """Describe what was timed."""
     first, second = (torch.cuda.get_device_name(device) for device in range(2))
     return (
-        f"{recipe.precision}, {STEPS} steps a timing, {ROUNDS} rounds in turns, {first} and"
+        f"{recipe.precision}, {STEPS} steps per timing, {ROUNDS} rounds in turns, {first} and"
         f" {second}"
     )
 

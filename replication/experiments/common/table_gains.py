@@ -67,7 +67,7 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def control_rows(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return what stands beside a pre-trained net, one row per run of a net on the target.
+    """Return pre-trained nets and what they are compared with: one row per run on the target.
 
     Columns: model, seed, sixth (whether it has the layer), updates (of its pre-training too), test
     errors top1 and top5 over ten views, unused (top-1, one view, on training images that no net was
@@ -193,7 +193,7 @@ def measure(
             aside = (
                 ""
                 if split == "val"
-                else "images put aside from the training set stand in for a validation set"
+                else "images held out from the training set take the place of a validation set"
             )
             values = (sides[split] - sides["test"]).abs().tolist()
             add("val-test", "", values, first, aside, views)
