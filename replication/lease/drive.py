@@ -25,6 +25,7 @@ from replication.base import machine, paths
 from replication.base.code import code_digest
 from replication.base.devices import check_device, described, driver
 from replication.base.files import write_atomic, write_text
+from replication.base.text import counted
 from replication.lease.images import receive_images
 from replication.lease.plan import Plan, Step
 from replication.lease.processes import GRACE_SECONDS, INTERRUPTED, Process, Trainer
@@ -96,7 +97,8 @@ class Lease:
         )
         lacking = compiling.missing()
         kernels = f"without compiled kernels ({lacking} is missing), " if lacking else ""
-        return f"{described(self.device)}, {release}, {kernels}{code}, {len(self.plan.steps)} steps"
+        steps = counted(len(self.plan.steps), "step")
+        return f"{described(self.device)}, {release}, {kernels}{code}, {steps}"
 
     def status(self, step: Step) -> str:
         """Return "done", "left out: ...", "waits for images" or "to do"."""

@@ -19,6 +19,7 @@ from pydantic import Field
 from replication.base.code import code_digest
 from replication.base.errors import InputError
 from replication.base.models import Frozen, validated
+from replication.base.text import counted
 from replication.lease.images import PART_BYTES, pack_images
 from replication.lease.plan import FILE, Origin, Plan, Step, Training, write_plan
 from replication.runs import provenance
@@ -153,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"replication.lease: {error}", file=sys.stderr)
         return 2
     size = sum(path.stat().st_size for path in options.folder.iterdir())
-    print(f"{options.folder}: {len(plan.steps)} steps, {size / 1e6:.0f} MB")
+    print(f"{options.folder}: {counted(len(plan.steps), 'step')}, {size / 1e6:.0f} MB")
     return 0
 
 
