@@ -297,12 +297,17 @@ def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
     By the exact error. With both curves, the larger of a seed's two distances is a value too.
     """
     race = {arm.kind: arm for arm in arms if arm.candidate == RACE.name and arm.kind in PAIR}
-    distances: dict[str, list[float]] = {
-        kind: [distance(run.history["exact_error"].tolist(), kind) for run in arm.runs]
+    by_seed = {
+        kind: {
+            run.task.recipe.seed: distance(run.history["exact_error"].tolist(), kind)
+            for run in arm.runs
+        }
         for kind, arm in race.items()
     }
-    if len(distances) == len(PAIR):
-        distances["both"] = [max(pair) for pair in zip(*distances.values(), strict=False)]
+    distances = {kind: list(values.values()) for kind, values in by_seed.items()}
+    if len(by_seed) == len(PAIR):
+        relu, tanh = (by_seed[kind] for kind in PAIR)
+        distances["both"] = [max(relu[seed], tanh[seed]) for seed in relu if seed in tanh]
     if not race:
         return []
     first = next(iter(race.values())).runs[0]
@@ -316,4 +321,5 @@ def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
             variant=variant,
         )
         for variant, values in distances.items()
+        if values
     ]

@@ -115,10 +115,12 @@ def measure(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
 def _ratio(
     settings: Settings, name: str, relu: Arm, other: Arm, definition: str
 ) -> Measurement | None:
-    """Return the iterations to the target error, saturating over ReLU; None if both were cut."""
+    """Return the iterations to the target error, saturating over ReLU.
+
+    None if both were cut, or if a run ended before its first epoch: that bounds nothing."""
     slow, slow_cut = _iterations(other, settings, definition)
     fast, fast_cut = _iterations(relu, settings, definition)
-    if slow_cut and fast_cut:
+    if (slow_cut and fast_cut) or not all([*slow, *fast]):
         return None  # two bounds bound no ratio
     return measured(
         "relu-tanh",

@@ -241,8 +241,9 @@ class Run:
         """Return the checkpoint of the longest shorter run that this run repeats, and its folder.
 
         Order, draws and masks of an epoch do not depend on the number of epochs, and the rate does
-        so on a timeline only."""
-        if self.recipe.schedule.kind != "timeline":
+        so on a timeline only. A run that keeps weights on the way starts afresh: a shorter one has
+        left them in its own folder."""
+        if self.recipe.schedule.kind != "timeline" and not self.recipe.keep_after:
             for epochs in range(self.recipe.epochs - 1, 0, -1):
                 shorter = self.recipe.model_copy(update={"epochs": epochs})
                 folder = self.folder.parent / shorter.id

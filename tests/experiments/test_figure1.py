@@ -2,6 +2,7 @@
 the paper's."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from replication.base.errors import InputError
 from replication.book.notebooks import parameters
 from replication.book.pages import relu_vs_tanh as report
-from replication.experiments import figure1, identification, relu_vs_tanh
+from replication.experiments import figure1, identification, relu_vs_tanh, speedup
 from replication.experiments.figure1 import CANDIDATES, RACE, Search, epochs_to, next_rate
 from replication.experiments.identification import TOGETHER, Arm, distance
 from replication.figures import learning
@@ -166,6 +167,32 @@ def test_claims_are_measured_from_the_race_and_the_least_favourable_net() -> Non
     for claim in ("relu-tanh", "relu-several", "fig1-curves"):
         made = [one for (name, _), one in found.items() if name == claim]
         assert all(shortfalls(claim, one.ran) == () for one in made)
+
+
+def test_a_run_that_diverged_in_its_first_epoch_gives_no_ratio() -> None:
+    relu, tanh = _arms()[:2]
+    none = tanh.runs[0].history.iloc[:0]
+    diverged = replace(tanh.runs[0], history=none, summary=tanh.runs[0].summary | {"epochs": 0})
+    assert speedup.measure(SETTINGS, [relu, tanh])
+    assert not speedup.measure(SETTINGS, [relu, tanh._replace(runs=(diverged, *tanh.runs[1:]))])
+
+
+def test_the_larger_distance_is_of_the_two_runs_of_one_seed() -> None:
+    relu, tanh = _arms()[:2]
+    partial = (
+        relu._replace(runs=(relu.runs[0], _run(relu.runs[2].task, [0.4] * 7))),
+        tanh._replace(runs=tanh.runs[:2]),
+    )
+    curves = [
+        SimpleNamespace(
+            candidate=RACE, kind=arm.kind, runs=arm.runs, arm=arm,
+            search=SimpleNamespace(ended=True),
+        )
+        for arm in partial
+    ]  # fmt: skip
+    found = {one.variant: one for one in relu_vs_tanh.measure(SETTINGS, curves)}
+    assert (found["relu"].n, found["tanh"].n, found["both"].n) == (2, 2, 1)
+    assert found["both"].mean < 1 < found["relu"].mean
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from replication.training import checkpoint, guard, run, trainer
 from replication.training.process.interrupt import Interrupt
 from replication.training.run import Options
 from replication.training.trainer import train
-from replication.training.weights import FILE
+from replication.training.weights import FILE, load_weights
 
 # with a validation slice, three minibatches per epoch
 VALIDATED = CIFAR.model_copy(
@@ -131,6 +131,17 @@ def test_a_longer_run_extends_a_shorter_one_to_the_bits_of_one_run(
     for name in (FILE, "metrics.jsonl"):
         extended, whole = (tmp_path / folder / name for folder in (longer.id, "whole"))
         assert extended.read_bytes() == whole.read_bytes()
+
+
+def test_a_longer_run_has_all_the_weights_that_it_keeps_on_the_way(
+    root: Path, tmp_path: Path
+) -> None:
+    shorter, longer = (
+        CIFAR.model_copy(update={"epochs": epochs, "keep_after": (1,)}) for epochs in (2, 3)
+    )
+    for recipe in (shorter, longer):
+        train_alone(recipe, root, tmp_path / recipe.id, options=Options(extend=True))
+        assert load_weights(tmp_path / recipe.id / "weights-after-1.safetensors").epochs == 1
 
 
 def test_a_finished_run_says_how_to_train_longer(root: Path, tmp_path: Path) -> None:
