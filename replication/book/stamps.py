@@ -18,7 +18,7 @@ from replication.base import paths
 from replication.runs.seal import shown_results
 
 PACKAGE = Path(__file__).resolve().parents[1]
-DATA = ("*.toml", "*.yaml")  # claims, deviations and recipes; any page may show them
+DATA = ("*.toml", "*.yaml", "*.csv")  # claims, recipes, the paper's figures; any page may show them
 
 
 def stamp(source: Path, profile: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -69,3 +69,10 @@ def test_results_of_ones_own_and_quick_ones_are_never_kept() -> None:
     assert kept("lrn_cifar", "laptop", ["seeds=[7]"]) == ""
     assert kept("lrn_cifar", "quick") == ""
     assert kept("architecture", "laptop") == ""
+
+
+def test_a_pages_stamp_has_every_data_file_of_the_package() -> None:
+    files = {path for path in stamps.PACKAGE.rglob("*.*") if path.is_file()}
+    data = {path for path in files if path.suffix in (".csv", ".json", ".toml", ".yaml")}
+    assert data == {path for kind in stamps.DATA for path in stamps.PACKAGE.rglob(kind)}
+    assert stamps.PACKAGE / "paper" / "figure1.csv" in data
