@@ -9,6 +9,7 @@ from replication.analysis import kernels as analysis
 from replication.analysis import neighbours
 from replication.base.errors import check
 from replication.base.statistics import mean_interval
+from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
 from replication.experiments.common.collect import missing_text
@@ -179,9 +180,9 @@ def costs_html(outcome: binary_codes.Outcome) -> str:
 def codes_checks(settings: binary_codes.Settings, outcome: binary_codes.Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
     table = outcome.table
-    counted = table.groupby(["source", "bits"])["seed"].nunique()
+    seeds = table.groupby(["source", "bits"])["seed"].nunique()
     check(
-        (counted == len(settings.seeds)).all() and len(counted) == 2 * (len(settings.bits) + 1),
+        (seeds == len(settings.seeds)).all() and len(seeds) == 2 * (len(settings.bits) + 1),
         "a length or a seed is missing",
     )
     pixels = table[(table["source"] == "pixels") & (table["bits"] == 0)]["precision"]
