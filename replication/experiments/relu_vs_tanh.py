@@ -304,7 +304,9 @@ def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
         }
         for kind, arm in race.items()
     }
-    distances = {kind: list(values.values()) for kind, values in by_seed.items()}
+    distances: dict[str, list[float]] = {
+        kind: list(values.values()) for kind, values in by_seed.items()
+    }
     if len(by_seed) == len(PAIR):
         relu, tanh = (by_seed[kind] for kind in PAIR)
         distances["both"] = [max(relu[seed], tanh[seed]) for seed in relu if seed in tanh]
