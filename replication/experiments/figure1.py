@@ -10,7 +10,9 @@ The protocol, fixed on 25 November 2026 before the first run on the original ima
 - The identification, a second question that never chooses a rate of the race. Each candidate below,
   at the rate that the same rule gives it, on seeds 0 to 2; and the race's own net at the rates
   beside the chosen one. (Changed on the same day, before the first run of a candidate: they too
-  continue to 22% or 48 epochs, so that each of them also has a ratio of its own.)
+  continue to 22% or 48 epochs, so that each of them also has a ratio of its own. Changed on
+  26 November 2026, after results had been seen: the comparisons of a curve's candidates are at
+  95% together, no longer each by itself, because with 27 of them one is wrong more often than not.)
 """
 
 import math

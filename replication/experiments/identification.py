@@ -15,6 +15,7 @@ import pandas as pd
 
 from replication.base.statistics import difference_spread, interval, mean_interval
 from replication.experiments.figure1 import CANDIDATES, DEFINITIONS, PAIR, RACE, Kind
+from replication.ledger.families import bonferroni
 from replication.paper.figures import measured_part
 from replication.runs.store import Run
 
@@ -115,10 +116,9 @@ def _has(candidate: str, kind: Kind) -> bool:
 def table(arms: Sequence[Arm]) -> pd.DataFrame:
     """Return mean distance, interval, n and verdict per candidate, curve and definition.
 
-    The interval is over seeds. The curve is "relu", "tanh" or "together". ``verdict`` compares the
-    rows of one curve: "nearest", of those with two seeds or more if there are any; "not told apart"
-    if the interval of the difference from the nearest reaches 0; "excluded"; "" if there is no
-    interval, for lack of a second seed. ``selection``: the one seed is that of the choice of rates.
+    The interval is over seeds. The curve is "relu", "tanh" or "together". ``verdict``: from
+    ``verdicts``, of the rows of one curve. ``selection``: the one seed is that of the choice of
+    rates.
     """
     measured = distances(arms)
     groups = {
@@ -132,10 +132,13 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
     ):
         groups[candidate, TOGETHER, "", definition] = values.tolist()
     stand_ins = {(arm.candidate, arm.kind) for arm in arms if arm.selection}
+    verdict = {}
+    for curve in dict.fromkeys(key[1] for key in groups):
+        same = {key: values for key, values in groups.items() if key[1] == curve}
+        verdict |= zip(same, verdicts(list(same.values())), strict=True)
     rows = []
-    for (candidate, kind, rate, definition), values in groups.items():
-        distance_of = mean_interval(values)
-        nearest = _nearest([other for key, other in groups.items() if key[1] == kind])
+    for key, values in groups.items():
+        candidate, kind, rate, definition = key
         rows.append(
             {
                 "candidate": candidate,
@@ -143,8 +146,8 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
                 "rate": rate,
                 "definition": definition,
                 "n": len(values),
-                **distance_of._asdict(),
-                "verdict": "nearest" if values is nearest else _verdict(values, nearest),
+                **mean_interval(values)._asdict(),
+                "verdict": verdict[key],
                 "selection": (candidate, kind) in stand_ins,
             }
         )
@@ -152,14 +155,22 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
     return frame.sort_values(["curve", "mean"], ignore_index=True)
 
 
-def _nearest(groups: Sequence[list[float]]) -> list[float]:
-    """Return the group with the lowest mean, of those that have an interval if any has."""
-    return min([one for one in groups if len(one) > 1] or groups, key=np.mean)
+def verdicts(groups: Sequence[list[float]]) -> list[str]:
+    """Return what the distances of each of ``groups``, one per seed, say of it.
 
-
-def _verdict(values: Sequence[float], nearest: Sequence[float]) -> str:
-    """Test whether distances are above the nearest's by more than chance allows (Welch)."""
-    if min(len(values), len(nearest)) < 2:
-        return ""
-    low = interval(difference_spread(values, nearest)).low
-    return "excluded" if low is not None and low > 0 else "not told apart"
+    "nearest": the lowest mean, of those with two seeds or more if there are any. "excluded": above
+    the nearest by more than chance allows (Welch), at 95% for all pairs together (Bonferroni),
+    because the distances themselves say which one is the nearest. "not told apart": not so. "": no
+    interval, for lack of a second seed."""
+    nearest = min([one for one in groups if len(one) > 1] or groups, key=np.mean)
+    several = sum(len(one) > 1 for one in groups)
+    pairs = several * (several - 1) // 2
+    words = []
+    for values in groups:
+        if values is not nearest and min(len(values), len(nearest)) > 1:
+            spread = difference_spread(values, nearest)
+            low = interval(spread, bonferroni(pairs, spread.freedom)).low
+            words.append("excluded" if low is not None and low > 0 else "not told apart")
+        else:
+            words.append("nearest" if values is nearest else "")
+    return words

@@ -99,3 +99,22 @@ def test_the_noise_of_the_images_is_added_where_every_run_has_its_results() -> N
         beside_baseline.difference(TABLE, "test_top1", "less", "whole", other)["over_images"]
         is None
     )
+
+
+def test_variants_that_were_all_cut_do_not_shrink_the_spread_of_a_ratio() -> None:
+    rows = [
+        (name, seed, value, 1000)
+        for name, values in {
+            "b": [500, 540, 470],
+            "a": [800, 900, 700],
+            "cut": [math.nan] * 3,
+        }.items()
+        for seed, value in enumerate(values)
+    ]
+    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations"])
+    alone = table[table["variant"] != "cut"]
+    families = [
+        beside_baseline.ratio(one.astype({"to": float}), "to", "a", "b", baseline="b")["family"]
+        for one in (table, alone)
+    ]
+    assert families[0].error("a") == families[1].error("a")

@@ -132,6 +132,15 @@ def _arms() -> list[Arm]:
     return arms
 
 
+@pytest.mark.parametrize(("candidates", "seeds"), [(9, 3), (27, 5)])
+def test_equal_distances_are_seldom_told_apart(candidates: int, seeds: int) -> None:
+    draws = np.random.default_rng(1).normal(1.2, 0.2, (100, candidates, seeds))
+    wrong = sum("excluded" in identification.verdicts(world.tolist()) for world in draws)
+    assert wrong <= 5
+    far = [*draws[0].tolist(), (draws[0, 0] + 5).tolist()]
+    assert identification.verdicts(far)[-1] == "excluded"
+
+
 def test_a_curve_beside_the_papers_is_excluded_and_the_nearest_is_named() -> None:
     table = identification.table(_arms())
     both = table[table["curve"] == TOGETHER].set_index(["candidate", "definition"])

@@ -68,7 +68,7 @@ def checks(outcome: Outcome) -> str:
         check(not twice, f"two runs of seed {seed} are the same cell of {images} images")
     said.append(f"one run per cell and seed: {len(outcome.table)}")
     again = measured_effects(outcome.table, list(outcome.runs))
-    same = np.array_equal(again["mean"], outcome.effects["mean"])
+    same = np.array_equal(again["mean"], outcome.effects["mean"], equal_nan=True)
     check(same, "an effect is not of these runs")
     said.append(f"effects recomputed from the runs: {len(again)}, equal")
     return "\n".join(said)

@@ -54,15 +54,18 @@ def ratio(
 
     A run that ended before the target counts with its last iteration, so the ratio is a lower bound
     if the upper runs were cut, an upper one if the lower were. {} if either is missing, both kinds
-    were cut, or a run met the target at its first iteration."""
+    were cut, or a run met the target at its first iteration. Of the other variants, those that were
+    cut say nothing about the spread: where all runs end at one iteration, it would be 0."""
     filled = table.assign(**{column: table[column].fillna(table["iterations"])})
-    groups = {name: values for name, values in _groups(filled, column).items() if min(values) > 0}
+    is_cut = table[column].isna().groupby(table["variant"]).any()
+    groups = {
+        name: values
+        for name, values in _groups(filled, column).items()
+        if min(values) > 0 and (name in (above, below) or not is_cut[name])
+    }
     if above not in groups or below not in groups:
         return {}
-    cut = {
-        name: bool(table.loc[table["variant"] == name, column].isna().any())
-        for name in (above, below)
-    }
+    cut = {name: bool(is_cut[name]) for name in (above, below)}
     if all(cut.values()):
         return {}
     member = below if above == baseline else above
