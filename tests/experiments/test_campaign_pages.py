@@ -41,7 +41,7 @@ from replication.runs.store import Task
 
 @pytest.fixture(autouse=True)
 def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("RUNS", "RESULTS"):
+    for name in ("RUNS", "RESULTS", "DATA"):
         monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
 
 

@@ -12,7 +12,7 @@ from replication.experiments import training
 def test_stored_runs_of_the_baseline_that_has_learnt_are_shown_and_none_is_trained(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in ("RUNS", "RESULTS"):
+    for name in ("RUNS", "RESULTS", "DATA"):
         monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
     settings = training.settings(
         profile="laptop", seeds=(0,), patience=3, most_epochs=60, learnt_seeds=(0, 1)
