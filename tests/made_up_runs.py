@@ -39,7 +39,13 @@ def store(task: Task, error: float, train_error: float = 0.1, parameters: int = 
     }
     recipe = task.recipe
     count = (recipe.data.count or 400) - recipe.data.validation
-    data = {"name": recipe.data.name, "form": "made up", "note": "", "images": count, "classes": CLASSES}
+    data = {
+        "name": recipe.data.name,
+        "form": "made up",
+        "note": "",
+        "images": count,
+        "classes": CLASSES,
+    }
     provenance = {
         "commit": "0" * 40,
         "dirty": False,
