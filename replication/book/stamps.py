@@ -69,7 +69,23 @@ def _module(path: Path) -> tuple[str, set[Path]]:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
             body[0] = ast.Pass()
-    return _hash(ast.dump(tree)), _imported(tree)
+    return _hash(structure(tree)), _imported(tree)
+
+
+def structure(node: Any) -> str:
+    """Return the nodes of a parsed module as text that is the same in every version of Python.
+
+    ``ast.dump`` is not: versions differ in which empty fields it shows. Here they are left out."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(structure, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [
+        f"{name}={structure(value)}"
+        for name, value in ast.iter_fields(node)
+        if value not in (None, []) or name == "value"
+    ]
+    return f"{type(node).__name__}({', '.join(fields)})"
 
 
 def _is_text(node: ast.AST) -> bool:
