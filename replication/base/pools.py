@@ -1,5 +1,6 @@
-"""Waiting for the work of a pool of processes, of which one may be ended from outside."""
+"""Waiting for work that other processes do, of which one may be ended from outside."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
@@ -13,21 +14,32 @@ Result = TypeVar("Result")
 SECONDS = 5.0
 
 
+def watched(future: "Future[Result]", look: Callable[[], None], seconds: float) -> Result:
+    """Return the result of ``future``, and call ``look`` every ``seconds`` until it is done.
+
+    An error of the work itself is raised, also a TimeoutError; one of ``look`` ends the wait."""
+    while True:
+        try:
+            return future.result(timeout=seconds)
+        except TimeoutError:
+            if future.done():  # the work itself raised it, as a slow disk does, or has just ended
+                return future.result()
+            look()
+
+
 def wait_for(future: "Future[Result]", pool: Executor) -> Result:
     """Return the result of work that ``pool`` does.
 
     Raises BrokenProcessPool if one of its processes has ended."""
-    known: set[BaseProcess] = set()  # also once the pool, ended by another thread, names none
-    while True:
+    known = set(processes(pool))  # also once the pool, ended by another thread, names none
+
+    def look() -> None:
+        alive = all(process.is_alive() for process in known)
+        if not alive and not future.done():  # a process may end once its work is done
+            raise BrokenProcessPool("a process of the pool has ended")
         known.update(processes(pool))
-        try:
-            return future.result(timeout=SECONDS)
-        except TimeoutError:
-            alive = all(process.is_alive() for process in known)
-            if future.done():  # the work itself raised it, or has just ended
-                return future.result()
-            if not alive:
-                raise BrokenProcessPool("a process of the pool has ended") from None
+
+    return watched(future, look, SECONDS)
 
 
 def kill(pool: ProcessPoolExecutor) -> None:

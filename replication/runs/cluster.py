@@ -2,9 +2,10 @@
 
 import sys
 import time
-from concurrent.futures import CancelledError, Future, TimeoutError
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 
+from replication.base import pools
 from replication.base.errors import InputError, TrainingError
 from replication.runs.store import Task
 
@@ -55,29 +56,24 @@ class Cluster:
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 
-        while True:
-            try:
-                return future.result(timeout=SECONDS)
-            except TimeoutError:
-                if future.done():  # the run itself raised it, as a slow disk does, or it has ended
-                    return future.result()
-                self._look()
-            except (ImportError, AttributeError) as error:
-                raise InputError(
-                    f"a worker at {self.address} cannot load the code ({_one_line(error)}): install"
-                    " this commit and its packages there, and start it again"
-                ) from error
-            except KilledWorker as error:
-                raise TrainingError(
-                    f"{task.name}: {DEATHS + 1} workers at {self.address} died while they trained"
-                    " it; look at their logs, then run the same command again, it resumes"
-                ) from error
-            except (CancelledError, CommClosedError) as error:
-                raise TrainingError(
-                    f"{task.name}: the scheduler at {self.address} was lost"
-                    f" ({type(error).__name__}); start it, then run the same command again, it"
-                    " resumes"
-                ) from error
+        try:
+            pools.watched(future, self._look, SECONDS)
+        except (ImportError, AttributeError) as error:
+            raise InputError(
+                f"a worker at {self.address} cannot load the code ({_one_line(error)}): install"
+                " this commit and its packages there, and start it again"
+            ) from error
+        except KilledWorker as error:
+            raise TrainingError(
+                f"{task.name}: {DEATHS + 1} workers at {self.address} died while they trained"
+                " it; look at their logs, then run the same command again, it resumes"
+            ) from error
+        except (CancelledError, CommClosedError) as error:
+            raise TrainingError(
+                f"{task.name}: the scheduler at {self.address} was lost"
+                f" ({type(error).__name__}); start it, then run the same command again, it"
+                " resumes"
+            ) from error
 
     def _look(self) -> None:
         if time.monotonic() - self._told < SECONDS / 2 or self._workers():

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing import connection, get_context, parent_process
 from types import FrameType
 from typing import Any, TypeVar
@@ -45,6 +45,7 @@ class Workers:
         self._stack = ExitStack()
         self._pool: Executor | None = None
         self._cluster: Cluster | None = None
+        self._interrupted = False
         if address := os.environ.get(SCHEDULER):
             self._cluster = self._stack.enter_context(Cluster(address))
             self._pool = self._cluster.pool
@@ -60,8 +61,10 @@ class Workers:
     def __enter__(self) -> "Workers":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._interrupt_workers()
+        self._stack.close()  # waits for the local processes
 
     def run(self, task: Task) -> Run:
         """Return the result of one task, waited for."""
@@ -76,6 +79,8 @@ class Workers:
         except Interrupted:
             raise KeyboardInterrupt from None
         except BrokenProcessPool as error:
+            if self._interrupted:  # a worker that was still starting; the others write checkpoints
+                raise KeyboardInterrupt from None
             if isinstance(self._pool, ProcessPoolExecutor):
                 pools.kill(self._pool)
             raise TrainingError(
@@ -86,8 +91,9 @@ class Workers:
     def chains(self, chain: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return ``chain(item)`` for every item, each a sequence of dependent runs.
 
-        The chains run side by side if there are several jobs. An interrupt starts no further run
-        and waits until those under way have written a checkpoint."""
+        The chains run side by side if there are several jobs. An interrupt of this process starts
+        no further run, and waits until those under way have written a checkpoint and ended; on a
+        cluster, until they have ended."""
         if not self._pool or not items:
             return [chain(item) for item in items]
         with ThreadPoolExecutor(len(items)) as threads:  # they only wait; the work is elsewhere
@@ -103,11 +109,22 @@ class Workers:
         return self.chains(self.run, tasks)
 
     def _stop(self) -> None:
-        """Start no further run."""
+        """Start no further run, and interrupt those under way in local processes."""
+        self._interrupt_workers()
         if isinstance(self._pool, ProcessPoolExecutor):
             self._pool.shutdown(wait=False, cancel_futures=True)
         elif self._pool:
             self._pool.shutdown(wait=False)  # Dask's cancels what it has not begun
+
+    def _interrupt_workers(self) -> None:
+        """Pass an interrupt on to the local processes: `kill -INT` reaches this one alone.
+
+        A terminal reaches them too; a second signal at once changes nothing."""
+        if self._pool and not self._interrupted:
+            self._interrupted = True
+            for process in pools.processes(self._pool):
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGINT)
 
 
 class Interrupted(Exception):
@@ -144,9 +161,10 @@ _stopping = threading.Event()  # no further run in this worker
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Interrupt a run; a worker without one is ended by the process that started it."""
+    """Interrupt a run once; a worker without one is ended by the process that started it."""
+    first = not _stopping.is_set()
     _stopping.set()
-    if _training.is_set():
+    if first and _training.is_set():
         raise KeyboardInterrupt
 
 

@@ -22,6 +22,7 @@ from replication.runs.store import Task
 from replication.runs.workers import Workers
 
 EPOCHS = 12
+BEGUN = 2  # lines of a log: the run's own, and that of its first epoch
 
 
 @pytest.fixture
@@ -123,8 +124,9 @@ def test_fewer_than_one_job_is_refused() -> None:
         Workers(0)
 
 
+@pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "kill"])
 def test_an_interrupt_ends_the_runs_under_way_with_a_checkpoint_and_starts_no_other(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Path, monkeypatch: pytest.MonkeyPatch, to_all: bool
 ) -> None:
     monkeypatch.delenv(SCHEDULER, raising=False)
     tasks = [_task(seed) for seed in range(4)]
@@ -132,11 +134,11 @@ def test_an_interrupt_ends_the_runs_under_way_with_a_checkpoint_and_starts_no_ot
     works = [folders / "runs" / task.recipe.id for task in tasks]
 
     def interrupt() -> None:
-        while sum(_lines(work) >= 1 for work in works) < 2:
+        while sum(_lines(work) >= BEGUN for work in works) < 2:
             time.sleep(0.01)
-        for child in multiprocessing.active_children():
+        for child in multiprocessing.active_children() if to_all else ():
             os.kill(child.pid, signal.SIGINT)  # a terminal and ``replication run`` reach all
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)  # `kill -INT` reaches this process alone
 
     Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt), Workers(2) as both:
@@ -145,6 +147,24 @@ def test_an_interrupt_ends_the_runs_under_way_with_a_checkpoint_and_starts_no_ot
     begun = [work for work in works if _lines(work)]
     assert len(begun) == 2
     assert all(list(work.glob("step-*.pt")) for work in begun)
+
+
+def test_an_interrupt_of_the_one_who_waits_for_a_single_run_ends_it_with_a_checkpoint(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SCHEDULER, raising=False)
+    task = _task(0, epochs=500)
+    work = folders / "runs" / task.recipe.id
+
+    def interrupt() -> None:
+        while _lines(work) < BEGUN:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt), Workers(2) as both:
+        both.run(task)  # as the search for a rate does, run after run
+    assert not task.folder.is_dir() and list(work.glob("step-*.pt"))
 
 
 def test_a_worker_with_other_code_stores_nothing(folders: Path) -> None:
