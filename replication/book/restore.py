@@ -1,4 +1,6 @@
-"""Tables and measurements of an experiment, put back as they were if its notebook fails."""
+"""Tables and measurements of an experiment, put back as they were if its notebook fails.
+
+Facts that cost the evaluation of trained nets are not lost (``runs.facts``)."""
 
 import os
 import shutil
@@ -6,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from replication.runs import facts
 
 BEFORE = ".before"  # tables and measurements as they were, while a notebook is executed
 MEASURED = (".json", ".csv", ".npz", ".npy", ".png", ".svg")
@@ -15,7 +19,8 @@ MEASURED = (".json", ".csv", ".npz", ".npy", ".png", ".svg")
 def restored_on_failure(folder: Path) -> Iterator[None]:
     """Put tables and measurements back as they were if the block fails, or if this is killed.
 
-    Run folders stay: they are complete, and the next execution reads them."""
+    Run folders stay: they are complete, and the next execution reads them. So do facts that need
+    trained nets, where only the next execution finds them."""
     folder.mkdir(parents=True, exist_ok=True)
     for unfinished in folder.glob(f"{BEFORE}.*"):
         shutil.rmtree(unfinished)
@@ -34,15 +39,23 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
         _put_back(before, folder)
         raise
     shutil.rmtree(before)
+    facts.forget(folder)
 
 
 def _put_back(before: Path, folder: Path) -> None:
     for path in _measured(folder):
-        path.unlink()
+        if path.name in facts.FILES:
+            facts.take_back(path, before / path.name)
+        else:
+            path.unlink()
     for path in before.iterdir():
         os.replace(path, folder / path.name)
     before.rmdir()
 
 
 def _measured(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file() and path.suffix in MEASURED]
+    return [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix in MEASURED and not path.name.startswith(".")
+    ]

@@ -5,26 +5,26 @@ lengths, 65 and 208 epochs, are an eighth and two fifths of the released recipe'
 two CPU cores can carry. They were not chosen from a trial on validation images.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from replication.base import paths
-from replication.base.files import read_json
 from replication.base.models import Frozen
 from replication.base.text import counted
 from replication.base.types import Profile
 from replication.data.augment.views import GRID
-from replication.experiments.common.comparison import VIEWS, Seeds, kept, some_of
+from replication.experiments.common.comparison import VIEWS, Seeds, some_of
 from replication.experiments.common.contract import settings_of
 from replication.experiments.common.gains import mean_gains
 from replication.recipe import CifarNetSpec, Data, Recipe, Steps, Update
+from replication.runs.facts import GAINS, kept, known
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
 EXPERIMENT = "lrn_cifar"
 STAGE = "norms on CIFAR-10"  # of the campaign, which trains the nets at the paper's scale
-GAINS = "gains.json"  # beside the results
 SIZE, CROP = 32, 24  # cuda-convnet's border of 4
 # epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
 STAGES = (500, 510, 520)
@@ -188,15 +188,18 @@ def measured_gains(settings: Settings) -> tuple[float, ...]:
     They are stored, because they need its weights.
     """
     recipe = _gain_task(settings).recipe
-    path = paths.experiment(settings.profile, EXPERIMENT) / GAINS
-    return tuple(kept(path, recipe.id, lambda: {"gains": list(mean_gains(recipe))})["gains"])
+    facts = kept(_gains_file(settings), recipe.id, lambda: {"gains": list(mean_gains(recipe))})
+    return tuple(facts["gains"])
 
 
 def stored_gains(settings: Settings) -> tuple[float, ...]:
     """Return the gains that ``measured_gains`` has stored; () if it has not."""
-    path = paths.stored(settings.profile, EXPERIMENT, GAINS)
-    known = read_json(path) if path.is_file() else {}
-    return tuple(known.get(_gain_task(settings).recipe.id, {"gains": ()})["gains"])
+    facts = known(_gains_file(settings))
+    return tuple(facts.get(_gain_task(settings).recipe.id, {"gains": ()})["gains"])
+
+
+def _gains_file(settings: Settings) -> Path:
+    return paths.experiment(settings.profile, EXPERIMENT) / GAINS
 
 
 def variant_of(recipe: Recipe) -> str:

@@ -18,6 +18,7 @@ that no net was trained on too, which are more than its test images.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -29,7 +30,7 @@ from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common.collect import collect, variant_of
-from replication.experiments.common.comparison import PER_CENT, VIEWS, kept
+from replication.experiments.common.comparison import PER_CENT, VIEWS
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.table_gains import (
     FALL,
@@ -50,8 +51,10 @@ from replication.experiments.table_nets import (
     tasks,
 )
 from replication.ledger.measurement import Measurement
+from replication.runs.facts import AVERAGES, kept, known
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
+from replication.training.weights import weights_path
 
 STAGE = "pre-training"  # of the campaign, which trains the controls
 settings = settings_of(Settings, EXPERIMENT)
@@ -72,6 +75,8 @@ class Outcome(NamedTuple):
     measurements: list[Measurement]
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]  # not stored yet
+    # averages of stored nets that are not stored themselves, and whose weights are not here
+    left_out: tuple[str, ...] = ()
 
 
 def plan(settings: Settings) -> str:
@@ -129,7 +134,8 @@ def run(settings: Settings) -> Outcome:
     gains = gain_rows(table)
     controls = control_rows(runs)
     measurements = measure(settings.profile, table, gains, controls, runs)
-    outcome = Outcome(table, gains, controls, measurements, tuple(runs), tuple(missing))
+    left_out = _left_out(settings, by_name)
+    outcome = Outcome(table, gains, controls, measurements, tuple(runs), tuple(missing), left_out)
     tables = {"table": table, "gains": gains}
     if settings.control_epochs:
         tables["controls"] = controls
@@ -154,7 +160,10 @@ def _trained(settings: Settings) -> list[Run]:
 
 
 def _rows(settings: Settings, by_name: Mapping[str, Run]) -> list[dict[str, Any]]:
-    """Return the table's rows. An average is left out while one of its nets is not stored."""
+    """Return the table's rows.
+
+    An average is left out while one of its nets is not stored. If nothing is to be trained, also
+    one whose errors are not stored and whose nets' weights are not here."""
     rows = []
 
     def add(
@@ -178,9 +187,10 @@ def _rows(settings: Settings, by_name: Mapping[str, Run]) -> list[dict[str, Any]
             }
         )
 
-    def of(model: str, seeds: Sequence[int]) -> list[Run]:
-        names = (run_name(model, seed) for seed in seeds)
-        return [by_name[name] for name in names if name in by_name]
+    def add_average(model: str, group: int) -> None:
+        runs = _members(settings, by_name, group).get(model, [])
+        if runs and _can_average(settings, runs):
+            add("table 2", model, group, None, best, _average(settings, runs))
 
     best = f"test/{VIEWS}"
     for seed in settings.seeds:
@@ -191,24 +201,53 @@ def _rows(settings: Settings, by_name: Mapping[str, Run]) -> list[dict[str, Any]
             # test set
             if key in run.evaluation:
                 add("table 1", ONE, 0, seed, key, run.evaluation[key])
-    for run in of(FALL, settings.seeds):
+    for run in _stored(by_name, FALL, settings.seeds):
         add("fall2009", FALL, 0, run.task.recipe.seed, best, run.evaluation[best])
     for group in range(settings.groups):
         seeds = settings.seeds_of(group)
-        members = of(ONE, seeds)
-        for run in members:
+        for run in _stored(by_name, ONE, seeds):
             add("table 2", ONE, group, run.task.recipe.seed, best, run.evaluation[best])
-        whole = len(members) == settings.members
-        if whole:
-            add("table 2", FIVE, group, None, best, _average(settings, members))
+        add_average(FIVE, group)
         for seed in seeds:
             for model, data in ((LARGER, "larger"), (PRE, "table 2")):
-                for run in of(model, [seed]):
+                for run in _stored(by_name, model, [seed]):
                     add(data, model, group, seed, best, run.evaluation[best])
-        tuned = of(PRE, seeds)
-        if whole and tuned and len(tuned) == settings.pretrained:
-            add("table 2", SEVEN, group, None, best, _average(settings, tuned + members))
+        add_average(SEVEN, group)
     return rows
+
+
+def _stored(by_name: Mapping[str, Run], model: str, seeds: Sequence[int]) -> list[Run]:
+    names = (run_name(model, seed) for seed in seeds)
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _members(settings: Settings, by_name: Mapping[str, Run], group: int) -> dict[str, list[Run]]:
+    """Return the nets of a group's averages, by model: of those whose nets are all stored."""
+    seeds = settings.seeds_of(group)
+    single, tuned = (_stored(by_name, model, seeds) for model in (ONE, PRE))
+    if len(single) < settings.members:
+        return {}
+    whole = bool(tuned) and len(tuned) == settings.pretrained
+    return {FIVE: single} | ({SEVEN: tuned + single} if whole else {})
+
+
+def _left_out(settings: Settings, by_name: Mapping[str, Run]) -> tuple[str, ...]:
+    """Return the averages whose nets are stored and whose errors cannot be known here."""
+    return tuple(
+        f"{model}, group {group}"
+        for group in range(settings.groups)
+        for model, runs in _members(settings, by_name, group).items()
+        if not _can_average(settings, runs)
+    )
+
+
+def _can_average(settings: Settings, runs: Sequence[Run]) -> bool:
+    """Return whether the average is to be shown: it is stored, or its nets are here or wanted."""
+    return (
+        not settings.only_stored
+        or _key(runs) in known(_averages(settings))
+        or all(weights_path(run.task.recipe.id).is_file() for run in runs)
+    )
 
 
 def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
@@ -217,8 +256,6 @@ def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
     They are stored with the results, because they need the nets' weights.
     """
     recipes = [run.task.recipe for run in runs]
-    key = hashlib.sha256(" ".join(recipe.id for recipe in recipes).encode()).hexdigest()[:10]
-    path = paths.experiment(settings.profile, EXPERIMENT) / "averages.json"
 
     def make() -> dict[str, Any]:
         average_errors = errors(
@@ -226,4 +263,13 @@ def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
         )
         return {"runs": [recipe.id for recipe in recipes], **average_errors}
 
-    return kept(path, key, make)
+    return kept(_averages(settings), _key(runs), make)
+
+
+def _key(runs: Sequence[Run]) -> str:
+    ids = " ".join(run.task.recipe.id for run in runs)
+    return hashlib.sha256(ids.encode()).hexdigest()[:10]
+
+
+def _averages(settings: Settings) -> Path:
+    return paths.experiment(settings.profile, EXPERIMENT) / AVERAGES

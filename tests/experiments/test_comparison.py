@@ -1,7 +1,6 @@
-"""Runs beside one another: crossings of a loss, paired differences, and facts that are kept."""
+"""Runs beside one another: crossings of a loss and paired differences."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,7 +13,6 @@ from replication.experiments.common.comparison import (
     diverged,
     halfway,
     iterations_to_validation,
-    kept,
 )
 from replication.runs.store import Run
 
@@ -89,16 +87,3 @@ def test_half_way_lies_between_guessing_and_what_all_runs_reach() -> None:
     assert math.isnan(
         halfway([slow, Run(slow.task, slow.history[["loss"]], slow.summary, slow.provenance, {})])
     )
-
-
-def test_what_is_kept_is_made_once(tmp_path: Path) -> None:
-    made = []
-
-    def make() -> dict[str, float]:
-        made.append(1)
-        return {"error": 0.25}
-
-    path = tmp_path / "facts.json"
-    assert kept(path, "a", make) == kept(path, "a", make) == {"error": 0.25}
-    assert kept(path, "b", make) == {"error": 0.25} and len(made) == 2
-    assert kept(path, "a", make) == {"error": 0.25} and len(made) == 2

@@ -4,21 +4,24 @@ at every stage of a campaign that is not finished.
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import stored_runs
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import write_json
 from replication.book.notebooks import parameters
 from replication.book.pages import lrn_cifar as report
+from replication.data.splits import training_index
 from replication.experiments import lrn_cifar, lrn_cifar_nets
+from replication.experiments.common import gains
 from replication.experiments.lrn_cifar_nets import (
     GAIN,
-    GAINS,
     RELEASED,
     WITH,
     WITHOUT,
@@ -28,6 +31,7 @@ from replication.experiments.lrn_cifar_nets import (
 from replication.figures import lrn_cifar as length
 from replication.ledger.rules import excluded_side, judge
 from replication.paper import claim
+from replication.runs.facts import GAINS
 from replication.runs.store import Run, Task
 
 PAPER = lrn_cifar.settings(**parameters("lrn_cifar", "paper"))
@@ -196,6 +200,30 @@ def test_the_gain_is_known_at_every_epoch_tested_and_over_both_numbers_of_views(
     final = next(one for one in outcome.measurements if one.variant == WITHOUT)
     last = clean[(clean["epoch"] == 65) & (clean["views"] == 10)].iloc[0]
     assert (final.mean, final.estimate.low) == pytest.approx((last["mean"], last["low"]))
+
+
+def test_a_mean_gain_is_over_as_many_images_of_each_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Asked(Exception):
+        pass
+
+    def loader(recipe: object, split: str, ids: np.ndarray) -> None:
+        asked.extend(ids.tolist())
+        raise Asked
+
+    asked: list[int] = []
+    monkeypatch.setattr(gains, "trained_net", lambda recipe: nn.Identity())
+    monkeypatch.setattr(gains, "evaluation_loader", loader)
+    monkeypatch.setattr(gains, "IMAGES", 55)
+    recipe = lrn_cifar_nets.recipe(SETTINGS, WITH, 0)
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"count": 200})})
+    with pytest.raises(Asked):
+        gains.mean_gains(recipe)
+    index = training_index(recipe.data)
+    chosen = np.isin(index.ids, asked)
+    assert np.bincount(index.labels[chosen]).tolist() == [5] * 10
+    assert not chosen[: len(asked)].all()  # of a set that is stored class by class
 
 
 @pytest.mark.parametrize(

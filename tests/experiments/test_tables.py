@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_runs import store
 
 from replication.base.errors import InputError
 from replication.book.notebooks import parameters
@@ -183,6 +184,22 @@ def test_the_chapter_runs_and_averages_probabilities(
     tables.run(settings)
     assert len(asked) == 5  # averages are kept with the results
     assert {m.claim for m in outcome.measurements} == set(tables_report.CLAIMS)
+
+
+def test_an_average_that_needs_weights_which_are_not_here_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RUNS", "RESULTS", "DATA"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    settings = tables.settings(**GOOD | {"only_stored": True})
+    for task in tables.tasks(settings):
+        store(task, 0.3)  # as on the machine of a reader: results without weights
+    outcome = tables.run(settings)
+    assert set(outcome.table["model"]) == {ONE, LARGER, PRE}
+    assert set(outcome.gains["gain"]) == {"ten views", "pre-training"}
+    assert outcome.left_out == (f"{FIVE}, group 0", f"{SEVEN}, group 0")
+    assert f"not here: {FIVE}, group 0; {SEVEN}" in tables_report.scales(settings, outcome)
+    assert outcome.missing == ()
 
 
 def test_fall_2009_is_a_net_of_its_own_where_there_is_a_copy() -> None:

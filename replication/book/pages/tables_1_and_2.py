@@ -122,6 +122,9 @@ def scales(settings: Settings, outcome: Outcome) -> str:
     ]
     if larger in first:
         lines.append(f"trained on first: {scale(first[larger], 'ten views')}")
+    if outcome.left_out:
+        names = "; ".join(outcome.left_out)
+        lines.append(f"averages left out, because their nets' weights are not here: {names}")
     missing = missing_text(outcome.missing, len(tasks(settings)))
     return "\n".join(filter(None, [*lines, missing]))
 

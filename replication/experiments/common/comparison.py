@@ -7,16 +7,13 @@ the paper.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from replication.base import paths
 from replication.base.errors import unknown
-from replication.base.files import read_json, write_json
 from replication.base.text import counted
 from replication.ledger.scale import Ran, describe
 from replication.runs.store import TIMINGS, Run
@@ -255,23 +252,3 @@ def speed(run: Run) -> tuple[float, float]:
         if seconds
         else (math.nan, math.nan)
     )
-
-
-def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the stored value of ``key`` in ``path``, or build it with ``make`` and add it.
-
-    For facts that need the weights of trained nets, which are not published, so that the published
-    numbers can be read without them.
-    """
-    values = known(path)
-    if key not in values:
-        values[key] = make()
-        write_json(path, dict(sorted(values.items())))
-    return values[key]
-
-
-def known(path: Path) -> dict[str, Any]:
-    """Return every value that ``kept`` has stored in ``path``, by key."""
-    profile, experiment = path.parts[-3:-1]
-    source = path if path.is_file() else paths.stored(profile, experiment, path.name)
-    return read_json(source) if source.is_file() else {}

@@ -21,9 +21,9 @@ from replication.data.splits import held_out, selected
 from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
 from replication.evaluation.trained import trained_net
 from replication.experiments.common.baselines import EXPERIMENT
-from replication.experiments.common.comparison import kept, known
 from replication.nets.alexnet import AlexNet
 from replication.recipe import Recipe
+from replication.runs.facts import DROPOUT, kept, known
 from replication.runs.store import Run
 from replication.training.process.numerics import exact, numerics
 from replication.training.weights import weights_path
@@ -39,7 +39,7 @@ def distances(
     masks: no smaller distance can be measured. ``only_stored``: leave out a run whose distances are
     not stored and whose weights are not here.
     """
-    path = paths.experiment(profile, EXPERIMENT) / "dropout.json"
+    path = paths.experiment(profile, EXPERIMENT) / DROPOUT
     rows = []
     for run in runs:
         recipe = run.task.recipe

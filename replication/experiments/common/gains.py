@@ -3,15 +3,18 @@
 A normalisation divides by something larger than one, so it also rescales. A net with this constant
 in its place is the control of what it does besides."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from replication.data.files.index import Index
 from replication.data.loader import evaluation_loader
+from replication.data.splits import training_index
 from replication.evaluation.trained import trained_net
 from replication.nets.normalisation import LocalResponseNorm, SameMapNorm
 from replication.recipe import Recipe
 
-IMAGES = 500  # training images that the mean is taken over
+IMAGES = 500  # training images that the mean is taken over, at most
 DIGITS = 3  # of a gain, so that its recipe can be written down
 
 
@@ -19,7 +22,8 @@ DIGITS = 3  # of a gain, so that its recipe can be written down
 def mean_gains(recipe: Recipe) -> tuple[float, ...]:
     """Return output over input of every normalisation of the run's net, in the net's order.
 
-    The mean over all values that are not zero, of both towers where there are two."""
+    The mean over all values that are not zero, of both towers if there are two, and over
+    ``some_images``."""
     net = trained_net(recipe)
     by_norm: dict[str, list[Tensor]] = {}
 
@@ -33,9 +37,19 @@ def mean_gains(recipe: Recipe) -> tuple[float, ...]:
     for path, module in net.named_modules():
         if isinstance(module, LocalResponseNorm | SameMapNorm):
             module.register_forward_hook(note(path.rsplit(".", 1)[-1]))
-    loader = evaluation_loader(recipe, "train")
+    ids = some_images(training_index(recipe.data)).ids
+    loader = evaluation_loader(recipe, "train", ids=ids)
     try:
-        net(next(loader.once(batch=IMAGES)).images)
+        net(next(loader.once(batch=len(ids))).images)
     finally:
         loader.close()
     return tuple(float(f"{torch.stack(of).mean():.{DIGITS}g}") for of in by_norm.values())
+
+
+def some_images(index: Index) -> Index:
+    """Return at most ``IMAGES`` images, as many of each class, by the index's seeded order.
+
+    The first images of an index may be of few classes; at least one of each is taken."""
+    classes = len(index.classes)
+    fewest = int(np.bincount(index.labels, minlength=classes).min())
+    return index.subset(count=classes * max(1, min(IMAGES // classes, fewest)))

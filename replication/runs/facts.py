@@ -1,0 +1,66 @@
+"""Facts that need the weights of trained nets, beside the results of their experiment.
+
+Weights are not published, so these facts are stored: the published numbers can be read without
+them. A file has one entry per key, which names what it was computed from; entries are only added.
+What an execution computed before it failed is kept in a hidden file of the same folder, and the
+next execution takes it from there."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from replication.base import paths
+from replication.base.errors import check
+from replication.base.files import read_json, write_json
+
+AVERAGES = "averages.json"  # errors of averages of nets
+DROPOUT = "dropout.json"  # distances to the mean of the nets that dropout samples
+GAINS = "gains.json"  # mean gains of the normalisations of a trained net
+FILES = (AVERAGES, DROPOUT, GAINS)
+
+
+def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the stored value of ``key`` in ``path``, or build it with ``make`` and add it.
+
+    ``path``: one of ``FILES`` in the folder of an experiment."""
+    check(path.name in FILES, f"{path.name} is not listed in FILES: a failure would lose its facts")
+    values = _stored(path)
+    if key not in values:
+        left = _read(_hidden(path))
+        values[key] = left[key] if key in left else make()
+        write_json(path, dict(sorted(values.items())))
+    return values[key]
+
+
+def known(path: Path) -> dict[str, Any]:
+    """Return every value that ``kept`` can return without its ``make``, by key."""
+    return _read(_hidden(path)) | _stored(path)
+
+
+def take_back(path: Path, before: Path) -> None:
+    """Remove ``path``, of an execution that failed, and hide what it has beyond ``before``.
+
+    Only ``kept`` and ``known`` find it there."""
+    published = _read(before)
+    if new := {key: value for key, value in _read(path).items() if key not in published}:
+        write_json(_hidden(path), _read(_hidden(path)) | new)
+    path.unlink()
+
+
+def forget(folder: Path) -> None:
+    """Remove what ``take_back`` has hidden in ``folder``, after an execution that succeeded."""
+    for name in FILES:
+        _hidden(folder / name).unlink(missing_ok=True)
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    profile, experiment = path.parts[-3:-1]
+    return _read(path if path.is_file() else paths.stored(profile, experiment, path.name))
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{path.name}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}

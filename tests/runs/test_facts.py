@@ -1,0 +1,66 @@
+"""Facts that need trained nets: computed once, and not lost when a later step fails."""
+
+from pathlib import Path
+
+import pytest
+
+from replication.base.errors import CheckError
+from replication.base.files import read_json, write_json
+from replication.book.restore import BEFORE, restored_on_failure
+from replication.runs.facts import AVERAGES, kept, known
+
+
+class Costly:
+    """Builds a fact, and counts how often."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> dict[str, float]:
+        self.times += 1
+        return {"error": 0.25}
+
+
+def test_a_fact_is_computed_once(tmp_path: Path) -> None:
+    make, path = Costly(), tmp_path / AVERAGES
+    assert kept(path, "a", make) == kept(path, "a", make) == {"error": 0.25}
+    assert kept(path, "b", make) == {"error": 0.25} and make.times == 2
+    assert kept(path, "a", make) == {"error": 0.25} and make.times == 2
+
+
+def test_a_file_that_a_failure_would_lose_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckError, match="FILES"):
+        kept(tmp_path / "others.json", "a", Costly())
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_failed_execution_publishes_no_fact_and_the_next_computes_none_again(
+    tmp_path: Path, killed: bool
+) -> None:
+    make, path = Costly(), tmp_path / AVERAGES
+    write_json(path, {"published": {"error": 0.5}})
+    before = path.read_bytes()
+    if killed:  # nothing of its own is put back, the next execution does that
+        (tmp_path / BEFORE).mkdir()
+        (tmp_path / BEFORE / AVERAGES).write_bytes(before)
+        kept(path, "new", make)
+    else:
+        with pytest.raises(ZeroDivisionError), restored_on_failure(tmp_path):
+            kept(path, "new", make)
+            raise ZeroDivisionError
+        assert path.read_bytes() == before and "new" in known(path)
+    with restored_on_failure(tmp_path):
+        assert path.read_bytes() == before
+        assert kept(path, "new", make) == {"error": 0.25}
+    assert make.times == 1 and set(read_json(path)) == {"new", "published"}
+    assert [file.name for file in tmp_path.iterdir()] == [AVERAGES]
+
+
+def test_a_fact_that_the_next_execution_does_not_need_is_not_published(tmp_path: Path) -> None:
+    path = tmp_path / AVERAGES
+    with pytest.raises(KeyboardInterrupt), restored_on_failure(tmp_path):
+        kept(path, "other", Costly())
+        raise KeyboardInterrupt
+    with restored_on_failure(tmp_path):
+        kept(path, "new", Costly())
+    assert set(read_json(path)) == {"new"} and "other" not in known(path)
