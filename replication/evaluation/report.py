@@ -214,9 +214,8 @@ def _stored(path: Path) -> Recipe:
 
 
 def _percent(error: Interval) -> str:
-    return " ".join(
-        [f"{100 * error.mean:.2f}", f"[{100 * error.low:.2f}, {100 * error.high:.2f}]"]  # type: ignore[operator]
-    )
+    mean, *ends = (f"{100 * value:.2f}" for value in error if value is not None)
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
 
 
 def _columns(rows: list[tuple[str, ...]]) -> list[str]:

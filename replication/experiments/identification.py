@@ -45,6 +45,13 @@ class Arm(NamedTuple):
     selection: bool = False  # no reporting seed yet: the run that the rate was chosen by
 
 
+def beside(kind: Kind, rate: float) -> str:
+    """Return the name of the race's net at a rate beside the chosen one of a curve.
+
+    It has the curve too: a rate may be beside those of both, and each is a candidate of its own."""
+    return f"{BESIDE}: {rate:g} of {kind}"
+
+
 def distance(errors: Sequence[float], kind: Kind) -> float:
     """Return the root mean square distance of a curve to the paper's, in points of error.
 

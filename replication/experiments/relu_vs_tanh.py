@@ -33,7 +33,7 @@ from replication.experiments.figure1 import (
     reporting,
     search,
 )
-from replication.experiments.identification import BESIDE, Arm, distance
+from replication.experiments.identification import Arm, beside, distance
 from replication.experiments.speedup import scale
 from replication.ledger.measurement import Measurement, measured
 from replication.runs.store import Run, Task, complete
@@ -142,18 +142,17 @@ def run(settings: Settings) -> Outcome:
         def arm_beside(of: tuple[Curve, float]) -> Arm:
             one, rate = of
             tasks = reporting_beside(settings, one.kind, rate)
-            return Arm(
-                f"{BESIDE}: {rate:g}", one.kind, rate, tuple(_runs(settings, tasks, workers))
-            )
+            runs = tuple(_runs(settings, tasks, workers))
+            return Arm(beside(one.kind, rate), one.kind, rate, runs)
 
         curves = workers.chains(curve, race)
-        beside = [
+        rates_beside = [
             (one, rate)
             for one in curves
             if settings.rates_beside and one.search.ended and one.search.rate
             for rate in one.search.beside
         ]
-        neighbours = workers.chains(arm_beside, beside)
+        neighbours = workers.chains(arm_beside, rates_beside)
         curves += workers.chains(curve, [pair for pairs in others for pair in pairs])
     return _publish(settings, curves, neighbours)
 

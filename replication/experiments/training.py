@@ -106,12 +106,13 @@ def run(settings: Settings) -> Outcome:
     )
     recipe = named("alexnet", "paper")
     rule = walk(recipe, made_up_errors(recipe.schedule))
+    fit = fit_rows(runs, names)
     outcome = Outcome(
         wanted[0].recipe,
         curves,
         speed_rows(runs, names),
-        decay_rows(runs, names),
-        gap_rows(runs, names),
+        fit[fit["variant"] != LEARNT].drop(columns="epochs"),
+        fit[fit["variant"] != NO_DECAY],
         rule,
         [measure(settings.profile)],
         tuple(runs),
@@ -224,32 +225,18 @@ def speed_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "seed", "images_per_second", "waiting"])
 
 
-def decay_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """Return training and test error of the runs with and without weight decay.
+def fit_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
+    """Return how far both baselines, and that without weight decay, fit their training images.
 
-    Top-1, in per cent, one view.
+    One row per run: variant, seed, epochs, and the top-1 errors train and test in per cent, over
+    one view, of the training images as they are and of the test images.
     """
     return pd.DataFrame(
-        {"variant": name, "seed": run.task.recipe.seed} | _errors(run)
-        for run, name in zip(runs, names, strict=True)
-        if name in (BASELINE, NO_DECAY)
-    )
-
-
-def gap_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """Return how far the baseline, and the one that has learnt, fit their training images.
-
-    Top-1 error in per cent, one view, of the training images as they are and of the test images."""
-    return pd.DataFrame(
         {"variant": name, "seed": run.task.recipe.seed, "epochs": run.summary["epochs"]}
-        | _errors(run)
+        | {split: PER_CENT * run.evaluation[f"{split}/1"]["top1"] for split in ("train", "test")}
         for run, name in zip(runs, names, strict=True)
-        if name in (BASELINE, LEARNT)
+        if name in (BASELINE, LEARNT, NO_DECAY)
     )
-
-
-def _errors(run: Run) -> dict[str, float]:
-    return {split: PER_CENT * run.evaluation[f"{split}/1"]["top1"] for split in ("train", "test")}
 
 
 def rate_text(rate: float) -> str:

@@ -157,6 +157,19 @@ def test_a_candidate_of_one_curve_takes_the_other_from_the_race() -> None:
     assert found[pairs[0]] == pytest.approx(found[pairs[1]])
 
 
+def test_a_rate_beside_those_of_both_curves_is_a_candidate_for_each() -> None:
+    relu, tanh = _arms()[:2]
+    worse = [_run(run.task, [0.4] * 7) for run in relu.runs]
+    arms = [
+        Arm(identification.beside("relu", 0.004), "relu", 0.004, tuple(worse)),
+        Arm(identification.beside("tanh", 0.004), "tanh", 0.004, tanh.runs),
+    ]
+    found = identification.together(identification.distances([relu, tanh, *arms]))
+    first, second = (found[arm.candidate, "exact_error", 0] for arm in arms)
+    # each with the other curve of the race, not with one another
+    assert second == pytest.approx(found[RACE.name, "exact_error", 0]) and first > second + 1
+
+
 def test_claims_are_measured_from_the_race_and_the_least_favourable_net() -> None:
     curves = [
         SimpleNamespace(

@@ -25,6 +25,10 @@ def test_stored_runs_of_the_baseline_that_has_learnt_are_shown_and_none_is_train
     assert gap.index.tolist() == [training.LEARNT, training.BASELINE]
     assert gap["test"].to_dict() == pytest.approx({"learnt": 65, "baseline": 80})
     assert gap["train"].to_dict() == pytest.approx({"learnt": 40, "baseline": 75})
+    decay = outcome.decay  # the same numbers of the baseline, beside another variant
+    assert decay["variant"].tolist() == [training.BASELINE, training.NO_DECAY]
+    assert decay["test"].tolist() == pytest.approx([80, 80])
+    assert list(decay) == ["variant", "seed", "train", "test"]
     html = page.gap_html(outcome)
     assert "baseline that has learnt" in html and "25.00" in html and "5.00" in html
     assert set(outcome.curves["variant"]) >= {training.LEARNT, training.BASELINE, training.RULE}
