@@ -2,7 +2,22 @@
 
 import ast
 
-from replication.book.stamps import structure
+import pytest
+
+from replication.book import notebooks
+from replication.book.stamps import stamp, structure
+
+
+@pytest.mark.parametrize("name", ["lrn_cifar", "relu_vs_tanh"])
+def test_a_page_does_not_depend_on_the_number_of_training_processes(name: str) -> None:
+    values = notebooks.parameters(name, "laptop")
+    one, four = (
+        stamp(notebooks.source(name), "laptop", values | {"jobs": jobs}) for jobs in (1, 4)
+    )
+    none = {key: value for key, value in values.items() if key != "jobs"}
+    assert one == four == stamp(notebooks.source(name), "laptop", none)
+    other = values | {"seeds": [7]}
+    assert stamp(notebooks.source(name), "laptop", other)["parameters"] != one["parameters"]
 
 
 def test_a_modules_hash_does_not_depend_on_the_version_of_python() -> None:
