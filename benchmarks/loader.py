@@ -262,7 +262,7 @@ def measure(
             "photographs": len(unique),
             "images": len(index),
             "batch": batch,
-            "rounds": count,
+            "rounds": timing.completed(seconds),
         },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},
         "images per second": {

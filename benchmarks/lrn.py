@@ -113,7 +113,7 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         "settings": {
             "batch": batch,
             "width": width,
-            "rounds": count,
+            "rounds": timing.completed(seconds),
             "precision": str(precision).removeprefix("torch."),
         },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},

@@ -59,7 +59,7 @@ def measure(queries: int, base: int, dimensions: int, k: int, count: int) -> dic
             "base": base,
             "dimensions": dimensions,
             "k": k,
-            "rounds": count,
+            "rounds": timing.completed(seconds),
         },
         "seconds": {name: timing.spread(own) for name, own in seconds.items()},
         "ratios": {

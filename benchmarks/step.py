@@ -99,7 +99,7 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         "settings": {
             "batch": batch,
             "width": width,
-            "rounds": count,
+            "rounds": timing.completed(seconds),
             "precision": str(fast).removeprefix("torch."),
         },
         "seconds": {name: timing.spread(values) for name, values in seconds.items()},

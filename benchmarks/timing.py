@@ -140,6 +140,11 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
+def completed(seconds: dict[str, list[float]]) -> int:
+    """The number of rounds that were measured: fewer than asked for if the time was over."""
+    return min(len(values) for values in seconds.values())
+
+
 def ratio(seconds: dict[str, list[float]], above: str, below: str) -> dict[str, float]:
     """Time of one case over another's, round by round."""
     return spread([a / b for a, b in zip(seconds[above], seconds[below], strict=True)])

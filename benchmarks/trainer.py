@@ -89,7 +89,7 @@ def measure(device: torch.device, batch: int, width: float, count: int) -> dict[
         "settings": {
             "batch": batch,
             "width": width,
-            "rounds": count,
+            "rounds": timing.completed(seconds),
             "images": IMAGES,
             "precision": recipe.precision,
         },

@@ -158,8 +158,11 @@ class Claims(SphinxDirective):
 
 
 def sections(text: str) -> list[str]:
-    """Return the sections that a claim names: "4.1, note 5" gives ["4.1", "note 5"]."""
-    return [part.strip() for part in text.split(",")]
+    """Return the sections that a claim names: "4.1, note 5" gives ["4.1", "note 5"].
+
+    A figure also stands for the section that it belongs to."""
+    named = [part.strip() for part in text.split(",")]
+    return named + [ledger_tables.FIGURES[part] for part in named if part in ledger_tables.FIGURES]
 
 
 def up_to_root(docname: str) -> str:

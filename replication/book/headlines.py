@@ -17,6 +17,7 @@ from replication.book.findings import ours_text, rows
 from replication.book.pages import runs as provenance
 from replication.book.plates import KINDS, committed_figures
 from replication.ledger.chips import CHIPS, STYLE, chip
+from replication.ledger.units import shown_unit, with_unit
 from replication.ledger.verdicts import VERDICTS, Row, counts
 
 HEADLINES = (
@@ -50,6 +51,17 @@ def named(row: Row) -> str:
     return f"{ours_text(row.ours)}, {variant}" if variant else ours_text(row.ours)
 
 
+def paper_text(row: Row) -> str:
+    """Return the paper's number; with its gain, if a gain is what was measured here."""
+    if row.ours is None or not row.ours.variant.startswith("gain"):
+        return row.paper
+    target = row.ours.target
+    if target.value is None:
+        return row.paper
+    factor, unit = shown_unit(target.unit, target)
+    return f"{row.paper}; {row.ours.variant}: {with_unit(f'{factor * target.value:g}', unit)}"
+
+
 def scale_text(row: Row) -> str:
     """Return the profile at which a row was measured; "exact" for arithmetic."""
     if row.ours is None:
@@ -69,7 +81,7 @@ def block() -> str:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.claim} | {row.paper} | {named(row)} | {scale_text(row)} | {row.verdict} |"
+        f"| {row.claim} | {paper_text(row)} | {named(row)} | {scale_text(row)} | {row.verdict} |"
         for row in headline_rows()
     ]
     lines += [
@@ -103,8 +115,20 @@ def costs() -> list[tuple[str, str, str]]:
             f"{given[word]} *{word}*" for word in VERDICTS if given[word] and word != "not run"
         )
         command = f"replication run {experiment} --profile {profile}"
-        found.append((command, took, gave or "no verdict yet"))
+        found.append((command, took, gave or _overtaken(experiment, profile)))
     return found
+
+
+def _overtaken(experiment: str, profile: str) -> str:
+    """Return why no verdict rests on an experiment's runs at ``profile``."""
+    larger = {
+        row.ours.profile
+        for row in rows().values()
+        if row.experiment == experiment and row.ours is not None and row.ours.profile != profile
+    }
+    return (
+        f"superseded by the runs at {' and '.join(sorted(larger))}" if larger else "no verdict yet"
+    )
 
 
 def _timed() -> list[tuple[str, str, str]]:
@@ -185,7 +209,7 @@ def table_html(up: str) -> str:
     """Return the headline claims as an HTML table; ``up`` leads to the book's root."""
     cells = "".join(
         f"<tr><td>{html.escape(row.claim)}</td>"
-        f'<td data-label="paper">{html.escape(row.paper)}</td>'
+        f'<td data-label="paper">{html.escape(paper_text(row))}</td>'
         f'<td data-label="ours">{_ours(row)}</td><td>{_verdict(row, up)}</td></tr>\n'
         for row in headline_rows()
     )

@@ -107,7 +107,10 @@ class Plate(_Figure):
             self.env.note_dependency(str(source))
         alt = self.options.get("alt") or " ".join(self.content)
         picture = drawings.DRAWINGS[name].__module__ == photographs.__name__
-        return [self.figure(name, self.image(file, alt, picture), self.caption())]
+        figure = self.figure(name, self.image(file, alt, picture), self.caption())
+        if name in drawings.NARROW:
+            figure["classes"].append("narrow")
+        return [figure]
 
 
 class ResultFigure(_Figure):

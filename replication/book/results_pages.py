@@ -30,7 +30,14 @@ Notebook = dict[str, Any]
 # figures that show photographs or kernels, by page: on a dark page their colours are kept, where
 # those of plots are inverted (class ``picture`` in book.css)
 PICTURES = {
-    "data_pipeline": {"walk", "mean-image", "colour-directions", "versions", "two-pipelines"},
+    "data_pipeline": {
+        "walk",
+        "mean-image",
+        "colour-directions",
+        "colour-directions-2012",
+        "versions",
+        "two-pipelines",
+    },
     "kernels": {"figure3"},
     "predictions_and_neighbours": {"predictions", "neighbours"},
 }

@@ -39,7 +39,7 @@ def doctor(as_json: Json = False) -> None:
         print_json([vars(check) for check in results])
     else:
         for check in results:
-            state = "ok  " if check.ok else "BAD " if check.needed else "none"
+            state = "ok  " if check.ok else "BAD " if check.needed else "note"
             cure = "" if check.ok or not check.cure else f" -> {check.cure}"
             print(f"{state} {check.name}: {check.found}{cure}")
     if not healthy(results):

@@ -94,6 +94,7 @@ def run(
 
 
 def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_json: bool) -> None:
+    from replication.base import paths
     from replication.book.execute import place
     from replication.book.notebooks import parameters, tasks, waits
     from replication.runs.forecast import forecast
@@ -115,4 +116,9 @@ def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_jso
         print(f"{name} ({profile}): nothing to show yet, {reason}")
     for where in sorted(set(filter(None, places.values()))):
         kept = ", ".join(name for name in names if places[name] == where)
-        print(f"results: of {kept} in results/{where}, not published")
+        why = (
+            "your images are not those of the published runs"
+            if where.startswith(paths.OTHER_IMAGES)
+            else "the parameters are not the profile's"
+        )
+        print(f"results of {kept}: would be kept in results/{where}, unpublished, because {why}")

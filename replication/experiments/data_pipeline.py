@@ -36,6 +36,9 @@ EXPERIMENT = "data_pipeline"
 COLOUR = 0.1  # standard deviation of the colour multipliers, section 4.1
 FIDELITIES = ("paper", "source2012")
 LIMITS = (0.0, 1.0, 2.0, 4.0)  # grey levels; the share of smaller differences is shown for each
+ROUNDING = 1e-3  # grey levels; the mean is subtracted in float32
+SHARES = {"added", "waited", "share of the values"}  # columns that a page shows in per cent
+COLOURS = {"R", "G", "B", "shift, paper", "shift, source2012"}  # with one number of decimals
 
 
 class Settings(Frozen):
@@ -251,10 +254,10 @@ def _distances(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     """Return the share of values that differ by at most each limit."""
     away = np.abs(first - second)
     largest = float(away.max())
-    limits = {f"up to {limit:g}": limit for limit in LIMITS if limit < largest} | {
+    limits = {f"up to {limit:g}": limit for limit in LIMITS if limit + ROUNDING < largest} | {
         f"up to {largest:.3g}, the largest": largest
     }
-    shares = [float((away <= limit + 1e-3).mean()) for limit in limits.values()]
+    shares = [float((away <= limit + ROUNDING).mean()) for limit in limits.values()]
     return pd.DataFrame({"difference, grey levels": list(limits), "share of the values": shares})
 
 
@@ -290,6 +293,8 @@ def html(table: pd.DataFrame) -> str:
     formats = {
         column: aligned(table[column]) for column, kind in table.dtypes.items() if kind.kind == "f"
     }
+    formats |= {column: "{:.1%}".format for column in SHARES & set(table)}
+    formats |= {column: "{:.2f}".format for column in COLOURS & set(table)}
     formats |= {
         column: lambda value: "yes" if value else "no"
         for column, kind in table.dtypes.items()

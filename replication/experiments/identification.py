@@ -20,7 +20,7 @@ from replication.paper.figures import measured_part
 from replication.runs.store import Run
 
 TOGETHER = "together"
-BESIDE = "rate beside"
+BESIDE = "neighbouring rate"
 COLUMNS = (
     "candidate",
     "curve",
@@ -49,7 +49,7 @@ def beside(kind: Kind, rate: float) -> str:
     """Return the name of the race's net at a rate beside the chosen one of a curve.
 
     It has the curve too: a rate may be beside those of both, and each is a candidate of its own."""
-    return f"{BESIDE}: {rate:g} of {kind}"
+    return f"{BESIDE} {rate:g} of {kind}"
 
 
 def distance(errors: Sequence[float], kind: Kind) -> float:
@@ -114,7 +114,7 @@ def together(rows: pd.DataFrame) -> pd.Series:
 
 
 def _has(candidate: str, kind: Kind) -> bool:
-    """Return whether a candidate has a curve of its own; one at a rate beside may have either."""
+    """Return whether a candidate always has a curve of its own; one at another rate may not."""
     if candidate.startswith(BESIDE):
         return False
     return kind in CANDIDATES.get(candidate, RACE).kinds

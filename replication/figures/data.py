@@ -35,7 +35,7 @@ def mean_image(mean: np.ndarray) -> Figure:
         left.set_title("mean image", fontsize=SMALL)
         drawn = right.imshow(away, cmap="RdBu_r", vmin=-limit, vmax=limit)
         right.set_axis_off()
-        right.set_title("difference to its own mean", fontsize=SMALL)
+        right.set_title("difference from its own mean", fontsize=SMALL)
         figure.colorbar(drawn, ax=right, label="grey levels", shrink=0.8)
     return figure
 

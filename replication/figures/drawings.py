@@ -17,6 +17,8 @@ from replication.paper import tables
 
 BLUE, ORANGE, GREEN, RED = PALETTE[:4]
 K, N, ALPHA, BETA = 2.0, 5, 1e-4, 0.75  # section 3.3
+PHONE = 4.0  # inches; a drawing of this width fits a phone's screen with labels of 8 points
+NARROW = frozenset({"contest", "contest_steps"})  # drawings of that width
 
 
 def nonlinearities() -> Figure:
@@ -201,8 +203,8 @@ def plateau() -> Figure:
         figure, (above, below) = plt.subplots(
             2, 1, figsize=(WIDTH, 3.3), sharex=True, height_ratios=[1.7, 1], layout="constrained"
         )
-        above.plot(epochs, error, color=BLUE)
-        above.set(ylabel="validation error")
+        above.plot(epochs, [100 * one for one in error], color=BLUE)
+        above.set(ylabel="validation error, %")
         below.step(epochs, rates, where="post", color=ORANGE)
         below.set(yscale="log", ylabel="learning rate", xlabel="epochs", ylim=(4e-6, 3e-2))
         for epoch in drops:
@@ -244,7 +246,7 @@ def contest() -> Figure:
     rows = {row.model: row.test_top5 for row in tables().table2.rows}
     shown = {"second-best entry": rows["SIFT + FVs"], "the paper's nets": rows["7 CNNs*"]}
     with style():
-        figure, axis = plt.subplots(figsize=(WIDTH, 1.5), layout="constrained")
+        figure, axis = plt.subplots(figsize=(PHONE, 1.3), layout="constrained")
         _errors(axis, shown, ["0.6", BLUE], "top-5 error on the test set, per cent")
     return figure
 
@@ -260,7 +262,7 @@ def contest_steps() -> Figure:
     rows = {row.model: row.top5 for row in tables().table2.rows}
     shown = {name: rows[model] for model, name in names.items()}
     with style():
-        figure, axis = plt.subplots(figsize=(WIDTH, 2.1), layout="constrained")
+        figure, axis = plt.subplots(figsize=(PHONE, 1.9), layout="constrained")
         _errors(axis, shown, [BLUE] * len(shown), "top-5 error on the validation set, per cent")
     return figure
 

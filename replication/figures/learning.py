@@ -205,7 +205,9 @@ def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
             tried = selection[selection["candidate"] == candidate]
             for activation, ones in tried.groupby("activation", sort=False):
                 _search(axis, activation, ones.sort_values("rate"))
-            axis.set(xscale="log", xlabel="learning rate", ylim=(0, None), title=candidate)
+            drawn = tried["epochs"].fillna(tried["cap"])  # as _search places them
+            top = 1.1 * float(drawn.max())  # no mark is cut at the frame
+            axis.set(xscale="log", xlabel="learning rate", ylim=(0, top), title=candidate)
             axis.xaxis.set_minor_formatter(NullFormatter())
             rates = sorted(set(tried["rate"]))
             axis.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=60)

@@ -63,7 +63,7 @@ STYLE = """<style>
 .ledger-group > summary { cursor: pointer; font-weight: 600; margin: 0.8em 0 0.2em; }
 .ledger-group .count { font-weight: 400; opacity: 0.8; }
 @media (max-width: 45rem) {
-  .ledger thead, .ledger .statement, .ledger .quantity { display: none; }
+  .ledger thead, .ledger-page .statement, .ledger-page .quantity { display: none; }
   .ledger, .ledger tbody, .ledger tr, .ledger td { display: block; width: 100%;
     box-sizing: border-box; }
   .ledger tr { padding: 0.5em 0; border-bottom: 2px solid rgba(128, 128, 128, 0.6); }

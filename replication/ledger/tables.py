@@ -32,7 +32,7 @@ from replication.ledger.text import (
     rows_table,
 )
 from replication.ledger.units import factor_and_unit, number, numbers, with_unit
-from replication.ledger.verdicts import Row, counts
+from replication.ledger.verdicts import Row, by_number, counts
 from replication.paper import KINDS, Change, rule_changes
 from replication.paper import claim as find_claim
 
@@ -89,7 +89,7 @@ def counts_html(rows: list[Row]) -> str:
     body.append([(None, "could have failed"), *labelled, ("all", str(sum(possible)))])
     table = table_html(["verdict", *KINDS.values(), "all"], [("", row) for row in body])
     absent = ", ".join(word for word, total in number_of.items() if not total)
-    none = f"<p>No row is: {html.escape(absent)}.</p>" if absent else ""
+    none = f"<p>Verdicts that no claim has: {html.escape(absent)}.</p>" if absent else ""
     return f"{STYLE}\n{table}{none}<p>{html.escape(could_fail_text(rows))}.</p>"
 
 
@@ -128,9 +128,11 @@ def verdicts_html(
 ) -> str:
     """Return what one chapter measured, one row per measurement; a claim is stated once.
 
-    The verdict is the ledger's. ``nothing``: the line shown if there are no measurements."""
+    The verdict is the ledger's, and so is the order: the number that the claim is judged by comes
+    first. ``nothing``: the line shown if there are no measurements."""
     if not measurements:
         return f"<p>{html.escape(nothing)}</p>"
+    measurements = in_ledger_order(measurements)
     scales = _letters(measurements)
     body: list[tuple[str, Cells]] = []
     before = None
@@ -164,6 +166,17 @@ def verdicts_html(
             " earns no verdict about the paper.</p>"
         )
     return f"{STYLE}\n{banner}{table_html(HEAD, body)}{_scale_list(scales)}"
+
+
+def in_ledger_order(measurements: Sequence[Measurement]) -> list[Measurement]:
+    """Return measurements by claim, in their order, with each claim's primary variant first."""
+    claims = list(dict.fromkeys(one.claim for one in measurements))
+
+    def place(one: Measurement) -> tuple[int, bool, list[tuple[int, str]]]:
+        primary = find_claim(one.claim).variant_at(one.profile)
+        return claims.index(one.claim), one.variant != primary, by_number(one.variant)
+
+    return sorted(measurements, key=place)
 
 
 def missing_html(rows: list[Row]) -> str:

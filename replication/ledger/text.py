@@ -68,10 +68,10 @@ def counts_text(rows: list[Row]) -> str:
 
 
 def could_fail_text(rows: list[Row]) -> str:
-    """Return how many of the measured rows could have come out against the paper, as text."""
-    measured = sum(row.ours is not None for row in rows)
+    """Return how many of the rows with a verdict could have come out against the paper, as text."""
+    judged = sum(row.verdict != "not run" for row in rows)
     possible = sum(row.could_fail for row in rows)
-    return f"{possible} of the {measured} measured could have come out against the paper"
+    return f"{possible} of the {judged} measured could have come out against the paper"
 
 
 def kinds_text(rows: list[Row]) -> str:

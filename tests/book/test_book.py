@@ -28,6 +28,7 @@ from PIL import Image
 from replication.base import paths
 from replication.book import directives as chapters
 from replication.book import findings
+from replication.figures.drawings import PHONE
 from replication.paper.deviations import deviations
 
 CHAPTERS = sorted(paths.BOOK.rglob("*.md"))
@@ -407,6 +408,24 @@ def test_a_figure_on_a_phone_keeps_its_labels_large_and_scrolls(browser, address
     image = tab.locator("figure.plate img").first.bounding_box()
     assert image["width"] >= 500  # of the 710 pixels at which it was drawn
     assert tab.locator("figure.plate figcaption").first.bounding_box()["width"] <= WIDTHS[0]
+    tab.close()
+
+
+def test_a_drawing_for_a_phone_fits_with_labels_that_can_be_read(browser, address: str) -> None:
+    tab = browser.new_page(viewport={"width": 390, "height": 900})
+    tab.goto(f"{address}/intro.html")
+    box = tab.locator("figure.plate.narrow img").first.bounding_box()
+    assert box["x"] + box["width"] <= 390  # no number is outside the screen
+    assert box["width"] / (72 * PHONE) > 8 / 9 * 96 / 72 * 0.98  # labels of 9 points: 8 as seen
+    tab.close()
+
+
+def test_a_chapter_s_claims_are_stated_on_a_phone_too(browser, address: str) -> None:
+    tab = browser.new_page(viewport={"width": 390, "height": 900})
+    tab.goto(f"{address}/paper/relu.html")
+    rows = tab.locator("table.ledger tr:has(.statement)")
+    assert rows.count() >= 3  # fig1-curves, whose section is the figure's, is one of them
+    assert all(row.locator(".statement").is_visible() for row in rows.all())
     tab.close()
 
 

@@ -89,6 +89,21 @@ def test_every_experiment_with_runs_says_what_it_took_and_gave() -> None:
     assert all("hours" in took for command, took, _ in headlines.costs() if "run" in command)
 
 
+def test_an_experiment_whose_claims_a_larger_scale_answers_says_so() -> None:
+    answered = {row.ours.profile for row in findings.rows().values() if row.ours is not None}
+    found = [(command, gave) for command, _, gave in headlines.costs() if "superseded" in gave]
+    assert all(gave.rpartition(" ")[2] in answered for _, gave in found)
+    assert all(gave.rpartition(" ")[2] not in command for command, gave in found)
+
+
+def test_a_gain_of_ours_is_beside_the_paper_s_gain() -> None:
+    for row in headlines.headline_rows():
+        if row.ours is not None and row.ours.variant.startswith("gain"):
+            assert f"{row.ours.variant}: " in headlines.paper_text(row)
+        else:
+            assert headlines.paper_text(row) == row.paper
+
+
 def test_the_project_s_own_commands_say_on_which_machine_they_were_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(headlines.paths, "ROOT", tmp_path)
     assert headlines._timed() == []

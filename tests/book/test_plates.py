@@ -24,7 +24,8 @@ PUBLISHED = sorted((paths.BOOK / "experiments").glob("*.ipynb"))
 @pytest.mark.parametrize("name", drawings.DRAWINGS)
 def test_a_drawing_has_the_column_s_width_and_is_closed(name: str) -> None:
     figure = drawings.DRAWINGS[name]()
-    assert figure.get_size_inches()[0] == pytest.approx(WIDTH)
+    width = drawings.PHONE if name in drawings.NARROW else WIDTH
+    assert figure.get_size_inches()[0] == pytest.approx(width)
     assert not plt.get_fignums()
     texts = [text for text in figure.findobj(plt.Text) if text.get_text().strip()]
     assert min(text.get_fontsize() for text in texts) >= 8

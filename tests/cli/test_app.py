@@ -157,9 +157,10 @@ def test_every_command_that_takes_a_recipe_completes_its_name(command):
 
 def test_a_dry_run_says_that_results_of_changed_parameters_are_kept_apart():
     words = ["run", "loading_speed", "--profile", "laptop", "--dry-run"]
-    assert "not published" not in CliRunner().invoke(command_line.app, words).stdout
-    changed = CliRunner().invoke(command_line.app, [*words, "--set", "rounds=1"])
-    assert "results: of loading_speed in results/own/parameters/rounds-1-" in changed.stdout
+    assert "unpublished" not in CliRunner().invoke(command_line.app, words).stdout
+    changed = CliRunner().invoke(command_line.app, [*words, "--set", "rounds=1"]).stdout
+    where = "results of loading_speed: would be kept in results/own/parameters/rounds-1-"
+    assert where in changed and "because the parameters are not the profile's" in changed
 
 
 def test_the_recipes_that_the_shell_completes_are_those_that_exist():

@@ -55,6 +55,7 @@ def test_rounds_end_when_the_time_for_them_is_over():
     timing = _benchmark("timing")
     cases = {"a": lambda: None}
     assert len(timing.rounds(cases, 5, CPU, cap=0.0)["a"]) == 1
+    assert timing.completed(timing.rounds(cases, 5, CPU, cap=0.0)) == 1  # what is printed
     assert len(timing.rounds(cases, 5, CPU, cap=60.0)["a"]) == 5
 
 

@@ -103,3 +103,14 @@ def test_photographs_are_found_by_data_set_or_by_folder(
     assert loading_speed.folder("mine") == tmp_path / "mine"
     with pytest.raises(InputError, match="neither"):
         loading_speed.folder("yours")
+
+
+def test_shares_are_shown_in_per_cent_and_colours_with_one_number_of_decimals() -> None:
+    shown = page.html(pd.DataFrame({"added": [0.048], "R": [0.5], "G": [-0.0604]}))
+    assert "4.8%" in shown and "0.50" in shown and "-0.06" in shown
+
+
+def test_a_difference_within_rounding_of_a_limit_is_named_once() -> None:
+    first = np.zeros((1, 2, 2, 3), np.float32)
+    table = page._distances(first, first + np.float32(1.0002))
+    assert table["difference, grey levels"].tolist() == ["up to 0", "up to 1, the largest"]

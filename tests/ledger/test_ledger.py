@@ -314,3 +314,23 @@ def test_what_we_found_says_bound_interval_and_seeds():
         == "60,965,224"
     )
     assert ledger_tables.ours_text(None) == ""
+
+
+def test_a_chapter_s_table_begins_with_the_number_that_the_claim_is_judged_by():
+    shown = [
+        gain([46.0, 45.0, 44.0], claim="table1-cnn", variant="top-1"),
+        gain([75.0, 74.0, 73.0], claim="table1-cnn", variant="top-5"),
+        gain(FIVE, claim="lrn-gain", variant="top-5"),
+        gain(FIVE, claim="lrn-gain", variant="top-1"),
+    ]
+    order = [(one.claim, one.variant) for one in ledger_tables.in_ledger_order(shown)]
+    for name in ("table1-cnn", "lrn-gain"):
+        own = claim(name).variant_at("laptop")
+        assert [variant for of, variant in order if of == name][0] == own
+    assert [of for of, _ in order] == [one.claim for one in shown]
+
+
+def test_a_row_that_is_not_run_is_not_counted_as_measured(results):
+    # only the paper's scale can answer; what is measured at a smaller one is shown
+    write_measurements("laptop", "tables", [gain(FIVE, claim="val-test", variant="")])
+    assert "0 of the 0 measured" in ledger_tables.counts_text(ledger())

@@ -20,6 +20,12 @@ from replication.runs.store import load
 
 NOTHING = "No run is stored at this profile yet."
 NOT_RUN = "not run yet"
+WORDS = {  # of the stored distances
+    "nearest": "nearest",
+    "not told apart": "cannot be told from the nearest",
+    "excluded": "excluded",
+    "": "one seed, no verdict",
+}
 SEVERAL = float(find_claim("relu-several").target("smallest ratio").low)  # times
 CURVES = {"relu": "the ReLU curve", "tanh": "the tanh curve", TOGETHER: "both curves together"}
 
@@ -60,6 +66,8 @@ def selection_html(outcome: Outcome) -> str:
     if tried.empty:
         return f"<p>{NOTHING}</p>"
     rows = tried.assign(
+        activation=tried["activation"].map(LABELS),
+        rate=[f"{rate:g}" for rate in tried["rate"]],
         epochs=[_or_never(epochs, ".2f") for epochs in tried["epochs"]],
         chosen=["fastest" if chosen else "" for chosen in tried["chosen"]],
     )
@@ -79,8 +87,8 @@ def race_html(outcome: Outcome) -> str:
     }
     rows = pd.DataFrame(
         {
-            "activation": table["activation"],
-            "rate": table["rate"],
+            "activation": table["activation"].map(LABELS),
+            "rate": [f"{rate:g}" for rate in table["rate"]],
             "seed": [
                 f"{row.seed} (selection)" if row.selection else str(row.seed)
                 for row in table.itertuples()
@@ -200,7 +208,7 @@ def distances_html(outcome: Outcome) -> str:
                     "error": DEFINITIONS[row.definition].title,
                     "distance, points": interval_text(row.mean, row.low, row.high, ".2f"),
                     "seeds": f"{row.n} (selection)" if row.selection else str(row.n),
-                    "": row.verdict or "one seed, no verdict",
+                    "": WORDS[row.verdict],
                 }
             )
         for name in missing(outcome, curve) if curve != TOGETHER else ():
@@ -238,9 +246,9 @@ def _identified(outcome: Outcome, curve: str) -> str:
     seeds = "the selection seed alone" if nearest.selection else f"n = {nearest.n}"
     lines = [f"{title}\n  nearest: {_name(nearest)}, {distance} points ({seeds})"]
     for word in ("not told apart", "excluded"):
-        lines.append(f"  {word}: {_names(row for row in rows if row.verdict == word)}")
+        lines.append(f"  {WORDS[word]}: {_names(row for row in rows if row.verdict == word)}")
     if single := [row for row in rows if not row.verdict]:
-        lines.append(f"  one seed, no verdict: {_names(single)}")
+        lines.append(f"  {WORDS['']}: {_names(single)}")
     return "\n".join([*lines, f"  {NOT_RUN}: {absent}"])
 
 

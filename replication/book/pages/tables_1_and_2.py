@@ -68,20 +68,19 @@ def table2_html(outcome: Outcome) -> str:
 
 
 def _beside(outcome: Outcome, table: Table) -> str:
+    with_test = any(row.test_top5 is not None for row in table.rows)
     rows = []
     for row in table.rows:
-        top1, top5 = (
-            (_number(value), _ours(outcome, row.claim, k))
-            for value, k in ((row.top1, "top1"), (row.top5, "top5"))
-        )
-        said = {
+        cells = {
             "model": row.model + (" (of others)" if row.cited else ""),
-            "paper, top-1": top1[0],
-            "paper, top-5": top5[0],
+            "paper, top-1": _number(row.top1),
+            "paper, top-5": _number(row.top5),
         }
-        rows.append(
-            said | {"ours, top-1": top1[1], "ours, top-5": top5[1], "n": _count(outcome, row.claim)}
-        )
+        if with_test:  # Table 2's other columns are of the validation set
+            cells["paper, test top-5"] = _number(row.test_top5)
+        cells["ours, top-1"] = _ours(outcome, row.claim, "top1")
+        cells["ours, top-5"] = _ours(outcome, row.claim, "top5")
+        rows.append(cells | {"n": _count(outcome, row.claim)})
     return html_table(pd.DataFrame(rows))
 
 
