@@ -8,7 +8,8 @@ import torch
 from replication.nets import compiling
 
 
-def test_the_thread_of_the_backward_pass_may_keep_as_many_versions():
+def test_the_thread_of_the_backward_pass_may_keep_as_many_versions(monkeypatch):
+    monkeypatch.setattr(compiling, "_compiled", lambda function: function)  # needs no compiler
     found = []
 
     def look():
