@@ -98,6 +98,10 @@ def train(
 
         on_epoch = add_epoch
 
+    others = [change for change in changes or () if not change.startswith("epochs=")]
+    as_before = chosen(name, profile, others) if not init_from else recipe
+    if is_first() and (line := guard.early_drops(recipe, as_before)):
+        terminal.report(line)
     outcome = session(
         recipe,
         terminal.report,

@@ -7,7 +7,7 @@ updates does not leave by itself."""
 import math
 from typing import Any
 
-from replication.recipe import Recipe
+from replication.recipe import Recipe, Steps
 
 # The full-size net leaves ln K after some hundred updates, a narrow one with the paper's literal
 # deviations after a thousand
@@ -33,13 +33,44 @@ def nothing_learned(history: list[dict[str, Any]], classes: int, recipe: Recipe)
         margin = 3 * math.sqrt(guessing * (1 - guessing) / max(images, 1))
         if row.get(name) is not None and row[name] < guessing - margin:
             return ""
-    longer = f"train longer (--set epochs={10 * recipe.epochs})"
+    epochs = 10 * recipe.epochs
+    moved = drops_moved(recipe, epochs / recipe.epochs)
+    longer = f"train longer ({' '.join([f'--set epochs={epochs}', *moved])})"
     if getattr(recipe.net, "dropout", False):
         longer += " and without dropout, which slows learning (--set net.dropout=false)"
     return (
         f"the net has learned nothing yet: its training error is {row['running_error']:.1%}, and"
         f" guessing among {classes} classes gives {guessing:.1%}; {longer}, or change the rate"
         " (--set update.rate=...)"
+    )
+
+
+def drops_moved(recipe: Recipe, times: float) -> list[str]:
+    """Return the options of ``train`` that move the drops of the rate to ``times`` their epochs.
+
+    They are empty for a schedule that has no fixed drops. A run that is only made longer keeps
+    them, and spends the added epochs at its last rate."""
+    schedule = recipe.schedule
+    if not isinstance(schedule, Steps) or not schedule.after:
+        return []
+    after = ",".join(f"{round(times * epoch)}" for epoch in schedule.after)
+    found = [f"--set 'schedule.after=[{after}]'"]
+    if schedule.colour_off is not None:
+        found.append(f"--set schedule.colour_off={round(times * schedule.colour_off)}")
+    return found
+
+
+def early_drops(recipe: Recipe, shorter: Recipe) -> str:
+    """Return a hint if a run was made longer and its rate drops before the shorter one's end."""
+    moved = drops_moved(shorter, recipe.epochs / shorter.epochs)
+    if recipe.epochs <= shorter.epochs or not moved or not isinstance(recipe.schedule, Steps):
+        return ""
+    if max(recipe.schedule.after) >= shorter.epochs:  # they have been moved
+        return ""
+    after = " and ".join(map(str, recipe.schedule.after))
+    return (
+        f"the rate drops after epoch {after}, as in the run of {shorter.epochs}; to drop it later:"
+        f" {' '.join(moved)}"
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from training_programs import CIFAR, CLASSES, TOWERS, open_images, train_alone
 
 from replication.nets.build import build
-from replication.recipe import Data
+from replication.recipe import Constant, Data, Steps
 from replication.training import checkpoint, guard, run, trainer
 from replication.training.process.interrupt import Interrupt
 from replication.training.run import Options
@@ -160,6 +160,23 @@ def test_a_net_that_only_guesses_is_told_from_one_that_has_learned() -> None:
 
     assert "learned nothing yet: its training error is 89.0%" in line(0.89)
     assert line(0.8) == "" and guard.nothing_learned([], 10, CIFAR) == ""
+
+
+def test_a_longer_run_is_told_how_to_drop_its_rate_later() -> None:
+    steps = Steps(kind="steps", after=(14, 18), colour_off=15)
+    shorter = CIFAR.model_copy(update={"schedule": steps, "epochs": 20})
+    longer = shorter.model_copy(update={"epochs": 60})
+    line = guard.early_drops(longer, shorter)
+    assert "after epoch 14 and 18" in line
+    assert line.endswith("--set 'schedule.after=[42,54]' --set schedule.colour_off=45")
+    assert guard.early_drops(shorter, longer) == ""  # a shorter one needs no drop that is later
+    moved = longer.model_copy(update={"schedule": Steps(kind="steps", after=(42, 54))})
+    assert guard.early_drops(moved, shorter) == ""
+    constant = CIFAR.model_copy(update={"schedule": Constant(kind="constant")})
+    assert guard.early_drops(constant.model_copy(update={"epochs": 9}), constant) == ""
+    row = {"epoch": 3, "iterations": 30, "running_error": 0.9}
+    advice = guard.nothing_learned([row], 10, shorter)
+    assert "--set epochs=200 --set 'schedule.after=[140,180]'" in advice
 
 
 def test_the_best_state_waits_where_it_is_until_it_is_saved() -> None:
