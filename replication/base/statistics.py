@@ -119,6 +119,19 @@ def wilson(mistakes: int, images: int) -> Interval:
     return Interval(error, min(error, float(ends.low)), max(error, float(ends.high)))
 
 
+def share_interval(values: Sequence[float]) -> Interval:
+    """Return the share of ones among zeros and ones, and its exact (Clopper-Pearson) interval.
+
+    It has a width if all are alike too. Raises ValueError for any other value."""
+    from scipy.stats import binomtest
+
+    numbers = finite(values)
+    if not np.isin(numbers, (0.0, 1.0)).all():
+        raise ValueError("a share of runs needs zeros and ones")
+    ends = binomtest(int(numbers.sum()), len(numbers)).proportion_ci(CONFIDENCE, method="exact")
+    return Interval(float(numbers.mean()), float(ends.low), float(ends.high))
+
+
 def finite(values: Sequence[float]) -> np.ndarray:
     """Return ``values`` as an array. Raises ValueError unless there are some, all finite."""
     numbers = np.asarray(values, dtype=np.float64)

@@ -28,12 +28,16 @@ class Difference(NamedTuple):
 
 
 def difference(
-    wrong: Sequence[np.ndarray], others: Sequence[np.ndarray], seed: int = 0
+    wrong: Sequence[np.ndarray],
+    others: Sequence[np.ndarray],
+    seed: int = 0,
+    comparisons: int = 1,
 ) -> Difference:
     """Return the mean difference of two variants' errors and its two-way bootstrap interval.
 
-    Each array is one seed's bool (N,): whether image i is wrong, in the same order of images.
-    Raises ValueError unless all have the same length."""
+    Each array (N,) is one seed's: whether image i is wrong, or another number whose mean over the
+    images is compared, in the same order of images. ``comparisons``: so many intervals hold
+    together (Bonferroni). Raises ValueError unless all arrays have the same length."""
     first, second = (np.stack(group).astype(np.float32) for group in (wrong, others))
     images = first.shape[1]
     if second.shape[1] != images:
@@ -42,7 +46,8 @@ def difference(
     drawn = np.concatenate(
         [_resample(first, second, BATCH, generator) for _ in range(RESAMPLES // BATCH)]
     )
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    tail = (1 - CONFIDENCE) / 2 / comparisons
+    low, high = np.quantile(drawn, [tail, 1 - tail])
     mean = float(first.mean(dtype=np.float64) - second.mean(dtype=np.float64))
     return Difference(mean, float(low), float(high), images, len(drawn))
 

@@ -16,7 +16,8 @@ from replication.experiments.common import beside_baseline, step_time
 from replication.experiments.common.baselines import BASELINE, VARIANTS
 from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import diverged, ran, scale
-from replication.ledger.measurement import Measurement, measured
+from replication.experiments.common.image_noise import images_of, mean_of, noise
+from replication.ledger.measurement import Measurement, lowest, measured
 from replication.paper import claim as find_claim
 from replication.runs.store import Run
 
@@ -116,9 +117,18 @@ def measure(
     by_seed = table.pivot(index="seed", columns="variant", values="test_top1")
     if set(MIDDLE) <= names and len(whole := by_seed[[*MIDDLE]].dropna()):
         layers = table[table["variant"].isin(MIDDLE) & table["seed"].isin(whole.index)]
+        images = {
+            (name, run.task.recipe.seed): images_of(run, "test_top1")
+            for name in (BASELINE, *MIDDLE)
+            for run in by_variant[name]
+        }
         compared = {
             "values": layers.groupby("seed")["test_top1"].mean().tolist(),
             "subtracted": table.loc[table["variant"] == BASELINE, "test_top1"].tolist(),
+            "over_images": noise(
+                [mean_of([images[name, seed] for name in MIDDLE]) for seed in whole.index],
+                [of for (name, _), of in images.items() if name == BASELINE],
+            ),
         }
         add("depth", ALL_MIDDLE, compared, MIDDLE, ten)
     for claim, variant, slow, fast, column in RATIOS:
@@ -130,8 +140,11 @@ def measure(
         add(claim, variant, compared, [ours], note=note)
     if set(IMPORTANCE) <= names and len(gains := by_seed[[*IMPORTANCE]].dropna()):
         # each seed's own gain: by how much its variant's error is higher
-        steps = -np.diff(gains.to_numpy(), axis=1)
-        add("importance-order", "", {"values": steps.min(axis=1).tolist()}, IMPORTANCE, ten)
+        steps = -np.diff(gains.to_numpy(), axis=1).T
+        for values in steps.tolist():
+            compared = {"values": values, "comparisons": len(steps)}
+            add("importance-order", "", compared, IMPORTANCE, ten)
+        measurements[-len(steps) :] = [lowest(measurements[-len(steps) :])]
     if len(dropout):
         add("dropout-average", "", {"values": dropout["halved"] / dropout["single"]}, [])
     recipe = first.task.recipe

@@ -20,7 +20,7 @@ from replication.base.errors import InputError
 from replication.base.models import Frozen
 from replication.base.statistics import Interval, Spread, interval
 from replication.base.types import Profile
-from replication.experiments.common import baselines, beside_baseline
+from replication.experiments.common import baselines
 from replication.experiments.common.baselines import IMAGES
 from replication.experiments.common.collect import collect, nothing_yet, variant_of
 from replication.experiments.common.comparison import (
@@ -31,6 +31,7 @@ from replication.experiments.common.comparison import (
     some_of,
 )
 from replication.experiments.common.contract import settings_of, store_tables
+from replication.experiments.common.image_noise import images_of, noise
 from replication.ledger.families import bonferroni
 from replication.runs.store import Run, Task
 
@@ -170,13 +171,10 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
                 "quantity": column,
             }
             row |= bounds._asdict() | {"n": min(sizes)}
-            noise = None
-            if column in beside_baseline.PER_IMAGE:
-                first, second = ([runs[i] for i in rows] for rows in (without, with_it))
-                place = beside_baseline.PER_IMAGE[column]
-                noise = beside_baseline.image_noise(first, second, *place)
+            sides = ([images_of(runs[i], column) for i in rows] for rows in (without, with_it))
+            over_images = noise(*sides, comparisons=len(pairs))
             row["images_low"], row["images_high"] = (
-                (None, None) if noise is None else (noise.low, noise.high)
+                (None, None) if over_images is None else (over_images.low, over_images.high)
             )
             found.append(row | {"answer": answer(row)})
     return pd.DataFrame(found)

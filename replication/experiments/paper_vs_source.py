@@ -27,6 +27,7 @@ from replication.experiments.common.comparison import (
     some_of,
 )
 from replication.experiments.common.contract import settings_of, store_tables
+from replication.experiments.common.image_noise import images_of, noise
 from replication.runs.store import Run, Task
 
 EXPERIMENT = "paper_vs_source"
@@ -139,14 +140,13 @@ def effects(differences: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
             }
             if (variant, column) in measured.index:
                 row |= measured.loc[(variant, column)].to_dict()
-                if column in beside_baseline.PER_IMAGE:
-                    noise = beside_baseline.image_noise(
-                        by_variant[variant],
-                        by_variant[BASELINE],
-                        *beside_baseline.PER_IMAGE[column],
-                    )
-                    if noise is not None:
-                        row |= {"images_low": noise.low, "images_high": noise.high}
+                sides = (
+                    [images_of(run, column) for run in by_variant[name]]
+                    for name in (variant, BASELINE)
+                )
+                over_images = noise(*sides, comparisons=len(by_variant) - 1)
+                if over_images is not None:
+                    row |= {"images_low": over_images.low, "images_high": over_images.high}
             found.append(row)
     bounds = ["mean", "low", "high", "images_low", "images_high"]
     return pd.DataFrame(found, columns=["variant", "deviation", "quantity", "n", *bounds, "values"])

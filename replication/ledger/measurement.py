@@ -7,6 +7,7 @@ An experiment builds its measurements with ``measured`` (E and Q claims: one val
 and reading computes them again: a file in which one of them was edited by hand is refused."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ __all__ = [
     "Profile",
     "all_measurements",
     "checked",
+    "lowest",
     "measured",
     "read_measurements",
     "write_measurements",
@@ -48,6 +50,7 @@ def measured(
     subtracted: Sequence[float] = (),
     family: Family | None = None,
     member: str = "",
+    comparisons: int = 1,
     over_images: ImageNoise | None = None,
     bound: Literal["lower", "upper"] | None = None,
     quantity: str | None = None,
@@ -59,7 +62,8 @@ def measured(
     Quantity, unit and null are those of the claim's target. With ``denominators`` (of a ratio) or
     ``subtracted`` (of a difference) two independent groups of seeds are compared, by the linear
     model of ``family`` if ``member`` is one of its variants. Otherwise each value is the number
-    itself, such as a difference within one net. ``bound`` says that some values are the cap of a
+    itself, such as a difference within one net. ``comparisons``: it is one of so many, for
+    ``lowest`` to choose from. ``bound`` says that some values are the cap of a
     run that never reached the target error: "lower" if the truth is at least this large, "upper" if
     at most. ``ran`` describes a run, so that the scale can be judged. Raises InputError for a
     variant without a target, ValueError for values that cannot be judged."""
@@ -75,7 +79,12 @@ def measured(
         "subtracted": tuple(map(float, subtracted)),
     }
     unfinished = Measurement.model_construct(
-        claim=claim, variant=variant, family=family, member=member, **groups
+        claim=claim,
+        variant=variant,
+        family=family,
+        member=member,
+        comparisons=comparisons,
+        **groups,
     )
     return Measurement(
         claim=claim,
@@ -91,11 +100,25 @@ def measured(
         **groups,
         family=family,
         member=member,
+        comparisons=comparisons,
         **unfinished.estimate._asdict(),
         over_images=over_images,
         null=target.null,
         bound=bound,
     )
+
+
+def lowest(several: Sequence[Measurement]) -> Measurement:
+    """Return the measurement whose interval reaches lowest: if it is above ``null``, so are all.
+
+    The lowest mean would not do: another one may be less certain to be above. ``several``: each
+    measured with as many ``comparisons`` as there are. One without an interval reaches lowest."""
+
+    def reaches(one: Measurement) -> tuple[float, float]:
+        low = -math.inf if one.reach is None else one.reach[0]
+        return low, one.estimate.mean
+
+    return min(several, key=reaches)
 
 
 def checked(

@@ -20,9 +20,10 @@ from replication.base.statistics import (
     logs,
     mean_interval,
     mean_spread,
+    share_interval,
 )
 from replication.base.types import Profile
-from replication.ledger.families import Family, smallest_detectable
+from replication.ledger.families import Family, bonferroni, smallest_detectable
 from replication.ledger.scale import Ran, shortfalls
 from replication.paper import Claim, Target
 from replication.paper import claim as find_claim
@@ -59,6 +60,8 @@ class Measurement(Frozen):
     # the linear model that the interval comes from; None: this comparison alone
     family: Family | None = None
     member: str = ""  # the variant in ``family``; the other group is its baseline
+    # this is the lowest of so many numbers, whose intervals hold together
+    comparisons: int = Field(1, ge=1)
     mean: float | None = None  # of a ratio the geometric mean
     low: float | None = None  # 95% interval; None with one seed
     high: float | None = None
@@ -100,11 +103,18 @@ class Measurement(Frozen):
     @property
     def critical(self) -> float | None:
         """Standard errors to either side of the mean; None: Student's t for one comparison."""
-        return None if self.family is None else self.family.critical
+        if self.family is not None:
+            return self.family.critical
+        spread = self.spread
+        if self.comparisons == 1 or math.isnan(spread.error):
+            return None
+        return bonferroni(self.comparisons, spread.freedom)
 
     @property
     def estimate(self) -> Interval:
         """Mean and interval by today's rules."""
+        if self.target.share:
+            return share_interval(self.values)
         bounds = interval(self.spread, self.critical)
         return exponential(bounds) if self.target.ratio else bounds
 
@@ -112,7 +122,9 @@ class Measurement(Frozen):
     def detectable(self) -> float | None:
         """The smallest effect that the interval finds with 80% power; of a ratio, as a factor.
 
-        None for one seed."""
+        None for one seed, and for a share of runs."""
+        if self.target.share:
+            return None
         smallest = smallest_detectable(self.spread, self.critical)
         if math.isnan(smallest):
             return None
@@ -191,6 +203,8 @@ class Measurement(Frozen):
             raise ValueError("denominators are for ratios, and this number is none")
         if self.family is None:
             return
+        if self.comparisons > 1:
+            raise ValueError("a family has the critical value of all its variants already")
         own = self.values, self.denominators or self.subtracted
         # the claim's quantity may be the baseline's over the variant's, or the other way round
         names = (self.member, self.family.baseline)

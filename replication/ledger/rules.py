@@ -18,9 +18,11 @@ scale" is a property of what was run (``ledger.scale``).
 - ``not run``: nothing was measured that could answer. C claims are quoted from others by design; a
   number without ``null`` (an error on ILSVRC, say) is shown at a smaller scale, and not compared.
 
-A Q claim has the verdict of its number. Seeds that never reached a target error make the mean a
-bound, which is never ``reproduced``."""
+A Q claim has the verdict of its number. A difference without its sign is never ``reversed here``:
+if it is less than chance makes it, that says nothing. Seeds that never reached a target error make
+the mean a bound, which is never ``reproduced``."""
 
+import math
 from typing import Literal, get_args
 
 from replication.ledger.record import Measurement
@@ -69,15 +71,17 @@ def could_fail(claim: Claim, measurement: Measurement | None) -> bool:
     """Return whether this measurement could have come out against the paper.
 
     An A or S check unless ``claims.toml`` says why not; an E or Q number if it has seeds enough for
-    a verdict and a side, or a range at the paper's own scale."""
+    a verdict and a side, or a range at the paper's own scale. The size of a difference without its
+    sign cannot."""
     if measurement is None or claim.kind == "C" or measurement.outdated:
         return False
     if claim.kind in "AS":
         return not claim.cannot_fail
     if measurement.synthetic:
         return False
-    enough = measurement.n >= MIN_SEEDS[measurement.profile]
-    return enough and (measurement.null is not None or not measurement.shortfalls)
+    target = measurement.target
+    enough = measurement.n >= MIN_SEEDS[measurement.profile] and not target.unsigned
+    return enough and (target.null is not None or not measurement.shortfalls)
 
 
 def _check(measurement: Measurement) -> tuple[Verdict, str]:
@@ -142,11 +146,18 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
 
 
 def excluded_side(measurement: Measurement) -> Literal["above", "below"] | None:
-    """Return the side of ``null`` on which the whole interval is, or None."""
+    """Return the side of ``null`` on which the whole interval is, or None.
+
+    The size of a difference without its sign has the claimed side only: if it is less than chance
+    makes it, that is no effect the other way round."""
     if measurement.reach is None or measurement.null is None:
         return None
     low, high = measurement.reach
-    return "above" if low > measurement.null else "below" if high < measurement.null else None
+    side: Literal["above", "below"] | None = (
+        "above" if low > measurement.null else "below" if high < measurement.null else None
+    )
+    target = measurement.target
+    return None if target.unsigned and side != target.side else side
 
 
 def range_text(low: float | None, high: float | None) -> str:
@@ -170,6 +181,9 @@ def detectable_text(measurement: Measurement) -> str:
 
 
 def _includes(measurement: Measurement) -> str:
+    low, high = measurement.reach or (-math.inf, math.inf)
+    if measurement.null is not None and not low <= measurement.null <= high:
+        return f"the size of the difference is less than chance makes it, {measurement.null:g}"
     return f"the interval{_cut(measurement)} includes {measurement.null:g}"
 
 

@@ -78,6 +78,9 @@ class Target(Frozen):
     # the range that counts as ``reproduced``, both ends included; None: open
     low: float | None = None
     high: float | None = None
+    # the size of a difference without its sign: on the other side of ``null`` it says nothing
+    unsigned: bool = False
+    share: bool = False  # of the runs: its interval is that of a binomial proportion
 
     @model_validator(mode="after")
     def _consistent(self) -> "Target":

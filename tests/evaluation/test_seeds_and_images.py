@@ -52,3 +52,10 @@ def test_it_covers_the_truth_about_95_times_in_100():
 def test_other_images_are_refused():
     with pytest.raises(ValueError, match="the same"):
         difference([np.zeros(4, bool)], [np.zeros(5, bool)])
+
+
+def test_intervals_that_hold_together_are_wider():
+    random = np.random.default_rng(6)
+    first, second = random.random(500) < 0.5, random.random(500) < 0.5
+    alone, together = (difference([first], [second], comparisons=n) for n in (1, 13))
+    assert together.low < alone.low < alone.high < together.high and together.mean == alone.mean

@@ -1,6 +1,7 @@
 """A variant beside the baseline: every seed counts, and a run cut at the cap makes a bound."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from replication.evaluation.per_image import packed
 from replication.evaluation.predictions import Predictions
 from replication.experiments.common import beside_baseline
 from replication.experiments.common.baselines import task
+from replication.experiments.common.image_noise import Images, images_of, mean_of, minus, noise
 from replication.ledger.measurement import measured
 from replication.runs.store import Run
 
@@ -99,6 +101,34 @@ def test_the_noise_of_the_images_is_added_where_every_run_has_its_results() -> N
         beside_baseline.difference(TABLE, "test_top1", "less", "whole", other)["over_images"]
         is None
     )
+
+
+def _images(rate: float, seed: int) -> Images:
+    return Images("data", (np.random.default_rng(seed).random(400) < rate).astype(float))
+
+
+def test_the_gap_has_the_noise_of_the_test_images_and_the_seeds_own_training_errors() -> None:
+    wrong = np.random.default_rng(7).random(400) < 0.4
+    runs = [
+        replace(_run("baseline", seed, wrong), evaluation={"train/1": {"top1": train}})
+        for seed, train in enumerate((0.1, 0.3))
+    ]
+    runs = [replace(run, per_image={"test/1": run.per_image["test/10"]}) for run in runs]
+    gaps = [images_of(run, "gap").values.mean() for run in runs]
+    assert gaps == pytest.approx([wrong.mean() - 0.1, wrong.mean() - 0.3])
+    assert images_of(runs[0], "train_top1") is None and images_of(runs[0], "test_top1") is None
+
+
+def test_differences_within_a_seed_have_no_more_noise_than_the_seeds_and_images_give() -> None:
+    hard = [_images(0.4, seed) for seed in range(6)]
+    easy = [Images("data", one.values * _images(0.9, 9).values) for one in hard]
+    apart, paired = noise(hard, easy), noise([minus(a, b) for a, b in zip(hard, easy, strict=True)])
+    assert apart.low < paired.low < paired.high < apart.high
+    assert noise([minus(hard[0], None)]) is None and mean_of([hard[0], None]) is None
+    other = Images("other data", hard[0].values)
+    assert minus(hard[0], other) is None and noise(hard, [other]) is None
+    mean = mean_of(hard)
+    assert mean.values.mean() == pytest.approx(np.mean([one.values.mean() for one in hard]))
 
 
 def test_variants_that_were_all_cut_do_not_shrink_the_spread_of_a_ratio() -> None:

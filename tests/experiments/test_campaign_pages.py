@@ -337,6 +337,9 @@ def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants()
     assert found["importance-order", ""].n == 2
     assert found["lrn-gain", "top-1"].n == 3
     assert found["two-gpu-gain", "top-1"].n == 2
+    # a gap and a mean of several nets have the noise of the test images, as every error has
+    for claim, variant in (("depth", ablation_claims.ALL_MIDDLE), ("overlap-overfit", "")):
+        assert found[claim, variant].over_images.images == 200
 
 
 def test_the_first_regime_has_no_controls() -> None:

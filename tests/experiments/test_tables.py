@@ -200,6 +200,13 @@ def test_an_average_that_needs_weights_which_are_not_here_is_left_out_and_named(
     assert outcome.left_out == (f"{FIVE}, group 0", f"{SEVEN}, group 0")
     assert f"not here: {FIVE}, group 0; {SEVEN}" in tables_report.scales(settings, outcome)
     assert outcome.missing == ()
+    ours = {(one.claim, one.variant): one for one in outcome.measurements}
+    gains = [
+        ("ten-views", "top-1"),
+        ("ten-views", "top-5"),
+        ("table2-1cnn-pre", "gain of pre-training"),
+    ]
+    assert all(ours[gain].over_images.images == 200 for gain in gains)
 
 
 def test_fall_2009_is_a_net_of_its_own_where_there_is_a_copy() -> None:

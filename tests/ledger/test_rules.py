@@ -1,12 +1,13 @@
 """The rules of the verdicts."""
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from ledger_worlds import TINY, full
 
 from replication.ledger.families import family
-from replication.ledger.measurement import PROFILES, ImageNoise, checked, measured
+from replication.ledger.measurement import PROFILES, ImageNoise, checked, lowest, measured
 from replication.ledger.rules import MIN_SEEDS, VERDICTS, could_fail, judge, verdict
 from replication.paper import claim, claims
 
@@ -32,7 +33,9 @@ def measurements(draw):
     ran = {"full": full(id), "tiny": TINY, None: None}[draw(RAN)]
     bound = draw(st.sampled_from([None, None, "lower", "upper"]))
     profile = draw(st.sampled_from(PROFILES))
-    return gain(draw(NUMBERS), profile, id, variant, bound=bound, ran=ran)
+    share = claim(id).target(variant).share
+    values = draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=1)) if share else draw(NUMBERS)
+    return gain(values, profile, id, variant, bound=bound, ran=ran)
 
 
 @given(measurements())
@@ -228,3 +231,61 @@ def test_context_is_never_run():
 def test_a_measurement_of_another_claim_is_a_mistake():
     with pytest.raises(ValueError, match="says nothing about"):
         verdict(claim("overlap-gain"), gain([1.0]))
+
+
+@pytest.mark.parametrize("variant", ["", "difference of medians"])
+def test_a_difference_without_its_sign_is_never_reversed(variant):
+    null = claim("specialise").target(variant).null
+    less = gain([null - 0.3, null - 0.31, null - 0.32, null - 0.33, null - 0.3], "laptop",
+                "specialise", variant)  # fmt: skip
+    given, reason = judge(claim("specialise"), less)
+    assert (
+        given == "inconclusive"
+        and "less than chance" in reason
+        and not could_fail(claim("specialise"), less)
+    )
+    more = gain([null + 1, null + 1.1, null + 1.2, null + 1.1, null + 1], "laptop", "specialise",
+                variant)  # fmt: skip
+    assert word(more) == "direction reproduced"
+
+
+@pytest.mark.parametrize(
+    ("profile", "values", "expected"),
+    [
+        ("gpu", [1.0] * 3, "inconclusive"),  # one world in eight without an effect
+        ("laptop", [1.0] * 5, "inconclusive"),
+        ("laptop", [1.0] * 6, "direction reproduced"),
+        ("laptop", [0.0] * 6, "reversed here"),
+        ("laptop", [1.0] * 12 + [0.0] * 4, "inconclusive"),
+        ("laptop", [1.0] * 13 + [0.0] * 3, "direction reproduced"),
+    ],
+)
+def test_runs_that_all_agree_are_no_certainty(profile, values, expected):
+    assert word(gain(values, profile, "specialise-every", "")) == expected
+
+
+def test_the_lowest_of_several_is_the_one_least_surely_above_no_effect():
+    certain, other = [1.4, 1.41, 1.42, 1.4, 1.41], [3.0, 0.9, 2.5, 1.1, 2.0]
+    several = [
+        gain(values, "laptop", "relu-several", "smallest ratio", comparisons=2)
+        for values in (certain, other)
+    ]
+    assert several[0].mean < several[1].mean
+    assert lowest(several) is several[1] and word(lowest(several)) == "inconclusive"
+    alone = gain(other, "laptop", "relu-several", "smallest ratio")
+    # the two intervals hold together
+    assert several[1].reach[0] < alone.reach[0] and several[1].detectable > alone.detectable
+
+
+def test_nets_in_the_papers_order_of_importance_seldom_count_as_reversed():
+    """Three steps of 0.2 points, seeds with a spread of 0.7: the mean of minima would be -0.5."""
+    random = np.random.default_rng(2012)
+    reversed_here = 0
+    for _ in range(200):
+        gains = np.array([0.6, 0.4, 0.2, 0.0]) + random.normal(0, 0.7, (8, 4))
+        steps = (-np.diff(gains, axis=1)).T.tolist()
+        one = lowest(
+            [gain(values, "laptop", "importance-order", "", comparisons=3) for values in steps]
+        )
+        reversed_here += word(one) == "reversed here"
+    assert reversed_here <= 10

@@ -12,18 +12,10 @@ import numpy as np
 import pandas as pd
 
 from replication.base.statistics import Interval, Spread, interval
-from replication.evaluation import per_image, seeds_and_images
-from replication.experiments.common.comparison import PER_CENT, QUANTITIES
+from replication.experiments.common.comparison import QUANTITIES
+from replication.experiments.common.image_noise import images_of, noise
 from replication.ledger.families import Family, family
-from replication.ledger.measurement import ImageNoise
 from replication.runs.store import Run
-
-# columns of the error table whose per-image results are stored: key of ``Run.per_image``, k
-PER_IMAGE = {
-    "test_top1": ("test/10", 1),
-    "test_top5": ("test/10", 5),
-    "test_top1_one": ("test/1", 1),
-}
 
 
 def difference(
@@ -36,14 +28,16 @@ def difference(
     """Return a variant's difference from the baseline in ``column``; {} if either is missing.
 
     ``table``: columns variant, seed and ``column``, one row per run. ``runs``: the runs by variant,
-    for the noise of the images, which needs the per-image results of all of them."""
+    for the noise of the images, which needs the per-image results of all of them. Both intervals
+    are simultaneous for the variants of ``table``."""
     groups = _groups(table, column)
     if variant not in groups or baseline not in groups:
         return {}
     keywords: dict[str, Any] = {"values": groups[variant], "subtracted": groups[baseline]}
     keywords |= _model(column, groups, variant, baseline, ratio=False)
-    if runs and column in PER_IMAGE:
-        keywords["over_images"] = image_noise(runs[variant], runs[baseline], *PER_IMAGE[column])
+    if runs:
+        sides = ([images_of(run, column) for run in runs[name]] for name in (variant, baseline))
+        keywords["over_images"] = noise(*sides, comparisons=len(groups) - 1)
     return keywords
 
 
@@ -75,27 +69,6 @@ def ratio(
         "bound": "lower" if cut[above] else "upper" if cut[below] else None,
         **_model(column, groups, member, baseline, ratio=True),
     }
-
-
-def image_noise(runs: Sequence[Run], others: Sequence[Run], key: str, k: int) -> ImageNoise | None:
-    """Return the interval of a difference of errors over seeds and images.
-
-    In percentage points. ``key``: "split/views". None unless every run has its per-image results on
-    the same images."""
-    entries: list[list[Any]] = [
-        [run.per_image.get(key) for run in group] for group in (runs, others)
-    ]
-    known = [entry for group in entries for entry in group]
-    if not known or None in known or len({entry["fingerprint"] for entry in known}) > 1:
-        return None
-    wrong = [[~per_image.right(entry, k) for entry in group] for group in entries]
-    noise = seeds_and_images.difference(*wrong)
-    return ImageNoise(
-        low=PER_CENT * noise.low,
-        high=PER_CENT * noise.high,
-        images=noise.images,
-        resamples=noise.resamples,
-    )
 
 
 def differences(

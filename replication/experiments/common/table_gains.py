@@ -12,7 +12,8 @@ from replication.base.text import counted
 from replication.base.types import Profile
 from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS, diverged, ran, scale
-from replication.ledger.measurement import Measurement, measured
+from replication.experiments.common.image_noise import images_of, minus, noise
+from replication.ledger.measurement import ImageNoise, Measurement, measured
 from replication.runs.store import Run
 
 ONE, FIVE, PRE, SEVEN, LARGER = (
@@ -137,6 +138,7 @@ def measure(
         shown: Run,
         reason: str = "",
         views: str = "ten views",
+        over_images: ImageNoise | None = None,
     ) -> None:
         if len(values):
             reasons = "; ".join(text for text in (reason, remark) if text)
@@ -149,6 +151,7 @@ def measure(
                     scale=scale(shown, views),
                     reason=reasons,
                     ran=ran(shown),
+                    over_images=over_images,
                 )
             )
 
@@ -165,7 +168,14 @@ def measure(
         return rows[k].tolist()
 
     for k, name in (("top1", "top-1"), ("top5", "top-5")):
-        add("ten-views", name, gained("ten views", k), first, views="one view and ten")
+        add(
+            "ten-views",
+            name,
+            gained("ten views", k),
+            first,
+            views="one view and ten",
+            over_images=_noise_of_views(runs, k),
+        )
         add("table1-cnn", name, error("table 1", ONE, k), first)
         for claim, model, shown, reason in (
             ("table2-1cnn", ONE, target, ""),
@@ -182,9 +192,12 @@ def measure(
         ("table2-1cnn-pre", "pre-training", "gain of pre-training", fine, sixth),
         ("table2-7cnn", "seven", "gain of seven", target, sixth),
     ):
-        add(claim, variant, gained(name, "top5"), shown, reason)
+        # which images an average gets wrong is not stored
+        noisy = _noise_over(runs, ONE) if name == "pre-training" else None
+        add(claim, variant, gained(name, "top5"), shown, reason, over_images=noisy)
     for model, variant in ((SIX, "over six layers"), (LONG, "over as many updates")):
-        add("table2-1cnn-pre", variant, gained_over(controls, model), fine, sixth)
+        values, noisy = gained_over(controls, model), _noise_over(runs, model)
+        add("table2-1cnn-pre", variant, values, fine, sixth, over_images=noisy)
     for split, number, views in (("val", VIEWS, "ten views"), ("validation", 1, "one view")):
         sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
             index="seed", columns="split", values="top5"
@@ -198,3 +211,24 @@ def measure(
             values = (sides[split] - sides["test"]).abs().tolist()
             add("val-test", "", values, first, aside, views)
     return measurements
+
+
+def _noise_of_views(runs: Sequence[Run], k: str) -> ImageNoise | None:
+    """Return the interval over seeds and images of what ten views gain the baseline."""
+    nets = [run for run in runs if variant_of(run.task) == "baseline"]
+    one, ten = (f"test_{k}_one", f"test_{k}")
+    return noise([minus(images_of(run, one), images_of(run, ten)) for run in nets])
+
+
+def _noise_over(runs: Sequence[Run], model: str) -> ImageNoise | None:
+    """Return the same of what pre-training gains over the nets of ``model``, in top-5 error."""
+    sides = [
+        {
+            run.task.recipe.seed: images_of(run, "test_top5")
+            for run in runs
+            if variant_of(run.task) == _slug(one)
+        }
+        for one in (model, PRE)
+    ]
+    without, tuned = sides
+    return noise([minus(without[seed], tuned[seed]) for seed in tuned if seed in without])

@@ -1,0 +1,89 @@
+"""Which images a run gets wrong, for the interval of a difference of errors over images too.
+
+Several nets are evaluated on the same images. An interval over seeds alone leaves out that other
+images would give other errors. ``evaluation.seeds_and_images`` has the interval over both; here is
+what it is taken of: errors, gaps, means of several nets, and differences within one seed.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from replication.evaluation import per_image, seeds_and_images
+from replication.experiments.common.comparison import PER_CENT
+from replication.ledger.measurement import ImageNoise
+from replication.runs.store import Run
+
+# columns of the error table whose per-image results are stored: key of ``Run.per_image``, k
+PER_IMAGE = {
+    "test_top1": ("test/10", 1),
+    "test_top5": ("test/10", 5),
+    "test_top1_one": ("test/1", 1),
+    "test_top5_one": ("test/1", 5),
+    "gap": ("test/1", 1),  # its training error is that of the training images and of no others
+}
+
+
+class Images(NamedTuple):
+    """One number per image, whose mean is a run's error, or a difference of errors; fractions."""
+
+    fingerprint: str  # of the images
+    values: np.ndarray  # float (N,)
+
+
+def images_of(run: Run, column: str) -> Images | None:
+    """Return what ``column`` of the error table is the mean of; None if it is not stored."""
+    key, k = PER_IMAGE.get(column, ("", 0))
+    entry, train = run.per_image.get(key), run.evaluation.get("train/1")
+    if entry is None or (column == "gap" and train is None):
+        return None
+    wrong = (~per_image.right(entry, k)).astype(np.float64)
+    values = wrong - train["top1"] if column == "gap" and train is not None else wrong
+    return Images(entry["fingerprint"], values)
+
+
+def mean_of(several: Sequence[Images | None]) -> Images | None:
+    """Return the mean of several nets' numbers; None unless all are known, of the same images."""
+    known = _known(several)
+    if not known:
+        return None
+    return Images(known[0].fingerprint, np.mean([one.values for one in known], axis=0))
+
+
+def minus(first: Images | None, second: Images | None) -> Images | None:
+    """Return the difference of two nets of one seed; None unless both are of the same images."""
+    known = _known([first, second])
+    if not known:
+        return None
+    return Images(known[0].fingerprint, known[0].values - known[1].values)
+
+
+def noise(
+    first: Sequence[Images | None],
+    second: Sequence[Images | None] | None = None,
+    comparisons: int = 1,
+) -> ImageNoise | None:
+    """Return the interval over seeds and images of a difference of errors, in percentage points.
+
+    One entry per seed. ``second`` None: ``first`` are differences within a seed already.
+    ``comparisons``: how many such intervals hold together. None unless all entries are known, of
+    the same images."""
+    known = _known([*first, *(second or ())])
+    if not known:
+        return None
+    values = [one.values for one in known]
+    others = values[len(first) :] or [np.zeros_like(values[0])]
+    found = seeds_and_images.difference(values[: len(first)], others, comparisons=comparisons)
+    return ImageNoise(
+        low=PER_CENT * found.low,
+        high=PER_CENT * found.high,
+        images=found.images,
+        resamples=found.resamples,
+    )
+
+
+def _known(several: Sequence[Images | None]) -> list[Images]:
+    known = [one for one in several if one is not None]
+    alike = len({one.fingerprint for one in known}) == 1
+    return known if alike and len(known) == len(several) else []
