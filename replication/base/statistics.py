@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 CONFIDENCE = 0.95
 TAIL = (1 + CONFIDENCE) / 2  # quantile of a two-sided interval's upper end
@@ -123,13 +123,13 @@ def share_interval(values: Sequence[float]) -> Interval:
     """Return the share of ones among zeros and ones, and its exact (Clopper-Pearson) interval.
 
     It has a width if all are alike too. Raises ValueError for any other value."""
-    from scipy.stats import binomtest
-
     numbers = finite(values)
     if not np.isin(numbers, (0.0, 1.0)).all():
         raise ValueError("a share of runs needs zeros and ones")
-    ends = binomtest(int(numbers.sum()), len(numbers)).proportion_ci(CONFIDENCE, method="exact")
-    return Interval(float(numbers.mean()), float(ends.low), float(ends.high))
+    ones, zeros = int(numbers.sum()), int((1 - numbers).sum())
+    low = float(betaincinv(ones, zeros + 1, 1 - TAIL)) if ones else 0.0
+    high = float(betaincinv(ones + 1, zeros, TAIL)) if zeros else 1.0
+    return Interval(float(numbers.mean()), low, high)
 
 
 def finite(values: Sequence[float]) -> np.ndarray:

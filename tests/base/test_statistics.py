@@ -16,6 +16,7 @@ from replication.base.statistics import (
     interval,
     mean_interval,
     ratio_interval,
+    share_interval,
     student_t,
     wilson,
 )
@@ -125,3 +126,12 @@ def test_mean_interval_covers_the_truth_95_times_in_100():
     random = np.random.default_rng(2012)
     intervals = [mean_interval(random.normal(1.0, 2.0, 3)) for _ in range(3000)]
     assert 0.935 <= np.mean([low <= 1 <= high for _, low, high in intervals]) <= 0.965
+
+
+@pytest.mark.parametrize(("ones", "runs"), [(0, 3), (3, 3), (1, 1), (5, 8), (13, 16)])
+def test_a_share_of_runs_has_the_exact_interval_of_scipy(ones, runs):
+    share, low, high = share_interval([1.0] * ones + [0.0] * (runs - ones))
+    ends = stats.binomtest(ones, runs).proportion_ci(0.95, method="exact")
+    assert (share, low, high) == pytest.approx((ones / runs, ends.low, ends.high))
+    with pytest.raises(ValueError, match="zeros and ones"):
+        share_interval([0.5])
