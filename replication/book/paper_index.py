@@ -4,6 +4,7 @@ One table per section. A symbol is shown with its file and line, and linked to i
 built by GitHub; a claim is linked to its row in the ledger."""
 
 import html
+import re
 from typing import Any
 
 from docutils import nodes
@@ -59,9 +60,7 @@ def _row(one: Sentence, up: str) -> str:
     cells = {
         "paper": f"<q>{html.escape(one.words)}</q>",
         "code": _lines(_symbol(symbol) for symbol in one.symbols),
-        "test": _lines(
-            f'<span class="small">{html.escape(_spaced(test))}</span>' for test in tests
-        ),
+        "test": _lines(f'<span class="small">{_path(_spaced(test))}</span>' for test in tests),
         "claim": _lines(
             f'<a href="{up}{PAGES}{LEDGER}.html">{html.escape(claim)}</a>' for claim in one.claims
         ),
@@ -73,9 +72,14 @@ def _row(one: Sentence, up: str) -> str:
 def _symbol(symbol: str) -> str:
     found = place(symbol)
     name = f"<code>{html.escape(symbol.rpartition('.')[2])}</code>"
-    where = f'<span class="small">{html.escape(str(found))}</span>'
+    where = f'<span class="small">{_path(str(found))}</span>'
     address = source_address(found.file, found.line, found.line)
     return f'<a href="{html.escape(address)}">{name}</a>{where}' if address else name + where
+
+
+def _path(text: str) -> str:
+    """Return a path as HTML that breaks lines after its slashes and underscores only."""
+    return re.sub(r"([/_])", r"\1<wbr>", html.escape(text))
 
 
 def _spaced(test: str) -> str:

@@ -34,9 +34,9 @@ STYLE = """<style>
   border-bottom: 1px solid rgba(128, 128, 128, 0.4); color: inherit; background: transparent; }
 .ledger td[data-label="ours"] { min-width: 12em; }
 .ledger.index { table-layout: fixed; }
-.ledger.index th:nth-child(1) { width: 34%; } .ledger.index th:nth-child(2) { width: 30%; }
+.ledger.index th:nth-child(1) { width: 30%; } .ledger.index th:nth-child(2) { width: 30%; }
 .ledger.index th:nth-child(3) { width: 24%; }
-.ledger.index td { overflow-wrap: anywhere; }
+.ledger.index td { overflow-wrap: break-word; }
 @media (min-width: 45.01rem) {
   .ledger-page .ledger { table-layout: fixed; }
   .ledger-page .ledger th:nth-child(1) { width: 42%; }

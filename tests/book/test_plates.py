@@ -144,6 +144,16 @@ def test_a_published_figure_has_a_name_and_a_caption_that_stands_alone(path: Pat
         assert results_pages.short()[path.stem]["figure"] in committed_figures(path)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(paths.NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_a_cell_with_a_caption_shows_one_figure(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.metadata.get("mystnb", {}).get("figure"):
+            images = [one for one in cell.outputs if "image/" in " ".join(one.get("data", {}))]
+            assert len(images) <= 1, cell.source  # a second one would have the same caption
+
+
 def test_a_trial_says_so_in_its_title_and_under_it() -> None:
     made = results_pages.as_page(page(new_code_cell("x"), profile="quick"), "training", False)
     title, banner, cell = made["cells"]

@@ -75,7 +75,9 @@ def decisions_html(outcome: Outcome) -> str:
     rows = rows[rows["decision"].fillna("") != ""]
     if rows.empty:
         return "<p>The run ended before the rule decided anything.</p>"
-    shown = pd.DataFrame({"after epoch": rows["epoch"], "rate in it": rows["rate"].map(rate_text)})
+    shown = pd.DataFrame(
+        {"after epoch": rows["epoch"], "rate in that epoch": rows["rate"].map(rate_text)}
+    )
     return html_table(
         shown.assign(
             **{
