@@ -4,12 +4,14 @@ import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from replication.base import paths
 from replication.book import notebooks
 from replication.cli.app import app
+from replication.recipes import chosen
 
 CHAPTERS = sorted((paths.BOOK / "paper").glob("*.md"))
 COMMANDS = [
@@ -18,6 +20,23 @@ COMMANDS = [
     for found in re.findall(r"`((?:replication|python -c) [^`]*)`", path.read_text("utf-8"))
 ]
 WRITES = {"run", "train", "evaluate", "bench", "data"}  # not run here: their arguments are checked
+
+
+def test_the_lesson_s_nets_differ_in_the_activation_and_the_rate_that_was_chosen_for_it() -> None:
+    text = (paths.BOOK / "run.md").read_text("utf-8")
+    lesson = text.partition("## A lesson on Figure 1")[2].partition("\n### ")[0]
+    relu, tanh = (
+        chosen(
+            words[2], "laptop", [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        )
+        for words in map(shlex.split, re.findall("^replication train .*$", lesson, re.MULTILINE))
+    )
+    tried = pd.read_csv(paths.results() / "paper" / "relu_vs_tanh" / "selection.csv")
+    best = tried[tried["chosen"] & (tried["candidate"] == "19pct")].set_index("activation")["rate"]
+    assert (relu.update.rate, tanh.update.rate) == (best["relu"], best["tanh"])
+    net = relu.net.model_copy(update={"activation": "tanh"})
+    update = relu.update.model_copy(update={"rate": tanh.update.rate})
+    assert relu.model_copy(update={"net": net, "update": update}) == tanh
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
