@@ -19,7 +19,7 @@ from replication.ledger.units import numbers, with_unit
 
 CLAIM, EXPERIMENT = "fig1-curves/tanh", "relu_vs_tanh"
 EXCLUDED = "excluded"
-QUESTION = "Nor does the paper say which of three training errors it plots."
+QUESTION = "The paper does not say which of three training errors it plots."
 
 
 class Answer(NamedTuple):

@@ -256,14 +256,14 @@ def contest_steps() -> Figure:
     names = {
         "1 CNN": "one net",
         "5 CNNs": "average of five",
-        "1 CNN*": "one, pre-trained, sixth layer",
+        "1 CNN*": "one, pre-trained",
         "7 CNNs*": "two of these and the five",
     }
     rows = {row.model: row.top5 for row in tables().table2.rows}
     shown = {name: rows[model] for model, name in names.items()}
     with style():
         figure, axis = plt.subplots(figsize=(PHONE, 1.9), layout="constrained")
-        _errors(axis, shown, [BLUE] * len(shown), "top-5 error on the validation set, per cent")
+        _errors(axis, shown, [BLUE] * len(shown), "top-5 error, validation, per cent")
     return figure
 
 

@@ -30,6 +30,9 @@ def test_a_drawing_has_the_column_s_width_and_is_closed(name: str) -> None:
     texts = [text for text in figure.findobj(plt.Text) if text.get_text().strip()]
     assert min(text.get_fontsize() for text in texts) >= 8
     assert min(contrast(text.get_color()) for text in texts) >= 4.5
+    figure.draw_without_rendering()  # lays it out
+    drawn = figure.get_tightbbox()  # inches
+    assert drawn.x0 > -0.02 and drawn.x1 < width + 0.02  # no label is cut
 
 
 def test_ink_can_be_read_on_white_and_keeps_the_hue() -> None:
