@@ -7,6 +7,7 @@ from made_up_runs import store
 
 from replication.book.pages import training as page
 from replication.experiments import training
+from replication.training.schedule import LOGS
 
 
 def test_stored_runs_of_the_baseline_that_has_learnt_are_shown_and_none_is_trained(
@@ -32,3 +33,12 @@ def test_stored_runs_of_the_baseline_that_has_learnt_are_shown_and_none_is_train
     html = page.gap_html(outcome)
     assert "baseline that has learnt" in html and "25.00" in html and "5.00" in html
     assert set(outcome.curves["variant"]) >= {training.LEARNT, training.BASELINE, training.RULE}
+
+
+def test_a_log_without_its_third_drop_is_named_and_one_out_of_order_contradicts() -> None:
+    found = training.measure("laptop")
+    assert found.holds and "left out, for its third drop is not noted: 145-half" in found.reason
+    early = dict(LOGS) | {"150": LOGS["150"]._replace(second=20)}
+    assert not training.measure("laptop", early).holds
+    whole = {name: log for name, log in LOGS.items() if name != "145-half"}
+    assert "left out" not in training.measure("laptop", whole).reason
