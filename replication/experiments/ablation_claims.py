@@ -122,12 +122,15 @@ def measure(
             for name in (BASELINE, *MIDDLE)
             for run in by_variant[name]
         }
+        values = layers.groupby("seed")["test_top1"].mean().tolist()
+        whole_net = table.loc[table["variant"] == BASELINE, "test_top1"].tolist()
         compared = {
-            "values": layers.groupby("seed")["test_top1"].mean().tolist(),
-            "subtracted": table.loc[table["variant"] == BASELINE, "test_top1"].tolist(),
+            "values": values,
+            "subtracted": whole_net,
             "over_images": noise(
                 [mean_of([images[name, seed] for name in MIDDLE]) for seed in whole.index],
                 [of for (name, _), of in images.items() if name == BASELINE],
+                mean=float(np.mean(values) - np.mean(whole_net)),
             ),
         }
         add("depth", ALL_MIDDLE, compared, MIDDLE, ten)

@@ -125,6 +125,13 @@ def test_differences_within_a_seed_have_no_more_noise_than_the_seeds_and_images_
     apart, paired = noise(hard, easy), noise([minus(a, b) for a, b in zip(hard, easy, strict=True)])
     assert apart.low < paired.low < paired.high < apart.high
     assert noise([minus(hard[0], None)]) is None and mean_of([hard[0], None]) is None
+    # old runs have no such results: the interval is that of the others, around the mean of all
+    half, whole = [*hard[:3], None, None], [*easy[:3], None]
+    some = noise(half, whole, mean=7.0)
+    known = noise(hard[:3], easy[:3])
+    assert some.high - some.low == pytest.approx(known.high - known.low)
+    assert (some.low + some.high) / 2 == pytest.approx(7.0, abs=1.0)
+    assert noise(half, whole) is None and noise([hard[0], None], whole, mean=7.0) is None
     other = Images("other data", hard[0].values)
     assert minus(hard[0], other) is None and noise(hard, [other]) is None
     mean = mean_of(hard)

@@ -28,8 +28,8 @@ def difference(
     """Return a variant's difference from the baseline in ``column``; {} if either is missing.
 
     ``table``: columns variant, seed and ``column``, one row per run. ``runs``: the runs by variant,
-    for the noise of the images, which needs the per-image results of all of them. Both intervals
-    are simultaneous for the variants of ``table``."""
+    for the noise of the images, which needs the per-image results of several of each. Both
+    intervals are simultaneous for the variants of ``table``."""
     groups = _groups(table, column)
     if variant not in groups or baseline not in groups:
         return {}
@@ -37,7 +37,8 @@ def difference(
     keywords |= _model(column, groups, variant, baseline, ratio=False)
     if runs:
         sides = ([images_of(run, column) for run in runs[name]] for name in (variant, baseline))
-        keywords["over_images"] = noise(*sides, comparisons=len(groups) - 1)
+        mean = float(np.mean(groups[variant]) - np.mean(groups[baseline]))
+        keywords["over_images"] = noise(*sides, comparisons=len(groups) - 1, mean=mean)
     return keywords
 
 

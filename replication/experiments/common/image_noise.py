@@ -24,6 +24,8 @@ PER_IMAGE = {
     "gap": ("test/1", 1),  # its training error is that of the training images and of no others
 }
 
+FEWEST = 2  # seeds of each side whose images are known, from which their noise can be told
+
 
 class Images(NamedTuple):
     """One number per image, whose mean is a run's error, or a difference of errors; fractions."""
@@ -63,21 +65,28 @@ def noise(
     first: Sequence[Images | None],
     second: Sequence[Images | None] | None = None,
     comparisons: int = 1,
+    mean: float | None = None,
 ) -> ImageNoise | None:
     """Return the interval over seeds and images of a difference of errors, in percentage points.
 
     One entry per seed. ``second`` None: ``first`` are differences within a seed already.
-    ``comparisons``: how many such intervals hold together. None unless all entries are known, of
-    the same images."""
-    known = _known([*first, *(second or ())])
-    if not known:
+    ``comparisons``: how many such intervals hold together. ``mean``: the difference of all seeds,
+    in percentage points; around it is the interval if ``FEWEST`` entries of each side or more are
+    known, and others are not: the noise of the images is that of fewer seeds then, so a little
+    large. None if fewer are, or if they are not of the same images."""
+    sides = [[one for one in side if one is not None] for side in (first, second or ())]
+    whole = len(sides[0]) == len(first) and len(sides[1]) == len(second or ())
+    enough = all(len(side) >= FEWEST for side in sides[: 1 if second is None else 2])
+    known = _known([*sides[0], *sides[1]])
+    if not known or not (whole or (enough and mean is not None)):
         return None
-    values = [one.values for one in known]
-    others = values[len(first) :] or [np.zeros_like(values[0])]
-    found = seeds_and_images.difference(values[: len(first)], others, comparisons=comparisons)
+    others = [one.values for one in sides[1]] or [np.zeros_like(known[0].values)]
+    values = [one.values for one in sides[0]]
+    found = seeds_and_images.difference(values, others, comparisons=comparisons)
+    shift = 0.0 if whole or mean is None else mean - PER_CENT * found.mean
     return ImageNoise(
-        low=PER_CENT * found.low,
-        high=PER_CENT * found.high,
+        low=PER_CENT * found.low + shift,
+        high=PER_CENT * found.high + shift,
         images=found.images,
         resamples=found.resamples,
     )
