@@ -188,9 +188,12 @@ def _other(claim: Claim, measurement: Measurement) -> Other:
 def _profile_to_run(claim: Claim, scales: tuple[str, ...]) -> str:
     """Return the scale at which to run a claim that was not run.
 
-    It is the given one, or the smallest published one, if that can answer.
+    It is the given one, or the smallest published one, if that can answer: one that needs GPUs is
+    run at ``gpu``.
     """
-    return "paper" if claim.needs_paper_scale else scales[-1]
+    if claim.needs_paper_scale:
+        return "paper"
+    return "gpu" if "GPU" in claim.needs and "gpu" in scales else scales[-1]
 
 
 def _what_is_missing(claim: Claim, profile: str) -> str:

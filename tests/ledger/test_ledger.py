@@ -334,3 +334,8 @@ def test_a_row_that_is_not_run_is_not_counted_as_measured(results):
     # only the paper's scale can answer; what is measured at a smaller one is shown
     write_measurements("laptop", "tables", [gain(FIVE, claim="val-test", variant="")])
     assert "0 of the 0 measured" in ledger_tables.counts_text(ledger())
+
+
+def test_a_claim_that_needs_gpus_is_not_sent_to_the_laptop_profile(results):
+    assert row_of("two-gpu-time").command == "replication run ablations --profile gpu"
+    assert row_of("two-gpu-time", "laptop").command == "replication run ablations --profile laptop"
