@@ -3,6 +3,7 @@ from.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -222,3 +223,11 @@ def test_table_1_puts_no_images_aside_where_there_is_a_validation_set() -> None:
     first = tables.tasks(paper)[0]
     assert first.recipe.data.name == "ilsvrc2010" and first.recipe.data.validation == 0
     assert ("val", 10) in first.evaluate and ("validation", 1) not in first.evaluate
+
+
+def test_table_2_shows_the_paper_s_test_column_beside_that_of_the_validation_set() -> None:
+    outcome = SimpleNamespace(table=table().iloc[:0])
+    shown = tables_report.table2_html(outcome)
+    row = next(line for line in shown.splitlines() if "SIFT" in line)
+    assert "paper, test top-5" in shown and "26.2" in row
+    assert "test top-5" not in tables_report.table1_html(outcome)
