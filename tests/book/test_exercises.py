@@ -25,6 +25,7 @@ WRITES = {"run", "train", "evaluate", "bench", "data"}  # not run here: their ar
 def test_the_lesson_s_nets_differ_in_the_activation_and_the_rate_that_was_chosen_for_it() -> None:
     text = (paths.BOOK / "run.md").read_text("utf-8")
     lesson = text.partition("## A lesson on Figure 1")[2].partition("\n### ")[0]
+    lesson = lesson.replace("\\\n", "")  # a command over two lines
     relu, tanh = (
         chosen(
             words[2], "laptop", [words[i + 1] for i, word in enumerate(words) if word == "--set"]
