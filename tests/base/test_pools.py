@@ -6,19 +6,11 @@ import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.process import BaseProcess
 
 import pytest
+from processes import ended
 
 from replication.base import pools
-
-
-def ended(processes: list[BaseProcess]) -> bool:
-    """Return whether all have ended; the pool's own thread may be the one that notes it, later."""
-    deadline = time.monotonic() + 300
-    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not any(process.is_alive() for process in processes)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

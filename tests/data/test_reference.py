@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from photos import COUNT
+from processes import ended
 
 from replication.base.errors import InputError, TrainingError
 from replication.data.loader import evaluation_loader, open_loaders
@@ -79,7 +80,7 @@ def test_worker_processes_change_nothing_and_outlive_an_early_end_and_a_broken_f
     with pytest.raises(TrainingError, match="run it again"):
         list(several.epoch(4))
     several.close()
-    assert not processes & set(multiprocessing.active_children())
+    assert ended(processes)
 
 
 BACKENDS = ["reference", pytest.param("dali", marks=NEEDS_DALI)]
