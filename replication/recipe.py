@@ -225,6 +225,8 @@ class Timeline(Frozen):
     name: Literal["145-2010", "145", "145-half", "147", "148", "150"] = "145-2010"
 
 
+Precision = Literal["float32", "tf32", "bf16"]  # of products in training
+
 Schedule = Annotated[Constant | Plateau | Steps | Timeline, Field(discriminator="kind")]
 
 
@@ -248,7 +250,7 @@ class Recipe(Frozen):
     exact_error: bool = False  # measure the error on the whole training set after each epoch too
     # epochs complete after which the weights are kept, beside those of the end
     keep_after: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    precision: Precision = "float32"
     # on a GPU, use algorithms that repeat the same bits, where torch has them
     deterministic: bool = False
     # source of the initial weights: the id of a run, or "file:" and the first 16 digits of a

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Elements of a block on a CPU: 1 MiB of float32. With half of it the calls themselves count, with
-# twice it the cache overflows.
-BLOCK = 2**18
+# Elements of a block on a CPU: 256 KiB of float32, of which a pass has several at a time. With half
+# of it the calls themselves count, with four times it they do not fit a cache of 2 MiB.
+BLOCK = 2**16
 
 Window = Callable[[Tensor], Tensor]
 

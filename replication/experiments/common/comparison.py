@@ -183,10 +183,11 @@ def scale(run: Run, views: str = "one view") -> str:
         )
     else:
         net = f"net {recipe.net.name}"
+    products = "" if recipe.precision == "float32" else f", {recipe.precision} products"
     return (
         f"{counted(data['images'], 'image')} of {counted(data['classes'], 'class')} of"
         f" {data['name']}{note}, {side},"
-        f" {net}, at most {counted(recipe.epochs, 'epoch')}, {views}"
+        f" {net}, at most {counted(recipe.epochs, 'epoch')}{products}, {views}"
     )
 
 
