@@ -51,7 +51,7 @@ from replication.experiments.table_nets import (
     tasks,
 )
 from replication.ledger.measurement import Measurement
-from replication.runs.facts import AVERAGES, kept, known
+from replication.runs.facts import AVERAGES, is_known, kept
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 from replication.training.weights import weights_path
@@ -245,7 +245,7 @@ def _can_average(settings: Settings, runs: Sequence[Run]) -> bool:
     """Return whether the average is to be shown: it is stored, or its nets are here or wanted."""
     return (
         not settings.only_stored
-        or _key(runs) in known(_averages(settings))
+        or is_known(_averages(settings), _key(runs), runs)
         or all(weights_path(run.task.recipe.id).is_file() for run in runs)
     )
 
@@ -263,7 +263,7 @@ def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
         )
         return {"runs": [recipe.id for recipe in recipes], **average_errors}
 
-    return kept(_averages(settings), _key(runs), make)
+    return kept(_averages(settings), _key(runs), make, runs)
 
 
 def _key(runs: Sequence[Run]) -> str:

@@ -1,17 +1,20 @@
 """Facts that need the weights of trained nets, beside the results of their experiment.
 
 Weights are not published, so these facts are stored: the published numbers can be read without
-them. A file has one entry per key, which names what it was computed from; entries are only added.
+them. A file has one entry per key, which names the recipes it was computed from; ``training`` in it
+is a hash of their trainings, so that a run that is trained again does not keep the facts of before.
 What an execution computed before it failed is kept in a hidden file of the same folder, and the
 next execution takes it from there."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from replication.base import paths
 from replication.base.errors import check
 from replication.base.files import read_json, write_json
+from replication.runs.store import Run
 
 AVERAGES = "averages.json"  # errors of averages of nets
 DROPOUT = "dropout.json"  # distances to the mean of the nets that dropout samples
@@ -19,17 +22,25 @@ GAINS = "gains.json"  # mean gains of the normalisations of a trained net
 FILES = (AVERAGES, DROPOUT, GAINS)
 
 
-def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def kept(
+    path: Path, key: str, make: Callable[[], dict[str, Any]], runs: Sequence[Run] = ()
+) -> dict[str, Any]:
     """Return the stored value of ``key`` in ``path``, or build it with ``make`` and add it.
 
-    ``path``: one of ``FILES`` in the folder of an experiment."""
+    ``path``: one of ``FILES`` in the folder of an experiment. ``runs``: those that the value was
+    computed from; a stored one of other trainings is replaced."""
     check(path.name in FILES, f"{path.name} is not listed in FILES: a failure would lose its facts")
     values = _stored(path)
-    if key not in values:
-        left = _read(_hidden(path))
-        values[key] = left[key] if key in left else make()
+    if not _is_of(values.get(key), runs):
+        left = _read(_hidden(path)).get(key)
+        values[key] = left if _is_of(left, runs) else make() | _trainings(runs)
         write_json(path, dict(sorted(values.items())))
     return values[key]
+
+
+def is_known(path: Path, key: str, runs: Sequence[Run]) -> bool:
+    """Return whether ``kept`` can return the value of ``key`` without its ``make``."""
+    return _is_of(_stored(path).get(key), runs) or _is_of(_read(_hidden(path)).get(key), runs)
 
 
 def known(path: Path) -> dict[str, Any]:
@@ -51,6 +62,16 @@ def forget(folder: Path) -> None:
     """Remove what ``take_back`` has hidden in ``folder``, after an execution that succeeded."""
     for name in FILES:
         _hidden(folder / name).unlink(missing_ok=True)
+
+
+def _is_of(value: dict[str, Any] | None, runs: Sequence[Run]) -> bool:
+    """Return whether there is a value, and it is not known to be of other trainings."""
+    return value is not None and _trainings(runs).items() <= (_trainings(runs) | value).items()
+
+
+def _trainings(runs: Sequence[Run]) -> dict[str, str]:
+    text = "".join(run.history.to_json(orient="values") for run in runs)
+    return {"training": hashlib.sha256(text.encode()).hexdigest()[:10]} if runs else {}
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -165,7 +165,8 @@ def list_published(changed: Iterable[Path]) -> None:
 def reseal(because: str) -> list[str]:
     """Accept all results and pages as they are now, and log ``because``; return what differed.
 
-    Nothing is written if nothing differs."""
+    The pages that show older results are named with the command that executes them. Nothing is
+    written if nothing differs."""
     if not because.strip():
         raise InputError('say why: replication reseal --because "..."')
     root = paths.results()
@@ -174,8 +175,7 @@ def reseal(because: str) -> list[str]:
     for folder in published_folders():
         if faults(folder):
             seal(folder)
-    for page in published_pages():
-        _renew(page)
+    older = [page for page in published_pages() if _renew(page)]
     paths_now = [folder / FILE for folder in published_folders()] + published_pages()
     gone = [root / name for name in (_read(root / FILE) if (root / FILE).is_file() else {})]
     list_published([*paths_now, *(path for path in gone if path not in paths_now)])
@@ -184,7 +184,11 @@ def reseal(because: str) -> list[str]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     words = " ".join(because.split())
     write_text(log, f"{before}{now}  {words}  ({one_line(differences)})\n")
-    return differences
+    return differences + [
+        f"{page.parent.name}/{page.name} was accepted and still shows the results of before;"
+        f" `replication run {page.stem} --profile {_notes(page)['profile']} --force` executes it"
+        for page in older
+    ]
 
 
 def one_line(differences: list[str]) -> str:
@@ -194,15 +198,19 @@ def one_line(differences: list[str]) -> str:
     return shown if more <= 0 else f"{shown}; and {more} more"
 
 
-def _renew(page: Path) -> None:
-    """Let a page hold the hashes of the results as they are now."""
+def _renew(page: Path) -> bool:
+    """Let a page hold the hashes of the results as they are now; return whether they differ."""
     document = json.loads(page.read_text(encoding="utf-8"))
     notes = document["metadata"].get("replication", {})
     profile = notes.get("profile")
     if profile not in PUBLISHED:
-        return
-    notes["results"] = shown_results(paths.results() / profile / page.stem)
+        return False
+    now = shown_results(paths.results() / profile / page.stem)
+    if notes.get("results") == now:
+        return False
+    notes["results"] = now
     write_text(page, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return True
 
 
 def _notes(page: Path) -> dict:

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from replication.base.errors import CheckError
 from replication.base.files import read_json, write_json
 from replication.book.restore import BEFORE, restored_on_failure
-from replication.runs.facts import AVERAGES, kept, known
+from replication.recipes import named
+from replication.runs.facts import AVERAGES, is_known, kept, known
+from replication.runs.store import Run, Task
 
 
 class Costly:
@@ -64,3 +67,30 @@ def test_a_fact_that_the_next_execution_does_not_need_is_not_published(tmp_path:
     with restored_on_failure(tmp_path):
         kept(path, "new", Costly())
     assert set(read_json(path)) == {"new"} and "other" not in known(path)
+
+
+def _run(loss: float) -> Run:
+    return Run(
+        Task("quick", "one", "net", named("19pct", "quick")),
+        pd.DataFrame({"loss": [loss]}),
+        {},
+        {},
+        {},
+    )
+
+
+def test_a_run_that_is_trained_again_does_not_keep_its_facts(tmp_path: Path) -> None:
+    make, path = Costly(), tmp_path / AVERAGES
+    first, again = _run(1.0), _run(2.0)
+    kept(path, "a", make, [first])
+    kept(path, "a", make, [first])
+    assert make.times == 1 and is_known(path, "a", [first])
+    assert not is_known(path, "a", [again])
+    kept(path, "a", make, [again])
+    assert make.times == 2 and is_known(path, "a", [again]) and not is_known(path, "a", [first])
+
+
+def test_a_fact_that_does_not_say_of_which_training_it_is_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / AVERAGES
+    write_json(path, {"a": {"error": 0.5}})
+    assert kept(path, "a", Costly(), [_run(1.0)]) == {"error": 0.5}

@@ -115,7 +115,8 @@ def test_resealing_needs_a_reason_and_keeps_it(published: Path) -> None:
     (published / "results" / "laptop" / "one" / "table.csv").write_text("error\n0.4\n")
     with pytest.raises(InputError, match="say why"):
         seal.reseal(" ")
-    assert seal.reseal("a corrected unit")
+    *_, last = seal.reseal("a corrected unit")
+    assert "replication run one --profile laptop --force" in last
     assert seal.published_faults() == []
     log = (published / "results" / seal.LOG).read_text()
     assert "a corrected unit" in log and "laptop/one" in log and log.count("\n") == 1

@@ -6,6 +6,7 @@ stored with the results.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from replication.evaluation.trained import trained_net
 from replication.experiments.common.baselines import EXPERIMENT
 from replication.nets.alexnet import AlexNet
 from replication.recipe import Recipe
-from replication.runs.facts import DROPOUT, kept, known
+from replication.runs.facts import DROPOUT, is_known, kept
 from replication.runs.store import Run
 from replication.training.process.numerics import exact, numerics
 from replication.training.weights import weights_path
@@ -49,14 +50,11 @@ def distances(
             and run.summary["ended"] != "diverged"
         ):
             key = f"{recipe.id}-{images}-{masks}"
-            if only_stored and key not in known(path) and not weights_path(recipe.id).is_file():
+            is_here = weights_path(recipe.id).is_file()
+            if only_stored and not is_here and not is_known(path, key, [run]):
                 continue
-            rows.append(
-                {
-                    "seed": recipe.seed,
-                    **kept(path, key, lambda recipe=recipe: _distances(recipe, images, masks)),
-                }
-            )
+            make = partial(_distances, recipe, images, masks)
+            rows.append({"seed": recipe.seed, **kept(path, key, make, [run])})
     return pd.DataFrame(rows, columns=["seed", "images", "masks", "halved", "single", "floor"])
 
 
