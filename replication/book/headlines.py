@@ -13,6 +13,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_text
 from replication.base.text import counted
+from replication.base.types import PROFILES
 from replication.book.findings import ours_text, rows
 from replication.book.pages import runs as provenance
 from replication.book.plates import KINDS, committed_figures
@@ -124,7 +125,9 @@ def _overtaken(experiment: str, profile: str) -> str:
     larger = {
         row.ours.profile
         for row in rows().values()
-        if row.experiment == experiment and row.ours is not None and row.ours.profile != profile
+        if row.experiment == experiment
+        and row.ours is not None
+        and PROFILES.index(row.ours.profile) > PROFILES.index(profile)
     }
     return (
         f"superseded by the runs at {' and '.join(sorted(larger))}" if larger else "no verdict yet"

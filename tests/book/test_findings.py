@@ -1,9 +1,11 @@
 """Prose about results: numbers are read from the ledger, and text gives way when they change."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from replication.base.types import PROFILES
 from replication.book import findings, headlines
 from replication.ledger.measurement import checked, measured
 from replication.ledger.verdicts import ledger
@@ -93,7 +95,18 @@ def test_an_experiment_whose_claims_a_larger_scale_answers_says_so() -> None:
     answered = {row.ours.profile for row in findings.rows().values() if row.ours is not None}
     found = [(command, gave) for command, _, gave in headlines.costs() if "superseded" in gave]
     assert all(gave.rpartition(" ")[2] in answered for _, gave in found)
-    assert all(gave.rpartition(" ")[2] not in command for command, gave in found)
+    for command, gave in found:
+        own, larger = (text.rpartition(" ")[2] for text in (command, gave))
+        assert PROFILES.index(own) < PROFILES.index(larger)
+
+
+def test_runs_at_a_larger_scale_without_a_verdict_yet_are_not_superseded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = SimpleNamespace(experiment="lrn_cifar", ours=SimpleNamespace(profile="laptop"))
+    monkeypatch.setattr(headlines, "rows", lambda: {"lrn-cifar": row})
+    assert headlines._overtaken("lrn_cifar", "paper") == "no verdict yet"
+    assert headlines._overtaken("lrn_cifar", "quick") == "superseded by the runs at laptop"
 
 
 def test_a_gain_of_ours_is_beside_the_paper_s_gain() -> None:
