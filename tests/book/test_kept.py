@@ -16,7 +16,7 @@ LAPTOP = paths.ROOT / "results" / "laptop"
 ON_IMAGES = [
     experiment.name
     for experiment in EXPERIMENTS
-    if (LAPTOP / experiment.name).is_dir() and experiment.name != "architecture"
+    if (LAPTOP / experiment.name / "SHA256SUMS").is_file() and experiment.name != "architecture"
 ]
 
 
