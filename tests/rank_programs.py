@@ -72,7 +72,7 @@ def training(ranks, dropout, restless=False, staged=False):
     """Train this rank's tower, and bring weights, gradients and velocities together as a checkpoint
     would.
     """
-    ranks = dataclasses.replace(ranks, staged=staged)
+    ranks = dataclasses.replace(ranks, staged=staged or ranks.staged)
     net = exchange.on_ranks(make(dropout), ranks)
     logits, first, optimiser = train(
         net,
