@@ -6,6 +6,11 @@ torchvision's AlexNet where it is installed.
 Goals. CPU: at least the rate of a float32 matrix product. H100, batch 128: at least 4 times as fast
 as the same net in float32 with torch's normalisation, and at least 0.3 of the floor: the time of
 the products at the measured rate of one, and then of the update at the measured rate of a copy.
+
+Both goals of the H100 are missed. One H100 80GB on 26 November 2026 (measured/step-cuda-h100.json)
+gave 2.4 times the rate in float32, and 0.105 of the floor. A step took 10.7 ms on the wall, and the
+GPU was busy for 8.3 of them; without normalisation 8.5 and 5.7.
+
 torchvision's net is the one of 2014 (no normalisation, 61.1 million parameters in one tower, 64 to
 384 maps), so that ratio compares two nets and not two implementations of one."""
 
