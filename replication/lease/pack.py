@@ -3,9 +3,9 @@
     python -m replication.lease.pack FOLDER
 
 The plan is ``thirty_minutes.toml``, or that of another file, ``--order FILE``. Its parts come in
-the order of worth: first whether the machine gives the right numbers, then how fast it is, then the
-runs of experiments, of each part the first seed of every run, then the second of every run, and so
-on. The images of a data set travel as one compressed archive, cut into parts of less than 40 MB."""
+the order of worth: first whether the machine gives the right numbers, then runs of experiments and
+benchmarks. Of each part the first seed of every run comes before the second of any. The images of a
+data set travel as one compressed archive, cut into parts of less than 40 MB."""
 
 import argparse
 import sys
@@ -42,6 +42,7 @@ class Part(Frozen):
 
     checks: tuple[str, ...] = ()  # of CHECKS
     experiments: tuple[str, ...] = ()
+    profile: str | None = None  # of its experiments; default the order's
     minutes: float = Field(gt=0)  # for one step in a call
     publishes: str  # what a reader of the book gets from it
 
@@ -75,7 +76,7 @@ def steps_of(order: Order) -> list[Step]:
     for part in order.part:
         found = [check(name, part.minutes) for name in part.checks]
         if part.experiments:
-            tasks = experiment_tasks(order.profile, part.experiments)
+            tasks = experiment_tasks(part.profile or order.profile, part.experiments)
             found += trainings((one for one in tasks if not one.is_stored()), part.minutes)
         for step in found:
             identity = step.training.recipe.id if step.training else step.name
@@ -119,14 +120,18 @@ def trainings(tasks: Iterable[Task], minutes: float) -> list[Step]:
 
 
 def experiment_tasks(profile: str, names: Sequence[str]) -> list[Task]:
-    """Return the runs of experiments at a profile. Raises InputError for an unknown name."""
+    """Return the runs of experiments at a profile, as far as stored results decide them.
+
+    ``only_stored`` of the profile means the notebook, which then trains nothing; the runs are the
+    same. Raises InputError for an unknown name or profile."""
     from replication.book.notebooks import settings  # its libraries are not on the bare machine
     from replication.experiments import EXPERIMENTS
+    from replication.lease.decided import decided_tasks
 
     known = {experiment.name: experiment for experiment in EXPERIMENTS}
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"no experiment {unknown[0]!r}; use {', '.join(known)}")
-    return [task for name in names for task in known[name].tasks(settings(name, profile))]
+    return [task for name in names for task in decided_tasks(known[name], settings(name, profile))]
 
 
 def pack(folder: Path, steps: Sequence[Step], part_bytes: int = PART_BYTES) -> Plan:

@@ -1,0 +1,48 @@
+"""The runs of an experiment that need no result that is not stored yet.
+
+An experiment lists the most that it may train. Some of its recipes are placeholders until a result
+is known: a rate that a search chooses, or a constant that is measured in a trained net. Trained on
+a GPU, they would be runs that nobody asks for."""
+
+from replication.base.models import Frozen
+from replication.experiments import lrn_cifar_nets, relu_vs_tanh
+from replication.experiments.common.contract import Experiment
+from replication.experiments.figure1 import RACE, candidates, reporting, search
+from replication.runs.store import Task
+
+
+def decided_tasks(experiment: Experiment, settings: Frozen) -> list[Task]:
+    """Return the runs of an experiment whose recipes are final."""
+    own = {relu_vs_tanh.EXPERIMENT: _figure1, lrn_cifar_nets.EXPERIMENT: _norms}
+    return own.get(experiment.name, experiment.tasks)(settings)
+
+
+def _figure1(settings: relu_vs_tanh.Settings) -> list[Task]:
+    """Return each search's next run, or the reporting runs at the rate that it chose."""
+    tasks = []
+    for candidate in candidates(settings):
+        for kind in candidate.kinds:
+            found = search(settings, candidate, kind)
+            if (wanted := found.next_task()) is not None:
+                tasks.append(wanted)
+            elif found.rate:
+                tasks += reporting(settings, candidate, kind, found.rate)
+                if settings.rates_beside and candidate is RACE:
+                    for rate in found.beside:
+                        tasks += relu_vs_tanh.reporting_beside(settings, kind, rate)
+    return tasks
+
+
+def _norms(settings: lrn_cifar_nets.Settings) -> list[Task]:
+    """Return section 3.3's nets; those with constant gains if the gains are stored."""
+    gains = lrn_cifar_nets.stored_gains(settings)
+    tasks = lrn_cifar_nets.tasks(settings, gains)
+    if gains:
+        return tasks
+    # the gains are measured in the net of ``gain_seed``, whose weights would stay on the machine
+    return [
+        task
+        for task in tasks
+        if task.recipe.seed != settings.gain_seed
+        and lrn_cifar_nets.variant_of(task.recipe) != lrn_cifar_nets.GAIN
+    ]
