@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -14,8 +15,10 @@ import torch
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.experiments import EXPERIMENTS
-from replication.lease import drive, pack, parity, processes
+from replication.base.types import PROFILES
+from replication.book.notebooks import settings
+from replication.experiments import EXPERIMENTS, lrn_cifar_nets
+from replication.lease import drive, mps, pack, parity, processes
 from replication.lease.__main__ import main
 from replication.lease.images import pack_images, receive_images
 from replication.lease.plan import Images, Plan, Step, Training, read_plan, write_plan
@@ -164,6 +167,7 @@ class Instant(processes.Process):
     """A trainer that notes what it is given; one run fails, and one ends the process."""
 
     started: ClassVar[list["Instant"]] = []
+    together: ClassVar[int] = 0  # as many are started before any of them is done
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment, self.trained, self.ended = environment, [], False
@@ -174,11 +178,17 @@ class Instant(processes.Process):
 
     def train(self, training: Training, log: Path, seconds: float) -> int:
         self.trained.append(training.name)
+        begun = time.monotonic()
+        while len(self.started) < self.together and time.monotonic() < begun + 30:
+            time.sleep(0.01)
         time.sleep(0.01)
         self.ended = training.name == "run1"
         return {"run1": 1, "run2": 3}.get(training.name, 0)
 
     def close(self) -> None:
+        self.ended = True
+
+    def interrupt(self) -> None:
         self.ended = True
 
 
@@ -199,6 +209,171 @@ def test_trainings_run_side_by_side_and_a_process_that_dies_is_replaced(
     assert ended == dict.fromkeys((f"run{i}" for i in range(9)), "done") | failed
     assert sorted(sum((one.trained for one in Instant.started), [])) == sorted(ended)
     assert len(Instant.started) == 4 and all(one.ended for one in Instant.started)
+
+
+# MPS in its place: it writes down what it was started with, starts a server, and waits
+FAKE_MPS = """#!/bin/sh
+sleep 300 &
+echo "$$ $!" > {folder}/processes
+echo "$@" > {folder}/words
+env > {folder}/environment
+wait
+"""
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pretended GPU and 16 CPUs; return the folder where MPS may be installed, on PATH."""
+    Instant.started.clear()
+    monkeypatch.setattr(drive, "Trainer", Instant)
+    monkeypatch.setattr(drive, "check_device", torch.device)
+    monkeypatch.setattr(drive, "described", str)
+    monkeypatch.setattr(drive.machine, "cpus", lambda: 16)
+    monkeypatch.setattr(mps, "PLACES", ())
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    return tmp_path / "bin"
+
+
+def install(folder: Path, program: str) -> None:
+    path = folder / mps.PROGRAM
+    path.write_text(program.format(folder=shlex.quote(str(folder))))
+    path.chmod(0o755)
+
+
+def many(tmp_path: Path, jobs: int | None = None, first: tuple[Step, ...] = ()) -> drive.Lease:
+    """A lease of a command and 20 trainings on the pretended GPU."""
+    recipes = [RECIPE.model_copy(update={"seed": seed}) for seed in range(20)]
+    trainings = pack.trainings([Task("quick", "x", f"r{r.seed}", r) for r in recipes], 1.0)
+    plan = Plan(steps=(*first, *trainings))
+    return drive.Lease(plan, tmp_path, tmp_path / "state", tmp_path / "out", 5.0, "cuda", jobs)
+
+
+def running(folder: Path) -> list[int]:
+    """Those of MPS's processes that run."""
+    every = [int(word) for word in (folder / "processes").read_text().split()]
+    stat = {pid: Path(f"/proc/{pid}/stat") for pid in every}
+    return [pid for pid in every if stat[pid].is_file() and " Z " not in stat[pid].read_text()]
+
+
+def test_trainings_on_a_gpu_share_it_by_mps_which_ends_with_them(
+    tmp_path: Path, gpu: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(gpu, FAKE_MPS)
+    monkeypatch.setattr(Instant, "together", 12)
+    names = "print([name for name in __import__('os').environ if 'MPS' in name])"
+    step = Step(name="alone", minutes=1, command=("-c", names))
+    lease = many(tmp_path, first=(step,))
+    lines: list[str] = []
+    alive: list[int] = []
+    assert lease.run(lambda line: (lines.append(line), alive.append(len(running_or_none(gpu)))))
+    assert lines[1].startswith("alone: done") and alive[1] == 0  # not before the trainings
+    assert lines[2] == "with MPS, 12 trainings at a time" and set(alive[2:]) == {2}
+    assert len(Instant.started) == 12 and running(gpu) == []
+    assert (gpu / "words").read_text() == "-f\n"
+    given = dict(line.split("=", 1) for line in (gpu / "environment").read_text().splitlines())
+    variables = {name: value for name, value in given.items() if name.startswith("CUDA_MPS_")}
+    assert variables.keys() == {"CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"}
+    for place in map(Path, variables.values()):
+        assert place.is_dir() and place.is_relative_to(tmp_path / "state")
+    for one in Instant.started:
+        assert variables.items() <= one.environment.items()
+        assert one.environment["OMP_NUM_THREADS"] == "1"
+    assert (tmp_path / "state" / "logs" / "alone.out").read_text() == "[]\n"
+
+
+def running_or_none(folder: Path) -> list[int]:
+    return running(folder) if (folder / "processes").is_file() else []
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (None, "nvidia-cuda-mps-control is not on PATH"),
+        ("#!/bin/sh\nexit 3\n", "nvidia-cuda-mps-control ended with status 3"),
+        ("#!/no/such/shell\n", "No such file or directory"),
+    ],
+)
+def test_without_mps_fewer_trainings_share_the_gpu(
+    tmp_path: Path,
+    gpu: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str | None,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(Instant, "together", 3)
+    if program:
+        install(gpu, program)
+    lines: list[str] = []
+    assert many(tmp_path).run(lines.append)
+    assert lines[1].endswith(f"{reason}), 3 trainings at a time") and len(Instant.started) == 3
+    assert not any("CUDA_MPS_PIPE_DIRECTORY" in one.environment for one in Instant.started)
+    with tarfile.open(tmp_path / "out" / drive.ARCHIVE) as archive:
+        assert json.load(archive.extractfile("lease.json"))["trainings"] == lines[1]
+
+
+@pytest.mark.parametrize(("cpus", "jobs", "processes"), [(2, None, 2), (16, 5, 5), (16, 1, 1)])
+def test_there_are_no_more_trainings_than_cpus_or_as_many_as_asked_for(
+    tmp_path: Path,
+    gpu: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cpus: int,
+    jobs: int | None,
+    processes: int,
+) -> None:
+    install(gpu, FAKE_MPS)
+    monkeypatch.setattr(drive.machine, "cpus", lambda: cpus)
+    monkeypatch.setattr(Instant, "together", processes)
+    assert many(tmp_path, jobs).run(lambda line: None)
+    assert len(Instant.started) == processes
+    assert (gpu / "words").is_file() == (processes > 1)  # a single one has the GPU to itself
+
+
+def test_an_interruption_leaves_neither_trainings_nor_mps(
+    tmp_path: Path, gpu: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(gpu, FAKE_MPS)
+    seen: list[int] = []
+
+    def interrupted(self: Instant, training: Training, log: Path, seconds: float) -> int:
+        seen.extend(running(gpu))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Instant, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        many(tmp_path).run(lambda line: None)
+    assert seen and running(gpu) == [] and all(one.ended for one in Instant.started)
+
+
+def test_a_signal_leaves_neither_trainings_nor_mps(tmp_path: Path, gpu: Path) -> None:
+    install(gpu, FAKE_MPS)
+    recipes = [RECIPE.model_copy(update={"seed": seed, "epochs": 100_000}) for seed in (0, 1)]
+    tasks = [Task("quick", "x", f"r{recipe.seed}", recipe) for recipe in recipes]
+    write_plan(tmp_path / "plan.json", Plan(steps=tuple(pack.trainings(tasks, 5.0))))
+    options = ["--minutes", "9", "--state", str(tmp_path / "s"), "--out", str(tmp_path / "o")]
+    program = (
+        "import sys, torch\n"
+        "from replication.lease import __main__, drive, mps\n"
+        "drive.check_device, drive.described, mps.PLACES = torch.device, str, ()\n"
+        "drive.machine.cpus = lambda: 2\n"
+        f"sys.exit(__main__.main({[str(tmp_path / 'plan.json'), *options]!r}))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
+    lease = subprocess.Popen([sys.executable, "-c", program], env=environment)
+    logs = [tmp_path / "s" / "runs" / recipe.id / "train.log" for recipe in recipes]
+    begun = time.monotonic()
+    try:
+        while not all(log.is_file() and "epoch " in log.read_text() for log in logs):
+            assert lease.poll() is None and time.monotonic() < begun + 100
+            time.sleep(0.1)
+        assert len(running(gpu)) == 2
+    finally:
+        lease.terminate()
+    assert lease.wait(60) == 130 and running(gpu) == []
+    ended = [log.read_text() for log in logs]
+    time.sleep(1)
+    assert [log.read_text() for log in logs] == ended
 
 
 def test_the_threads_of_a_single_training_are_left_as_they_are(
@@ -281,11 +456,14 @@ def test_the_plan_for_thirty_minutes_begins_with_parity_and_knows_its_parts() ->
     assert order.part[0].checks == ("parity",) and order.minutes < 30
     known = {experiment.name for experiment in EXPERIMENTS}
     for part in order.part:
-        assert set(part.experiments) <= known
+        assert set(part.experiments) <= known and part.profile in (None, *PROFILES)
+        assert part.minutes >= 2  # compiling alone takes most of one
         if part.checks:
             assert not pack.check(part.checks[0], part.minutes).training
     checks = [one for part in order.part for one in part.checks]
     assert sorted(checks) == sorted(pack.CHECKS)
+    plan = Plan(steps=tuple(pack.steps_of(order)))  # which checks that the names differ
+    assert {step.training.profile for step in plan.steps if step.training} >= {"gpu"}
 
 
 @pytest.mark.parametrize("name", sorted(set(pack.CHECKS) - {"tests"}))
@@ -304,6 +482,42 @@ def test_runs_that_are_stored_are_left_out_of_the_next_plan(
     part = pack.Part(experiments=("x",), minutes=1, publishes="")
     order = pack.Order(profile="gpu", minutes=1, part=(part, part))
     assert [step.training.name for step in pack.steps_of(order)] == ["run1"]
+
+
+def test_a_part_may_have_a_profile_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    monkeypatch.setattr(
+        pack, "experiment_tasks", lambda profile, names: asked.append((profile, names)) or []
+    )
+    parts = tuple(
+        pack.Part(experiments=("x",), minutes=1, publishes="", profile=profile)
+        for profile in ("paper", None)
+    )
+    assert pack.steps_of(pack.Order(profile="gpu", minutes=1, part=parts)) == []
+    assert asked == [("paper", ("x",)), ("gpu", ("x",))]
+
+
+def test_runs_whose_recipes_wait_for_results_are_not_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
+    # a search: its first run only, because the others depend on it
+    first = pack.experiment_tasks("gpu", ("relu_vs_tanh",))
+    assert len(first) == 2 * 5 and all(task.name.startswith("select-") for task in first)
+    # constants that are measured in a net: no placeholder, and no net whose weights are needed
+    norms = settings("lrn_cifar", "paper")
+    assert norms.only_stored  # of the notebook: the runs are packed nevertheless
+    packed = pack.experiment_tasks("paper", ("lrn_cifar",))
+    wanted = lrn_cifar_nets.tasks(norms)
+    assert packed and {task.recipe.id for task in packed} == {
+        task.recipe.id
+        for task in wanted
+        if not task.recipe.net.gains and task.recipe.seed != norms.gain_seed
+    }
+    gains = (0.9, 0.8)
+    monkeypatch.setattr(lrn_cifar_nets, "stored_gains", lambda settings: gains)
+    packed = pack.experiment_tasks("paper", ("lrn_cifar",))
+    assert len(packed) == len(wanted) and {task.recipe.net.gains for task in packed} == {(), gains}
 
 
 def test_an_order_with_an_unknown_check_is_one_line(tmp_path: Path) -> None:

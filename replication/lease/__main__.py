@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replication.base.errors import InputError
-from replication.lease.drive import ARCHIVE, JOBS, Lease, default_state
+from replication.lease.drive import ARCHIVE, JOBS, MPS_JOBS, Lease, default_state
 from replication.lease.plan import read_plan
 
 
@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, default=default_state(), help="kept between calls")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the plan")
     parser.add_argument(
-        "--jobs", type=int, help=f"trainings side by side; default {JOBS} on a GPU, else 1"
+        "--jobs",
+        type=int,
+        help=f"trainings side by side; default on a GPU {MPS_JOBS} with MPS or {JOBS}, else 1",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the plan, and run nothing")
     options = parser.parse_args(arguments)
