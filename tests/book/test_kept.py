@@ -10,13 +10,14 @@ from replication.book import execute, stamps
 from replication.book.kept import kept
 from replication.cli.app import app
 from replication.experiments import EXPERIMENTS
+from replication.runs import seal
 
 LAPTOP = paths.ROOT / "results" / "laptop"
 # published at laptop, with runs or pictures of images that a clone does not have
 ON_IMAGES = [
     experiment.name
     for experiment in EXPERIMENTS
-    if (LAPTOP / experiment.name / "SHA256SUMS").is_file() and experiment.name != "architecture"
+    if (LAPTOP / experiment.name / seal.FILE).is_file() and experiment.name != "architecture"
 ]
 
 
