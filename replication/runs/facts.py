@@ -30,17 +30,19 @@ def kept(
     ``path``: one of ``FILES`` in the folder of an experiment. ``runs``: those that the value was
     computed from; a stored one of other trainings is replaced."""
     check(path.name in FILES, f"{path.name} is not listed in FILES: a failure would lose its facts")
-    values = _stored(path)
-    if not _is_of(values.get(key), runs):
+    values, training = _stored(path), _training(runs)
+    if not _is_of(values.get(key), training):
         left = _read(_hidden(path)).get(key)
-        values[key] = left if _is_of(left, runs) else make() | _trainings(runs)
+        named = {"training": training} if training else {}
+        values[key] = left if _is_of(left, training) else make() | named
         write_json(path, dict(sorted(values.items())))
     return values[key]
 
 
 def is_known(path: Path, key: str, runs: Sequence[Run]) -> bool:
     """Return whether ``kept`` can return the value of ``key`` without its ``make``."""
-    return _is_of(_stored(path).get(key), runs) or _is_of(_read(_hidden(path)).get(key), runs)
+    training = _training(runs)
+    return any(_is_of(of.get(key), training) for of in (_stored(path), _read(_hidden(path))))
 
 
 def known(path: Path) -> dict[str, Any]:
@@ -64,14 +66,15 @@ def forget(folder: Path) -> None:
         _hidden(folder / name).unlink(missing_ok=True)
 
 
-def _is_of(value: dict[str, Any] | None, runs: Sequence[Run]) -> bool:
+def _is_of(value: dict[str, Any] | None, training: str) -> bool:
     """Return whether there is a value, and it is not known to be of other trainings."""
-    return value is not None and _trainings(runs).items() <= (_trainings(runs) | value).items()
+    return value is not None and (not training or value.get("training", training) == training)
 
 
-def _trainings(runs: Sequence[Run]) -> dict[str, str]:
+def _training(runs: Sequence[Run]) -> str:
+    """Return a hash of the histories of ``runs``; "" without runs."""
     text = "".join(run.history.to_json(orient="values") for run in runs)
-    return {"training": hashlib.sha256(text.encode()).hexdigest()[:10]} if runs else {}
+    return hashlib.sha256(text.encode()).hexdigest()[:10] if runs else ""
 
 
 def _stored(path: Path) -> dict[str, Any]:
