@@ -62,7 +62,7 @@ def train(
     import torch
 
     from replication.base.devices import best_device
-    from replication.recipes import as_yaml, chosen
+    from replication.recipes import as_yaml, chosen, planned_epochs
     from replication.training import guard
     from replication.training.drop_request import request_drop
     from replication.training.initial_weights import adopt
@@ -98,9 +98,8 @@ def train(
 
         on_epoch = add_epoch
 
-    others = [change for change in changes or () if not change.startswith("epochs=")]
-    as_before = chosen(name, profile, others) if not init_from else recipe
-    if is_first() and (line := guard.early_drops(recipe, as_before)):
+    before = None if init_from else planned_epochs(name, profile)
+    if is_first() and (line := guard.early_drops(recipe, before)):
         terminal.report(line)
     outcome = session(
         recipe,

@@ -41,7 +41,7 @@ def named(name: str, profile: str) -> Recipe:
     return validated(Recipe, name, _read(path))
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -63,11 +63,7 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
 
     A change is ``field=value`` with a YAML value, for instance ``update.rate=0.02``. Raises
     InputError that names the file or the field at fault."""
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml", ".json"):
-        values = _read(path)
-    else:
-        values = named(name, profile).model_dump(mode="json")
+    values = _before_changes(name, profile)
     for change in changes:
         field, equals, text = change.partition("=")
         *parents, last = field.split(".")
@@ -88,6 +84,19 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
                 f"--set {change!r}: the value is not YAML; put it into quotes"
             ) from None
     return validated(Recipe, name, values)
+
+
+def planned_epochs(name: str, profile: str) -> int | None:
+    """Return the epochs of ``chosen``'s recipe before any change; None if its file has none."""
+    epochs = _before_changes(name, profile).get("epochs")
+    return epochs if isinstance(epochs, int) else None
+
+
+def _before_changes(name: str, profile: str) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml", ".json"):
+        return _read(path)
+    return named(name, profile).model_dump(mode="json")
 
 
 def _value(text: str, current: object) -> Any:

@@ -60,16 +60,18 @@ def drops_moved(recipe: Recipe, times: float) -> list[str]:
     return found
 
 
-def early_drops(recipe: Recipe, shorter: Recipe) -> str:
-    """Return a hint if a run was made longer and its rate drops before the shorter one's end."""
-    moved = drops_moved(shorter, recipe.epochs / shorter.epochs)
-    if recipe.epochs <= shorter.epochs or not moved or not isinstance(recipe.schedule, Steps):
+def early_drops(recipe: Recipe, planned: int | None) -> str:
+    """Return a hint if a run is longer than ``planned`` epochs and its rate drops before their end.
+
+    ``planned``: of the recipe before it was made longer; None if that has no number of epochs."""
+    if not planned or recipe.epochs <= planned or not isinstance(recipe.schedule, Steps):
         return ""
-    if max(recipe.schedule.after) >= shorter.epochs:  # they have been moved
+    moved = drops_moved(recipe, recipe.epochs / planned)
+    if not moved or max(recipe.schedule.after) >= planned:  # there are none, or they were moved
         return ""
     after = " and ".join(map(str, recipe.schedule.after))
     return (
-        f"the rate drops after epoch {after}, as in the run of {shorter.epochs}; to drop it later:"
+        f"the rate drops after epoch {after}, as in the run of {planned}; to drop it later:"
         f" {' '.join(moved)}"
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from typer.testing import CliRunner
 
 from replication import __version__
@@ -17,7 +18,8 @@ from replication.book import execute
 from replication.cli import app as command_line
 from replication.data import splits
 from replication.paper import claims
-from replication.recipes import NETS
+from replication.recipes import NETS, named
+from replication.training import session
 
 HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy.stats")
 READERS = (
@@ -165,6 +167,23 @@ def test_a_dry_run_says_that_results_of_changed_parameters_are_kept_apart():
 
 def test_the_recipes_that_the_shell_completes_are_those_that_exist():
     assert set(command_line.train.RECIPES) == set(NETS)
+
+
+@pytest.mark.parametrize(("planned", "hint"), [("epochs: 3\n", True), ("", False)])
+def test_the_hint_of_a_longer_run_needs_no_recipe_without_the_change(
+    monkeypatch, capsys, tmp_path, planned, hint
+):
+    def reached(*arguments):
+        raise InputError("the training begins")
+
+    monkeypatch.setattr(session, "session", reached)
+    values = named("alexnet", "quick").model_dump(mode="json", exclude={"epochs"})
+    file = tmp_path / "recipe.yaml"
+    file.write_text(f"{yaml.safe_dump(values)}{planned}", encoding="utf-8")
+    words = ["train", str(file), "--set", "epochs=9"]
+    status, lines = ended(monkeypatch, capsys, *words)
+    assert status == 2 and lines.endswith("the training begins\n")
+    assert ("to drop it later: --set 'schedule.after=[6]'" in lines) == hint
 
 
 @pytest.mark.parametrize(

@@ -166,14 +166,15 @@ def test_a_longer_run_is_told_how_to_drop_its_rate_later() -> None:
     steps = Steps(kind="steps", after=(14, 18), colour_off=15)
     shorter = CIFAR.model_copy(update={"schedule": steps, "epochs": 20})
     longer = shorter.model_copy(update={"epochs": 60})
-    line = guard.early_drops(longer, shorter)
+    line = guard.early_drops(longer, 20)
     assert "after epoch 14 and 18" in line
     assert line.endswith("--set 'schedule.after=[42,54]' --set schedule.colour_off=45")
-    assert guard.early_drops(shorter, longer) == ""  # a shorter one needs no drop that is later
+    assert guard.early_drops(shorter, 60) == ""  # a shorter one needs no drop that is later
     moved = longer.model_copy(update={"schedule": Steps(kind="steps", after=(42, 54))})
-    assert guard.early_drops(moved, shorter) == ""
+    assert guard.early_drops(moved, 20) == ""
     constant = CIFAR.model_copy(update={"schedule": Constant(kind="constant")})
-    assert guard.early_drops(constant.model_copy(update={"epochs": 9}), constant) == ""
+    assert guard.early_drops(constant.model_copy(update={"epochs": 9}), 3) == ""
+    assert guard.early_drops(longer, None) == ""  # its file names no number of epochs
     row = {"epoch": 3, "iterations": 30, "running_error": 0.9}
     advice = guard.nothing_learned([row], 10, shorter)
     assert "--set epochs=200 --set 'schedule.after=[140,180]'" in advice
