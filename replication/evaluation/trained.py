@@ -20,6 +20,7 @@ from replication.base.files import digest, write_atomic
 from replication.base.text import counted
 from replication.data.files import unchanged
 from replication.data.loader import Loader, evaluation_loader
+from replication.data.sources import catalog
 from replication.data.splits import training_index
 from replication.nets.build import build
 from replication.recipe import Recipe
@@ -43,6 +44,11 @@ def weights_file(recipe: Recipe, epoch: int | None = None) -> Path:
     if not path.is_file():
         raise no_weights(path)
     return path
+
+
+def can_evaluate(recipe: Recipe) -> bool:
+    """Return whether the weights of a run and the images of its data set are available."""
+    return weights_path(recipe.id).is_file() and catalog.available(recipe.data.name)
 
 
 def trained_net(

@@ -20,7 +20,7 @@ from replication.base.models import Frozen
 from replication.base.text import counted
 from replication.base.types import Profile
 from replication.evaluation.artefacts import KERNELS, write_kernels
-from replication.evaluation.trained import trained_net
+from replication.evaluation.trained import can_evaluate, trained_net
 from replication.experiments.common import baselines
 from replication.experiments.common.baselines import BASELINE
 from replication.experiments.common.collect import Collected, collect, nothing_yet
@@ -31,7 +31,6 @@ from replication.paper.figures import figure3
 from replication.recipe import Recipe
 from replication.recipes import chosen
 from replication.runs.store import Run, Task
-from replication.training.weights import weights_path
 
 EXPERIMENT = "kernels"
 TOWERS, CONTROL, LARGE = "two towers", "one tower, dealt at random", "large net, two towers"
@@ -171,18 +170,21 @@ def run(settings: Settings) -> Outcome:
 
 
 def _here(settings: Settings) -> Collected:
-    """Return the runs, and those that are missing: not stored, or without their weights here."""
+    """Return the runs, and those that are missing.
+
+    If nothing is to be trained, a run counts as missing without its weights and images too."""
     planned = tasks(settings)
     collected = collect(planned, settings.only_stored, settings.jobs, needed=())
     if not settings.only_stored:
         return collected
-    runs = [run for run in collected.runs if weights_path(run.task.recipe.id).is_file()]
+    runs = [run for run in collected.runs if can_evaluate(run.task.recipe)]
     found = {run.task.folder for run in runs}
     return Collected(runs, [task for task in planned if task.folder not in found])
 
 
 def _reason() -> str:
-    return nothing_yet("no net of two towers with its weights here is", "baseline", STAGE)
+    lacks = "no net of two towers with its weights and images here is"
+    return nothing_yet(lacks, "baseline", STAGE)
 
 
 def waits(settings: Settings) -> str:

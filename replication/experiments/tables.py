@@ -29,6 +29,7 @@ from replication.base.text import counted
 from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
+from replication.evaluation.trained import can_evaluate
 from replication.experiments.common.collect import collect, variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS
 from replication.experiments.common.contract import settings_of, store_tables
@@ -54,7 +55,6 @@ from replication.ledger.measurement import Measurement
 from replication.runs.facts import AVERAGES, is_known, kept
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
-from replication.training.weights import weights_path
 
 STAGE = "pre-training"  # of the campaign, which trains the controls
 settings = settings_of(Settings, EXPERIMENT)
@@ -75,7 +75,8 @@ class Outcome(NamedTuple):
     measurements: list[Measurement]
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]  # not stored yet
-    # averages of stored nets that are not stored themselves, and whose weights are not here
+    # averages of stored nets that are not stored themselves, and whose weights or images are not
+    # available
     left_out: tuple[str, ...] = ()
 
 
@@ -163,7 +164,7 @@ def _rows(settings: Settings, by_name: Mapping[str, Run]) -> list[dict[str, Any]
     """Return the table's rows.
 
     An average is left out while one of its nets is not stored. If nothing is to be trained, also
-    one whose errors are not stored and whose nets' weights are not here."""
+    one whose errors are not stored and whose nets' weights or images are not available."""
     rows = []
 
     def add(
@@ -246,7 +247,7 @@ def _can_average(settings: Settings, runs: Sequence[Run]) -> bool:
     return (
         not settings.only_stored
         or is_known(_averages(settings), _key(runs), runs)
-        or all(weights_path(run.task.recipe.id).is_file() for run in runs)
+        or all(can_evaluate(run.task.recipe) for run in runs)
     )
 
 

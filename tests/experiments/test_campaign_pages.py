@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_runs import store
+from made_up_runs import leave_weights, store
 from typer.testing import CliRunner
 
 from replication.base import paths
@@ -19,6 +19,7 @@ from replication.book.pages import deviations as deviations_page
 from replication.book.pages import effect_of_data as data_page
 from replication.book.pages import paper_vs_source as source_page
 from replication.cli.app import app
+from replication.data.sources import catalog
 from replication.experiments import (
     EXPERIMENTS,
     ablation_claims,
@@ -30,7 +31,7 @@ from replication.experiments import (
     relu_vs_tanh,
     tables,
 )
-from replication.experiments.common import baselines, controls
+from replication.experiments.common import baselines, controls, dropout_average
 from replication.experiments.common.collect import collect, missing_text
 from replication.figures import ablations as ablations_figures
 from replication.figures import effect_of_data as data_figures
@@ -91,19 +92,32 @@ def test_a_page_without_runs_waits_for_the_campaign_and_names_its_stages(experim
 
 
 def test_figure_3_waits_for_a_net_of_two_towers_if_only_a_control_is_stored(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = {"profile": "quick", "seeds": [0], "control_seeds": [], "early_seeds": [0]}
     settings = kernels.settings(**asked, only_stored=True)
-    weights = tmp_path / "weights"
-    weights.touch()
-    monkeypatch.setattr(kernels, "weights_path", lambda identity: weights)
-    store(kernels.grouped_tasks(settings)[kernels.EARLY][0], 0.3)
+    early, towers = (
+        kernels.grouped_tasks(settings)[group][0] for group in (kernels.EARLY, kernels.TOWERS)
+    )
+    for one in (early, towers):
+        leave_weights(one.recipe)
+    store(early, 0.3)
     with pytest.raises(InputError) as error:
         kernels.run(settings)
     assert kernels.waits(settings) in str(error.value) and kernels.waits(settings)
-    store(kernels.grouped_tasks(settings)[kernels.TOWERS][0], 0.3)
+    store(towers, 0.3)
     assert kernels.waits(settings) == ""
+    monkeypatch.setattr(catalog, "available", lambda name: False)
+    assert "images" in kernels.waits(settings)
+
+
+def test_a_run_whose_dropout_cannot_be_measured_without_its_images_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalog, "available", lambda name: False)
+    run = store(task("baseline", 0), 0.3)
+    leave_weights(run.task.recipe)
+    assert dropout_average.distances("quick", [run], 10, 4, only_stored=True).empty
 
 
 def test_every_experiment_that_shows_stored_runs_can_wait_and_says_so_in_its_files() -> None:

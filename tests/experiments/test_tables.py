@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_runs import store
+from made_up_runs import leave_weights, store
 
 from replication.base.errors import InputError
 from replication.book.notebooks import parameters
 from replication.book.pages import tables_1_and_2 as tables_report
+from replication.data.sources import catalog
 from replication.data.splits import selected
 from replication.evaluation.predictions import Predictions
 from replication.experiments import table_nets, tables
@@ -187,19 +188,24 @@ def test_the_chapter_runs_and_averages_probabilities(
     assert {m.claim for m in outcome.measurements} == set(tables_report.CLAIMS)
 
 
-def test_an_average_that_needs_weights_which_are_not_here_is_left_out_and_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("weights", [False, True], ids=["no weights", "no images"])
+def test_an_average_that_needs_weights_or_images_which_are_not_here_is_left_out_and_named(
+    weights: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("RUNS", "RESULTS", "DATA"):
         monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
     settings = tables.settings(**GOOD | {"only_stored": True})
     for task in tables.tasks(settings):
-        store(task, 0.3)  # as on the machine of a reader: results without weights
+        store(task, 0.3)  # as on the machine of a reader: results alone
+        if weights:
+            leave_weights(task.recipe)
+    if weights:
+        monkeypatch.setattr(catalog, "available", lambda name: False)
     outcome = tables.run(settings)
     assert set(outcome.table["model"]) == {ONE, LARGER, PRE}
     assert set(outcome.gains["gain"]) == {"ten views", "pre-training"}
     assert outcome.left_out == (f"{FIVE}, group 0", f"{SEVEN}, group 0")
-    assert f"not here: {FIVE}, group 0; {SEVEN}" in tables_report.scales(settings, outcome)
+    assert f"not available: {FIVE}, group 0; {SEVEN}" in tables_report.scales(settings, outcome)
     assert outcome.missing == ()
     ours = {(one.claim, one.variant): one for one in outcome.measurements}
     gains = [

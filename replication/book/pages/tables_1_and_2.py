@@ -123,7 +123,8 @@ def scales(settings: Settings, outcome: Outcome) -> str:
         lines.append(f"trained on first: {scale(first[larger], 'ten views')}")
     if outcome.left_out:
         names = "; ".join(outcome.left_out)
-        lines.append(f"averages left out, because their nets' weights are not here: {names}")
+        reason = "their nets' weights or images are not available"
+        lines.append(f"averages left out, because {reason}: {names}")
     missing = missing_text(outcome.missing, len(tasks(settings)))
     return "\n".join(filter(None, [*lines, missing]))
 

@@ -20,14 +20,13 @@ from replication.base.types import Profile
 from replication.data.loader import evaluation_loader
 from replication.data.splits import held_out, selected
 from replication.evaluation.dropout import average_distances, halved_logits, sampled_logits
-from replication.evaluation.trained import trained_net
+from replication.evaluation.trained import can_evaluate, trained_net
 from replication.experiments.common.baselines import EXPERIMENT
 from replication.nets.alexnet import AlexNet
 from replication.recipe import Recipe
 from replication.runs.facts import DROPOUT, is_known, kept
 from replication.runs.store import Run
 from replication.training.process.numerics import exact, numerics
-from replication.training.weights import weights_path
 
 
 def distances(
@@ -38,7 +37,7 @@ def distances(
     Total variation distances, mean over held-out images. Columns: seed, images, masks; halved, of
     the halved net; single, of one dropped-out net; floor, between the means of two halves of the
     masks: no smaller distance can be measured. ``only_stored``: leave out a run whose distances are
-    not stored and whose weights are not here.
+    not stored and whose weights or images are not available.
     """
     path = paths.experiment(profile, EXPERIMENT) / DROPOUT
     rows = []
@@ -50,8 +49,7 @@ def distances(
             and run.summary["ended"] != "diverged"
         ):
             key = f"{recipe.id}-{images}-{masks}"
-            is_here = weights_path(recipe.id).is_file()
-            if only_stored and not is_here and not is_known(path, key, [run]):
+            if only_stored and not (is_known(path, key, [run]) or can_evaluate(recipe)):
                 continue
             make = partial(_distances, recipe, images, masks)
             rows.append({"seed": recipe.seed, **kept(path, key, make, [run])})
