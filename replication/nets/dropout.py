@@ -1,7 +1,7 @@
 """Dropout as section 4.2 describes it, with masks that depend on the seed and the step only."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -101,10 +101,21 @@ def seed_masks(net: nn.Module, seed: int, step: int, first: int = 0, total: int 
     part of the minibatch, such as a data-parallel copy's share, gives the place of its first image
     (``first``) and the size of the minibatch (``total``). The masks are then those of one pass over
     the whole minibatch."""
-    for name, module in net.named_modules():
-        if isinstance(module, Dropout):
-            module.seed = _mix([seed, step, *name.encode()])
-            module.first, module.total = first, total
+    seed_layers(dropout_layers(net), seed, step, first, total)
+
+
+def dropout_layers(net: nn.Module) -> dict[str, Dropout]:
+    """Return the dropout layers of ``net`` by name."""
+    return {name: layer for name, layer in net.named_modules() if isinstance(layer, Dropout)}
+
+
+def seed_layers(
+    layers: Mapping[str, Dropout], seed: int, step: int, first: int = 0, total: int = 0
+) -> None:
+    """As ``seed_masks``, without a walk through the net: ``layers`` are its ``dropout_layers``."""
+    for name, layer in layers.items():
+        layer.seed = _mix([seed, step, *name.encode()])
+        layer.first, layer.total = first, total
 
 
 def _mix(words: list[int]) -> int:

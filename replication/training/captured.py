@@ -18,7 +18,7 @@ from torch import Tensor
 
 from replication.base.errors import InputError
 from replication.data.loader import Batch
-from replication.nets.dropout import Dropout, key_words, seed_masks
+from replication.nets.dropout import dropout_layers, key_words, seed_layers
 from replication.training.step import Learner, StepResult, gradients
 
 BURST = 16  # steps between two readings; their batches are kept for that long
@@ -101,7 +101,7 @@ class StaticStep:
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
-        self.dropouts = [layer for layer in learner.net.modules() if isinstance(layer, Dropout)]
+        self.dropouts = dropout_layers(learner.net)  # found once, not at every step
         self.batch: Batch | None = None
         self.read = torch.zeros(BURST, 2, dtype=torch.float64)  # loss and mistakes of each step
         self.place = torch.zeros(1, dtype=torch.int64)  # in ``read``, of the next step
@@ -120,7 +120,7 @@ class StaticStep:
         learner = self.learner
         self.batch.images.copy_(batch.images)
         self.batch.labels.copy_(batch.labels)
-        seed_masks(learner.net, learner.recipe.seed, step, 0, learner.recipe.batch)
+        seed_layers(self.dropouts, learner.recipe.seed, step, 0, learner.recipe.batch)
         self.launch()
 
     def launch(self) -> None:
@@ -176,15 +176,15 @@ class RecordedStep(StaticStep):
             self.graph, self.rates = self._record(), rates
 
     def body(self) -> None:
-        for layer, words in zip(self.dropouts, self.keys, strict=True):
+        for layer, words in zip(self.dropouts.values(), self.keys, strict=True):
             layer.words = words
         super().body()
-        for layer in self.dropouts:  # a step by itself has its seeds as numbers
+        for layer in self.dropouts.values():  # a step by itself has its seeds as numbers
             layer.words = None
 
     def launch(self) -> None:
         if self.dropouts:
-            keys = torch.tensor([key_words(layer.seed) for layer in self.dropouts])
+            keys = torch.tensor([key_words(layer.seed) for layer in self.dropouts.values()])
             self.keys.copy_(keys.pin_memory(), non_blocking=True)
         if self.graph is None:
             self.body()

@@ -130,7 +130,7 @@ def test_on_a_cpu_each_step_is_taken_by_itself(root: Path, tmp_path: Path) -> No
 def test_the_recorded_step_gives_dropout_the_key_of_its_step_and_takes_it_back() -> None:
     step = RecordedStep.__new__(RecordedStep)
     layer = type("Layer", (), {"words": None, "seed": 7})()
-    step.dropouts, step.keys = [layer], torch.zeros(1, 2, dtype=torch.int64)
+    step.dropouts, step.keys = {"drop6": layer}, torch.zeros(1, 2, dtype=torch.int64)
     seen = []
     body = StaticStep.body
     try:
