@@ -218,16 +218,15 @@ class Loader:
                     raise ValueError("the loader is closed") from None
 
     def _batch(self, images: Tensor, numbers: np.ndarray) -> Batch:
-        parts = (
-            images.movedim(-1, -3),
-            torch.from_numpy(self.index.labels[numbers]),
-            torch.from_numpy(self.index.ids[numbers]),
-        )
-        if self.device.type == "cpu":
-            return Batch(*parts)
-        return Batch(
-            *(part if part.is_cuda else on_device.queued(part, self.device) for part in parts)
-        )
+        images = images.movedim(-1, -3)
+        # one copy to a GPU for both
+        both = torch.from_numpy(np.stack([self.index.labels[numbers], self.index.ids[numbers]]))
+        if self.device.type == "cuda":
+            images, both = (
+                part if part.is_cuda else on_device.queued(part, self.device)
+                for part in (images, both)
+            )
+        return Batch(images, *both)
 
 
 class Loaders(NamedTuple):

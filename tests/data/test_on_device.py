@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from photos import write_tree
 
+from replication.data.augment.draws import draws_for
 from replication.data.loader import open_loaders
 from replication.data.pipelines import on_device
+from replication.data.pipelines.pipeline import BatchRequest
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
 
@@ -68,6 +71,19 @@ def test_a_large_set_does_not_go_to_the_device(tree: Path, monkeypatch: pytest.M
     assert on_device.fits(store)
     monkeypatch.setattr(on_device, "MOST_BYTES", 1000)
     assert not on_device.fits(store)
+
+
+def test_a_batch_takes_two_copies_its_numbers_and_its_colour_shifts(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = open_loaders(the := recipe(tree), backend="device").training
+    rows = np.arange(6)
+    draws = draws_for(the, 1, loader.index.ids[rows], rows)
+    copies: list[torch.Tensor] = []
+    monkeypatch.setattr(on_device, "queued", lambda values, device: copies.append(values) or values)
+    loader.pipeline.batch(BatchRequest(rows, draws, colour=True))
+    assert [len(copy) for copy in copies] == [4, 6]
+    loader.close()
 
 
 def test_a_copy_to_a_gpu_is_pinned_and_does_not_wait() -> None:

@@ -28,6 +28,7 @@ class DevicePipeline:
         self.backend = f"squares on {device.type}"
         self.transform, self.device = transform, device
         self.images = _resident(store, device)
+        self.line = torch.arange(transform.side, device=device)  # places along a crop's side
         # Tensors, because a GPU divides by a number through its reciprocal.
         self.divisor = torch.tensor(transform.divisor, dtype=torch.float32, device=device)
         self.scale = torch.tensor(transform.scale, dtype=torch.float32, device=device)
@@ -62,12 +63,13 @@ class DevicePipeline:
 
     def _crops(self, rows: np.ndarray, draws: Draws, shift: np.ndarray | None) -> Tensor:
         transform, side = self.transform, self.transform.side
-        row, top, left = (self._there(values.astype(np.int64)) for values in (rows, *draws[:2]))
-        flip = self._there(draws.flip)[:, None]
-        line = torch.arange(side, device=self.device)
-        across = torch.where(flip, side - 1 - line, line)  # (N, side)
-        y, x = (top[:, None] + line)[:, :, None], (left[:, None] + across)[:, None, :]
-        crops = self.images[row[:, None, None], y, x].float()  # (N, side, side, 3)
+        # a flipped line is read backwards from its last pixel
+        first, along = draws.left + (side - 1) * draws.flip, 1 - 2 * draws.flip
+        # one copy: for a small net, each of them costs the loader's thread more than the cut itself
+        numbers = self._there(np.stack([rows, draws.top, first, along]).astype(np.int64))
+        row, top, first, along = numbers[:, :, None, None]  # each (N, 1, 1)
+        y, x = top + self.line[:, None], first + along * self.line
+        crops = self.images[row, y, x].float()  # (N, side, side, 3)
         if self.mean is not None:
             middle = slice(transform.middle, transform.middle + side)
             # the source flips first and subtracts the same central mean from both
