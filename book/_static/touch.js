@@ -140,9 +140,13 @@ function normalisation(box, data) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  // the ledger's sections begin folded on a phone, where all rows together are a very long page
-  if (window.matchMedia("(max-width: 45rem)").matches)
-    document.querySelectorAll("details.ledger-group").forEach((group) => { group.open = false; });
+  // the ledger's sections begin folded on a phone, where all rows together are a very long page;
+  // that of the row to which a link has led is open
+  if (window.matchMedia("(max-width: 45rem)").matches) {
+    const row = document.getElementById(location.hash.slice(1));
+    document.querySelectorAll("details.ledger-group").forEach((group) => { group.open = group.contains(row); });
+    if (row) row.scrollIntoView();
+  }
   const kinds = { figure1, normalisation };
   document.querySelectorAll(".touch").forEach((box) =>
     kinds[box.dataset.touch](box, JSON.parse(box.querySelector("script[type='application/json']").textContent)));

@@ -37,6 +37,7 @@ from replication.paper import KINDS, Change, rule_changes
 from replication.paper import claim as find_claim
 
 __all__ = [
+    "anchor",
     "chapters",
     "counts_html",
     "counts_text",
@@ -107,7 +108,7 @@ def ledger_html(rows: list[Row]) -> str:
     for section, members in groups.items():
         if not members:
             continue
-        table = table_html(HEAD, _body(members, scales, published))
+        table = table_html(HEAD, _body(members, scales, published, anchored=True))
         many = f"{counted(len(members), 'claim')}: {signs(counts(members))}"
         parts.append(
             f'<details class="ledger-group" data-group="{section}" open>'
@@ -207,9 +208,17 @@ def chapters() -> set[str]:
     return set(re.findall(r"^ *- file: experiments/(\w+) *$", contents, flags=re.MULTILINE))
 
 
+def anchor(claim: str) -> str:
+    """Return the id of a claim's row in the whole ledger."""
+    return f"claim-{claim}"
+
+
 def _body(
-    rows: Sequence[Row], scales: dict[str, str], published: set[str]
+    rows: Sequence[Row], scales: dict[str, str], published: set[str], anchored: bool = False
 ) -> list[tuple[str, Cells]]:
+    """Return the rows; ``anchored``: each claim's first one has an id, which a page may have once.
+
+    Rows of a chapter have none, because another table of the page can show the same claim."""
     body: list[tuple[str, Cells]] = []
     for row in rows:
         about = _link(row.id, row.experiment, published)
@@ -220,7 +229,9 @@ def _body(
         if row.effect is not None and row.effect.shortfalls:
             facts["not at the paper's scale"] = "; ".join(row.effect.shortfalls)
         more = _more(facts, row.ours, row.changes)
-        body.append((row_attributes(row.verdict, row.kind), _cells(row, about, more, scales)))
+        attributes = row_attributes(row.verdict, row.kind)
+        named = f' id="{html.escape(anchor(row.id))}"' if anchored else ""
+        body.append((attributes + named, _cells(row, about, more, scales)))
         for other in row.others:
             more = _more({"why": other.reason}, other.ours, ())
             cells = [
@@ -229,7 +240,7 @@ def _body(
                 ("ours", _ours(other.ours, scales, named=False)),
                 (None, chip(other.verdict) + more),
             ]
-            body.append((row_attributes(row.verdict, row.kind), cells))
+            body.append((attributes, cells))
     return body
 
 

@@ -220,6 +220,9 @@ def test_the_page_has_every_row_once_a_filter_for_each_word_and_the_log_of_chang
     rows = ledger()
     page = ledger_tables.ledger_html(rows)
     assert page.count("<tr data-verdict") == len(rows) + 1  # one other variant
+    ids = re.findall(r'<tr[^>]* id="([^"]+)"', page)
+    assert sorted(ids) == sorted(f"claim-{row.id}" for row in rows)  # a variant has none
+    assert " id=" not in ledger_tables.rows_html(rows)  # a chapter may show a claim twice
     assert page.count('class="ledger-group"') == len({*map(section, rows)})
     for word in ("direction reproduced", "not run"):
         box = f'<input type="checkbox" checked data-verdict="{slug(word)}">'

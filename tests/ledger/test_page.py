@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from replication.base import paths
 from replication.ledger.chips import CHIPS, prose_html
 from replication.ledger.rules import VERDICTS
-from replication.ledger.tables import ledger_html
+from replication.ledger.tables import anchor, ledger_html
 from replication.ledger.verdicts import ledger
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -73,6 +74,23 @@ def test_a_section_without_rows_is_hidden_with_its_title(tab) -> None:
     for box in tab.locator("input[type=checkbox]").all():
         box.check()
     assert titles.count() == every
+
+
+def test_on_a_phone_the_section_of_a_linked_row_is_open(tab, tmp_path: Path) -> None:
+    script = (paths.BOOK / "_static" / "touch.js").as_uri()
+    page = tmp_path / "page.html"
+    text = f'<!doctype html><body>{ledger_html(ledger())}<script src="{script}"></script>'
+    page.write_text(text, encoding="utf-8")
+    row = anchor(ledger()[-1].id)
+    phone = tab.context.browser.new_page()
+    phone.set_viewport_size({"width": 390, "height": 800})
+    phone.goto(f"{page.as_uri()}#{row}")
+    # a browser may reveal the row before the script folds the sections, or after it
+    phone.evaluate("document.dispatchEvent(new Event('DOMContentLoaded'))")
+    assert phone.locator("details.ledger-group[open]").count() == 1
+    box = phone.locator(f"#{row}").bounding_box()
+    assert 0 <= box["y"] < 800
+    phone.close()
 
 
 def test_on_a_phone_each_row_is_a_short_card_inside_the_window(tab) -> None:
