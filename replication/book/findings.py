@@ -5,8 +5,10 @@ another variant, ``{paper}`relu-tanh`` the paper's, ``{verdict}`relu-tanh`` the 
 
 ``{finding} relu-tanh = agrees; lrn-cifar = open`` holds prose that was written for these outcomes:
 the interval is on the paper's side of no effect (``agrees``), on the other (``opposes``), or
-includes it (``open``); of a check, its verdict. The verdicts follow as a line of their own, since
-they ask for more, such as a number of seeds. If an outcome is another one now, the prose is left
+includes it (``open``; ``small`` if it excludes an effect of the paper's size, at the paper's own
+scale); of an error itself, inside the paper's range (``agrees``) or not (``open``); of a check, its
+verdict. The verdicts follow as a line of their own, since they ask for more, such as a number of
+seeds. If an outcome is another one now, the prose is left
 out and the ledger's own lines take its place: the book never says what the results do not show."""
 
 from functools import lru_cache
@@ -25,13 +27,13 @@ from replication.book.directives import up_to_root
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
-from replication.ledger.rules import excluded_side, judge
+from replication.ledger.rules import excluded_side, is_small, judge
 from replication.ledger.units import factor_and_unit, number, numbers, with_unit
 from replication.paper import HERE
 from replication.paper import claim as find_claim
 
 log = logging.getLogger(__name__)
-OUTCOMES = ("agrees", "opposes", "open", "holds", "contradicted", "not run")
+OUTCOMES = ("agrees", "opposes", "open", "small", "holds", "contradicted", "not run")
 
 
 def rows() -> dict[str, ledger.Row]:
@@ -74,9 +76,12 @@ def outcome(measurement: Measurement | None) -> str:
         return "not run"
     if measurement.mean is None:
         return "holds" if measurement.holds else "contradicted"
+    if measurement.null is None:
+        agrees = not measurement.shortfalls and measurement.target.accepts(measurement.mean)
+        return "agrees" if agrees else "open"
     side = excluded_side(measurement)
     if side is None:
-        return "open"
+        return "small" if is_small(measurement) else "open"
     return "agrees" if side == measurement.target.side else "opposes"
 
 

@@ -26,6 +26,8 @@ HEADLINES = (
     "relu-tanh",
     "two-gpu-gain",
     "lrn-gain",
+    "cifar-error",
+    "lrn-cifar",
     "overlap-gain",
     "ten-views",
     "dropout-overfit",

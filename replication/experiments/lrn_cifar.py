@@ -7,7 +7,9 @@ normalisations left out (the clean comparison); the same with a constant gain in
 (a normalisation also rescales); and the 13% net as released. All use 24 x 24 crops and reflections
 and are tested on ten views. If ``every_stage`` is set, they are also tested on nine, at the end of
 every stage of the schedule and three times within the first, so that the gain is a curve over the
-length of training and not one point. The trainings are described in ``lrn_cifar_nets``.
+length of training and not one point. If ``long_epochs`` is set, the clean comparison is also made
+after a longer training, and that one is then the claim's. The trainings are described in
+``lrn_cifar_nets``.
 """
 
 from collections.abc import Sequence
@@ -27,9 +29,11 @@ from replication.experiments.common.comparison import (
     scale,
 )
 from replication.experiments.common.contract import store_tables
+from replication.experiments.common.image_noise import images_of, noise
 from replication.experiments.lrn_cifar_nets import (
     EXPERIMENT,
     GAIN,
+    RELEASED,
     STAGE,
     WITH,
     WITHOUT,
@@ -48,13 +52,15 @@ from replication.runs.workers import Workers
 __all__ = ["EXPERIMENT", "STAGE", "Outcome", "Settings", "plan", "run", "settings", "tasks"]
 
 QUANTITIES = ("test_top1", "test_top1_one", "train_top1", "gap")
+SHORTER = f"{WITHOUT}, shorter"  # the claim's variant after the usual length, beside a longer one
 
 
 class Outcome(NamedTuple):
     """What the notebook shows."""
 
-    table: pd.DataFrame  # one row per run
-    differences: pd.DataFrame  # against the net with its normalisations
+    table: pd.DataFrame  # one row per run; length (epochs planned)
+    # against the net with its normalisations, after the usual length
+    differences: pd.DataFrame
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error
     # test error on the way: variant, seed, epochs (planned), epoch, views, error (%)
     stages: pd.DataFrame
@@ -84,24 +90,34 @@ def run(settings: Settings) -> Outcome:
         else:
             every = train(settings, workers)
     reported = [run for run in every if run.task.recipe.seed != settings.gain_seed]
-    runs = [run for run in reported if run.task.recipe.epochs == settings.epochs]
-    names = [variant_of(run.task.recipe) for run in runs]
-    table, stage_errors = error_rows(runs, names), stage_rows(reported)
+    table, stage_errors = error_table(reported), stage_rows(reported)
+    usual = [run for run in reported if run.task.recipe.epochs == settings.epochs]
     outcome = Outcome(
         table,
-        beside_baseline.differences(table, WITH, QUANTITIES),
-        curve_rows(runs, names),
+        beside_baseline.differences(of_length(table, settings.epochs), WITH, QUANTITIES),
+        curve_rows(usual, [variant_of(run.task.recipe) for run in usual]),
         stage_errors,
         gain_rows(stage_errors),
         progress_rows(settings, reported),
         stored_gains(settings) if GAIN in settings.arms else (),
-        measure(settings, table, runs),
+        measure(settings, table, reported),
         tuple(every),
     )
     stored = ("table", "differences", "stages", "gains", "progress")
     tables = {name: getattr(outcome, name) for name in stored}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
+
+
+def error_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the errors at the end of training, one row per run, in their order."""
+    table = error_rows(runs, [variant_of(run.task.recipe) for run in runs])
+    return table.assign(length=[run.task.recipe.epochs for run in runs])
+
+
+def of_length(table: pd.DataFrame, epochs: int) -> pd.DataFrame:
+    """Return the rows of the runs that were planned for ``epochs``."""
+    return table[table["length"] == epochs]
 
 
 def curve_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
@@ -168,25 +184,79 @@ def progress_rows(settings: Settings, runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["epochs", "variant", "stored", "wanted", "missing"])
 
 
-def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
-    """Return the increase in test error without the normalisations, and that of the 13% net.
+def claim_length(settings: Settings, table: pd.DataFrame) -> int:
+    """Return the length whose clean comparison is the claim's: the long one if it was trained."""
+    longer = set(of_length(table, settings.long_epochs)["variant"])
+    return settings.long_epochs if longer >= {WITH, WITHOUT} else settings.epochs
 
-    Over ten views; the error of the net with its normalisations is subtracted from each. An arm
-    without a run has no measurement.
+
+def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
+    """Return what the two claims on these nets are measured by, over ten views.
+
+    The increase in test error without the normalisations, and that of the other arms; then the
+    errors. ``table``: from ``error_table``, of ``runs``. An arm without a run has no measurement.
     """
-    by_variant: dict[str, list[Run]] = {}
-    for name, run in zip(table["variant"], runs, strict=True):
-        by_variant.setdefault(name, []).append(run)
+    longest = claim_length(settings, table)
+    found = _differences(settings, table, runs, longest, "")
+    if longest != settings.epochs:
+        found += _differences(settings, table, runs, settings.epochs, SHORTER)
+    return found + _errors(settings, table, runs, longest)
+
+
+def _by_variant(runs: Sequence[Run], epochs: int) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.task.recipe.epochs == epochs:
+            found.setdefault(variant_of(run.task.recipe), []).append(run)
+    return found
+
+
+def _differences(
+    settings: Settings, table: pd.DataFrame, runs: Sequence[Run], epochs: int, shorter: str
+) -> list[Measurement]:
+    """Return each arm's error minus that of the net with its normalisations, at one length.
+
+    ``shorter``: the name that the clean comparison takes; "" for its own."""
+    by_variant = _by_variant(runs, epochs)
     return [
         measured(
             "lrn-cifar",
-            variant=variant,
+            variant=shorter if shorter and variant == WITHOUT else variant,
             profile=settings.profile,
-            scale=scale(runs[0], "ten views"),
-            reason=diverged(runs),
+            scale=scale(by_variant[variant][0], "ten views"),
+            reason=diverged([*by_variant[WITH], *by_variant[variant]]),
             ran=ran(by_variant[variant][0]),
-            **beside_baseline.difference(table, "test_top1", variant, WITH, by_variant),
+            **beside_baseline.difference(
+                of_length(table, epochs), "test_top1", variant, WITH, by_variant
+            ),
         )
         for variant in settings.arms
         if variant != WITH and variant in by_variant and WITH in by_variant
     ]
+
+
+def _errors(
+    settings: Settings, table: pd.DataFrame, runs: Sequence[Run], longest: int
+) -> list[Measurement]:
+    """Return the error of each net of the paper's sentence, at the longest length it has."""
+    found = []
+    for variant in (WITH, WITHOUT, RELEASED):
+        for epochs in dict.fromkeys((longest, settings.epochs)):
+            of = _by_variant(runs, epochs).get(variant)
+            if of:
+                rows = of_length(table, epochs)
+                errors = rows.loc[rows["variant"] == variant, "test_top1"]
+                found.append(
+                    measured(
+                        "cifar-error",
+                        errors.tolist(),
+                        variant=variant,
+                        profile=settings.profile,
+                        scale=scale(of[0], "ten views"),
+                        reason=diverged(of),
+                        ran=ran(of[0]),
+                        over_images=noise([images_of(run, "test_top1") for run in of]),
+                    )
+                )
+                break
+    return found

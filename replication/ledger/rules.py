@@ -129,18 +129,14 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
             return "reproduced", f"the mean is inside the range, {wanted}"
         return "inconclusive", f"the mean is outside the range, {wanted}"
     if side is None:
-        return "inconclusive", _includes(measurement)
+        why = _includes(measurement)
+        return "inconclusive", f"{why}, and is outside {wanted}" if is_small(measurement) else why
     where = f"the interval{_cut(measurement)} is {side} {target.null:g}"
     if side != target.side:
         return "contradicted", f"{where}, and the paper says {target.side}"
     if inside:
         return "reproduced", f"{where}, the mean inside {wanted}"
-    reach = measurement.reach
-    outside = reach is not None and (
-        (target.low is not None and reach[1] < target.low)
-        or (target.high is not None and reach[0] > target.high)
-    )
-    if outside:
+    if _outside(target, measurement):
         return "direction reproduced, other size", f"{where}, and outside {wanted}"
     return "inconclusive", f"{where}, but whether its size is {wanted} is open"
 
@@ -158,6 +154,29 @@ def excluded_side(measurement: Measurement) -> Literal["above", "below"] | None:
     )
     target = measurement.target
     return None if target.unsigned and side != target.side else side
+
+
+def is_small(measurement: Measurement) -> bool:
+    """Return whether an effect may be absent, and one of the paper's size is excluded.
+
+    At the paper's own scale alone: a smaller one says nothing about the size there."""
+    return (
+        measurement.null is not None
+        and not measurement.shortfalls
+        and not measurement.censored
+        and measurement.n >= MIN_SEEDS[measurement.profile]
+        and excluded_side(measurement) is None
+        and _outside(measurement.target, measurement)
+    )
+
+
+def _outside(target: Target, measurement: Measurement) -> bool:
+    """Return whether the whole interval is outside the range that counts as ``reproduced``."""
+    reach = measurement.reach
+    return reach is not None and (
+        (target.low is not None and reach[1] < target.low)
+        or (target.high is not None and reach[0] > target.high)
+    )
 
 
 def range_text(low: float | None, high: float | None) -> str:

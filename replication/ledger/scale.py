@@ -28,6 +28,7 @@ class Ran(Frozen):
     side: int  # of the square that the net sees, pixels
     net: dict[str, str | float]
     target_error: float | None = None  # the training error that was raced to
+    epochs: int | None = None  # that its schedule is made for; None: not on record
 
 
 def describe(recipe: Recipe, card: Mapping[str, Any], target_error: float | None = None) -> Ran:
@@ -45,6 +46,7 @@ def describe(recipe: Recipe, card: Mapping[str, Any], target_error: float | None
         side=recipe.data.side,
         net={name: net[name] for name in NET_FIELDS if name in net},
         target_error=target_error,
+        epochs=recipe.epochs,
     )
 
 
@@ -92,4 +94,9 @@ def _differences(wanted: PaperScale, ran: Ran) -> list[str]:
     if wanted.target_error is not None and ran.target_error != wanted.target_error:
         has = "none" if ran.target_error is None else f"{ran.target_error:.0%}"
         reasons.append(f"a target error of {has} instead of {wanted.target_error:.0%}")
+    if wanted.epochs is not None and (ran.epochs is None or ran.epochs < wanted.epochs):
+        has = (
+            "a length that is not on record" if ran.epochs is None else counted(ran.epochs, "epoch")
+        )
+        reasons.append(f"{has} instead of {wanted.epochs}")
     return reasons

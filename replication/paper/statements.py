@@ -53,6 +53,7 @@ class PaperScale(Frozen):
     # fields of the recipe's net, each with the values that are the paper's
     net: dict[str, tuple[str | float, ...]] = {}
     target_error: float | None = Field(None, gt=0, lt=1)  # the training error that is raced to
+    epochs: int | None = Field(None, ge=1)  # at least so many are planned
 
 
 class Change(Frozen):

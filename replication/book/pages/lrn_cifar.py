@@ -7,7 +7,7 @@ from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.data.augment.views import GRID
 from replication.experiments.common.comparison import VIEWS, scale
-from replication.experiments.lrn_cifar import Outcome
+from replication.experiments.lrn_cifar import Outcome, claim_length
 from replication.experiments.lrn_cifar_nets import (
     GAIN,
     RELEASED,
@@ -64,8 +64,8 @@ def progress_html(settings: Settings, outcome: Outcome) -> str:
     )
     needed = MIN_SEEDS[settings.profile]
     return (
-        f"{table}<p>A verdict compares nets of {settings.epochs} epochs and needs {needed} seeds "
-        f"of each.</p>"
+        f"{table}<p>The verdict on the normalisations compares nets of"
+        f" {claim_length(settings, outcome.table)} epochs and needs {needed} seeds of each.</p>"
     )
 
 
@@ -106,7 +106,9 @@ def errors_html(outcome: Outcome) -> str:
     table = outcome.table
     if table.empty:
         return f"<p>{NOTHING}</p>"
-    shown = pd.DataFrame({"net": table["variant"].map(TITLES), "seed": table["seed"]})
+    shown = pd.DataFrame(
+        {"length": table["length"], "net": table["variant"].map(TITLES), "seed": table["seed"]}
+    )
     for column, title in QUANTITIES.items():
         shown[title] = table[column].map("{:.2f}".format)
     return html_table(shown.assign(epochs=table["epochs"], ended=table["ended"]))
