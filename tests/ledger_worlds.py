@@ -24,4 +24,5 @@ def full(claim_id: str) -> Ran:
         side=wanted.side,
         net={name: values[0] for name, values in wanted.net.items()},
         target_error=wanted.target_error,
+        epochs=wanted.epochs,
     )

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from ledger_worlds import full
 
 from replication.base.types import PROFILES
 from replication.book import findings, headlines
@@ -35,6 +36,21 @@ def test_an_outcome_is_the_side_of_the_interval(rows, values: list[float], outco
     assert findings.stale(f"colour-gain = {outcome}") == []
     others = {"agrees", "opposes", "open"} - {outcome}
     assert all(findings.stale(f"colour-gain = {other}") == ["colour-gain"] for other in others)
+
+
+def test_an_effect_that_cannot_have_the_papers_size_is_small(rows) -> None:
+    at = {"profile": "paper", "scale": "made up", "ran": full("lrn-cifar")}
+    rows(measured("lrn-cifar", [0.2, 0.5, 0.2], variant="norms removed", **at))
+    assert findings.stale("lrn-cifar = small") == []
+    line = findings.verdict_line("lrn-cifar = small").astext()
+    assert "inconclusive (the interval includes 0, and is outside 1 to 3)" in line
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(10.9, "agrees"), (11.8, "open")])
+def test_an_error_agrees_inside_the_papers_range(rows, error: float, outcome: str) -> None:
+    at = {"profile": "paper", "scale": "made up", "ran": full("cifar-error")}
+    rows(measured("cifar-error", [error] * 3, variant="with norms", **at))
+    assert findings.stale(f"cifar-error = {outcome}") == []
 
 
 def test_a_check_has_its_verdict_as_outcome(rows) -> None:

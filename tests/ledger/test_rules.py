@@ -8,7 +8,7 @@ from ledger_worlds import TINY, full
 
 from replication.ledger.families import family
 from replication.ledger.measurement import PROFILES, ImageNoise, checked, lowest, measured
-from replication.ledger.rules import MIN_SEEDS, VERDICTS, could_fail, judge, verdict
+from replication.ledger.rules import MIN_SEEDS, VERDICTS, could_fail, is_small, judge, verdict
 from replication.paper import claim, claims
 
 
@@ -113,6 +113,22 @@ FIVE = [1.3, 1.4, 1.5, 1.4, 1.4]
 )
 def test_verdicts_of_an_effect_with_a_size(values, profile, expected):
     assert word(gain(values, profile)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "changes", "small"),
+    [
+        ([0.2, 0.5, 0.2], {}, True),  # zero is inside the interval, all of 1 to 3 outside
+        ([0.2, 1.4, 0.2], {}, False),  # some of it is inside
+        ([0.3, 0.31, 0.29], {}, False),  # zero is outside: a direction, of another size
+        ([0.2, 0.5], {}, False),  # too few seeds
+        ([0.2, 0.5, 0.2], {"ran": TINY}, False),  # a smaller scale says nothing about the size
+    ],
+)
+def test_an_effect_of_the_papers_size_is_excluded_at_its_scale_alone(values, changes, small):
+    measurement = gain(values, "paper", "lrn-cifar", "norms removed", **changes)
+    assert is_small(measurement) == small
+    assert ("is outside 1 to 3" in judge(claim("lrn-cifar"), measurement)[1]) == small
 
 
 def test_the_profiles_name_is_not_the_papers_scale():

@@ -52,6 +52,16 @@ def test_the_full_net_on_ilsvrc_is_at_the_papers_scale_and_a_narrow_one_is_not()
     assert not at_paper_scale("table2-1cnn", full, ILSVRC)  # Table 2 is about ILSVRC-2012
 
 
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(520, ()), (600, ()), (65, ("65 epochs instead of 520",))]
+)
+def test_fewer_epochs_than_the_released_recipe_are_a_reduced_scale(epochs, expected):
+    net = CifarNetSpec(name="conv-local-11pct")
+    data = Data(name="cifar10", size=32, crop=24)
+    recipe = Recipe(data=data, net=net, update=Update(rate=0.001), epochs=epochs)
+    assert shortfalls("lrn-cifar", describe(recipe, ORIGINAL)) == expected
+
+
 def test_what_is_not_on_record_is_not_at_the_papers_scale():
     assert shortfalls("lrn-gain", None) and not shortfalls("params", None)
 
