@@ -33,7 +33,7 @@ from replication.experiments.common.image_noise import images_of, noise
 from replication.experiments.lrn_cifar_nets import (
     EXPERIMENT,
     GAIN,
-    RELEASED,
+    LONG,
     STAGE,
     WITH,
     WITHOUT,
@@ -173,9 +173,7 @@ def progress_rows(settings: Settings, runs: Sequence[Run]) -> pd.DataFrame:
     }
     wanted = [(settings.epochs, variant, settings.seeds) for variant in settings.arms]
     if settings.long_epochs:
-        wanted += [
-            (settings.long_epochs, variant, settings.long_seeds) for variant in (WITH, WITHOUT)
-        ]
+        wanted += [(settings.long_epochs, variant, settings.long_seeds) for variant in LONG]
     rows = []
     for epochs, variant, seeds in wanted:
         stored = [seed for seed in seeds if (epochs, variant, seed) in have]
@@ -197,9 +195,11 @@ def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> lis
     errors. ``table``: from ``error_table``, of ``runs``. An arm without a run has no measurement.
     """
     longest = claim_length(settings, table)
-    found = _differences(settings, table, runs, longest, "")
+    found = _differences(settings, table, runs, longest)
     if longest != settings.epochs:
-        found += _differences(settings, table, runs, settings.epochs, SHORTER)
+        names = {one.variant for one in found}
+        shorter = _differences(settings, table, runs, settings.epochs, SHORTER)
+        found += [one for one in shorter if one.variant not in names]
     return found + _errors(settings, table, runs, longest)
 
 
@@ -212,16 +212,16 @@ def _by_variant(runs: Sequence[Run], epochs: int) -> dict[str, list[Run]]:
 
 
 def _differences(
-    settings: Settings, table: pd.DataFrame, runs: Sequence[Run], epochs: int, shorter: str
+    settings: Settings, table: pd.DataFrame, runs: Sequence[Run], epochs: int, clean: str = WITHOUT
 ) -> list[Measurement]:
     """Return each arm's error minus that of the net with its normalisations, at one length.
 
-    ``shorter``: the name that the clean comparison takes; "" for its own."""
+    ``clean``: the claim's variant that the net without normalisations is."""
     by_variant = _by_variant(runs, epochs)
     return [
         measured(
             "lrn-cifar",
-            variant=shorter if shorter and variant == WITHOUT else variant,
+            variant=clean if variant == WITHOUT else variant,
             profile=settings.profile,
             scale=scale(by_variant[variant][0], "ten views"),
             reason=diverged([*by_variant[WITH], *by_variant[variant]]),
@@ -238,9 +238,9 @@ def _differences(
 def _errors(
     settings: Settings, table: pd.DataFrame, runs: Sequence[Run], longest: int
 ) -> list[Measurement]:
-    """Return the error of each net of the paper's sentence, at the longest length it has."""
+    """Return the error of each of ``LONG``, at the longest length that it was trained for."""
     found = []
-    for variant in (WITH, WITHOUT, RELEASED):
+    for variant in LONG:
         for epochs in dict.fromkeys((longest, settings.epochs)):
             of = _by_variant(runs, epochs).get(variant)
             if of:
