@@ -3,12 +3,12 @@
 Roles: ``{ours}`relu-tanh`` is our number with its interval, ``{ours}`relu-tanh/modern`` that of
 another variant, ``{paper}`relu-tanh`` the paper's, ``{verdict}`relu-tanh`` the verdict.
 
-``{finding} relu-tanh = agrees; lrn-cifar = open`` holds prose that was written for these outcomes:
-the interval is on the paper's side of no effect (``agrees``), on the other (``opposes``), or
-includes it (``open``; ``small`` if it excludes an effect of the paper's size, at the paper's own
-scale); of an error itself, inside the paper's range (``agrees``) or not (``open``); of a check, its
-verdict. The verdicts follow as a line of their own, since they ask for more, such as a number of
-seeds. If an outcome is another one now, the prose is left
+``{finding} relu-tanh = agrees; lrn-cifar = open or small`` holds prose that was written for these
+outcomes: the interval is on the paper's side of no effect (``agrees``), on the other (``opposes``),
+or includes it (``open``); besides, ``small`` if it excludes an effect of the paper's size at the
+paper's own scale. Of an error itself: inside the paper's range (``agrees``) or not (``open``); of a
+check, its verdict. The verdicts follow as a line of their own, since they ask for more, such as a
+number of seeds. If an outcome is another one now, the prose is left
 out and the ledger's own lines take its place: the book never says what the results do not show."""
 
 from functools import lru_cache
@@ -27,7 +27,7 @@ from replication.book.directives import up_to_root
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
-from replication.ledger.rules import excluded_side, is_small, judge
+from replication.ledger.rules import MIN_SEEDS, excluded_side, is_small, judge
 from replication.ledger.units import factor_and_unit, number, numbers, with_unit
 from replication.paper import HERE
 from replication.paper import claim as find_claim
@@ -71,17 +71,17 @@ def answer(name: str) -> tuple[ledger.Row, Measurement | None, str]:
 
 
 def outcome(measurement: Measurement | None) -> str:
-    """Return which of ``OUTCOMES`` a measurement is."""
+    """Return which of ``OUTCOMES`` a measurement is; it may be ``small`` besides."""
     if measurement is None or measurement.outdated:
         return "not run"
     if measurement.mean is None:
         return "holds" if measurement.holds else "contradicted"
     if measurement.null is None:
-        agrees = not measurement.shortfalls and measurement.target.accepts(measurement.mean)
-        return "agrees" if agrees else "open"
+        enough = not measurement.shortfalls and measurement.n >= MIN_SEEDS[measurement.profile]
+        return "agrees" if enough and measurement.target.accepts(measurement.mean) else "open"
     side = excluded_side(measurement)
     if side is None:
-        return "small" if is_small(measurement) else "open"
+        return "open"
     return "agrees" if side == measurement.target.side else "opposes"
 
 
@@ -142,12 +142,15 @@ class VerdictWord(_Answer):
         return nodes.emphasis("", verdict, classes=["verdict-word"])
 
 
-def names_of(conditions: str) -> list[tuple[str, str]]:
-    """Return the claims and outcomes of "ID[/VARIANT] = OUTCOME; ...". Raises ValueError."""
+def names_of(conditions: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the claims and outcomes of "ID[/VARIANT] = OUTCOME [or OUTCOME ...]; ...".
+
+    Raises ValueError for a word that is no outcome, and for an unknown claim."""
     found = []
     for part in filter(None, (part.strip() for part in conditions.split(";"))):
-        name, _, wanted = (text.strip() for text in part.partition("="))
-        if wanted not in OUTCOMES:
+        name, _, words = (text.strip() for text in part.partition("="))
+        wanted = tuple(word.strip() for word in words.split(" or "))
+        if not set(wanted) <= set(OUTCOMES):
             raise ValueError(f"{part!r}: write it as claim = one of {', '.join(OUTCOMES)}")
         if name.partition("/")[0] not in rows():
             raise ValueError(f"no claim {name}")
@@ -165,7 +168,15 @@ def measured(name: str) -> tuple[ledger.Row, Measurement | None, str]:
 
 def stale(conditions: str) -> list[str]:
     """Return the claims of ``conditions`` whose outcome is another one now. Raises ValueError."""
-    return [name for name, wanted in names_of(conditions) if outcome(measured(name)[1]) != wanted]
+    return [name for name, wanted in names_of(conditions) if not outcomes(name) & set(wanted)]
+
+
+def outcomes(name: str) -> set[str]:
+    """Return the outcomes of "ID[/VARIANT]" now."""
+    measurement = measured(name)[1]
+    found = {outcome(measurement)}
+    is_number = measurement is not None and measurement.mean is not None
+    return found | {"small"} if is_number and is_small(measurement) else found
 
 
 class Finding(SphinxDirective):
@@ -201,9 +212,8 @@ def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
     groups: dict[tuple[str, str], list[nodes.Node]] = {}
     for name, _ in names_of(conditions):
         row, measurement, verdict = measured(name)
-        few = verdict == "inconclusive" and outcome(measurement) != "open"
         reason = ""
-        if few and measurement is not None:
+        if verdict == "inconclusive" and measurement is not None and _needs_reason(measurement):
             reason = f" ({judge(find_claim(row.id), measurement)[1].split(';')[0]})"
         text = nodes.literal("", name)
         if row.experiment in ledger_tables.chapters():
@@ -217,6 +227,18 @@ def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
         line += [one for name in names for one in (name, nodes.Text(", "))][:-1]
     line += nodes.Text(".")
     return line
+
+
+def _needs_reason(measurement: Measurement) -> bool:
+    """Return whether "inconclusive" is not plain from the interval that the prose prints."""
+    _, low, high = measurement.estimate
+    clear = (
+        measurement.null is not None
+        and low is not None
+        and high is not None
+        and not low <= measurement.null <= high
+    )
+    return clear or outcome(measurement) != "open" or is_small(measurement)
 
 
 def generated(conditions: str) -> nodes.bullet_list:

@@ -27,6 +27,7 @@ HEADLINES = (
     "two-gpu-gain",
     "lrn-gain",
     "cifar-error",
+    "cifar-error-without",
     "lrn-cifar",
     "overlap-gain",
     "ten-views",

@@ -52,7 +52,9 @@ from replication.runs.workers import Workers
 __all__ = ["EXPERIMENT", "STAGE", "Outcome", "Settings", "plan", "run", "settings", "tasks"]
 
 QUANTITIES = ("test_top1", "test_top1_one", "train_top1", "gap")
-SHORTER = f"{WITHOUT}, shorter"  # the claim's variant after the usual length, beside a longer one
+# the claim's variants of the clean comparison: after the usual length, beside a longer one; and
+# over one view, after the longer one
+SHORTER, ONE_VIEW = f"{WITHOUT}, shorter", f"{WITHOUT}, one view"
 
 
 class Outcome(NamedTuple):
@@ -189,74 +191,87 @@ def claim_length(settings: Settings, table: pd.DataFrame) -> int:
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
-    """Return what the two claims on these nets are measured by, over ten views.
+    """Return what the claims on these nets are measured by, over ten views if not named otherwise.
 
     The increase in test error without the normalisations, and that of the other arms; then the
     errors. ``table``: from ``error_table``, of ``runs``. An arm without a run has no measurement.
     """
     longest = claim_length(settings, table)
-    found = _differences(settings, table, runs, longest)
-    if longest != settings.epochs:
-        names = {one.variant for one in found}
-        shorter = _differences(settings, table, runs, settings.epochs, SHORTER)
-        found += [one for one in shorter if one.variant not in names]
+    usual = _Length(settings, table, runs, settings.epochs)
+    if longest == settings.epochs:
+        found = [usual.difference(variant, variant, usual.arms) for variant in usual.arms]
+    else:
+        long = _Length(settings, table, runs, longest)
+        # pairs fixed before the runs, not a family of all arms
+        found = [long.difference(variant, variant, (variant,)) for variant in long.arms]
+        found.append(long.difference(WITHOUT, ONE_VIEW, (WITHOUT,), "test_top1_one"))
+        found += [
+            usual.difference(variant, SHORTER if variant == WITHOUT else variant, usual.arms)
+            for variant in usual.arms
+            if variant == WITHOUT or variant not in long.arms
+        ]
     return found + _errors(settings, table, runs, longest)
 
 
-def _by_variant(runs: Sequence[Run], epochs: int) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.task.recipe.epochs == epochs:
-            found.setdefault(variant_of(run.task.recipe), []).append(run)
-    return found
+class _Length:
+    """The runs of one length, compared with the net that has its normalisations."""
 
+    def __init__(
+        self, settings: Settings, table: pd.DataFrame, runs: Sequence[Run], epochs: int
+    ) -> None:
+        self.profile, self.table = settings.profile, of_length(table, epochs)
+        self.by_variant: dict[str, list[Run]] = {}
+        for run in runs:
+            if run.task.recipe.epochs == epochs:
+                self.by_variant.setdefault(variant_of(run.task.recipe), []).append(run)
+        arms = (arm for arm in settings.arms if arm != WITH and arm in self.by_variant)
+        self.arms = tuple(arms) if WITH in self.by_variant else ()
 
-def _differences(
-    settings: Settings, table: pd.DataFrame, runs: Sequence[Run], epochs: int, clean: str = WITHOUT
-) -> list[Measurement]:
-    """Return each arm's error minus that of the net with its normalisations, at one length.
+    def difference(
+        self, variant: str, name: str, family: Sequence[str], column: str = "test_top1"
+    ) -> Measurement:
+        """Return what a variant's error is above the net's, as the claim's variant ``name``.
 
-    ``clean``: the claim's variant that the net without normalisations is."""
-    by_variant = _by_variant(runs, epochs)
-    return [
-        measured(
+        ``family``: the variants whose intervals hold together."""
+        runs = self.by_variant[variant]
+        table = self.table[self.table["variant"].isin([WITH, *family])]
+        return measured(
             "lrn-cifar",
-            variant=clean if variant == WITHOUT else variant,
-            profile=settings.profile,
-            scale=scale(by_variant[variant][0], "ten views"),
-            reason=diverged([*by_variant[WITH], *by_variant[variant]]),
-            ran=ran(by_variant[variant][0]),
-            **beside_baseline.difference(
-                of_length(table, epochs), "test_top1", variant, WITH, by_variant
-            ),
+            variant=name,
+            profile=self.profile,
+            scale=scale(runs[0], "one view" if column.endswith("one") else "ten views"),
+            reason=diverged([*self.by_variant[WITH], *runs]),
+            ran=ran(runs[0]),
+            **beside_baseline.difference(table, column, variant, WITH, self.by_variant),
         )
-        for variant in settings.arms
-        if variant != WITH and variant in by_variant and WITH in by_variant
-    ]
+
+    def error(self, claim: str, variant: str) -> Measurement:
+        """Return a variant's own error, for ``claim``."""
+        runs = self.by_variant[variant]
+        return measured(
+            claim,
+            self.table.loc[self.table["variant"] == variant, "test_top1"].tolist(),
+            variant=variant,
+            profile=self.profile,
+            scale=scale(runs[0], "ten views"),
+            reason=diverged(runs),
+            ran=ran(runs[0]),
+            over_images=noise([images_of(run, "test_top1") for run in runs]),
+        )
 
 
 def _errors(
     settings: Settings, table: pd.DataFrame, runs: Sequence[Run], longest: int
 ) -> list[Measurement]:
     """Return the error of each of ``LONG``, at the longest length that it was trained for."""
+    lengths = [
+        _Length(settings, table, runs, epochs)
+        for epochs in dict.fromkeys((longest, settings.epochs))
+    ]
     found = []
     for variant in LONG:
-        for epochs in dict.fromkeys((longest, settings.epochs)):
-            of = _by_variant(runs, epochs).get(variant)
-            if of:
-                rows = of_length(table, epochs)
-                errors = rows.loc[rows["variant"] == variant, "test_top1"]
-                found.append(
-                    measured(
-                        "cifar-error",
-                        errors.tolist(),
-                        variant=variant,
-                        profile=settings.profile,
-                        scale=scale(of[0], "ten views"),
-                        reason=diverged(of),
-                        ran=ran(of[0]),
-                        over_images=noise([images_of(run, "test_top1") for run in of]),
-                    )
-                )
-                break
+        claim = "cifar-error" if variant == WITH else "cifar-error-without"
+        trained = [one for one in lengths if variant in one.by_variant]
+        if trained:
+            found.append(trained[0].error(claim, variant))
     return found

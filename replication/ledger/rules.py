@@ -157,17 +157,26 @@ def excluded_side(measurement: Measurement) -> Literal["above", "below"] | None:
 
 
 def is_small(measurement: Measurement) -> bool:
-    """Return whether an effect may be absent, and one of the paper's size is excluded.
+    """Return whether an effect of the paper's size is excluded: what there is, is smaller.
 
-    At the paper's own scale alone: a smaller one says nothing about the size there."""
-    return (
-        measurement.null is not None
-        and not measurement.shortfalls
-        and not measurement.censored
-        and measurement.n >= MIN_SEEDS[measurement.profile]
-        and excluded_side(measurement) is None
-        and _outside(measurement.target, measurement)
-    )
+    At the paper's own scale alone, since a smaller one says nothing about the size there, and for a
+    size that the paper gives. Not if the effect is reversed."""
+    target = measurement.target
+    if (
+        target.value is None
+        or target.unsigned
+        or measurement.null is None
+        or measurement.reach is None
+        or measurement.shortfalls
+        or measurement.censored
+        or measurement.n < MIN_SEEDS[measurement.profile]
+        or excluded_side(measurement) not in (None, target.side)
+    ):
+        return False
+    low, high = measurement.reach
+    if target.side == "above":
+        return target.low is not None and high < target.low
+    return target.high is not None and low > target.high
 
 
 def _outside(target: Target, measurement: Measurement) -> bool:

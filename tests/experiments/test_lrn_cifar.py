@@ -99,7 +99,9 @@ def test_a_higher_error_without_normalisation_is_on_the_claimed_side() -> None:
     assert excluded_side(clean) == "above"
     assert released.mean == pytest.approx(1.6) and "not finite in as released" in released.reason
     assert [(one.claim, one.variant) for one in errors] == [
-        ("cifar-error", variant) for variant in (WITH, WITHOUT, RELEASED)
+        ("cifar-error", WITH),
+        ("cifar-error-without", WITHOUT),
+        ("cifar-error-without", RELEASED),
     ]
     assert errors[0].mean == pytest.approx(11.0)
 
@@ -217,7 +219,9 @@ def test_the_gain_is_known_at_every_epoch_tested_and_over_both_numbers_of_views(
         )
         last = clean[(clean["epoch"] == epochs) & (clean["views"] == 10)]
         last = last[last["epochs"] == epochs].iloc[0]
-        assert (final.mean, final.estimate.low) == pytest.approx((last["mean"], last["low"]))
+        assert final.mean == pytest.approx(last["mean"])
+        if epochs == 65:  # a family of all arms; the long comparison is a pair
+            assert final.estimate.low == pytest.approx(last["low"])
 
 
 def test_a_mean_gain_is_over_as_many_images_of_each_class(
