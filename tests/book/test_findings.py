@@ -1,11 +1,13 @@
 """Prose about results: numbers are read from the ledger, and text gives way when they change."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
 from ledger_worlds import full
 
+from replication.base import paths
 from replication.base.types import PROFILES
 from replication.book import findings, headlines
 from replication.ledger.measurement import checked, measured
@@ -143,3 +145,23 @@ def test_the_project_s_own_commands_say_on_which_machine_they_were_timed(tmp_pat
     took = {command: took for command, took, _ in headlines._timed()}
     assert took["make test"] == "3.3 minutes, 2 CPUs (Xeon), 2026-11-25"
     assert took["make reproduce"] == "4.2 minutes, 2 CPUs (Xeon), 2026-11-25"
+
+
+def _quiet_groups() -> dict[tuple[str, str], list[str]]:
+    """Return the conditions of quiet findings by page and first claim; a loud one shows itself."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for page in sorted(paths.BOOK.rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for conditions, quiet in re.findall(r"```\{finding\} (.+)\n(:quiet:)?", text):
+            name = conditions.partition("=")[0].strip()
+            if quiet or (page.name, name) in groups:
+                groups.setdefault((page.name, name), []).append(conditions)
+    return groups
+
+
+@pytest.mark.parametrize(("place", "several"), _quiet_groups().items(), ids=str)
+def test_a_quiet_finding_is_there_for_what_was_found(place: tuple, several: list[str]) -> None:
+    page = next(paths.BOOK.rglob(place[0])).read_text(encoding="utf-8")
+    loud = re.findall(rf"```\{{finding\}} ({re.escape(place[1])} = .+)\n(?!:quiet:)", page)
+    shown = [one for one in (*several, *loud) if not findings.stale(one)]
+    assert shown, f"{place[0]} says nothing about {place[1]} for today's results"
