@@ -13,8 +13,11 @@ from replication.runs.store import Task
 
 def decided_tasks(experiment: Experiment, settings: Frozen) -> list[Task]:
     """Return the runs of an experiment whose recipes are final."""
-    own = {relu_vs_tanh.EXPERIMENT: _figure1, lrn_cifar_nets.EXPERIMENT: _norms}
-    return own.get(experiment.name, experiment.tasks)(settings)
+    if isinstance(settings, relu_vs_tanh.Settings):
+        return _figure1(settings)
+    if isinstance(settings, lrn_cifar_nets.Settings):
+        return _norms(settings)
+    return experiment.tasks(settings)
 
 
 def _figure1(settings: relu_vs_tanh.Settings) -> list[Task]:

@@ -94,8 +94,9 @@ def _differences(wanted: PaperScale, ran: Ran) -> list[str]:
     if wanted.target_error is not None and ran.target_error != wanted.target_error:
         has = "none" if ran.target_error is None else f"{ran.target_error:.0%}"
         reasons.append(f"a target error of {has} instead of {wanted.target_error:.0%}")
-    if wanted.epochs is not None and ran.epochs is None:
-        reasons.append("the length of its training is not on record")
-    elif wanted.epochs is not None and ran.epochs < wanted.epochs:
-        reasons.append(f"{counted(ran.epochs, 'epoch')} instead of {wanted.epochs}")
+    if wanted.epochs is not None:
+        if ran.epochs is None:
+            reasons.append("the length of its training is not on record")
+        elif ran.epochs < wanted.epochs:
+            reasons.append(f"{counted(ran.epochs, 'epoch')} instead of {wanted.epochs}")
     return reasons
