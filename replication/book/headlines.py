@@ -106,9 +106,11 @@ def costs() -> list[tuple[str, str, str]]:
     found = _timed()
     runs = provenance.table(provenance.stored_runs("laptop"))
     for (profile, experiment), group in runs.groupby(["profile", "experiment"], sort=False):
-        hours = group["seconds"].sum() / 3600
-        devices = " and ".join(sorted({_device(text) for text in group["device"]}))
-        took = f"{counted(len(group), 'run')}, {hours:.1f} hours of training, {devices}"
+        hours = group["seconds"].groupby(group["device"].map(_device)).sum() / 3600
+        spent = "; ".join(
+            f"{of:.1f} hours of training, {device}" for device, of in hours.items()
+        )
+        took = f"{counted(len(group), 'run')}, {spent}"
         given = Counter(
             row.verdict
             for row in rows().values()
@@ -155,7 +157,8 @@ def _timed() -> list[tuple[str, str, str]]:
 
 
 def _device(text: str) -> str:
-    return "CPU" if text.startswith("cpu") else text
+    """Return "CPU", or a GPU's name, of a provenance's device: "cpu", "cuda, NVIDIA H100"."""
+    return "CPU" if text.startswith("cpu") else text.partition(", ")[2] or text
 
 
 def _counts(every: Sequence[Row]) -> str:
