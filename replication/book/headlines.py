@@ -107,9 +107,7 @@ def costs() -> list[tuple[str, str, str]]:
     runs = provenance.table(provenance.stored_runs("laptop"))
     for (profile, experiment), group in runs.groupby(["profile", "experiment"], sort=False):
         hours = group["seconds"].groupby(group["device"].map(_device)).sum() / 3600
-        spent = "; ".join(
-            f"{of:.1f} hours of training, {device}" for device, of in hours.items()
-        )
+        spent = "; ".join(f"{of:.1f} hours of training, {device}" for device, of in hours.items())
         took = f"{counted(len(group), 'run')}, {spent}"
         given = Counter(
             row.verdict

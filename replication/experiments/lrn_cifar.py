@@ -270,7 +270,7 @@ def _errors(
     ]
     found = []
     for variant in LONG:
-        claim = "cifar-error" if variant == WITH else "cifar-error-without"
+        claim = "cifar-error" if variant == WITH else "cifar-without"
         trained = [one for one in lengths if variant in one.by_variant]
         if trained:
             found.append(trained[0].error(claim, variant))

@@ -100,8 +100,8 @@ def test_a_higher_error_without_normalisation_is_on_the_claimed_side() -> None:
     assert released.mean == pytest.approx(1.6) and "not finite in as released" in released.reason
     assert [(one.claim, one.variant) for one in errors] == [
         ("cifar-error", WITH),
-        ("cifar-error-without", WITHOUT),
-        ("cifar-error-without", RELEASED),
+        ("cifar-without", WITHOUT),
+        ("cifar-without", RELEASED),
     ]
     assert errors[0].mean == pytest.approx(11.0)
 
