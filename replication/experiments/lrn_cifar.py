@@ -196,21 +196,23 @@ def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> lis
     The increase in test error without the normalisations, and that of the other arms; then the
     errors. ``table``: from ``error_table``, of ``runs``. An arm without a run has no measurement.
     """
-    longest = claim_length(settings, table)
-    usual = _Length(settings, table, runs, settings.epochs)
-    if longest == settings.epochs:
-        found = [usual.difference(variant, variant, usual.arms) for variant in usual.arms]
+    longest, *others = [
+        _Length(settings, table, runs, epochs)
+        for epochs in dict.fromkeys((claim_length(settings, table), settings.epochs))
+    ]
+    if not others:
+        found = [longest.difference(variant, variant, longest.arms) for variant in longest.arms]
     else:
-        long = _Length(settings, table, runs, longest)
+        (usual,) = others
         # pairs fixed before the runs, not a family of all arms
-        found = [long.difference(variant, variant, (variant,)) for variant in long.arms]
-        found.append(long.difference(WITHOUT, ONE_VIEW, (WITHOUT,), "test_top1_one"))
+        found = [longest.difference(variant, variant, (variant,)) for variant in longest.arms]
+        found.append(longest.difference(WITHOUT, ONE_VIEW, (WITHOUT,), "test_top1_one"))
         found += [
             usual.difference(variant, SHORTER if variant == WITHOUT else variant, usual.arms)
             for variant in usual.arms
-            if variant == WITHOUT or variant not in long.arms
+            if variant == WITHOUT or variant not in longest.arms
         ]
-    return found + _errors(settings, table, runs, longest)
+    return found + _errors([longest, *others])
 
 
 class _Length:
@@ -260,18 +262,12 @@ class _Length:
         )
 
 
-def _errors(
-    settings: Settings, table: pd.DataFrame, runs: Sequence[Run], longest: int
-) -> list[Measurement]:
-    """Return the error of each of ``LONG``, at the longest length that it was trained for."""
-    lengths = [
-        _Length(settings, table, runs, epochs)
-        for epochs in dict.fromkeys((longest, settings.epochs))
-    ]
+def _errors(lengths: Sequence[_Length]) -> list[Measurement]:
+    """Return the error of each of ``LONG``, at the first of ``lengths`` that it was trained for."""
     found = []
     for variant in LONG:
         claim = "cifar-error" if variant == WITH else "cifar-without"
-        trained = [one for one in lengths if variant in one.by_variant]
-        if trained:
-            found.append(trained[0].error(claim, variant))
+        trained = next((one for one in lengths if variant in one.by_variant), None)
+        if trained is not None:
+            found.append(trained.error(claim, variant))
     return found
