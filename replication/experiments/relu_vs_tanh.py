@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
 
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
-    others = "\n".join(f"  {name}: {CANDIDATES[name].words}" for name in settings.candidates)
+    others = "\n".join(f"  {name}: {_described(CANDIDATES[name])}" for name in settings.candidates)
     return (
         f"the race: {RACE.words}; rate of each activation chosen on seed "
         f"{settings.selection_seed}, by epochs to {settings.mark:.0%} exact training error\n"
@@ -82,6 +82,11 @@ def plan(settings: Settings) -> str:
         "candidates for the figure, at rates of their own, seeds "
         f"{_list(settings.candidate_seeds)}:\n{others or '  none'}"
     )
+
+
+def _described(candidate: Candidate) -> str:
+    half = candidate.precision != RACE.precision and candidate.name != candidate.precision
+    return f"{candidate.words}; products in {candidate.precision}" if half else candidate.words
 
 
 def _list(values: Sequence[float]) -> str:

@@ -109,6 +109,15 @@ def test_the_grids_have_steps_of_the_root_of_two(candidate: figure1.Candidate) -
         assert ratios == pytest.approx(2**0.5, rel=3e-3)
 
 
+def test_a_candidates_products_are_those_that_the_plan_names() -> None:
+    text = relu_vs_tanh.plan(PAPER)
+    for name in PAPER.candidates:
+        candidate = CANDIDATES[name]
+        (task, *_) = figure1.reporting(PAPER, candidate, candidate.kinds[0], 0.002)
+        (line,) = [line for line in text.splitlines() if line.startswith(f"  {name}: ")]
+        assert ("bf16" in line) == (task.recipe.precision == "bf16")
+
+
 def test_the_papers_own_points_lie_at_no_distance() -> None:
     for kind, epochs in (("relu", 6), ("tanh", 36)):
         points = measured_part(kind)
