@@ -175,8 +175,7 @@ def outcomes(name: str) -> set[str]:
     """Return the outcomes of "ID[/VARIANT]" now."""
     measurement = measured(name)[1]
     found = {outcome(measurement)}
-    is_number = measurement is not None and measurement.mean is not None
-    return found | {"small"} if is_number and is_small(measurement) else found
+    return found | {"small"} if measurement is not None and is_small(measurement) else found
 
 
 class Finding(SphinxDirective):

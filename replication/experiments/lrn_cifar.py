@@ -34,6 +34,7 @@ from replication.experiments.lrn_cifar_nets import (
     EXPERIMENT,
     GAIN,
     LONG,
+    PAIR,
     STAGE,
     WITH,
     WITHOUT,
@@ -187,7 +188,7 @@ def progress_rows(settings: Settings, runs: Sequence[Run]) -> pd.DataFrame:
 def claim_length(settings: Settings, table: pd.DataFrame) -> int:
     """Return the length whose clean comparison is the claim's: the long one if it was trained."""
     longer = set(of_length(table, settings.long_epochs)["variant"])
-    return settings.long_epochs if longer >= {WITH, WITHOUT} else settings.epochs
+    return settings.long_epochs if longer >= set(PAIR) else settings.epochs
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:

@@ -38,7 +38,8 @@ STAGES = (500, 510, 520)
 WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
 GAIN = "norms as constant gains"
 ARMS = (WITH, WITHOUT, RELEASED, GAIN)
-LONG = (WITH, WITHOUT, RELEASED)  # trained over ``long_epochs`` too: the paper's two, and the pair
+PAIR = (WITH, WITHOUT)  # differ in the normalisations alone
+LONG = (*PAIR, RELEASED)  # trained over ``long_epochs`` too: the pair, then the paper's other net
 PARTS = (8, 4, 2)  # of the first stage: an eighth, a quarter and a half of it
 UNKNOWN = (1.0, 1.0)  # gains in a plan, until they are measured
 NETS = {  # arm -> its net, except for ``GAIN``, whose constants are measured
@@ -170,12 +171,9 @@ def tasks(settings: Settings, gains: tuple[float, ...] = ()) -> list[Task]:
                 listed.append(_gain_task(settings))
             listed.append(task(settings, variant, seed, gains=gains or UNKNOWN))
     if settings.long_epochs:
-        listed += [
-            task(settings, variant, seed, settings.long_epochs)
-            for variants in (LONG[:2], LONG[2:])
-            for seed in settings.long_seeds
-            for variant in variants
-        ]
+        for variants in (PAIR, (RELEASED,)):
+            for seed in settings.long_seeds:
+                listed += [task(settings, one, seed, settings.long_epochs) for one in variants]
     return listed
 
 

@@ -40,6 +40,7 @@ Verdict = Literal[
     "trial",
     "not run",
 ]
+Side = Literal["above", "below"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 # seeds of every group without which there is no direction; at the paper's own scale three as well
 MIN_SEEDS = {"quick": 5, "laptop": 5, "gpu": 3, "paper": 3}
@@ -136,12 +137,12 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
         return "contradicted", f"{where}, and the paper says {target.side}"
     if inside:
         return "reproduced", f"{where}, the mean inside {wanted}"
-    if _outside(target, measurement):
+    if _side_of_range(measurement):
         return "direction reproduced, other size", f"{where}, and outside {wanted}"
     return "inconclusive", f"{where}, but whether its size is {wanted} is open"
 
 
-def excluded_side(measurement: Measurement) -> Literal["above", "below"] | None:
+def excluded_side(measurement: Measurement) -> Side | None:
     """Return the side of ``null`` on which the whole interval is, or None.
 
     The size of a difference without its sign has the claimed side only: if it is less than chance
@@ -149,7 +150,7 @@ def excluded_side(measurement: Measurement) -> Literal["above", "below"] | None:
     if measurement.reach is None or measurement.null is None:
         return None
     low, high = measurement.reach
-    side: Literal["above", "below"] | None = (
+    side: Side | None = (
         "above" if low > measurement.null else "below" if high < measurement.null else None
     )
     target = measurement.target
@@ -160,32 +161,30 @@ def is_small(measurement: Measurement) -> bool:
     """Return whether an effect of the paper's size is excluded: what there is, is smaller.
 
     At the paper's own scale alone, since a smaller one says nothing about the size there, and for a
-    size that the paper gives. Not if the effect is reversed."""
+    size that the paper gives. Not if the effect is reversed. A check has no size."""
+    if measurement.mean is None or measurement.null is None:
+        return False
     target = measurement.target
     if (
         target.value is None
         or target.unsigned
-        or measurement.null is None
-        or measurement.reach is None
         or measurement.shortfalls
         or measurement.censored
         or measurement.n < MIN_SEEDS[measurement.profile]
         or excluded_side(measurement) not in (None, target.side)
     ):
         return False
-    low, high = measurement.reach
-    if target.side == "above":
-        return target.low is not None and high < target.low
-    return target.high is not None and low > target.high
+    return _side_of_range(measurement) == ("below" if target.side == "above" else "above")
 
 
-def _outside(target: Target, measurement: Measurement) -> bool:
-    """Return whether the whole interval is outside the range that counts as ``reproduced``."""
-    reach = measurement.reach
-    return reach is not None and (
-        (target.low is not None and reach[1] < target.low)
-        or (target.high is not None and reach[0] > target.high)
-    )
+def _side_of_range(measurement: Measurement) -> Side | None:
+    """Return the side of the range of ``reproduced`` on which the whole interval is, or None."""
+    if measurement.reach is None:
+        return None
+    (low, high), target = measurement.reach, measurement.target
+    if target.high is not None and low > target.high:
+        return "above"
+    return "below" if target.low is not None and high < target.low else None
 
 
 def range_text(low: float | None, high: float | None) -> str:
