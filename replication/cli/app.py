@@ -70,9 +70,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(
-    help="Data sets: which there are, how to get them, what is in them.", no_args_is_help=True
-)
+data_app = typer.Typer(help="Data sets: list, get, check and prepare them.", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:

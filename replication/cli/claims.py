@@ -17,7 +17,7 @@ def claims(
     ] = None,
     as_json: Json = False,
     readme: Annotated[
-        bool, typer.Option("--readme", help="Write README.md's block of results anew.")
+        bool, typer.Option("--readme", help="Rewrite README.md's block of results.")
     ] = False,
 ) -> None:
     """Print the ledger: what the paper says, what was measured here, and the verdict."""

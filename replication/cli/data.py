@@ -67,7 +67,7 @@ def data_get(
         typer.Option("--from", help="Folder that holds the files, instead of downloading them."),
     ] = None,
 ) -> None:
-    """Download a data set from its official source, or make it, and print its folder."""
+    """Download a data set from its official source, or generate it, and print its folder."""
     from replication.data.sources import catalog
 
     print(catalog.get(name, file, source))

@@ -41,7 +41,7 @@ def evaluate(
 ) -> None:
     """Print top-1 and top-5 error of trained runs with intervals.
 
-    Of several runs also the error of their average, and each pair's difference.
+    For several runs, print the error of their average and the difference of each pair too.
     """
     from replication.evaluation import report
 

@@ -12,7 +12,7 @@ def net(
     name: Annotated[
         str,
         typer.Argument(
-            help="alexnet, alexnet-2012, alexnet-one-gpu, 19pct, ...",
+            help="alexnet, alexnet-2012, alexnet-one-gpu, alexnet-6conv, 19pct, 80sec, ...",
             autocompletion=complete_recipe,
         ),
     ],

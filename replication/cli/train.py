@@ -40,14 +40,14 @@ def train(
     drop_now: Annotated[
         bool,
         typer.Option(
-            "--drop-now", help="Ask the run under way to lower its rate at the end of the epoch."
+            "--drop-now", help="Ask a run in progress to lower its rate at the end of the epoch."
         ),
     ] = False,
     init_from: Annotated[
         str | None, typer.Option(help="Start from the weights of this run, or of this file.")
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes that decode, where DALI is missing.")
+        int, typer.Option(min=0, help="Processes that decode images if DALI is not installed.")
     ] = 0,
     threads: Annotated[
         int | None,
