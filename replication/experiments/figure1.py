@@ -105,7 +105,7 @@ CANDIDATES = {  # 18pct without its norms is the same net as 19pct
             bias_rate_factor=1.0,
             middles=MODERN,
         ),
-        Candidate("bf16", "products in bf16, as in the candidates below", precision="bf16"),
+        Candidate("bf16", "products in bf16, as some of the others have", precision="bf16"),
         Candidate(
             "scaled-tanh",
             "1.7159 tanh(2x/3) for tanh",

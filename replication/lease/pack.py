@@ -71,7 +71,7 @@ def read_order(path: Path = ORDER) -> Order:
 def steps_of(order: Order) -> list[Step]:
     """Return the steps of an order, each run in the first part that has it.
 
-    Runs whose results are here are left out, so that a second loan begins where the first ended."""
+    Runs whose results are here are left out, so a second machine begins where the first ended."""
     steps: dict[str, Step] = {}
     for part in order.part:
         found = [check(name, part.minutes) for name in part.checks]
