@@ -1,6 +1,7 @@
 """One policy for every kind of file: pixels, refusals, and which files another decoder may have."""
 
 import io
+import pickle
 import struct
 import zlib
 
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from replication.base.errors import InputError
-from replication.data.files.decode import POLICY, Unreadable, decode, needs_reference, picture
+from replication.data.files.decode import (
+    POLICY,
+    Unreachable,
+    Unreadable,
+    decode,
+    needs_reference,
+    picture,
+)
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -219,3 +227,12 @@ def test_damage_of_any_kind_is_an_image_or_one_line(content, changes, length):
         assert decode(bytes(damaged), "damaged").shape[2] == 3
     except InputError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("error", [Unreadable("empty", "x.jpg is empty"), Unreachable("x.jpg")])
+def test_a_broken_file_is_named_by_another_process_too(error):
+    """An exception that cannot be built again breaks the pool of processes, whose word is then that
+    one of them died."""
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (again.kind, str(again)) == (error.kind, str(error))

@@ -5,6 +5,7 @@ ones, and a collection of one's own may have any kind. ``POLICY`` says what is d
 ``data verify`` and the data card print it. ``needs_reference`` tells from a file's header whether
 another decoder (DALI's) may decode it, or must be given the pixels of this one."""
 
+import copyreg
 import errno
 import io
 import os
@@ -115,6 +116,10 @@ class Unreadable(InputError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+    def __reduce__(self) -> tuple:
+        """Return how another process builds it again: without ``__init__``, which takes more."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class Unreachable(Unreadable):
