@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -16,9 +17,25 @@ from replication.base.errors import InputError
 from replication.base.progress import progress_bar
 from replication.data.sources.disk import check_space
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it, whose tarfile reads no such archive
+    LZMAError = EOFError  # type: ignore[assignment, misc]
+
 RETRIES = 2
 TIMEOUT = 30  # seconds without an answer
 CHUNK = 1 << 16  # bytes; a connection that breaks loses no more than this
+# what the readers of archives raise on a damaged one, or on a compression that they lack; and an
+# OSError without a number
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    NotImplementedError,
+)
+ENCRYPTED = 1  # bit of a zip entry's flags
 
 
 def download(url: str, known_hash: str, path: Path, instead: str) -> Path:
@@ -86,7 +103,7 @@ def unpack(archive: Path, folder: str, into: Path) -> Path:
         try:
             for name, content in _members(archive):
                 _write(name, content, Path(work), archive)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        except (*DAMAGE, OSError) as error:
             raise InputError(
                 f"cannot unpack {archive}: {error}; remove it and get it again, or free some space"
             ) from None
@@ -102,6 +119,8 @@ def _members(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
+                if entry.flag_bits & ENCRYPTED:
+                    raise zipfile.BadZipFile("it is encrypted")
                 if not entry.is_dir():
                     with opened.open(entry) as content:
                         yield entry.filename, content
@@ -110,6 +129,24 @@ def _members(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
             for member in opened:
                 if not member.isdir():
                     yield member.name, opened.extractfile(member) if member.isfile() else None
+            check_sum(opened)
+
+
+def check_end(archive: tarfile.TarFile) -> None:
+    """Raise ReadError unless the archive ends with zeros, as every tar file does.
+
+    Python accepts one that is cut between two entries."""
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it ends early")
+
+
+def check_sum(archive: tarfile.TarFile) -> None:
+    """Read the rest of an archive; Python then raises an error if a compressed one is damaged.
+
+    Its checksum comes last, and reading the entries does not reach it."""
+    while archive.fileobj.read(CHUNK):
+        pass
 
 
 def _write(name: str, content: BinaryIO | None, work: Path, archive: Path) -> None:

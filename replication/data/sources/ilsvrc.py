@@ -47,7 +47,7 @@ def prepare(
             try:
                 with writing(root, f"the images of {path.name}"):
                     _UNPACK[part](path, root, part, workers or cpus())
-            except (tarfile.TarError, EOFError) as error:
+            except download.DAMAGE as error:
                 raise InputError(f"cannot unpack {path}: {error}; get it again") from None
             check_count(root, part, (images or {}).get(part))
             files.write_text(done, path.name)
@@ -80,7 +80,7 @@ def _kit(path: Path, root: Path, _part: str, _workers: int) -> None:
 
 
 def _truth(path: Path, root: Path, _part: str, _workers: int) -> None:
-    files.write_text(root / path.name, path.read_text(encoding="ascii"))
+    files.write_atomic(root / path.name, lambda file: file.write(path.read_bytes()))
 
 
 def _train(path: Path, root: Path, part: str, workers: int) -> None:
@@ -88,7 +88,7 @@ def _train(path: Path, root: Path, part: str, workers: int) -> None:
     work.mkdir(exist_ok=True)
     with tarfile.open(path, "r:") as archive:
         members = [member for member in archive if member.isfile()]
-        check_end(archive)
+        download.check_end(archive)
     inner = [(PurePosixPath(member.name).stem, member.offset_data) for member in members]
     missing = sum(
         member.size for member in members if not (work / PurePosixPath(member.name).stem).is_dir()
@@ -151,7 +151,7 @@ def _patch(path: Path, root: Path, _part: str, _workers: int) -> None:
                 if split == "train"
                 else root / split / name
             )
-            if not place.parent.is_dir():
+            if split not in tree.SPLIT_FOLDERS or not place.parent.is_dir():
                 raise InputError(
                     f"{path}: no folder {place.parent} for its image {name}; unpack the images"
                     " first"
@@ -171,16 +171,7 @@ def _images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, object]]:
             and not path.name.startswith(".")
         ):
             yield path.name, path.parent.name, archive.extractfile(member)
-    check_end(archive)
-
-
-def check_end(archive: tarfile.TarFile) -> None:
-    """Raise ReadError unless the file ends with zeros, as every tar file does.
-
-    Python accepts one that is cut between two entries."""
-    archive.fileobj.seek(archive.offset)
-    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError("it ends early")
+    download.check_end(archive)
 
 
 def _write(path: Path, content: object) -> None:

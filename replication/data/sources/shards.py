@@ -18,8 +18,8 @@ from replication.base.errors import InputError
 from replication.base.text import counted, printable
 from replication.data.files import tree
 from replication.data.files.flat import WNID
+from replication.data.sources import download
 from replication.data.sources.disk import check_space, locked, writing
-from replication.data.sources.ilsvrc import check_end
 
 LABELS = ("label", "labels", "fine_label", "class")  # names of the column
 IMAGES = ("image", "img", "jpg", "jpeg", "png")
@@ -55,18 +55,38 @@ def unpack(source: Path, place: Path) -> Counter[str]:
     with writing(place, source.name), locked(place):
         check_space(_existing(place), sum(path.stat().st_size for path in shards), "the images")
         shutil.rmtree(work, ignore_errors=True)
-        for path in sorted(shards):
-            split = split_of(path.relative_to(source))
-            for item in _items(path):
-                file = work / split / item.key.replace("/", "_") / item.name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with file.open("xb") as opened:
-                    opened.write(item.content)
-                counts[split] += 1
-        if not counts:
-            raise InputError(f"{printable(str(source))}: its files hold no image with a class")
-        work.rename(place)
+        try:
+            for path in sorted(shards):
+                split = split_of(path.relative_to(source))
+                for item in _items(path):
+                    _write(item, work / split, path)
+                    counts[split] += 1
+            if not counts:
+                raise InputError(f"{printable(str(source))}: its files hold no image with a class")
+            work.rename(place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
     return counts
+
+
+def _write(item: Item, folder: Path, shard: Path) -> None:
+    """Write one image into its class's folder. Raises InputError if it has no place of its own."""
+    key = item.key.replace("/", "_")
+    if not key or key.startswith(".") or "\0" in key:
+        raise InputError(
+            f"{printable(str(shard))}: the class of {printable(item.name)} is {key!r}, which is no"
+            " name for a folder; correct it by hand"
+        )
+    file = folder / key / item.name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with file.open("xb") as opened:
+            opened.write(item.content)
+    except FileExistsError:
+        raise InputError(
+            f"{printable(str(shard))}: a second image of the class {key} is named"
+            f" {printable(item.name)}; rename one of them by hand"
+        ) from None
 
 
 def split_of(path: Path) -> str:
@@ -83,16 +103,30 @@ def _existing(place: Path) -> Path:
 
 
 def _items(path: Path) -> Iterator[Item]:
-    name = path.name.lower()
+    name, damage = path.name.lower(), (*download.DAMAGE, OSError)
     try:
         if name.endswith(".tfrecord"):
             raise InputError(f"{printable(str(path))}: TFRecord files are not understood")
         if name.endswith((".parquet", ".arrow")):
+            damage += (_arrow_exception(path),)  # also while the rows are read
             yield from _table_items(path)
         else:
             yield from _archive_items(path)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except damage as error:
+        if getattr(error, "errno", None) is not None:  # of the disk, not of what is in the file
+            raise
         raise InputError(f"cannot unpack {printable(str(path))}: {error}; get it again") from None
+
+
+def _arrow_exception(path: Path) -> type[Exception]:
+    """Return what pyarrow raises. Raises InputError if it is not installed."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise InputError(
+            f"{printable(str(path))} needs pyarrow: `pip install pyarrow`, then run this again"
+        ) from None
+    return pyarrow.ArrowException
 
 
 def _archive_items(path: Path) -> Iterator[Item]:
@@ -100,6 +134,8 @@ def _archive_items(path: Path) -> Iterator[Item]:
     labels: dict[str, str] = {}
     for name, content in _members(path):
         place = PurePosixPath(name)
+        if _is_passed_over(place):
+            continue
         stem = str(place.with_suffix(""))
         if place.suffix.lower() == ".cls":
             labels[stem] = content.decode("utf-8", "replace").strip()
@@ -120,6 +156,14 @@ def _archive_items(path: Path) -> Iterator[Item]:
         )
 
 
+def _is_passed_over(place: PurePosixPath) -> bool:
+    """Return whether an index would pass over it: hidden, or left behind by a system."""
+    return any(
+        part in tree.STRAY or (part.startswith(".") and part not in (".", ".."))
+        for part in place.parts
+    )
+
+
 def _class_of(place: PurePosixPath, archive: Path) -> str | None:
     """Return the class that a member's folder, its name or the archive's name says."""
     folders = [part for part in place.parts[:-1] if not _names_split(part)]
@@ -137,6 +181,8 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as opened:
             for entry in opened.infolist():
+                if entry.flag_bits & download.ENCRYPTED:
+                    raise zipfile.BadZipFile("it is encrypted")
                 if not entry.is_dir():
                     yield entry.filename, opened.read(entry)
         return
@@ -144,11 +190,12 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         for member in opened:
             if member.isfile():
                 yield member.name, opened.extractfile(member).read()
-        check_end(opened)
+        download.check_end(opened)
+        download.check_sum(opened)
 
 
 def _table_items(path: Path) -> Iterator[Item]:
-    schema, batches = _batches(path)
+    schema, batches = _table(path)
     image = next((name for name in IMAGES if name in schema.names), None)
     label = next((name for name in LABELS if name in schema.names), None)
     if image is None or label is None:
@@ -157,39 +204,46 @@ def _table_items(path: Path) -> Iterator[Item]:
             " and a label"
         )
     names = _class_names(schema.metadata, label)
-    number = 0
+    for number, (cell, value) in enumerate(_rows(batches, image, label), 1):
+        if value is None or value == -1:  # Hugging Face's mark of a test image
+            continue
+        content = cell["bytes"] if isinstance(cell, dict) else cell
+        if not isinstance(content, bytes):
+            raise InputError(
+                f"{printable(str(path))}: row {number} has no image in its column {image!r}, only"
+                f" {type(content).__name__}: get the files with the images themselves"
+            )
+        given = PurePosixPath((isinstance(cell, dict) and cell.get("path")) or "")
+        try:
+            key = names[value] if names else _key(value)
+        except (IndexError, TypeError):
+            raise InputError(
+                f"{printable(str(path))}: row {number} has {value!r} in its column {label!r}, which"
+                " is no class"
+            ) from None
+        yield Item(key, f"{path.stem}-{number:07d}{given.suffix or UNKNOWN}", content)
+
+
+def _rows(batches: Iterator[Any], image: str, label: str) -> Iterator[tuple[Any, Any]]:
     for batch in batches:
         columns = batch.select([image, label]).to_pydict()
-        for cell, value in zip(columns[image], columns[label], strict=True):
-            number += 1
-            if value is None or value == -1:  # Hugging Face's mark of a test image
-                continue
-            content = cell["bytes"] if isinstance(cell, dict) else cell
-            given = PurePosixPath((isinstance(cell, dict) and cell.get("path")) or "")
-            key = names[value] if names else _key(value)
-            yield Item(key, f"{path.stem}-{number:07d}{given.suffix or UNKNOWN}", content)
+        yield from zip(columns[image], columns[label], strict=True)
 
 
-def _batches(path: Path) -> tuple[Any, Iterator[Any]]:
+def _table(path: Path) -> tuple[Any, Iterator[Any]]:
+    """Return the schema of a parquet or arrow file, and its rows in batches."""
+    import pyarrow
+    import pyarrow.parquet
+
+    if path.suffix.lower() == ".parquet":
+        file = pyarrow.parquet.ParquetFile(path)
+        return file.schema_arrow, file.iter_batches(CHUNK)
     try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError(
-            f"{printable(str(path))} needs pyarrow: `pip install pyarrow`, then run this again"
-        ) from None
-    try:
-        if path.suffix.lower() == ".parquet":
-            file = pyarrow.parquet.ParquetFile(path)
-            return file.schema_arrow, file.iter_batches(CHUNK)
-        try:
-            stream = pyarrow.ipc.open_stream(path.open("rb"))
-        except pyarrow.ArrowInvalid:
-            stream = pyarrow.ipc.open_file(path)
-            return stream.schema, map(stream.get_batch, range(stream.num_record_batches))
-        return stream.schema, iter(stream)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"cannot read {printable(str(path))}: {error}; get it again") from None
+        stream = pyarrow.ipc.open_stream(path.open("rb"))
+    except pyarrow.ArrowInvalid:
+        stream = pyarrow.ipc.open_file(path)
+        return stream.schema, map(stream.get_batch, range(stream.num_record_batches))
+    return stream.schema, iter(stream)
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, label: str) -> list[str] | None:
@@ -202,4 +256,7 @@ def _class_names(metadata: dict[bytes, bytes] | None, label: str) -> list[str] |
 
 
 def _key(value: object) -> str:
+    """Return a label as the name of a folder. Raises TypeError if it is no number or text."""
+    if not isinstance(value, int | float | str):
+        raise TypeError
     return f"{value:05d}" if isinstance(value, int) else str(value)
