@@ -17,6 +17,7 @@ from PIL import Image
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.data.files import unchanged
 from replication.data.files.index import index_folder, read_image
 from replication.data.prepared import store as module
 from replication.data.prepared.store import prepare, prepare_jpeg, reduce
@@ -242,3 +243,29 @@ def test_jpeg_files_go_on_and_are_not_mixed_with_others(index, tmp_path, read):
     (tmp_path / "own" / "train").mkdir(parents=True)
     with pytest.raises(InputError, match="other images"):
         prepare_jpeg(index, SIZE, tmp_path / "own")
+
+
+def test_a_kill_while_the_files_are_read_for_the_mark_loses_no_image(index, read, monkeypatch):
+    """The mark takes minutes for a large set, after the hours of decoding."""
+
+    def killed(index):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unchanged, "content", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(index, SIZE)
+    read.clear()
+    assert np.array_equal(prepare(index, SIZE).images, expected(index))
+    assert sorted(read) == list(range(20, N))  # the last block alone
+    assert len(files()) == 1 and len(list((paths.runs() / "store").iterdir())) == 3  # note, lock
+
+
+def test_a_damaged_array_is_built_anew_and_not_continued(index, read):
+    path = Path(prepare(index, SIZE).images.filename)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0xFF
+    path.write_bytes(content)
+    read.clear()
+    assert np.array_equal(prepare(index, SIZE).images, expected(index))
+    assert sorted(read) == list(range(N))

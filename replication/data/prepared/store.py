@@ -52,9 +52,10 @@ def prepare(index: Index, size: int) -> Store:
     if not unchanged.is_current(path, index):
         with writing(path, index.name), locked(path):
             if not unchanged.is_current(path, index):  # no other process has built it meanwhile
-                path.unlink(missing_ok=True)
+                _discard(path)
                 _write(path, index, size)
                 unchanged.mark(path, index)
+                _stamps(path).unlink(missing_ok=True)
     return Store(index, np.load(path, mmap_mode="r", allow_pickle=False), size)
 
 
@@ -159,8 +160,7 @@ def _write(path: Path, index: Index, size: int) -> None:
     Its length tells how far it is. A block is on the disk before the next one is begun, so after a
     power cut, too, all but the last block of the file can be trusted. Blocks of files that have
     changed meanwhile are written again."""
-    unfinished = path.with_name(f"{path.name}.partial")
-    stamps = path.with_name(f".{path.name}.partial.npy")  # of the files, when they were read
+    unfinished, stamps = _unfinished(path), _stamps(path)
     head = _head((len(index), size, size, 3))
     row = 3 * size * size
     with open(unfinished, "a+b") as file:
@@ -175,8 +175,27 @@ def _write(path: Path, index: Index, size: int) -> None:
             file.write(block)
             flush(file)
     unfinished.replace(path)
-    stamps.unlink()
     sync_folder(path.parent)
+
+
+def _discard(path: Path) -> None:
+    """Remove an array that is not current; one that was never marked is continued instead.
+
+    Its process was ended while it read all files once more, for the mark."""
+    note = unchanged.note_of(path)
+    if path.is_file() and _stamps(path).is_file() and not note.is_file():
+        path.replace(_unfinished(path))
+    path.unlink(missing_ok=True)
+    note.unlink(missing_ok=True)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
+
+
+def _stamps(path: Path) -> Path:
+    """Return where the stamps of the files are kept, as they were read; until it is marked."""
+    return path.with_name(f".{path.name}.partial.npy")
 
 
 def _unchanged_rows(stamps: Path, index: Index) -> int:
