@@ -98,14 +98,19 @@ def index_of(found: Store | Index) -> Index:
 
 
 def split_rows(index: Index, validation: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and rows held out, as many of each class; both ascending."""
+    """Return rows to train on and rows held out, as many of each class; both ascending.
+
+    Raises InputError if the classes cannot give as many, or one would keep none to train on."""
     everything = np.arange(len(index))
     if not validation:
         return everything, everything[:0]
-    if validation >= len(index):
+    classes = len(index.classes)
+    smallest = int(np.bincount(index.labels, minlength=classes).min())
+    if validation % classes or validation >= smallest * classes:
         raise InputError(
-            f"data.validation is {validation}, of {counted(len(index), 'training image')};"
-            " hold out fewer by --set data.validation=..."
+            f"data.validation is {validation}, of {counted(len(index), 'training image')}: use a"
+            f" multiple of the {counted(classes, 'class')} below {smallest * classes}, so that each"
+            " keeps images to train on (--set data.validation=...)"
         )
     # not the seed that chose data.count
     aside = np.isin(index.ids, index.subset(count=validation, seed=VALIDATION_SEED + 1).ids)

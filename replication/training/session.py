@@ -18,7 +18,7 @@ from replication.base.code import code_digest
 from replication.base.devices import check_device, described
 from replication.base.errors import InputError
 from replication.base.locks import held, locked
-from replication.base.text import counted
+from replication.base.text import counted, printable
 from replication.data.files import unchanged
 from replication.data.loader import Loaders, open_loaders
 from replication.nets.alexnet import AlexNet
@@ -81,7 +81,7 @@ def session(
         note_machine(run_folder(recipe), report)
         loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
-            _check_batch(recipe, loaders)
+            _check_images(recipe, loaders)
             _same_images(recipe, loaders)
             net = _placed(build(recipe, len(loaders.training.classes)), chosen)
             named, threads = ",".join(map(described, chosen)), torch.get_num_threads()
@@ -113,7 +113,7 @@ def _as_rank(
         )
         stack.callback(loaders.close)
         group.compare(_facts(recipe, loaders))
-        _check_batch(recipe, loaders)
+        _check_images(recipe, loaders)
         if group.is_main:
             _same_images(recipe, loaders)
         report(
@@ -170,13 +170,18 @@ def _same_images(recipe: Recipe, loaders: Loaders) -> None:
     unchanged.begin(note, index)
 
 
-def _check_batch(recipe: Recipe, loaders: Loaders) -> None:
+def _check_images(recipe: Recipe, loaders: Loaders) -> None:
+    """Raise InputError if the images are of one class, or too few for a minibatch."""
+    if len(loaders.training.classes) < 2:
+        raise InputError(
+            f"{recipe.data.name} has one class, {printable(loaders.training.classes[0])}, and a net"
+            " learns to tell classes apart: name images of two or more"
+        )
     if not loaders.training.steps:
         count = len(loaders.training)
         raise InputError(
             f"a minibatch of {recipe.batch}, and {recipe.data.name} has"
-            f" {counted(count, 'image')} to train on:"
-            " lower batch"
+            f" {counted(count, 'image')} to train on: lower batch"
         )
 
 

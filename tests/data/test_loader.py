@@ -12,6 +12,7 @@ import pytest
 import torch
 from photos import COUNT, photo
 from PIL import Image
+from trees import random_images
 
 from replication.base.errors import InputError
 from replication.data.augment.draws import draws_for
@@ -211,6 +212,17 @@ def test_validation_images_are_put_aside_evenly_and_never_trained_on(tree: Path)
     assert held_out.index.split == "val" and np.array_equal(
         held_out.transform.mean, loaders.statistics.mean
     )
+
+
+@pytest.mark.parametrize("validation", [4, 6, 9])
+def test_validation_images_that_leave_a_class_without_any_are_refused(tmp_path, validation) -> None:
+    keys = ("a", "b", "c")
+    root = random_images(tmp_path, keys, 9, 3)
+    (root / "train" / "b" / "001.png").unlink()  # of three
+    index = index_folder(root, "train")
+    assert len(split_rows(index, 3)[1]) == 3
+    with pytest.raises(InputError, match=f"data.validation is {validation}, of 8 .* below 6"):
+        split_rows(index, validation)
 
 
 def test_a_validation_set_beside_a_test_set_is_a_split_of_its_own(

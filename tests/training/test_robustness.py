@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from training_programs import CIFAR, TOWERS, in_processes, open_images, train_alone
+from trees import random_images
 
 from replication.base.errors import InputError, TrainingError
 from replication.base.locks import locked
@@ -19,6 +20,7 @@ from replication.nets.build import build
 from replication.recipe import Data, Update
 from replication.training import checkpoint, guard, step, trainer
 from replication.training.run import Options
+from replication.training.session import session
 from replication.training.trainer import train
 from replication.training.weights import FILE, load_weights
 
@@ -219,3 +221,12 @@ def test_the_weights_that_are_left_say_what_they_are(root: Path, tmp_path: Path)
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-7])
     with pytest.raises(InputError, match="damaged"):
         load_weights(tmp_path / FILE)
+
+
+def test_images_of_one_class_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A net of one output is always right, and its error of 0 would be no result."""
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    pictures = random_images(tmp_path / "pictures", ("only",), 6, 3)
+    data = Data(name=f"folder:{pictures}", size=32, scale=1 / 64)
+    with pytest.raises(InputError, match="has one class, only"):
+        session(CIFAR.model_copy(update={"data": data, "batch": 2}), _quiet)
