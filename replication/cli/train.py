@@ -44,7 +44,7 @@ def train(
         ),
     ] = False,
     init_from: Annotated[
-        str | None, typer.Option(help="Start from the weights of this run, or of this file.")
+        str | None, typer.Option(help="Start from the weights of this run, file or folder.")
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that decode images if DALI is not installed.")

@@ -13,6 +13,7 @@ from replication.base.errors import InputError
 from replication.base.files import digest, write_atomic
 from replication.base.text import counted
 from replication.nets.alexnet import AlexNet
+from replication.training.weights import FILE as WEIGHTS
 from replication.training.weights import load_weights, weights_path
 
 FILE = "file:"  # and the first 16 digits of the sha256 of a file kept in ``runs/weights``
@@ -21,10 +22,13 @@ FILE = "file:"  # and the first 16 digits of the sha256 of a file kept in ``runs
 def adopt(source: str) -> str:
     """Return the name in ``Recipe.init_from`` of ``source``, a run's id or a file of weights.
 
-    A file is copied into ``runs/weights``."""
-    if weights_path(source).is_file():
-        return source
+    A folder means the weights in it, as of a run or of an exported net. A file is copied into
+    ``runs/weights`` and named by its content, because a path may lead to others tomorrow."""
     path = Path(source).expanduser()
+    if source == path.name and weights_path(source).is_file():
+        return source
+    if path.is_dir():
+        path /= WEIGHTS
     if not path.is_file():
         raise InputError(
             f"{source}: neither a run with weights in {paths.runs()} nor a file of weights"

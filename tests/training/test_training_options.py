@@ -8,6 +8,7 @@ import torch
 from training_programs import CIFAR, CLASSES, TOWERS, train_alone
 
 from replication.base.errors import InputError, TrainingError
+from replication.base.files import digest
 from replication.base.locks import locked
 from replication.nets.build import build
 from replication.recipe import Update
@@ -112,6 +113,19 @@ def test_fine_tuning_takes_every_layer_but_an_output_for_other_classes(
 def _run(root: Path, runs: Path) -> str:
     train_alone(TOWERS, root, runs / TOWERS.id)
     return TOWERS.id
+
+
+def test_weights_named_by_a_folder_are_named_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path in a recipe could lead to other weights tomorrow, under the same id."""
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    place = tmp_path / "runs" / TOWERS.id / FILE
+    net = build(TOWERS, 3)
+    save_weights(place, net.state_dict(), TOWERS, ("a", "b", "c"), "images", 1)
+    assert adopt(TOWERS.id) == TOWERS.id
+    assert adopt(str(place.parent)) == adopt(str(place)) == f"file:{digest(place)}"
+    assert "weights start from" in start_from(adopt(str(place.parent)), net, ("a", "b", "c"))
 
 
 def test_weights_that_are_not_there_are_one_clear_line(
