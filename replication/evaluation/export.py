@@ -12,12 +12,12 @@ from replication.base.errors import InputError
 from replication.base.files import read_json, write_json, write_text
 from replication.base.text import counted
 from replication.evaluation.metrics import errors, tops
-from replication.evaluation.predict import mean_of, net_of, titles_of, weights_of
+from replication.evaluation.predict import CONFIG, mean_of, net_of, titles_of, weights_of
 from replication.evaluation.probabilities import probabilities
 from replication.recipe import Recipe
 from replication.training.weights import FILE, Weights, load_weights, save_weights
 
-CONFIG, CARD, HUB = "config.json", "README.md", "hubconf.py"
+CARD, HUB = "README.md", "hubconf.py"
 STATED = (("test", 1), ("test", 10))  # split, views: the errors that a card states
 HUBCONF = '''"""Entry points for torch.hub: ``torch.hub.load(FOLDER, "net", source="local")``."""
 
@@ -53,7 +53,7 @@ def export(run: str, folder: Path, profile: str = "quick") -> Path:
     weights = load_weights(path)
     titles = titles_of(weights, path.parent)
     mean = mean_of(weights)
-    facts = _facts(weights)
+    facts = _facts(weights, path.parent)
     save_weights(
         folder / FILE,
         weights.state,
@@ -138,14 +138,26 @@ def card(weights: Weights, facts: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _facts(weights: Weights) -> dict[str, Any]:
-    """Return the errors and the provenance of the run: as stored, else measured if possible."""
+def _facts(weights: Weights, beside: Path) -> dict[str, Any]:
+    """Return the errors and the provenance of the run: as stored, else measured if possible.
+
+    ``beside``: the folder of the weights. The recipe may have been trained more than once, here and
+    for the published results; only a result of these weights' own training is theirs."""
     facts: dict[str, Any] = {"errors": {}, "provenance": {}}
     for folder in sorted(paths.results().rglob(f"*-{weights.recipe.id}")):
-        if (folder / "provenance.json").is_file():
-            facts["provenance"] = read_json(folder / "provenance.json")
+        if not (folder / "provenance.json").is_file():
+            continue
+        origin = read_json(folder / "provenance.json")
+        trained = _history(beside)
+        if trained and trained != _history(folder):
+            continue
+        if origin["data"]["fingerprint"] != weights.fingerprint:
+            continue
+        facts["provenance"] = origin
         if (folder / "evaluation.json").is_file():
-            facts["errors"] = read_json(folder / "evaluation.json")
+            stored = read_json(folder / "evaluation.json")
+            # "test/1@60" is of the weights kept after epoch 60
+            facts["errors"] = {key: value for key, value in stored.items() if "@" not in key}
     if not facts["errors"]:
         crop = weights.recipe.data.side < weights.recipe.data.size
         for split, views in STATED if crop else STATED[:1]:
@@ -155,6 +167,12 @@ def _facts(weights: Weights) -> dict[str, Any]:
                 break
             facts["errors"][f"{split}/{views}"] = errors(answer)
     return facts
+
+
+def _history(folder: Path) -> str:
+    """Return the epochs of a training as text; "" if they are not on record."""
+    path = folder / "metrics.jsonl"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _deviations(recipe: Recipe) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from replication.training.process.numerics import exact, numerics
 from replication.training.weights import FILE, Weights, load_weights
 
 LABELS = 5  # as in Figure 4
+CONFIG = "config.json"  # of an exported net
 AT_ONCE = 16  # images through the net together; with ten views 160 crops
 
 
@@ -80,6 +81,8 @@ class Predictor:
 
         Raises InputError for a file that is missing or cannot be decoded."""
         files = files_of(images, views)
+        if not files:
+            return []
         squares = [self._square(file) for file in files]
         answers = [
             self._probabilities(np.stack(squares[start : start + AT_ONCE]), views)
@@ -174,14 +177,26 @@ def mean_of(weights: Weights) -> np.ndarray | None:
 def titles_of(weights: Weights, folder: Path) -> tuple[str, ...]:
     """Return a readable title for each class; its key if none is known.
 
-    The titles of an exported net are in its ``config.json``, others beside the data set."""
-    if (config := folder / "config.json").is_file():
-        return tuple(read_json(config)["titles"])
+    The titles of an exported net are in its ``CONFIG``, others beside the data set."""
+    if (exported := _exported_titles(folder / CONFIG, weights)) is not None:
+        return exported
     try:
         index = training_index(weights.recipe.data)
     except InputError:
         return weights.classes
     return titles(index, weights.classes)
+
+
+def _exported_titles(config: Path, weights: Weights) -> tuple[str, ...] | None:
+    """Return the titles in an exported net's configuration; None if it is not of this net."""
+    try:
+        facts = read_json(config)
+    except (OSError, ValueError):  # none, or damaged
+        return None
+    if not isinstance(facts, dict) or facts.get("run") != weights.recipe.id:
+        return None
+    titles = tuple(facts.get("titles") or ())
+    return titles if len(titles) == len(weights.classes) else None
 
 
 def views_text(views: int) -> str:

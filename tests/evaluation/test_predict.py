@@ -12,7 +12,9 @@ from trees import random_images
 from typer.testing import CliRunner
 
 from replication.base.errors import InputError
+from replication.base.files import write_json
 from replication.cli import app as command_line
+from replication.data.files.titles import words
 from replication.data.loader import open_loaders
 from replication.data.splits import training_index
 from replication.evaluation import export, predict
@@ -167,3 +169,43 @@ def test_export_leaves_a_folder_that_holds_something_alone(recipe, tmp_path):
     with pytest.raises(InputError, match="not an empty folder"):
         export.export(recipe.id, tmp_path)
     assert not (tmp_path / "README.md").exists()
+
+
+def test_no_image_has_no_prediction(recipe):
+    assert predict.load(recipe.id).predict([]) == []
+
+
+@pytest.mark.parametrize("content", ['{"model_type": "another"}', "{", '{"run": "RUN"}'])
+def test_a_configuration_of_something_else_beside_weights_is_passed_over(
+    tree, recipe, tmp_path, content
+):
+    (tmp_path / "config.json").write_text(content.replace("RUN", recipe.id))
+    weights = load_weights(weights_path(recipe.id))
+    assert predict.titles_of(weights, tmp_path) == ("apple", "bee", *KEYS[2:])
+
+
+def test_titles_are_read_from_any_text_file(tmp_path):
+    (tmp_path / "words.txt").write_bytes("\ufeffa\tapple\n".encode() + b"b\tcaf\xe9\n")
+    assert words(tmp_path / "words.txt") == {"a": "apple", "b": "caf\ufffd"}
+
+
+def test_a_card_states_no_error_of_other_weights(recipe, tmp_path):
+    """Of a training of the same recipe elsewhere, on other images, or after another epoch."""
+    errors = {"images": 1200, "top1": 0.25, "top5": 0.5, "mistakes1": 300, "mistakes5": 600}
+    stored = tmp_path / "results" / "laptop" / "x" / f"net-{recipe.id}"
+    stored.mkdir(parents=True)
+    write_json(stored / "evaluation.json", {"test/1": errors, "test/1@1": errors})
+    origin = {"device": "elsewhere", "finished": "2026-11-26T00:00:00"}
+
+    def card(name: str, fingerprint: str, history: str) -> str:
+        data = {"fingerprint": fingerprint, "images": 5}
+        write_json(stored / "provenance.json", origin | {"data": data})
+        (stored / "metrics.jsonl").write_text(history)
+        return (export.export(recipe.id, tmp_path / name) / "README.md").read_text()
+
+    own = load_weights(weights_path(recipe.id)).fingerprint
+    (weights_path(recipe.id).parent / "metrics.jsonl").write_text('{"epoch": 1}\n')
+    same = card("same", own, '{"epoch": 1}\n')
+    assert "| test | 1 | 1,200 | 25.0 | 50.0 |" in same and "elsewhere" in same and "@" not in same
+    for other in (card("images", "other", '{"epoch": 1}\n'), card("again", own, '{"epoch": 2}\n')):
+        assert "1,200" not in other and "elsewhere" not in other and "| test | 1 | 19 |" in other

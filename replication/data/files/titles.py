@@ -38,7 +38,6 @@ def words(path: Path) -> dict[str, str]:
     """Return key -> titles, as ``words.txt`` has them; {} without that file."""
     if not path.is_file():
         return {}
-    lines = (
-        line.rstrip("\n").partition("\t") for line in path.read_text(encoding="utf-8").splitlines()
-    )
+    text = path.read_text(encoding="utf-8-sig", errors="replace")  # whatever editor wrote it
+    lines = (line.partition("\t") for line in text.splitlines())
     return {key: titles.strip() for key, _, titles in lines if titles.strip()}
