@@ -16,6 +16,7 @@ A deliberate change is sealed by ``replication reseal --because "..."``, which a
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from replication.base.types import PUBLISHED
 FILE = "SHA256SUMS"
 LOG = "SEALS.log"
 SEALED = (".json", ".jsonl", ".csv", ".npz", ".npy", ".png", ".svg")
+LINE = re.compile(r"([0-9a-f]{64})  (.+)")  # of a seal
 SHOWN = 3  # differences named in one line
 
 
@@ -49,11 +51,14 @@ def seal(folder: Path) -> list[str]:
 
 
 def faults(folder: Path) -> list[str]:
-    """Return what is not as it was sealed, one phrase each: changed, missing or added files."""
+    """Return what is not as it was sealed, one phrase each: changed, missing or added files.
+
+    Or lines of the seal itself that are no hash and name, such as git's marks of a conflict."""
     if not (folder / FILE).is_file():
         return [f"{folder / FILE} is missing"]
     sealed, present = _read(folder / FILE), _digests(folder)
     return [
+        *_damage(folder / FILE),
         *(
             f"{name} was changed"
             for name in sealed
@@ -85,7 +90,7 @@ def published_faults() -> list[str]:
         cloned = root == paths.ROOT / "results" and paths.is_clone()
         return [f"{_short(root / FILE)} is missing"] if cloned else []
     listed = _read(root / FILE)
-    differences = []
+    differences = [f"results/{fault}" for fault in _damage(root / FILE)]
     for name, sealed in listed.items():
         path = Path(os.path.normpath(root / name))
         if not path.is_file():
@@ -172,6 +177,8 @@ def reseal(because: str) -> list[str]:
     root = paths.results()
     if not (differences := published_faults()):
         return []
+    for page in published_pages():  # all are whole before the first is written
+        _document(page)
     for folder in published_folders():
         if faults(folder):
             seal(folder)
@@ -200,8 +207,8 @@ def one_line(differences: list[str]) -> str:
 
 def _renew(page: Path) -> bool:
     """Let a page hold the hashes of the results as they are now; return whether they differ."""
-    document = json.loads(page.read_text(encoding="utf-8"))
-    notes = document["metadata"].get("replication", {})
+    document = _document(page)
+    notes = document.get("metadata", {}).get("replication", {})
     profile = notes.get("profile")
     if profile not in PUBLISHED:
         return False
@@ -215,10 +222,22 @@ def _renew(page: Path) -> bool:
 
 def _notes(page: Path) -> dict:
     try:
-        document = json.loads(page.read_text(encoding="utf-8"))
-    except ValueError:
+        return _document(page).get("metadata", {}).get("replication", {})
+    except InputError:
         return {}
-    return document.get("metadata", {}).get("replication", {})
+
+
+def _document(page: Path) -> dict:
+    """Return an executed notebook. Raises InputError if it is damaged."""
+    try:
+        document = json.loads(page.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{page} is no notebook ({error}); restore it with `git checkout {page}`"
+        ) from None
+    if not isinstance(document, dict):
+        raise InputError(f"{page} is no notebook; restore it with `git checkout {page}`")
+    return document
 
 
 def _left_by_a_command(folder: Path, fault: str) -> bool:
@@ -228,8 +247,18 @@ def _left_by_a_command(folder: Path, fault: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {name: digest for digest, name in (line.split("  ", 1) for line in lines if line)}
+    """Return the hashes in a seal by file name; lines that are none are left out."""
+    return {match[2]: match[1] for line in _lines(path) if (match := LINE.fullmatch(line))}
+
+
+def _damage(path: Path) -> list[str]:
+    """Return one phrase if a seal has lines that are no hash and name."""
+    odd = [n for n, line in enumerate(_lines(path), 1) if line and not LINE.fullmatch(line)]
+    return [f"{FILE} is damaged in line {odd[0]}"] if odd else []
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").split("\n")
 
 
 def _digests(folder: Path) -> dict[str, str]:

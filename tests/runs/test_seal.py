@@ -127,3 +127,28 @@ def test_resealing_what_is_as_sealed_writes_nothing(published: Path) -> None:
     assert seal.reseal("nothing has changed") == []
     assert not (published / "results" / seal.LOG).exists()
     assert (published / "results" / seal.FILE).stat().st_mtime_ns == before
+
+
+def test_a_seal_with_the_marks_of_a_merge_conflict_is_a_fault_and_can_be_sealed(
+    published: Path,
+) -> None:
+    root = published / "results"
+    for path in (root / FILE, root / "laptop" / "one" / FILE):
+        path.write_text("<<<<<<< HEAD\n" + path.read_text() + "=======\n")
+    found = seal.published_faults()
+    assert "results/SHA256SUMS is damaged in line 1" in found
+    assert "results/laptop/one/SHA256SUMS is damaged in line 1" in found
+    with pytest.raises(InputError, match="SHA256SUMS is damaged in line 1"):
+        check_unchanged(root / "laptop" / "one")
+    seal.reseal("the conflict is resolved")
+    assert seal.published_faults() == []
+
+
+def test_a_damaged_page_is_not_sealed(published: Path) -> None:
+    page, root = published / "pages" / "two.ipynb", published / "results"
+    page.write_text("<<<<<<< HEAD\n" + page.read_text())
+    (root / "laptop" / "one" / "table.csv").write_text("error\n0.4\n")
+    before = [path.read_bytes() for path in sorted(published.rglob("*")) if path.is_file()]
+    with pytest.raises(InputError, match=r"two\.ipynb is no notebook"):
+        seal.reseal("a corrected unit")
+    assert before == [path.read_bytes() for path in sorted(published.rglob("*")) if path.is_file()]
