@@ -8,10 +8,12 @@ default never changes."""
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from replication.base.errors import InputError
 from replication.base.models import Frozen
 
 
@@ -288,3 +290,13 @@ class Recipe(Frozen):
                 "stop_on is exact, and the exact error is not measured: set exact_error"
             )
         return self
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a stored run's ``recipe.json``. Raises InputError if it is damaged."""
+    try:
+        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}): restore it or train the run again"
+        ) from None

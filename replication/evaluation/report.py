@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from replication.base import paths
 from replication.base.errors import InputError, suggestion
 from replication.base.statistics import Interval
@@ -21,7 +19,7 @@ from replication.evaluation.ensemble import average, tune
 from replication.evaluation.metrics import TOPS, error_interval, tops
 from replication.evaluation.predictions import Predictions
 from replication.evaluation.probabilities import probabilities
-from replication.recipe import Recipe
+from replication.recipe import Recipe, read_recipe
 from replication.training.weights import load_weights, weights_path
 
 RUN_ID = re.compile(r"[0-9a-f]{10}")
@@ -205,12 +203,7 @@ def _stored(path: Path) -> Recipe:
             f"{path} is missing: name a run's folder,"
             f" {paths.results()}/<profile>/<experiment>/<name>-<id>"
         )
-    try:
-        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValueError, ValidationError) as error:
-        raise InputError(
-            f"{path} is damaged ({type(error).__name__}): restore it or train the run again"
-        ) from None
+    return read_recipe(path)
 
 
 def _percent(error: Interval) -> str:

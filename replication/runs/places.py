@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from replication.base import paths
-from replication.recipe import Recipe
+from replication.recipe import read_recipe
 from replication.runs.store import Task, load
 
 LENGTH = 40  # characters of a place's name, before its hash
@@ -75,7 +75,7 @@ def _published_beside(tasks: Sequence[Task]) -> Iterator[Task]:
     wanted = {task.recipe.data.name for task in tasks}
     for profile, name in sorted({(task.profile, task.experiment) for task in tasks}):
         for file in sorted((paths.results() / profile / name).glob("*/recipe.json")):
-            recipe = Recipe.model_validate_json(file.read_text(encoding="utf-8"))
+            recipe = read_recipe(file)
             run = file.parent.name.removesuffix(f"-{recipe.id}")
             if recipe.data.name in wanted:
                 yield Task(profile, name, run, recipe)

@@ -107,3 +107,13 @@ def test_a_run_of_other_images_in_the_same_place_is_refused(
     _images(monkeypatch, "0123456789abcdef")
     with writing_to(""), pytest.raises(conduct.InputError, match="other images of cifar10"):
         conduct.run(TASK)
+
+
+def test_a_damaged_recipe_among_the_published_runs_is_one_line(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _images(monkeypatch, "published")
+    (published / "recipe.json").write_text("<<<<<<< HEAD\n{}")
+    planned = store.Task("laptop", "toy", "longer", RECIPE.model_copy(update={"epochs": 2}))
+    with pytest.raises(conduct.InputError, match=r"recipe\.json is damaged"):
+        place_of([planned], [])
