@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import beside, read_json, sync_folder, write_json, write_text
@@ -109,7 +107,7 @@ def load(task: Task) -> Run | None:
             _read_if_present(folder / EVALUATION),
             _read_if_present(folder / PER_IMAGE),
         )
-    except (ValueError, ValidationError) as error:
+    except ValueError as error:
         raise InputError(
             f"{folder}: a file there is damaged ({type(error).__name__}); move the folder away to"
             " run it again"
@@ -195,9 +193,10 @@ def write_evaluation(run: Run, errors: dict[str, Any], bits: dict[str, Any]) -> 
     if not folder.is_dir():  # a published run, read by a process that does not publish
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(run.task.folder, folder)
-    # first: a folder with errors always has it
+    # as they are now: another process may have added some. Per image first: a folder with errors
+    # always has it
     write_json(folder / PER_IMAGE, _read_if_present(folder / PER_IMAGE) | bits)
-    write_json(folder / EVALUATION, run.evaluation | errors)
+    write_json(folder / EVALUATION, _read_if_present(folder / EVALUATION) | errors)
     if (folder / seal.FILE).is_file():
         seal.seal(folder)
 
