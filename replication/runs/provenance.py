@@ -106,9 +106,9 @@ def _git(*words: str) -> str:
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
-    """Return the first line of the message of git, or why git did not start."""
-    message = getattr(error, "stderr", None) or str(error)
-    return message.strip().splitlines()[0]
+    """Return the first line of the message of git, or why git did not start or end."""
+    message = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
+    return (message or str(error)).strip().splitlines()[0]
 
 
 def _version(name: str) -> str | None:

@@ -1,5 +1,6 @@
 """A result's provenance names our commit or none, and the machine that computed it."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -34,3 +35,14 @@ def test_the_commit_of_another_repository_is_not_recorded(
     monkeypatch.setattr(provenance, "ROOT", tmp_path / "ours")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
     assert provenance.commit()["commit"] == ours != other
+
+
+def test_a_git_that_does_not_answer_is_recorded_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(words: list[str], **options: object) -> None:
+        raise subprocess.TimeoutExpired(words, 30, stderr=b"warning: a slow disk")
+
+    monkeypatch.delenv(provenance.COMMIT, raising=False)
+    monkeypatch.setattr(provenance.subprocess, "run", slow)
+    assert "timed out after 30 seconds" in json.dumps(provenance.commit())
