@@ -425,6 +425,24 @@ def test_images_travel_in_parts_and_arrive_whole(
         receive_images(images, tmp_path / "later", tmp_path / "elsewhere")
 
 
+def test_a_data_set_behind_links_is_packed_with_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    for split in ("train", "test"):
+        for key in ("cat", "dog"):
+            (tmp_path / "disk" / split / key).mkdir(parents=True)
+            (tmp_path / "disk" / split / key / "0.jpg").write_bytes(key.encode())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cifar10-jpeg").symlink_to(tmp_path / "disk")  # on a larger disk
+    (tmp_path / "packed").mkdir()
+    images = pack_images("cifar10", tmp_path / "packed")
+    assert receive_images(images, tmp_path / "packed", tmp_path / "there") == []
+    there = tmp_path / "there" / "cifar10-jpeg" / "train" / "cat" / "0.jpg"
+    assert there.read_bytes() == b"cat" and not there.parents[2].is_symlink()
+
+
 def test_a_training_whose_images_are_not_there_yet_waits(tmp_path: Path) -> None:
     images = Images(name="synthetic", parts=("a", "b"), digest="0" * 64)
     plan = Plan(images=(images,), steps=tuple(steps()[2:3]))

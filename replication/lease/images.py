@@ -24,7 +24,8 @@ def pack_images(name: str, folder: Path, part_bytes: int = PART_BYTES) -> Images
         raise InputError(f"{name} is in {root}: only data sets of the data folder can be packed")
     digest, parts = hashlib.sha256(), []
     with tempfile.TemporaryFile(dir=folder) as whole:
-        with tarfile.open(fileobj=whole, mode="w:gz", compresslevel=1) as archive:
+        # links lead nowhere on another machine: what they lead to is packed
+        with tarfile.open(fileobj=whole, mode="w:gz", compresslevel=1, dereference=True) as archive:
             archive.add(root, root.relative_to(place).as_posix())
         whole.seek(0)
         while content := whole.read(part_bytes):
