@@ -1,6 +1,8 @@
 """ILSVRC's flat folders, whose classes are numbers in the development kit's own order."""
 
 import base64
+import struct
+import zlib
 
 import pytest
 
@@ -88,4 +90,11 @@ def test_no_kit_no_truth_wrong_length_and_wrong_number_are_refused(tmp_path, kit
 def test_a_damaged_table_of_classes_is_named(kit, cut):
     (kit / "meta.mat").write_bytes(META[:cut])
     with pytest.raises(InputError, match=r"meta\.mat"):
+        devkit.wnids(kit.parent)
+
+
+def test_a_table_that_holds_nothing_is_named(kit):
+    nothing = zlib.compress(b"")
+    (kit / "meta.mat").write_bytes(META[:128] + struct.pack("<II", 15, len(nothing)) + nothing)
+    with pytest.raises(InputError, match=r"cannot read .*meta\.mat"):
         devkit.wnids(kit.parent)

@@ -106,7 +106,7 @@ def _structures(content: bytes) -> Iterator[dict[str, float | str]]:
     order = {b"IM": "<", b"MI": ">"}[content[126:128]]
     for kind, body in _elements(content[128:], order):
         if kind == _COMPRESSED:
-            kind, body = next(_elements(zlib.decompress(body), order))
+            kind, body = next(_elements(zlib.decompress(body), order), (kind, b""))
         parts = [part for _, part in _elements(body, order)] if kind == _MATRIX else []
         if parts and parts[0][0 if order == "<" else 3] == _STRUCT:
             length = struct.unpack(order + "i", parts[3][:4])[0]
