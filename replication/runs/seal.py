@@ -24,10 +24,12 @@ from pathlib import Path
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.files import sha256, write_text
+from replication.base.locks import held
 from replication.base.types import PUBLISHED
 
 FILE = "SHA256SUMS"
 LOG = "SEALS.log"
+LOCK = "seals.lock"  # in the runs folder
 SEALED = (".json", ".jsonl", ".csv", ".npz", ".npy", ".png", ".svg")
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")  # of a seal
 SHOWN = 3  # differences named in one line
@@ -129,7 +131,7 @@ def published_folders() -> list[Path]:
         folder
         for profile in PUBLISHED
         for folder in sorted((paths.results() / profile).glob("*"))
-        if folder.is_dir() and _digests(folder)
+        if folder.is_dir() and _files(folder)
     ]
 
 
@@ -145,10 +147,10 @@ def shown_results(folder: Path) -> dict[str, str]:
 
     A page without results of its own, such as the ledger's, shows those of all experiments."""
     root, profile = paths.results(), folder.parent.name
-    if _digests(folder):
+    if _files(folder):
         return {folder.relative_to(root).as_posix(): digest(folder)}
     if profile not in PUBLISHED:
-        folders = [path for path in sorted((root / profile).glob("*")) if _digests(path)]
+        folders = [path for path in sorted((root / profile).glob("*")) if _files(path)]
     else:
         folders = published_folders()
     return {folder.relative_to(root).as_posix(): digest(folder) for folder in folders}
@@ -157,14 +159,15 @@ def shown_results(folder: Path) -> dict[str, str]:
 def list_published(changed: Iterable[Path]) -> None:
     """Bring the entries of ``changed`` (seals and pages) in ``results/SHA256SUMS`` up to date."""
     root = paths.results()
-    listed = _read(root / FILE) if (root / FILE).is_file() else {}
-    for path in changed:
-        name = os.path.relpath(path, root)
-        if path.is_file():
-            listed[name] = sha256(path)
-        else:
-            listed.pop(name, None)
-    write_text(root / FILE, "".join(f"{listed[name]}  {name}\n" for name in sorted(listed)))
+    with held(paths.runs() / LOCK):  # experiments that end together
+        listed = _read(root / FILE) if (root / FILE).is_file() else {}
+        for path in changed:
+            name = os.path.relpath(path, root)
+            if path.is_file():
+                listed[name] = sha256(path)
+            else:
+                listed.pop(name, None)
+        write_text(root / FILE, "".join(f"{listed[name]}  {name}\n" for name in sorted(listed)))
 
 
 def reseal(because: str) -> list[str]:
@@ -262,12 +265,16 @@ def _lines(path: Path) -> list[str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in _files(folder)}
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the result files under ``folder``."""
+    return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix in SEALED and not _hidden(path.relative_to(folder))
     )
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
 def _hidden(path: Path) -> bool:

@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     results = tmp_path / "results"
     monkeypatch.setenv("REPLICATION_RESULTS", str(results))
     monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path / "pages"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv(paths.PLACE, raising=False)
     for name in ("one", "two"):
         place = results / "laptop" / name
@@ -152,3 +155,23 @@ def test_a_damaged_page_is_not_sealed(published: Path) -> None:
     with pytest.raises(InputError, match=r"two\.ipynb is no notebook"):
         seal.reseal("a corrected unit")
     assert before == [path.read_bytes() for path in sorted(published.rglob("*")) if path.is_file()]
+
+
+def test_two_experiments_that_end_together_are_both_listed(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [published / "results" / "laptop" / name for name in ("one", "two")]
+    for place in places:
+        (place / "table.csv").write_text(f"error\n{place.name}\n")
+        seal.seal(place)
+    read = seal._read
+
+    def slow(path: Path) -> dict[str, str]:
+        listed = read(path)
+        time.sleep(0.2)  # the other one reads meanwhile
+        return listed
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as both:
+        patch.setattr(seal, "_read", slow)
+        list(both.map(lambda place: seal.list_published([place / FILE]), places))
+    assert all("shows laptop/" in fault for fault in seal.published_faults())
