@@ -10,6 +10,7 @@ from replication.data.files import layouts
 from replication.data.files.index import index_folder
 from replication.data.loader import evaluation_loader
 from replication.data.prepared.verify import verify
+from replication.data.sources import catalog
 from replication.data.splits import check_measurable, has_both, held_out, report_skipped
 from replication.recipes import chosen
 
@@ -162,3 +163,15 @@ def test_verify_enters_linked_class_folders_once(tmp_path):
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set")  # a circle
     report = verify(str(tmp_path / "set")).dump()
     assert not report["healthy"] and report["splits"][0]["images"] == 3
+
+
+def test_a_broken_link_in_one_data_set_does_not_hide_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    write(tmp_path / "imagenette2", {f"train/{key}/0.JPEG": X for key in W})
+    (tmp_path / "imagenette2" / "val").mkdir()
+    (tmp_path / "imagenette2" / "val" / f"{W[0]}_1.JPEG").symlink_to(tmp_path / "gone")
+    rows = {row["name"]: row for row in catalog.listing()}
+    assert rows["imagenette"]["present"] == ["train", "val"]
+    with pytest.raises(InputError, match="broken link"):  # once it is used
+        catalog.open_index("imagenette", "val")

@@ -108,16 +108,16 @@ def _is_labelled(root: Path, split: str) -> bool:
         folder = split_folder(root, split)
     except InputError:
         return False
-    found = _without_images_folder(list_folder(folder))
-    if (folder / flat.TINY).is_file() or found.folders not in ([], ["images"]):
-        return True
-    if found.folders:  # "images" may be a class, unless the training images have others
-        return _training_classes(root) in ((), ("images",))
-    names = [name for name, _, _ in found.images]
     try:
+        found = _without_images_folder(list_folder(folder))
+        if (folder / flat.TINY).is_file() or found.folders not in ([], ["images"]):
+            return True
+        if found.folders:  # "images" may be a class, unless the training images have others
+            return _training_classes(root) in ((), ("images",))
+        names = [name for name, _, _ in found.images]
         return bool(names) and flat.table(root, found.path, split, names) is not None
     except InputError:
-        return True  # labelled, and the scan says what is wrong
+        return True  # there is something, and the scan says what is wrong
 
 
 def _training_classes(root: Path) -> tuple[str, ...]:
