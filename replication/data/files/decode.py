@@ -2,8 +2,8 @@
 
 The paper says nothing of files that are not plain RGB JPEGs. ILSVRC has grey, CMYK and misnamed
 ones, and a collection of one's own may have any kind. ``POLICY`` says what is done with each kind;
-``data verify`` and the data card print it. ``needs_reference`` tells from a file's header whether
-another decoder (DALI's) may decode it, or must be given the pixels of this one."""
+``data verify`` and the data card print it. Another decoder (DALI's) is given files whose header is
+``jpeg.Frame.plain``, and the pixels of this one for all others."""
 
 import copyreg
 import errno
@@ -196,18 +196,6 @@ def read(path: Path, name: str) -> bytes:
         raise Unreachable(
             f"cannot read {printable(name)}: {error.strerror or error}; {cure}"
         ) from None
-
-
-def needs_reference(source: Path | bytes) -> bool:
-    """Return whether a file is anything but an upright JPEG of 8-bit grey or YCbCr pixels.
-
-    Such files are decoded here and by no other decoder. A header that makes no sense counts as
-    True, so that the error names the file."""
-    if not isinstance(source, bytes):
-        with source.open("rb") as file:
-            source = file.read(1 << 17)  # two full segments; a longer header is decoded here
-    header = jpeg.frame(source)
-    return header is None or not header.plain
 
 
 class _DamagedError(OSError):

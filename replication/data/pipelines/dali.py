@@ -14,7 +14,7 @@ several cores is as fast as nvJPEG or faster, and gives Pillow's pixels; nvJPEG'
 batch is divided between its engine and the cores. ``mixed`` chooses nvJPEG, and ``backend``, which
 every run records, says which of the two it was.
 
-Files that DALI would decode by another policy (``decode.needs_reference``) are decoded by
+Files that DALI would decode by another policy (all without a ``plain_size``) are decoded by
 ``decode`` and passed on as plain pixels.
 """
 
@@ -31,7 +31,8 @@ from replication.base.errors import InputError
 from replication.base.machine import cpus
 from replication.data.augment.draws import Draws, central
 from replication.data.files import cifar10 as packed
-from replication.data.files.decode import Unreachable, decode, needs_reference, read
+from replication.data.files import jpeg
+from replication.data.files.decode import Unreachable, decode, read
 from replication.data.files.index import Index
 from replication.data.pipelines.dali_graph import Graph, windows
 from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch
@@ -218,10 +219,8 @@ class DaliPipeline:
             return _plain(packed.read(path, int(self.index.records[row])))
         try:
             content = read(path, str(path))
-            if not careful and END in content[-TAIL:] and not needs_reference(content):
-                height, width = jpeg_size(content)
-                if height and width:
-                    return _Encoded(np.frombuffer(content, np.uint8), height, width)
+            if not careful and END in content[-TAIL:] and (size := plain_size(content)):
+                return _Encoded(np.frombuffer(content, np.uint8), *size)
             return _plain(decode(content, str(path)))
         except InputError as error:
             return error
@@ -276,23 +275,12 @@ class _Encoded(NamedTuple):
     width: int
 
 
-def jpeg_size(content: bytes) -> tuple[int, int]:
-    """Return height and width in the frame header of a JPEG, (0, 0) if it has none.
+def plain_size(content: bytes) -> tuple[int, int] | None:
+    """Return height and width of an upright JPEG of 8-bit grey or YCbCr pixels; None for others.
 
-    The file's markers are known to make sense.
-    """
-    at = 2
-    while at + 9 <= len(content):
-        marker = content[at + 1]
-        if marker == 0xFF:  # padding
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
-            return int.from_bytes(content[at + 5 : at + 7], "big"), int.from_bytes(
-                content[at + 7 : at + 9], "big"
-            )
-        else:
-            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return 0, 0
+    A header that makes no sense is one of the others, so that ``decode`` names the file."""
+    header = jpeg.frame(content)
+    return None if header is None or not header.plain else (header.height, header.width)
 
 
 def _plain(pixels: np.ndarray) -> _Encoded:
