@@ -32,7 +32,7 @@ from replication.lease.images import receive_images
 from replication.lease.plan import Plan, Step
 from replication.lease.processes import GRACE_SECONDS, INTERRUPTED, Process, Trainer
 from replication.nets import compiling
-from replication.runs import provenance
+from replication.runs import provenance, seal
 
 ARCHIVE = "facts.tar.gz"
 JOBS = 3  # trainings side by side on a GPU, never more than CPUs
@@ -42,7 +42,7 @@ MPS_JOBS = 12
 LEAST_SECONDS = 10.0  # a step that has less is not begun
 LOG_BYTES = 20_000  # of each log's end that are brought back
 LEFT = ("to do", "waits for images")  # of the states of a step
-KEPT = (".json", ".jsonl", ".csv")  # of the results
+KEPT = (".json", ".jsonl", ".csv")  # of the results, and each run's seal
 
 Say = Callable[[str], None]
 
@@ -245,9 +245,8 @@ class Lease:
             "steps": status,
         }
         yield "lease.json", json.dumps(facts, indent=1).encode()
-        for path in sorted((self.state / "results").rglob("*")):
-            if path.is_file() and path.suffix in KEPT:
-                yield path.relative_to(self.state).as_posix(), path.read_bytes()
+        for path in _finished(self.state / "results"):
+            yield path.relative_to(self.state).as_posix(), path.read_bytes()
         for path in sorted((self.state / "logs").glob("*")):
             yield path.relative_to(self.state).as_posix(), path.read_bytes()[-LOG_BYTES:]
 
@@ -255,6 +254,17 @@ class Lease:
 def default_state() -> Path:
     """Return the folder whose content outlasts one call, but not the machine."""
     return Path(tempfile.gettempdir()) / "replication-lease"
+
+
+def _finished(results: Path) -> Iterator[Path]:
+    """Yield the files of the runs that have ended.
+
+    Others are written meanwhile, under hidden names that go away."""
+    for folder, folders, names in os.walk(results):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(folder) / name for name in sorted(names) if not name.startswith(".")):
+            if path.suffix in KEPT or path.name == seal.FILE:
+                yield path
 
 
 def _archive(files: Iterator[tuple[str, bytes]]) -> bytes:
