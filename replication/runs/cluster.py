@@ -11,7 +11,6 @@ from replication.runs.store import Task
 
 # address of a Dask scheduler; where a run is trained is no parameter of an experiment
 SCHEDULER = "REPLICATION_SCHEDULER"
-DEATHS = 3  # how many workers may die under a run before it is given up
 SECONDS = 30.0  # between two looks at whether the cluster has workers
 
 
@@ -40,8 +39,9 @@ class Cluster:
                 f"no Dask scheduler answers at {address} ({' '.join(str(error).split())}); check"
                 " the address"
             ) from None
-        # a run is not a pure function for Dask: its result is a folder, which Dask cannot see
-        self.pool = self._client.get_executor(pure=False, retries=DEATHS)
+        # a run is not a pure function for Dask: its result is a folder, which Dask cannot see. One
+        # that fails is not tried again; if its worker dies, the scheduler gives it to another.
+        self.pool = self._client.get_executor(pure=False)
 
     def __enter__(self) -> "Cluster":
         return self
@@ -65,8 +65,8 @@ class Cluster:
             ) from error
         except KilledWorker as error:
             raise TrainingError(
-                f"{task.name}: {DEATHS + 1} workers at {self.address} died while they trained"
-                " it; look at their logs, then run the same command again, it resumes"
+                f"{task.name}: {error.allowed_failures + 1} workers at {self.address} died while"
+                " they trained it; look at their logs, then run the same command again, it resumes"
             ) from error
         except (CancelledError, CommClosedError) as error:
             raise TrainingError(

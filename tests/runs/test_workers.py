@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 import torch
 
-from replication.base.errors import InputError
+from replication.base.errors import InputError, TrainingError
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs import cluster, conduct, workers
 from replication.runs.cluster import SCHEDULER
@@ -203,3 +203,33 @@ def test_a_cluster_without_workers_says_so(
         empty.scale(1)
         waiter.join(60)
     assert "no workers yet at" in capsys.readouterr().err
+
+
+def _fail(path: str) -> None:
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("tried ")
+    raise InputError("no such data set")
+
+
+def test_a_run_that_fails_on_a_cluster_is_not_tried_again(folders: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, processes=False, dashboard_address=None, silence_logs=50
+        ) as local,
+        cluster.Cluster(local.scheduler_address) as connected,
+    ):
+        future = connected.pool.submit(_fail, str(folders / "tries"))
+        with pytest.raises(InputError, match="no such data set"):
+            connected.wait(future, _task(0))
+    assert (folders / "tries").read_text() == "tried "
+
+
+def test_the_workers_that_died_under_a_run_are_counted() -> None:
+    distributed = pytest.importorskip("distributed")
+    failed: Future[None] = Future()
+    failed.set_exception(distributed.KilledWorker("run", None, 3))
+    lost = cluster.Cluster.__new__(cluster.Cluster)
+    lost.address = "tcp://here"
+    with pytest.raises(TrainingError, match="seed0: 4 workers at tcp://here died"):
+        lost.wait(failed, _task(0))
