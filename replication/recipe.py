@@ -8,6 +8,7 @@ default never changes."""
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -227,6 +228,7 @@ class Timeline(Frozen):
     name: Literal["145-2010", "145", "145-half", "147", "148", "150"] = "145-2010"
 
 
+WEIGHTS = re.compile(r"[0-9a-f]{10}|file:[0-9a-f]{16}")  # of ``Recipe.init_from``
 Precision = Literal["float32", "tf32", "bf16"]  # of products in training
 
 Schedule = Annotated[Constant | Plateau | Steps | Timeline, Field(discriminator="kind")]
@@ -259,6 +261,14 @@ class Recipe(Frozen):
     # file's sha256
     init_from: str | None = None
     seed: int = Field(0, ge=0)
+
+    @field_validator("init_from")
+    @classmethod
+    def _named_by_content(cls, source: str | None) -> str | None:
+        """Refuse a path, which may lead to other weights tomorrow, under the same id."""
+        if source is not None and not WEIGHTS.fullmatch(source):
+            raise ValueError("name a run's id; --init-from takes a path, too")
+        return source
 
     @property
     def fidelity(self) -> Literal["paper", "source2012"]:

@@ -77,6 +77,7 @@ def test_what_a_dry_run_prints_is_read_back(tmp_path: Path) -> None:
         ("alexnet", ["update.rat=1"], "update.rat"),
         ("alexnet", ["update.rate=-1"], "greater than 0"),
         ("alexnet", ["batch=7", "parts=2"], "does not divide"),
+        ("alexnet", ["init_from=/tmp/weights"], "name a run's id; --init-from takes a path"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(name: str, changes: list[str], fault: str) -> None:
