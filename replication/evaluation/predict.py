@@ -81,23 +81,19 @@ class Predictor:
 
         Raises InputError for a file that is missing or cannot be decoded."""
         files = files_of(images, views)
-        if not files:
-            return []
-        squares = [self._square(file) for file in files]
-        answers = [
-            self._probabilities(np.stack(squares[start : start + AT_ONCE]), views)
-            for start in range(0, len(squares), AT_ONCE)
-        ]
+        parts = [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
         return [
             Prediction(file, self._best(p, top), p)
-            for file, p in zip(files, np.concatenate(answers), strict=True)
+            for part in parts
+            for file, p in zip(part, self._probabilities(part, views), strict=True)
         ]
 
     def _square(self, file: Path) -> np.ndarray:
         return reduce(decode(file, str(file)), self.recipe.data.size)
 
     @torch.inference_mode()
-    def _probabilities(self, squares: np.ndarray, views: int) -> np.ndarray:
+    def _probabilities(self, files: Sequence[Path], views: int) -> np.ndarray:
+        squares = np.stack([self._square(file) for file in files])
         rows = np.arange(len(squares))
         crops = torch.from_numpy(
             self.transform.batch(squares, rows, BatchRequest(rows, None, views))

@@ -171,8 +171,18 @@ def test_export_leaves_a_folder_that_holds_something_alone(recipe, tmp_path):
     assert not (tmp_path / "README.md").exists()
 
 
-def test_no_image_has_no_prediction(recipe):
-    assert predict.load(recipe.id).predict([]) == []
+def test_no_image_has_no_prediction_and_many_are_decoded_a_few_at_a_time(tree, recipe, monkeypatch):
+    predictor, held = predict.load(recipe.id), []
+    assert predictor.predict([]) == []
+    files = _files(tree)[:5]
+    whole = predictor.predict(files)
+    square, ask = predictor._square, predict.ask
+    monkeypatch.setattr(predict, "AT_ONCE", 2)
+    monkeypatch.setattr(predictor, "_square", lambda file: (held.append("image"), square(file))[1])
+    monkeypatch.setattr(predict, "ask", lambda *given: (held.append("net"), ask(*given))[1])
+    for one, other in zip(whole, predictor.predict(files), strict=True):
+        np.testing.assert_allclose(one.p, other.p, rtol=1e-5)
+    assert held == ["image", "image", "net", "image", "image", "net", "image", "net"]
 
 
 @pytest.mark.parametrize("content", ['{"model_type": "another"}', "{", '{"run": "RUN"}'])
