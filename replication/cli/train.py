@@ -70,11 +70,10 @@ def train(
     from replication.training.run import Options
     from replication.training.session import is_first, run_folder, session
 
-    recipe = chosen(
-        name,
-        profile,
-        [*(changes or ()), *([f"init_from='{adopt(init_from)}'"] if init_from else [])],
-    )
+    changes = list(changes or ())
+    if init_from is not None:  # "" is no choice, as of a variable that is not set
+        changes.append(f"init_from='{adopt(init_from)}'")
+    recipe = chosen(name, profile, changes)
     folder = run_folder(recipe)
     if dry_run:
         print(f"# run {recipe.id}, in {folder}\n{as_yaml(recipe)}", end="")
@@ -98,7 +97,7 @@ def train(
 
         on_epoch = add_epoch
 
-    before = None if init_from else planned_epochs(name, profile)
+    before = planned_epochs(name, profile) if init_from is None else None
     if is_first() and (line := guard.early_drops(recipe, before)):
         terminal.report(line)
     outcome = session(

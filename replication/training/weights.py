@@ -108,7 +108,8 @@ def _with_notes(content: bytes, notes: dict[str, str]) -> tuple[bytes, memoryvie
 def load_weights(path: Path) -> Weights:
     """Load weights onto the CPU.
 
-    Raises InputError for a file that is missing, damaged or without its origin."""
+    Raises InputError for a file that is missing, cannot be read, is damaged or without its origin.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             notes = file.metadata() or {}
@@ -122,6 +123,8 @@ def load_weights(path: Path) -> Weights:
         return Weights(state, recipe, classes, notes["fingerprint"], int(notes["epochs"]), mean)
     except FileNotFoundError:
         raise no_weights(path) from None
+    except OSError as error:  # of the library, without the file's name
+        raise InputError(f"{path}: cannot be read ({error})") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(
             f"{path}: not weights of this project, or damaged ({type(error).__name__}); train the"

@@ -10,6 +10,7 @@ from training_programs import CIFAR, CLASSES, TOWERS, train_alone
 from replication.base.errors import InputError, TrainingError
 from replication.base.files import digest
 from replication.base.locks import locked
+from replication.cli.train import train
 from replication.nets.build import build
 from replication.recipe import Update
 from replication.training import guard
@@ -132,8 +133,12 @@ def test_weights_that_are_not_there_are_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path))
-    with pytest.raises(InputError, match="neither a run with weights"):
-        adopt("0123456789")
+    for source in ("0123456789", ""):  # the other one is of a shell's variable that is not set
+        with pytest.raises(InputError, match="neither a run with weights"):
+            train(name="alexnet", profile="quick", init_from=source, dry_run=True)
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(InputError, match=r"folder\.safetensors: cannot be read"):
+        load_weights(tmp_path / "folder.safetensors")
 
 
 def test_a_loss_that_stays_at_guessing_stops_the_run_or_is_noted(
