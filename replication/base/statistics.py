@@ -81,11 +81,6 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float]) -
     return exponential(interval(difference_spread(logs(numerators), logs(denominators))))
 
 
-def geometric_interval(ratios: Sequence[float]) -> Interval:
-    """Return the geometric mean of ``ratios``, one per seed, and its t interval on logarithms."""
-    return exponential(mean_interval(logs(ratios)))
-
-
 def exponential(logarithms: Interval) -> Interval:
     """Return an interval of logarithms as one of ratios."""
     return Interval(*(None if value is None else math.exp(value) for value in logarithms))

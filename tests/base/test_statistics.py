@@ -12,7 +12,6 @@ from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from replication.base.statistics import (
     difference_spread,
-    geometric_interval,
     interval,
     mean_interval,
     ratio_interval,
@@ -73,11 +72,11 @@ def test_values_without_an_interval_are_refused(bad):
         mean_interval(bad)
 
 
-def test_the_geometric_interval_of_a_ratio_turns_over_with_it():
-    ratios = [1.2, 1.5, 1.1]
-    turned = geometric_interval([1 / ratio for ratio in ratios])
+def test_the_interval_of_a_ratio_turns_over_with_it():
+    one, other = [1.2, 1.5, 1.1], [2.0, 2.4]
+    turned = ratio_interval(other, one)
     assert [1 / end for end in turned] == pytest.approx(
-        [geometric_interval(ratios)[place] for place in (0, 2, 1)]
+        [ratio_interval(one, other)[place] for place in (0, 2, 1)]
     )
 
 

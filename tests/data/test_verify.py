@@ -17,7 +17,7 @@ from replication.data.files.index import index_folder, read_image
 from replication.data.prepared import card as data_card
 from replication.data.prepared import verify as module
 from replication.data.prepared.store import prepare
-from replication.data.prepared.verify import examine, quarantined, readable, verify
+from replication.data.prepared.verify import examine, readable, verify
 
 RNG = np.random.default_rng(0)
 BAD = {"missing": 1, "empty": 1, "not an image": 2, "truncated": 1, "unsupported": 1}
@@ -139,7 +139,7 @@ def test_the_same_pixels_in_another_file_format_are_a_duplicate(tmp_path):
 
 def test_what_is_left_trains_and_keeps_its_ids(index):
     found = examine(index)
-    kept = quarantined(found)
+    kept = readable(index)
     assert (
         len(kept) == len(index) - sum(BAD.values())
         and kept.ids.tolist() == index.ids[~found.unreadable].tolist()
@@ -154,15 +154,15 @@ def test_what_is_left_trains_and_keeps_its_ids(index):
 
 def test_readable_looks_once(index, monkeypatch):
     first = readable(index)
-    monkeypatch.setattr(module, "examine", None)
+    monkeypatch.setattr(module, "_fault", None)
     again = readable(index)
     assert (
-        again.fingerprint == first.fingerprint == quarantined_fingerprint(index)
+        again.fingerprint == first.fingerprint == sound_fingerprint(index)
         and again.skipped == first.skipped
     )
 
 
-def quarantined_fingerprint(index) -> str:
+def sound_fingerprint(index) -> str:
     return index.take([i for i in range(len(index)) if _sound(index, i)]).fingerprint
 
 
@@ -174,18 +174,18 @@ def _sound(index, i: int) -> bool:
     return True
 
 
-def test_a_sound_data_set_is_left_alone(tmp_path):
+def test_a_sound_data_set_is_left_alone(tmp_path, runs):
     (tmp_path / "train" / "k").mkdir(parents=True)
     picture().save(tmp_path / "train" / "k" / "1.png")
     index = index_folder(tmp_path, "train")
-    assert quarantined(examine(index)) is index
+    assert readable(index) is index
 
 
-def test_a_data_set_of_nothing_but_broken_files_is_refused(tmp_path):
+def test_a_data_set_of_nothing_but_broken_files_is_refused(tmp_path, runs):
     (tmp_path / "train" / "k").mkdir(parents=True)
     (tmp_path / "train" / "k" / "1.png").write_bytes(b"")
     with pytest.raises(InputError, match="no image of"):
-        quarantined(examine(index_folder(tmp_path, "train")))
+        readable(index_folder(tmp_path, "train"))
 
 
 def test_a_flat_folder_of_photographs(tmp_path):

@@ -139,18 +139,11 @@ def examine(index: Index, crop: int = CROP) -> Findings:
     return Findings(index, kinds, sizes, hashes, messages, passed)
 
 
-def quarantined(found: Findings) -> Index:
+def readable(index: Index) -> Index:
     """Return the index without the images that cannot be decoded, which ``skipped`` counts.
 
-    The others keep their ids."""
-    return _without(found.index, found.kinds & QUARANTINE)
-
-
-def readable(index: Index) -> Index:
-    """Return the index without the images that cannot be decoded.
-
-    Every file is decoded once, and the outcome is kept until a file changes. A fault of the machine
-    is no property of the data: the outcome is then not kept."""
+    The others keep their ids. Every file is decoded once, and the outcome is kept until a file
+    changes. A fault of the machine is no property of the data: the outcome is then not kept."""
     return _without(index, _unreadable(index))
 
 
