@@ -96,7 +96,7 @@ def decide(recipe: Recipe, error: float | None, state: ScheduleState) -> str:
 def drop(state: ScheduleState) -> None:
     """Lower the rate once more; the new rate has the whole patience again."""
     state.drops += 1
-    state.since = 0
+    state.since, state.done = 0, False
 
 
 def _lowered(factor: float, drops: int) -> EpochSettings:

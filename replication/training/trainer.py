@@ -197,25 +197,29 @@ def evaluate(run: Run, loader: Loader) -> list[float]:
 
 
 def decide(run: Run, row: Row) -> None:
-    """Apply the schedule's rule to the validation error, and grant a drop requested by hand."""
+    """Apply the schedule's rule to the validation error, and grant a drop requested by hand.
+
+    The rate is lowered once if both ask for it in the same epoch. A drop by hand takes the place of
+    the rule's end of the run."""
     if "validation_error" in row:
         state = run.progress.schedule
         row["decision"] = schedule.decide(run.recipe, row["validation_error"], state)
     if drop_requested(run):
+        if row.get("decision") != "drop":
+            schedule.drop(run.progress.schedule)
         row["decision"] = "drop by hand"
     if run.progress.sums.stuck:
         row["stuck"] = True
 
 
 def drop_requested(run: Run) -> bool:
-    """Grant a request for a lower rate, once."""
+    """Return whether a lower rate is requested; each request is granted once."""
     state, request, word = run.progress.schedule, run.folder / REQUEST, ""
     if run.group.is_main and request.is_file():
         word = request.read_text(encoding="utf-8").strip()
     if not run.group.main_decides(bool(word) and word not in state.by_hand):
         return False
     state.by_hand.append(word)
-    schedule.drop(state)
     return True
 
 

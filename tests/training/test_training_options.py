@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,11 +13,13 @@ from replication.base.files import digest
 from replication.base.locks import locked
 from replication.cli.train import train
 from replication.nets.build import build
-from replication.recipe import Update
-from replication.training import guard
+from replication.recipe import Plateau, Update
+from replication.training import guard, trainer
+from replication.training.distributed.group import SingleProcess
 from replication.training.drop_request import REQUEST, request_drop
 from replication.training.initial_weights import adopt, start_from
 from replication.training.run import Options
+from replication.training.state import Progress
 from replication.training.weights import FILE, load_weights, save_weights
 
 
@@ -58,6 +61,25 @@ def test_a_drop_by_hand_is_granted_once_and_written_down(root: Path, tmp_path: P
         "drop by hand" not in [row["decision"] for row in rows[1:]]
         and not (tmp_path / REQUEST).exists()
     )
+
+
+def test_a_drop_by_hand_in_the_epoch_of_the_rules_own_lowers_the_rate_once(tmp_path: Path) -> None:
+    plateau = Plateau(kind="plateau", patience=1, drops=1)
+    run = SimpleNamespace(
+        recipe=TOWERS.model_copy(update={"schedule": plateau}),
+        progress=Progress(),
+        group=SingleProcess(),
+        folder=tmp_path,
+    )
+    decisions = []
+    for word in ("", "first", "second"):
+        (tmp_path / REQUEST).write_text(word)
+        row = {"validation_error": 0.5}
+        trainer.decide(run, row)
+        decisions.append((row["decision"], run.progress.schedule.drops))
+    # the rule asks for its one drop at the second epoch, and for the end at the third
+    assert decisions == [("", 0), ("drop by hand", 1), ("drop by hand", 2)]
+    assert not run.progress.schedule.done
 
 
 def test_a_drop_is_asked_only_of_a_run_that_is_under_way(tmp_path: Path) -> None:
