@@ -95,7 +95,7 @@ def recipe(settings: Settings, model: str, seed: int) -> Recipe:
     }
     sixth = {"sixth_conv": True}
     if model == FALL:
-        return baseline(settings.profile, seed, data={"name": settings.fall2009}, net=sixth)
+        return baseline(settings.profile, seed, data=_whole(settings, settings.fall2009), net=sixth)
     if model == ONE:
         return baseline(
             settings.profile,
@@ -109,7 +109,7 @@ def recipe(settings: Settings, model: str, seed: int) -> Recipe:
             round(drop * epochs / settings.target_epochs) for drop in settings.target_drops
         )
         return baseline(settings.profile, seed, data=data, net=sixth, **_length(epochs, drops))
-    first = baseline(settings.profile, seed, data={"name": settings.larger}, net=sixth)
+    first = baseline(settings.profile, seed, data=_whole(settings, settings.larger), net=sixth)
     if model == LARGER:
         return first
     update = {"rate": settings.fine_rate, "layer_rates": {"fc8": NEW_LAYER}}
@@ -117,6 +117,15 @@ def recipe(settings: Settings, model: str, seed: int) -> Recipe:
     return baseline(
         settings.profile, seed, data=data, net=sixth, update=update, init_from=first.id, **length
     )
+
+
+def _whole(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the changes of the baseline's data that train on the data set ``name`` instead.
+
+    The baseline's number of held-out images is one for its own classes, and cannot be divided among
+    others. Nothing is decided on them."""
+    own = name == baseline(settings.profile).data.name
+    return {"name": name} if own else {"name": name, "validation": 0}
 
 
 def _length(epochs: int, drops: tuple[int, ...]) -> dict[str, Any]:

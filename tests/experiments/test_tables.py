@@ -2,6 +2,7 @@
 from.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from replication.data.sources import catalog
 from replication.data.splits import selected
 from replication.evaluation.predictions import Predictions
 from replication.experiments import table_nets, tables
-from replication.experiments.common.table_gains import LONG, SIX, gained_over
+from replication.experiments.common.table_gains import LONG, SIX, gained_over, run_name
 from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
 
 GOOD = {
@@ -157,6 +158,25 @@ def test_a_bad_parameter_is_named_in_one_line(change: dict, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_net_without_a_validation_error_is_left_out_of_the_difference_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RUNS", "RESULTS", "DATA"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    settings = tables.settings(**GOOD | {"seeds": [0, 1], "only_stored": True})
+    for one in tables.tasks(settings):
+        if one.name == "baseline-seed1":
+            kept = tuple(key for key in one.evaluate if key[0] != "validation")
+            store(replace(one, evaluate=kept), 0.4)
+        elif not one.name.startswith(run_name(LARGER, 0)):
+            store(one, 0.4)
+    outcome = tables.run(settings)
+    found = {one.claim: one for one in outcome.measurements}
+    assert (found["val-test"].n, found["table1-cnn"].n) == (1, 2)
+    updates = outcome.controls.set_index("model")["updates"]
+    assert updates[[ONE]].notna().all() and np.isnan(updates[PRE])  # pre-training is not stored
+
+
 def test_the_paper_s_gains_are_those_of_its_tables() -> None:
     found = tables_report.paper_gains()
     assert found["five", "top5"] == pytest.approx(18.2 - 16.4)  # table 2
@@ -222,6 +242,15 @@ def test_fall_2009_is_a_net_of_its_own_where_there_is_a_copy() -> None:
     assert wanted.recipe.net.sixth_conv and wanted.recipe.data.name == "synthetic"
     without = tables.tasks(tables.settings(**GOOD))
     assert not [task for task in without if task.name.startswith("sixth-layer-on")]
+
+
+def test_a_set_of_labels_with_other_classes_holds_out_no_number_of_the_baseline_s() -> None:
+    """50,000 of ILSVRC's thousand classes cannot be divided among Fall 2009's 10,184."""
+    sets = {"larger": "folder:/fall2011", "fall2009": "folder:/fall2009"}
+    settings = tables.settings(**parameters("tables", "paper") | sets)
+    elsewhere = [one for one in tables.tasks(settings) if "fall" in one.recipe.data.name]
+    assert {one.recipe.data.name for one in elsewhere} == set(sets.values())
+    assert not any(one.recipe.data.validation for one in elsewhere)
 
 
 def test_table_1_puts_no_images_aside_where_there_is_a_validation_set() -> None:

@@ -70,11 +70,13 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
 def control_rows(runs: Sequence[Run]) -> pd.DataFrame:
     """Return pre-trained nets and what they are compared with: one row per run on the target.
 
-    Columns: model, seed, sixth (whether it has the layer), updates (of its pre-training too), test
-    errors top1 and top5 over ten views, unused (top-1, one view, on training images that no net was
-    trained on; NaN if it was not evaluated there), per cent.
+    Columns: model, seed, sixth (whether it has the layer), updates (of its pre-training too; None
+    if that is not among ``runs``), test errors top1 and top5 over ten views, unused (top-1, one
+    view, on training images that no net was trained on; NaN if it was not evaluated there), per
+    cent.
     """
-    updates = {run.task.recipe.id: run.summary["iterations"] for run in runs}
+    updates: dict[str | None, int] = {run.task.recipe.id: run.summary["iterations"] for run in runs}
+    updates[None] = 0  # before a net that is not pre-trained
     models = {_slug(model): model for model in (ONE, PRE, SIX, LONG)}
     rows = []
     for run in runs:
@@ -87,7 +89,11 @@ def control_rows(runs: Sequence[Run]) -> pd.DataFrame:
                 "model": model,
                 "seed": recipe.seed,
                 "sixth": recipe.net.sixth_conv,
-                "updates": run.summary["iterations"] + updates.get(recipe.init_from, 0),
+                "updates": (
+                    run.summary["iterations"] + updates[recipe.init_from]
+                    if recipe.init_from in updates
+                    else None
+                ),
                 "top1": PER_CENT * test["top1"],
                 "top5": PER_CENT * test["top5"],
                 "unused": PER_CENT * unused.get("top1", float("nan")),
@@ -208,7 +214,7 @@ def measure(
                 if split == "val"
                 else "images held out from the training set take the place of a validation set"
             )
-            values = (sides[split] - sides["test"]).abs().tolist()
+            values = (sides[split] - sides["test"]).dropna().abs().tolist()
             add("val-test", "", values, first, aside, views)
     return measurements
 
