@@ -155,7 +155,9 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
                 "n": len(values),
                 **mean_interval(values)._asdict(),
                 "verdict": verdict[key],
-                "selection": (candidate, kind) in stand_ins,
+                "selection": any(
+                    (candidate, one) in stand_ins for one in (PAIR if kind == TOGETHER else [kind])
+                ),
             }
         )
     frame = pd.DataFrame(rows, columns=COLUMNS)

@@ -305,6 +305,7 @@ def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
         kind: {
             run.task.recipe.seed: distance(run.history["exact_error"].tolist(), kind)
             for run in arm.runs
+            if len(run.history)  # not one that diverged in its first epoch
         }
         for kind, arm in race.items()
     }

@@ -95,8 +95,10 @@ def measure(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
     exact = [one for one in found if one.variant in (REGIME, *by_name)]
     if len(exact) < 2:
         return found
-    missing = planned_pairs(settings) - len(exact)
+    missing, cut = planned_pairs(settings) - len(by_name), len(by_name) - len(exact)
     more = f"; {missing} more are not run yet" if missing else ""
+    if cut:
+        more += f"; {cut} more have no ratio, because runs of both sides ended before the target"
     smallest = [
         measured(
             "relu-several",

@@ -349,6 +349,46 @@ def test_the_run_that_chose_a_rate_is_drawn_and_never_measured(nothing_stored: N
     assert (tanh["chosen"], tanh["seeds"]) == (True, 0)
 
 
+def test_both_curves_of_the_runs_that_chose_rates_are_marked_as_such(nothing_stored: None) -> None:
+    for kind in ("relu", "tanh"):
+        _run_curve(RACE, kind, 0)
+    found = relu_vs_tanh.run(PAPER).distances
+    assert TOGETHER in set(found["curve"]) and found["selection"].all()
+
+
+def test_a_reporting_run_that_diverged_in_its_first_epoch_leaves_the_others(
+    nothing_stored: None,
+) -> None:
+    for kind in ("relu", "tanh"):
+        _run_curve(RACE, kind, 3)
+    rate = Search(PAPER, RACE, "relu")
+    while (task := rate.next_task()) is not None:
+        rate.add(relu_vs_tanh.complete([task])[0])
+    broken = figure1.reporting(PAPER, RACE, "relu", rate.rate)[3]
+    stored_runs.write(broken, [], {"exact_error": None, "ended": "diverged"})
+    outcome = relu_vs_tanh.run(PAPER)
+    _shown(outcome)
+    distances = {one.variant: one.n for one in outcome.measurements if one.claim == "fig1-curves"}
+    assert distances == {"relu": 3, "tanh": 3, "both": 3}
+
+
+def test_a_pair_whose_runs_all_ended_early_is_not_called_missing() -> None:
+    settings = SETTINGS.model_copy(update={"candidates": ("modern", "80sec", "bf16")})
+    race = _arms()[:2]
+    modern, cut = (
+        [
+            arm._replace(
+                candidate=name, runs=tuple(_run(run.task, [0.5, last]) for run in arm.runs)
+            )
+            for arm in race
+        ]
+        for name, last in (("modern", 0.2), ("80sec", 0.4))
+    )
+    smallest = speedup.measure(settings, [*race, *modern, *cut])[-1]
+    assert smallest.variant == "smallest ratio"
+    assert "; 1 more are not run yet; 1 more have no ratio" in smallest.reason
+
+
 def test_the_papers_two_curves_have_the_ratio_of_its_text() -> None:
     ratio = figure1_ratio().iloc[-1]
     assert ratio["error"] == pytest.approx(0.26) and ratio["ratio"] == pytest.approx(6, abs=1)
