@@ -173,6 +173,11 @@ class AlexNetSpec(Frozen):
                 "Initial weights are scaled so that each unit's input varies as in the paper's net,"
                 " which has more inputs."
             )
+        elif self.init == "as_whole":
+            sentences.append(
+                "Initial weights are as spread as those of the two-tower net with all its layers,"
+                " which are scaled so that each unit's input varies as in the paper's net."
+            )
         return tuple(sentences)
 
 

@@ -13,7 +13,7 @@ import math
 from typing import Annotated, NamedTuple
 
 import pandas as pd
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from replication.base.errors import InputError
 from replication.base.models import Frozen
@@ -29,8 +29,8 @@ from replication.experiments.common.baselines import (
 )
 from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
 from replication.experiments.common.comparison import (
+    MoreSeeds,
     Seeds,
-    distinct,
     error_rows,
     halfway,
     iterations_to_loss,
@@ -64,7 +64,7 @@ class Settings(Frozen):
     variants: Annotated[tuple[str, ...], some_of("variant", ALL)]
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
-    baseline_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    baseline_seeds: MoreSeeds = ()
     # training loss, nats, at which dropout's iterations are compared, besides the validation error
     # halfway
     mark: float = Field(gt=0)

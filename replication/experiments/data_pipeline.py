@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from replication.base.errors import InputError
 from replication.base.html_tables import aligned, html_table
@@ -28,6 +28,7 @@ from replication.data.prepared.store import Store, prepare
 from replication.data.prepared.verify import verify
 from replication.data.splits import selected
 from replication.experiments.common.baselines import baseline
+from replication.experiments.common.comparison import Seeds
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement
 from replication.recipe import AlexNetSpec, Data, Recipe
@@ -52,8 +53,17 @@ class Settings(Frozen):
     image: int = Field(ge=0)  # the image that is followed
     versions: int = Field(ge=1)  # augmented versions of it
     steps: int = Field(ge=4)  # training steps that are timed, per seed
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Seeds
     device: Device = "cpu"  # on which the steps are timed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if self.crop > self.size:
+            raise ValueError(
+                f"crop is {self.crop}, and the stored images have {self.size}; lower it to that or"
+                " less"
+            )
+        return self
 
 
 settings = settings_of(Settings, EXPERIMENT)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from replication.base.errors import InputError
 from replication.base.models import Frozen
@@ -25,8 +25,8 @@ from replication.experiments.common.baselines import IMAGES
 from replication.experiments.common.collect import collect, nothing_yet, variant_of
 from replication.experiments.common.comparison import (
     QUANTITIES,
+    MoreSeeds,
     Seeds,
-    distinct,
     error_rows,
     some_of,
 )
@@ -56,7 +56,7 @@ class Settings(Frozen):
     images: Annotated[tuple[int, ...], some_of("number of images", IMAGES)] = IMAGES
     seeds: Seeds
     # of the baseline, without dropout and without crops, at the baseline's own number of images
-    own_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    own_seeds: MoreSeeds = ()
     only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 
@@ -87,17 +87,20 @@ def plan(settings: Settings) -> str:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Return the runs: those at the baseline's own number of images, then seed by seed."""
+    """Return the runs: those at the baseline's own number of images, then seed by seed.
+
+    A number of ``images`` may be the baseline's own: a run that is both is there once."""
     own = [(variant, seed) for seed in settings.own_seeds for variant in OWN]
     others = [
         (baselines.data_variant(*cell), seed)
         for seed in settings.seeds
         for cell in product(settings.images, (True, False), (True, False))
     ]
-    return [
-        baselines.task(settings.profile, variant, seed, settings.regime)
-        for variant, seed in own + others
-    ]
+    once: dict[str, Task] = {}
+    for variant, seed in own + others:
+        one = baselines.task(settings.profile, variant, seed, settings.regime)
+        once.setdefault(one.recipe.id, one)
+    return list(once.values())
 
 
 def waits(settings: Settings) -> str:
@@ -150,29 +153,33 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
         on, off = ((state, other) if regulariser == "dropout" else (other, state)
                    for state in (True, False))  # fmt: skip
         if (images, *on) in by_cell and (images, *off) in by_cell:
-            pairs.append((regulariser, other, images, by_cell[images, *on], by_cell[images, *off]))
+            pairs.append((regulariser, other, (images, *on), (images, *off)))
     found = []
     for column in QUANTITIES:
-        values = {key: table.loc[rows, column].to_numpy() for key, rows in by_cell.items()}
+        # without the runs whose training error is not known
+        known = {key: table.loc[rows, column].dropna() for key, rows in by_cell.items()}
+        values = {key: of for key, of in known.items() if len(of)}
         freedom = sum(len(of) - 1 for of in values.values())
         squares = sum(float(((of - of.mean()) ** 2).sum()) for of in values.values())
-        for regulariser, other, images, with_it, without in pairs:
+        compared = [pair for pair in pairs if {*pair[2:]} <= set(values)]
+        for regulariser, other, on, off in compared:
+            with_it, without = values[on], values[off]
             sizes = len(with_it), len(without)
-            mean = float(table.loc[without, column].mean() - table.loc[with_it, column].mean())
+            mean = float(without.mean() - with_it.mean())
             bounds = Interval(mean, None, None)
             if freedom:
                 error = float(np.sqrt(squares / freedom * sum(1 / n for n in sizes)))
-                critical = bonferroni(len(pairs), freedom)
+                critical = bonferroni(len(compared), freedom)
                 bounds = interval(Spread(mean, error, freedom), critical)
             row = {
                 "regulariser": regulariser,
                 "other": f"{'with' if other else 'without'} {_other(regulariser)}",
-                "images": images,
+                "images": on[0],
                 "quantity": column,
             }
             row |= bounds._asdict() | {"n": min(sizes)}
-            sides = ([images_of(runs[i], column) for i in rows] for rows in (without, with_it))
-            over_images = noise(*sides, comparisons=len(pairs))
+            sides = ([images_of(runs[i], column) for i in of.index] for of in (without, with_it))
+            over_images = noise(*sides, comparisons=len(compared))
             row["images_low"], row["images_high"] = (
                 (None, None) if over_images is None else (over_images.low, over_images.high)
             )

@@ -147,7 +147,7 @@ class Settings(Frozen):
     profile: Profile
     data: str
     count: int = Field(ge=0)  # training images; 0: all
-    size: int
+    size: int = Field(ge=8)
     batch: int = Field(ge=1)
     epochs: int = Field(ge=1)  # a run is stopped here, regardless of its error
     mark: float = Field(gt=0, lt=1)  # the target: a training error

@@ -7,11 +7,11 @@ large net, which takes too long to train on several seeds; its kernels are then 
 paper's own kernels, as far as they can be read off its Figure 3, have the same test.
 """
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from replication.analysis import kernels as analysis
 from replication.base import paths
@@ -24,7 +24,7 @@ from replication.evaluation.trained import can_evaluate, trained_net
 from replication.experiments.common import baselines
 from replication.experiments.common.baselines import BASELINE
 from replication.experiments.common.collect import Collected, collect, nothing_yet
-from replication.experiments.common.comparison import Seeds, distinct, diverged, ran, scale
+from replication.experiments.common.comparison import MoreSeeds, Seeds, diverged, ran, scale
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement, measured
 from replication.paper.figures import figure3
@@ -48,9 +48,9 @@ class Settings(Frozen):
     profile: Profile
     seeds: Seeds
     # of the nets with one tower; none: no control
-    control_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)]
+    control_seeds: MoreSeeds
     # of the nets whose towers read each other from conv2 on; none: not this control
-    early_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    early_seeds: MoreSeeds = ()
     regime: baselines.Regime = "first"  # which baseline, where a profile has two
     # at which width: "twice-width" has twice as many kernels to share out
     width: Literal["baseline", "twice-width"] = "baseline"

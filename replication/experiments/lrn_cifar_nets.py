@@ -22,7 +22,7 @@ from replication.base.models import Frozen
 from replication.base.text import counted
 from replication.base.types import Profile
 from replication.data.augment.views import GRID
-from replication.experiments.common.comparison import VIEWS, Seeds, some_of
+from replication.experiments.common.comparison import VIEWS, MoreSeeds, Seeds, some_of
 from replication.experiments.common.contract import settings_of
 from replication.experiments.common.gains import mean_gains
 from replication.recipe import CifarNetSpec, Data, Precision, Recipe, Steps, Update
@@ -35,6 +35,7 @@ STAGE = "norms on CIFAR-10"  # of the campaign, which trains the nets at the pap
 SIZE, CROP = 32, 24  # cuda-convnet's border of 4
 # epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
 STAGES = (500, 510, 520)
+LEAST = len(STAGES)  # epochs of a run: each stage has one or more
 WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
 GAIN = "norms as constant gains"
 ARMS = (WITH, WITHOUT, RELEASED, GAIN)
@@ -61,7 +62,7 @@ class Settings(Frozen):
     data: str
     count: int = Field(ge=0)  # training images; 0: all
     batch: int = Field(ge=1)
-    epochs: int = Field(ge=3)
+    epochs: int = Field(ge=LEAST)
     rate: float = Field(gt=0)
     precision: Precision = "float32"  # of the products in training
     seeds: Seeds
@@ -69,7 +70,7 @@ class Settings(Frozen):
     gain_seed: int = Field(100, ge=0)  # of the net whose normalisations' mean gains are taken
     every_stage: bool = False  # also test on nine views, and on the way through the schedule
     long_epochs: int = Field(0, ge=0)  # the clean comparison also at this length; 0: no
-    long_seeds: tuple[int, ...] = ()
+    long_seeds: MoreSeeds = ()
     only_stored: bool = False  # show what has been run so far, and train nothing
     jobs: int = Field(1, ge=1)
 
@@ -79,6 +80,10 @@ class Settings(Frozen):
             raise ValueError("gain_seed must not be a reporting seed")
         if self.long_epochs == self.epochs:
             raise ValueError("long_epochs equals epochs; set it to another length, or to 0")
+        if 0 < self.long_epochs < LEAST:
+            raise ValueError(f"long_epochs is {self.long_epochs}; set it to {LEAST} or more, or 0")
+        if bool(self.long_epochs) != bool(self.long_seeds):
+            raise ValueError("long_epochs and long_seeds need one another; set both, or neither")
         return self
 
 

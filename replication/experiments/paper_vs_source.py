@@ -10,7 +10,7 @@ table says of each difference whether it is measured at all.
 from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from replication.base.errors import InputError
 from replication.base.models import Frozen
@@ -21,8 +21,8 @@ from replication.experiments.common.baselines import BASELINE, FIDELITY
 from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
 from replication.experiments.common.comparison import (
     QUANTITIES,
+    MoreSeeds,
     Seeds,
-    distinct,
     error_rows,
     some_of,
 )
@@ -57,7 +57,7 @@ class Settings(Frozen):
     )
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
-    baseline_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    baseline_seeds: MoreSeeds = ()
     only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 

@@ -9,16 +9,16 @@ checked here, on the logs of 2012.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.collect import collect
-from replication.experiments.common.comparison import PER_CENT, Seeds, distinct, speed
+from replication.experiments.common.comparison import PER_CENT, MoreSeeds, Seeds, speed
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement, checked
 from replication.paper import claim as find_claim
@@ -44,7 +44,7 @@ class Settings(Frozen):
     patience: int = Field(ge=1)  # epochs without improvement until the rule lowers the rate
     most_epochs: int = Field(ge=1)  # of the run under the rule
     # of the baseline that has learnt: of these, the stored runs are shown, and none is trained
-    learnt_seeds: Annotated[tuple[int, ...], AfterValidator(distinct)] = ()
+    learnt_seeds: MoreSeeds = ()
     jobs: int = Field(1, ge=1)  # training processes at a time
 
 

@@ -79,7 +79,8 @@ class _Windows(torch.autograd.Function):
         padded = x.new_zeros(height + 2 * padding, width + 2 * padding, n, channels)
         _inner(padded, padding).copy_(x.permute(2, 3, 0, 1))
         windows = padded.unfold(0, size, 1).unfold(1, size, 1)  # (rows, columns, N, C, size, size)
-        return windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, n, size * size * channels)
+        positions = windows.shape[0] * windows.shape[1]
+        return windows.permute(0, 1, 2, 4, 5, 3).reshape(positions, n, size * size * channels)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -3,6 +3,7 @@ nothing is judged with too few seeds. All results here are made up.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from replication.experiments import (
     tables,
 )
 from replication.experiments.common import baselines, controls, dropout_average
-from replication.experiments.common.collect import collect, missing_text
+from replication.experiments.common.collect import collect, missing_text, variant_of
 from replication.figures import ablations as ablations_figures
 from replication.figures import effect_of_data as data_figures
 from replication.ledger.rules import MIN_SEEDS
@@ -234,6 +235,25 @@ def test_the_baselines_own_number_of_images_is_a_point_of_the_figure() -> None:
     assert "equal" in data_page.checks(outcome)
 
 
+def test_a_run_at_the_baselines_own_number_of_images_is_counted_once() -> None:
+    both = effect_of_data.settings(**DATA | {"images": [30], "own_seeds": [0, 1]})
+    tasks = effect_of_data.tasks(both)  # the quick baseline has 30 images of each class
+    assert len({one.recipe.id for one in tasks}) == len(tasks) == 4 * 3
+    assert [variant_of(one) for one in tasks[:3]] == ["baseline", "no-dropout", "no-crops"]
+
+
+def test_a_run_without_a_training_error_leaves_the_other_runs_their_gaps() -> None:
+    few_and_many()
+    runs = effect_of_data.run(effect_of_data.settings(**DATA)).runs
+    whole = effect_of_data.effects(effect_of_data.cells(runs), runs)
+    answers = {key: of for key, of in runs[0].evaluation.items() if key != "train/1"}
+    lacking = [replace(runs[0], evaluation=answers), *runs[1:]]
+    part = effect_of_data.effects(effect_of_data.cells(lacking), lacking)
+    assert not part[["mean", "low", "high"]].isna().any(axis=None) and len(part) == len(whole)
+    same = whole["quantity"].str.startswith("test")
+    pd.testing.assert_frame_equal(part[same], whole[same])
+
+
 # --- The paper against its source ---
 
 
@@ -354,6 +374,14 @@ def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants()
     # a gap and a mean of several nets have the noise of the test images, as every error has
     for claim, variant in (("depth", ablation_claims.ALL_MIDDLE), ("overlap-overfit", "")):
         assert found[claim, variant].over_images.images == 200
+
+
+def test_spread_is_controlled_only_where_a_variant_changes_it() -> None:
+    """At full width no initial weight is scaled by the number of inputs."""
+    for profile, controlled in (("laptop", True), ("gpu", False)):
+        names = {variant_of(one) for one in controls.tasks(profile, [0], "learnt")}
+        assert ("one-gpu-spread" in names) == ("without-conv2-spread" in names) == controlled
+        assert {"lrn-as-gain", "early-crossing", "half-width"} <= names
 
 
 def test_the_first_regime_has_no_controls() -> None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from replication.base import paths
+from replication.base.errors import InputError
 from replication.base.types import PROFILES
 from replication.book.notebooks import settings
 from replication.experiments import EXPERIMENTS
@@ -47,3 +48,21 @@ def test_a_plan_of_single_things_has_them_in_the_singular(experiment: Experiment
     changes = [f"{name}={value}" for name, value in ones.items() if name in have]
     text = experiment.module.plan(settings(experiment.name, "quick", changes))
     assert re.search(r"(?<![\d.,-])1 \w+s\b", text) is None, text
+
+
+@pytest.mark.parametrize("experiment", TRAINING, ids=lambda experiment: experiment.name)
+def test_seeds_that_are_negative_or_occur_twice_are_refused_by_name(experiment: Experiment) -> None:
+    have = [name for name in experiment.module.Settings.model_fields if name.endswith("seeds")]
+    for name in have:
+        for seeds in ("[-1]", "[0, 0]"):
+            with pytest.raises(InputError, match=name):
+                settings(experiment.name, "quick", [f"{name}={seeds}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [("data_pipeline", "crop=65", "crop is 65"), ("relu_vs_tanh", "size=4", "size")],
+)
+def test_a_size_that_no_recipe_accepts_is_refused_by_name(name, change, words) -> None:
+    with pytest.raises(InputError, match=words):
+        settings(name, "quick", [change])

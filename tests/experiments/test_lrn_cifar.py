@@ -254,6 +254,10 @@ def test_a_mean_gain_is_over_as_many_images_of_each_class(
         ({"arms": ["with norm"]}, "unknown arm 'with norm': did you mean 'with norms'"),
         ({"gain_seed": 2}, "reporting seed"),
         ({"long_epochs": 65}, "long_epochs"),
+        ({"long_epochs": 2}, "long_epochs is 2; set it to 3 or more"),
+        ({"long_seeds": []}, "need one another"),
+        ({"long_seeds": [0, 0]}, "long_seeds: .*occurs twice"),
+        ({"long_seeds": [-1]}, "long_seeds"),
     ],
 )
 def test_a_setting_that_would_mix_runs_up_is_refused(change: dict, words: str) -> None:

@@ -250,4 +250,5 @@ def test_weights_are_a_function_of_the_generator():
 def test_reduced_scale_is_stated_and_the_papers_variants_are_not():
     assert len(AlexNetSpec(side=56, width=0.25).deviations) == 2
     assert len(AlexNetSpec(side=56, width=0.25, init="same_variance").deviations) == 3
+    assert len(AlexNetSpec(side=56, width=0.25, init="as_whole").deviations) == 3
     assert AlexNetSpec(towers=1, lrn=False, removed="conv4", sixth_conv=True).deviations == ()

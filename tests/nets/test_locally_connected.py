@@ -38,3 +38,8 @@ def test_unshared_weights_have_the_right_gradient():
     layer = LocallyConnected2d(2, 3, 3, 3, 4, padding=1).double()
     x = activations(2, 2, 3, 4, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(lambda x, *_: layer(x), (x, layer.weight, layer.bias))
+
+
+def test_unshared_weights_take_a_batch_without_images():
+    layer = LocallyConnected2d(3, 4, 3, 5, 6, padding=1)
+    assert layer(torch.zeros(0, 3, 5, 6)).shape == (0, 4, 5, 6)

@@ -67,10 +67,9 @@ def distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
-# the type of the seeds in an experiment's settings
-Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(distinct)
-]
+# the types of the seeds in an experiment's settings: of its runs, and of further ones
+MoreSeeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(distinct)]
+Seeds = Annotated[MoreSeeds, Field(min_length=1)]
 
 
 def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:

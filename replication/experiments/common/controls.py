@@ -22,6 +22,7 @@ from replication.experiments.common.baselines import (
     SEEDS,
     SIZES,
     Regime,
+    baseline,
     task,
 )
 from replication.experiments.common.collect import variant_of
@@ -53,8 +54,14 @@ class Controls(NamedTuple):
 
 
 def tasks(profile: Profile, seeds: Sequence[int], regime: Regime) -> list[Task]:
-    """Return the runs of controls, sizes and rates, seed by seed, on the first of ``seeds``."""
-    families = (("controls", CONTROLS), ("sizes", SIZES), ("rates", RATES))
+    """Return the runs of controls, sizes and rates, seed by seed, on the first of ``seeds``.
+
+    Where the initial weights do not depend on the number of inputs, no variant changes their
+    spread, and there is nothing to control."""
+    scaled = baseline(profile, regime=regime).net.init != "paper"
+    spreads = [name for name in CONTROLS if "init" in CONTROLS[name]["net"]]
+    chosen = [name for name in CONTROLS if scaled or name not in spreads]
+    families = (("controls", chosen), ("sizes", SIZES), ("rates", RATES))
     return [
         task(profile, name, seed, regime)
         for family, changes in families
