@@ -71,7 +71,7 @@ class Settings(Frozen):
     # training loss, nats, at which the biases' effect on the early stages is compared
     early_mark: float = Field(gt=0)
     images: int = Field(ge=1)  # of the held-out split, for the average over dropped-out nets
-    masks: int = Field(ge=2)  # dropped-out nets in that average
+    masks: int = Field(ge=2, multiple_of=2)  # dropped-out nets in that average, in two halves
     only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
 

@@ -150,7 +150,7 @@ class Settings(Frozen):
     size: int = Field(ge=8)
     batch: int = Field(ge=1)
     epochs: int = Field(ge=1)  # a run is stopped here, regardless of its error
-    mark: float = Field(gt=0, lt=1)  # the target: a training error
+    mark: float = Field(gt=0, lt=CHANCE)  # the target: a training error
     stop_error: float = Field(gt=0, lt=1)  # a reporting run is stopped here, at or below the target
     candidates: Annotated[tuple[str, ...], some_of("candidate", CANDIDATES)]  # besides the race
     rates_beside: bool  # whether the race's net is also run at the rates beside the chosen one

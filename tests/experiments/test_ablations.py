@@ -130,6 +130,7 @@ def test_depth_is_the_mean_of_all_middle_layers_or_is_not_measured() -> None:
         ({"variants": ["baseline", "tanh", "tanh"]}, "one variant occurs twice"),
         ({"marks": 1}, "marks"),
         ({"seeds": [1, 1]}, "twice"),
+        ({"masks": 5}, "masks: .*multiple of 2"),
     ],
 )
 def test_a_bad_parameter_is_named_in_one_line(change: dict, said: str) -> None:

@@ -234,6 +234,7 @@ def test_the_larger_distance_is_of_the_two_runs_of_one_seed() -> None:
         ({"candidates": ["19pct"]}, "unknown candidate '19pct'"),
         ({"candidates": ["modern", "modern"]}, "one candidate occurs twice"),
         ({"stop_error": 0.3}, "larger than mark"),
+        ({"mark": 0.9}, "mark: .*less than 0.9"),  # met before any training
         ({"epochz": 3}, "epochz"),
     ],
 )

@@ -173,6 +173,8 @@ def test_a_net_without_a_validation_error_is_left_out_of_the_difference_alone(
     outcome = tables.run(settings)
     found = {one.claim: one for one in outcome.measurements}
     assert (found["val-test"].n, found["table1-cnn"].n) == (1, 2)
+    (reason,) = {one.reason for one in outcome.measurements if one.claim == "table2-1cnn-pre"}
+    assert "first saw" not in reason  # it is not known what
     updates = outcome.controls.set_index("model")["updates"]
     assert updates[[ONE]].notna().all() and np.isnan(updates[PRE])  # pre-training is not stored
 

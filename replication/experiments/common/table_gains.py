@@ -130,11 +130,11 @@ def measure(
     first, target = named["baseline"], named[_slug(ONE)]
     larger, fine = named.get(_slug(LARGER), target), named.get(_slug(PRE), target)
     fall = named.get(_slug(FALL))
-    seen = larger.provenance["data"]
-    sixth = (
-        "pre-trained nets have a sixth convolutional layer and first saw"
-        f" {counted(seen['images'], 'image')} of {counted(seen['classes'], 'class')}"
-    )
+    sixth = "pre-trained nets have a sixth convolutional layer"
+    if larger is not target:
+        seen = larger.provenance["data"]
+        images, classes = counted(seen["images"], "image"), counted(seen["classes"], "class")
+        sixth += f" and first saw {images} of {classes}"
     remark = diverged(runs)
 
     def add(
