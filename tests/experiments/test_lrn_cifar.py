@@ -2,12 +2,15 @@
 at every stage of a campaign that is not finished.
 """
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import stored_runs
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -30,6 +33,7 @@ from replication.experiments.lrn_cifar_nets import (
 )
 from replication.figures import lrn_cifar as length
 from replication.ledger.rules import excluded_side, judge
+from replication.nets.normalisation import LocalResponseNorm
 from replication.paper import claim
 from replication.runs.facts import GAINS
 from replication.runs.store import Run, Task
@@ -246,6 +250,27 @@ def test_a_mean_gain_is_over_as_many_images_of_each_class(
     chosen = np.isin(index.ids, asked)
     assert np.bincount(index.labels[chosen]).tolist() == [5] * 10
     assert not chosen[: len(asked)].all()  # of a set that is stored class by class
+
+
+def test_a_mean_gain_is_over_the_values_of_both_towers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Towers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            one = partial(LocalResponseNorm, 1, 1.0, 1.0, 1.0)  # x / (1 + x * x)
+            self.towers = nn.ModuleList(nn.ModuleDict({"rnorm1": one()}) for _ in range(2))
+
+        def forward(self, x: torch.Tensor) -> None:
+            self.towers[0]["rnorm1"](x)  # four values, with a gain of 1 / 2 each
+            rare = x * torch.tensor([3.0, 0.0, 0.0, 0.0])
+            self.towers[1]["rnorm1"](rare)  # one value, with a gain of 1 / 10
+
+    ones = SimpleNamespace(images=torch.ones(1, 1, 1, 4))
+    loader = SimpleNamespace(once=lambda batch: iter([ones]), close=lambda: None)
+    monkeypatch.setattr(gains, "trained_net", lambda recipe: Towers())
+    monkeypatch.setattr(gains, "training_index", lambda data: None)
+    monkeypatch.setattr(gains, "some_images", lambda index: SimpleNamespace(ids=[0]))
+    monkeypatch.setattr(gains, "evaluation_loader", lambda recipe, split, ids: loader)
+    assert gains.mean_gains(lrn_cifar_nets.recipe(SETTINGS, WITH, 0)) == (0.42,)
 
 
 @pytest.mark.parametrize(

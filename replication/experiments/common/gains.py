@@ -30,7 +30,7 @@ def mean_gains(recipe: Recipe) -> tuple[float, ...]:
     def note(name: str):
         def hook(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
             there = inputs[0] != 0
-            by_norm.setdefault(name, []).append((output[there] / inputs[0][there]).mean())
+            by_norm.setdefault(name, []).append(output[there] / inputs[0][there])
 
         return hook
 
@@ -43,7 +43,7 @@ def mean_gains(recipe: Recipe) -> tuple[float, ...]:
         net(next(loader.once(batch=len(ids))).images)
     finally:
         loader.close()
-    return tuple(float(f"{torch.stack(of).mean():.{DIGITS}g}") for of in by_norm.values())
+    return tuple(float(f"{torch.cat(of).mean():.{DIGITS}g}") for of in by_norm.values())
 
 
 def some_images(index: Index) -> Index:
