@@ -157,19 +157,18 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
     found = []
     for column in QUANTITIES:
         # without the runs whose training error is not known
-        known = {key: table.loc[rows, column].dropna() for key, rows in by_cell.items()}
-        values = {key: of for key, of in known.items() if len(of)}
-        freedom = sum(len(of) - 1 for of in values.values())
+        values = {key: table.loc[rows, column].dropna() for key, rows in by_cell.items()}
+        freedom = sum(len(of) - 1 for of in values.values() if len(of))
         squares = sum(float(((of - of.mean()) ** 2).sum()) for of in values.values())
-        compared = [pair for pair in pairs if {*pair[2:]} <= set(values)]
-        for regulariser, other, on, off in compared:
+        compared = sum(len(values[on]) > 0 < len(values[off]) for *_, on, off in pairs)
+        for regulariser, other, on, off in pairs:
             with_it, without = values[on], values[off]
             sizes = len(with_it), len(without)
-            mean = float(without.mean() - with_it.mean())
+            mean = float(without.mean() - with_it.mean())  # NaN if one of them has none
             bounds = Interval(mean, None, None)
-            if freedom:
+            if freedom and min(sizes):
                 error = float(np.sqrt(squares / freedom * sum(1 / n for n in sizes)))
-                critical = bonferroni(len(compared), freedom)
+                critical = bonferroni(compared, freedom)
                 bounds = interval(Spread(mean, error, freedom), critical)
             row = {
                 "regulariser": regulariser,
@@ -179,7 +178,7 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
             }
             row |= bounds._asdict() | {"n": min(sizes)}
             sides = ([images_of(runs[i], column) for i in of.index] for of in (without, with_it))
-            over_images = noise(*sides, comparisons=len(compared))
+            over_images = noise(*sides, comparisons=compared) if min(sizes) else None
             row["images_low"], row["images_high"] = (
                 (None, None) if over_images is None else (over_images.low, over_images.high)
             )

@@ -252,6 +252,18 @@ def test_a_run_without_a_training_error_leaves_the_other_runs_their_gaps() -> No
     assert not part[["mean", "low", "high"]].isna().any(axis=None) and len(part) == len(whole)
     same = whole["quantity"].str.startswith("test")
     pd.testing.assert_frame_equal(part[same], whole[same])
+    # of a cell without any training error the gap has no effect and no answer
+    bare = [
+        replace(run, evaluation={k: of for k, of in run.evaluation.items() if k != "train/1"})
+        if variant_of(run.task) == "images75"
+        else run
+        for run in runs
+    ]
+    none = effect_of_data.effects(effect_of_data.cells(bare), bare)
+    none = none[none["mean"].isna()]
+    assert set(none["quantity"]) == {"gap", "train_top1"} and set(none["images"]) == {75}
+    assert set(none["answer"]) == {"too few seeds"} and len(none) == 2 * 2
+    assert none[["low", "high", "images_low", "images_high"]].isna().all(axis=None)
 
 
 # --- The paper against its source ---
