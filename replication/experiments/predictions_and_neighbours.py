@@ -234,7 +234,8 @@ def _pictures(
     order = np.random.Generator(np.random.Philox(settings.picture_seed)).permutation(
         len(queried.index)
     )
-    shown, queries = order[:SHOWN], order[SHOWN : SHOWN + QUERIES]
+    # of few images, some are in both halves of the figure
+    shown, queries = order[:SHOWN], np.roll(order, -SHOWN)[:QUERIES]
     own = queried.index.labels[queries, None]
     names = titles(queried.index)
     return Pictures(

@@ -4,6 +4,7 @@ ImageNet's own class keys.
 
 import html
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,7 +19,7 @@ from replication.data.files.titles import titles
 from replication.evaluation.features import features
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
 from replication.experiments.common import baselines
-from replication.experiments.common.images import feature_vectors, some_images
+from replication.experiments.common.images import Images, feature_vectors, some_images
 from replication.figures import codes as codes_figure
 from replication.figures import kernels as kernels_figure
 from replication.figures import predictions as predictions_figure
@@ -290,3 +291,26 @@ def test_a_bad_parameter_is_named_in_one_line(change: dict, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         binary_codes.settings(**good | change)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [3, 8, 10, 20])
+def test_figure_4_has_both_halves_of_few_images_too(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Few(SimpleNamespace):
+        def __len__(self) -> int:
+            return count
+
+    ids, labels = np.arange(count), np.zeros(count, np.int64)
+    index = Few(ids=ids, labels=labels, classes=("a", "b"))
+    images = Images(index, np.repeat(ids.astype(np.uint8), 12).reshape(count, 2, 2, 3))
+    answers = SimpleNamespace(ids=ids, p=np.full((count, 2), 0.5, np.float32))
+    monkeypatch.setattr(predictions_and_neighbours, "probabilities", lambda *_: answers)
+    monkeypatch.setattr(predictions_and_neighbours, "titles", lambda index: index.classes)
+    settings = SimpleNamespace(picture_seed=0)
+    run = SimpleNamespace(task=SimpleNamespace(recipe=None))
+    near = np.zeros((count, 6), np.int64)
+    found = predictions_and_neighbours._pictures(settings, run, images, images, near, near)
+    shown, queries = found.images[:, 0, 0, 0], found.queries[:, 0, 0, 0]
+    assert len(shown) == min(count, 8) and len(queries) == min(count, 5)
+    assert (count < 13) or not set(shown) & set(queries)
