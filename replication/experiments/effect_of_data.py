@@ -183,7 +183,8 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
                 (None, None) if over_images is None else (over_images.low, over_images.high)
             )
             found.append(row | {"answer": answer(row)})
-    return pd.DataFrame(found)
+    columns = ["regulariser", "other", "images", "quantity", *Interval._fields, "n"]
+    return pd.DataFrame(found, columns=[*columns, "images_low", "images_high", "answer"])
 
 
 def _other(regulariser: str) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from replication.figures import PALETTE, WIDTH, style
+from replication.figures import PALETTE, WIDTH, nothing, style
 
 TITLES = {"dropout": "dropout", "crops": "crops and reflections"}
 SHIFT = 1.04  # between the two lines of a panel, as a factor on the axis of images
@@ -20,6 +20,8 @@ def effects(frame: pd.DataFrame) -> Figure:
 
     ``frame``: columns regulariser, other, images, quantity, mean, low, high (points)."""
     shown = frame[frame["quantity"] == "test_top1"]
+    if shown.empty:
+        return nothing("no effect is known yet")
     with style():
         figure, axes = plt.subplots(
             1, len(TITLES), figsize=(WIDTH, 3.0), sharey=True, layout="constrained"

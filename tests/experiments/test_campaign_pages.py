@@ -219,6 +219,18 @@ def test_too_few_seeds_have_no_answer_and_a_lonely_cell_no_effect() -> None:
     assert effect_of_data.effects(alone, list(outcome.runs)).empty
 
 
+def test_a_lonely_cell_is_a_page_that_says_so() -> None:
+    store(task(baselines.data_variant(75, True, True), 0), 0.5)
+    settings = effect_of_data.settings(**DATA)
+    assert effect_of_data.waits(settings) == ""
+    outcome = effect_of_data.run(settings)
+    assert "No two cells" in data_page.effects_html(outcome)
+    assert "no effect" in data_figures.effects(outcome.effects).axes[0].texts[0].get_text()
+    assert "recomputed from the runs: 0" in data_page.checks(outcome)
+    stored = paths.experiment("quick", "effect_of_data") / "effects.csv"
+    assert list(pd.read_csv(stored)) == list(outcome.effects)  # other pages read it
+
+
 def test_the_baselines_own_number_of_images_is_a_point_of_the_figure() -> None:
     for seed in (0, 1):
         for name, error in (("baseline", 0.5), ("no-dropout", 0.6), ("no-crops", 0.4)):
