@@ -10,11 +10,14 @@ images/s and 19pct at about 2,000, or 4,000 with bf16 instructions.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
 
+from replication.base import paths
+from replication.base.errors import InputError, TrainingError
 from replication.base.text import counted
 from replication.book.notebooks import parameters
 from replication.experiments import (
@@ -212,8 +215,8 @@ STAGES = (
 )
 
 
-def main() -> None:
-    """Print the plan, or run it."""
+def main() -> int:
+    """Print the plan, or run it; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stages", nargs="*", help="names of stages; default: all, in order")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and what is done")
@@ -228,12 +231,33 @@ def main() -> None:
         for stage in stages:
             print(f"{stage.name:32} {stage.hours:5.1f} h  {stage.done()}  ({stage.why})")
         print(f"{'all':32} {sum(stage.hours for stage in stages):5.1f} h of one core")
-        return
-    with Workers(options.jobs) as workers:
-        for stage in stages:
-            print(f"== {stage.name}", flush=True)
-            stage.run(workers)
+        return 0
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: at least 1")
+    try:
+        _check_place()
+        with Workers(options.jobs) as workers:
+            for stage in stages:
+                print(f"== {stage.name}", flush=True)
+                stage.run(workers)
+    except (InputError, TrainingError) as error:
+        print(f"campaign.py: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 3
+    except KeyboardInterrupt:
+        print("campaign.py: interrupted; run the same command again to resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _check_place() -> None:
+    """Raise InputError if the runs would be kept where no page looks for them."""
+    if place := paths.place("paper"):
+        raise InputError(
+            f"the runs would be kept in {paths.results() / place}, where no page looks for them;"
+            " name a folder outside this clone in REPLICATION_RESULTS (a copy of results/, so that"
+            " what is published is not trained again), for `replication run` too"
+        )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -52,17 +52,34 @@ def test_variants_of_a_rate_change_nothing_else() -> None:
     assert set(VARIANTS) <= set(ALL)
 
 
-def test_the_campaign_prints_its_plan_on_a_machine_without_images(tmp_path: Path) -> None:
-    folders = {
-        "REPLICATION_DATA": "data",
-        "REPLICATION_RESULTS": "results",
-        "REPLICATION_RUNS": "r",
-    }
-    environment = os.environ | {name: str(tmp_path / of) for name, of in folders.items()}
-    command = [sys.executable, str(paths.ROOT / "scripts" / "campaign.py"), "--dry-run"]
-    done = subprocess.run(
+def campaign(folder: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run the campaign's command with folders of its own."""
+    names = {"REPLICATION_DATA": "data", "REPLICATION_RESULTS": "results", "REPLICATION_RUNS": "r"}
+    environment = os.environ | {name: str(folder / of) for name, of in names.items()} | changes
+    command = [sys.executable, str(paths.ROOT / "scripts" / "campaign.py"), *words]
+    return subprocess.run(
         command, cwd=paths.ROOT, env=environment, capture_output=True, text=True, timeout=120
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "cifar10 is not in"),
+        # runs that a page's "not stored yet" asks for, and that it would never find
+        ({"REPLICATION_RESULTS": str(paths.ROOT / "results")}, "own/by-hand, where no page looks"),
+    ],
+)
+def test_what_keeps_the_campaign_from_training_is_one_line(
+    tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    done = campaign(tmp_path, "race, relu", **changes)
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("campaign.py: ")
+
+
+def test_the_campaign_prints_its_plan_on_a_machine_without_images(tmp_path: Path) -> None:
+    done = campaign(tmp_path, "--dry-run")
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
     assert lines[0].startswith("race, relu") and lines[-1].startswith("all")
