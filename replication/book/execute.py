@@ -29,7 +29,14 @@ from replication.base.files import write_text
 from replication.base.locks import held
 from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
-from replication.book.notebooks import parameters, preflight, source, tasks, waits
+from replication.book.notebooks import (
+    declared_by,
+    parameters,
+    preflight,
+    source,
+    tasks,
+    waits,
+)
 from replication.book.restore import restored_on_failure
 from replication.runs import seal
 from replication.runs.forecast import check_disk
@@ -110,7 +117,7 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
         folder = paths.experiment(profile, name)
         published = not where and profile in PUBLISHED
         given = dict(values)
-        if jobs is not None and "jobs" in papermill.inspect_notebook(str(source(name))):
+        if jobs is not None and "jobs" in declared_by(name):
             given["jobs"] = jobs
         page = target(name, profile)
         with restored_on_failure(folder):
@@ -297,8 +304,7 @@ def _apart_from_the_user() -> Iterator[None]:
 
 def _store(notebook: nbformat.NotebookNode, page: Path) -> None:
     """Write the page, unless it differs from the one there only in when it was executed."""
-    if page.is_file():
-        stored = nbformat.read(page, as_version=4)
+    if (stored := stamps.page_of(page)) is not None:
         times = notebook.metadata.get("papermill")
         notebook.metadata["papermill"] = stored.metadata.get("papermill")
         if notebook == stored:

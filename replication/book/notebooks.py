@@ -57,6 +57,20 @@ def source(name: str) -> Path:
     return paths.NOTEBOOKS / f"{name}.ipynb"
 
 
+def declared_by(name: str) -> dict[str, Any]:
+    """Return the parameters that a notebook declares, as papermill describes them.
+
+    Raises InputError for a damaged notebook."""
+    try:
+        return papermill.inspect_notebook(str(source(name)))
+    except ValueError as error:  # of git's marks of a conflict, say
+        reason = " ".join(str(error).split())[:80]
+        raise InputError(
+            f"{source(name)} is no notebook ({reason}); restore it with `git checkout"
+            f" {source(name)}`"
+        ) from None
+
+
 def parameters(name: str, profile: str, changes: Iterable[str] = ()) -> dict[str, Any]:
     """Return the parameters of a notebook: those of the profile, then ``changes``.
 
@@ -82,7 +96,7 @@ def parameters(name: str, profile: str, changes: Iterable[str] = ()) -> dict[str
         if key == "profile":
             raise InputError(f"--set {change}: the profile is chosen by --profile")
         values[key] = _yaml(text, f"--set {change!r}: the value is not YAML")
-    declared = papermill.inspect_notebook(str(source(name)))
+    declared = declared_by(name)
     return {key: _value(name, key, value, declared) for key, value in values.items()}
 
 
@@ -91,7 +105,7 @@ def settings(name: str, profile: str, changes: Iterable[str] = ()) -> Frozen:
 
     Raises InputError as ``parameters`` does, and for the first invalid value.
     """
-    declared = papermill.inspect_notebook(str(source(name)))
+    declared = declared_by(name)
     defaults = {key: ast.literal_eval(about["default"]) for key, about in declared.items()}
     return experiment(name).settings(**defaults | parameters(name, profile, changes))
 

@@ -9,14 +9,15 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
+from replication.base.errors import InputError
 from replication.book.results_pages import PICTURES, anchor
+from replication.book.stamps import page_of
 from replication.figures import drawings, photographs
 
 KINDS = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
@@ -34,9 +35,14 @@ class Committed(NamedTuple):
 
 
 def committed_figures(page: Path) -> dict[str, Committed]:
-    """Return the named figures of one executed notebook; of a cell with several, the first."""
+    """Return the named figures of one executed notebook; of a cell with several, the first.
+
+    Raises InputError if there is none, or a damaged one."""
+    notebook = page_of(page)
+    if notebook is None:
+        raise InputError(f"{page} is no notebook; restore it with `git checkout {page}`")
     found: dict[str, Committed] = {}
-    for cell in nbformat.read(page, as_version=4).cells:
+    for cell in notebook.cells:
         options = cell.metadata.get("mystnb", {})
         figure = options.get("figure", {})
         if "name" not in figure:

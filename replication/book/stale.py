@@ -1,6 +1,5 @@
 """Published pages that were not made from the notebooks, parameters and code of now."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,18 +7,18 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.text import counted
 from replication.book.notebooks import experiments, parameters, source
-from replication.book.stamps import differences, stamp
+from replication.book.stamps import differences, page_of, stamp
 from replication.runs.places import writing_to
 
 
 def stale_pages() -> dict[str, list[str]]:
     """Return, by page, which parts of its stamp are not those of now. Current pages are left out.
 
-    Results are not compared here: their seals are (``runs.seal``)."""
+    Results are not compared here: their seals are (``runs.seal``), which name damaged pages too."""
     found = {}
     for name in experiments():
         page = paths.pages() / f"{name}.ipynb"
-        if not page.is_file():
+        if page_of(page) is None:
             continue
         profile = _profile(page)
         try:
@@ -59,5 +58,6 @@ def _commands(names: Iterable[str]) -> list[str]:
 
 
 def _profile(page: Path) -> str:
-    notes = json.loads(page.read_text(encoding="utf-8"))["metadata"].get("replication", {})
+    document = page_of(page)
+    notes = {} if document is None else document.metadata.get("replication", {})
     return notes.get("profile", "laptop")

@@ -36,11 +36,25 @@ def stamp(source: Path, profile: str, values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def page_of(file: Path) -> nbformat.NotebookNode | None:
+    """Return an executed notebook; None if there is none, or a damaged one.
+
+    A merge by git or a full disk may have damaged it. Its seal names it, and an execution writes
+    it anew."""
+    try:
+        return nbformat.read(file, as_version=4)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def differences(page: Path, now: dict[str, Any]) -> list[str]:
-    """Return which parts of ``page``'s stamp are not those of ``now``."""
-    if not page.is_file():
+    """Return which parts of ``page``'s stamp are not those of ``now``.
+
+    It is ["page"] if there is none, or one that is damaged."""
+    document = page_of(page)
+    if document is None:
         return ["page"]
-    stored = nbformat.read(page, as_version=4).metadata.get("replication", {})
+    stored = document.metadata.get("replication", {})
     return [part for part, value in now.items() if stored.get(part) != value]
 
 

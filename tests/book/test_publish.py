@@ -21,7 +21,7 @@ from replication.base import paths
 from replication.base.errors import InputError, NotebookError
 from replication.base.locks import held
 from replication.base.types import PROFILES
-from replication.book import execute, notebooks, progress
+from replication.book import execute, notebooks, plates, progress, stale
 from replication.experiments.common.contract import Experiment
 
 NAMES = notebooks.experiments()
@@ -263,6 +263,33 @@ def test_what_is_up_to_date_is_not_executed_again_and_what_changed_is(project: P
     _notebook(project, "print(profile, 2)")
     assert not execute.is_current("tiny", "quick")
     assert "2" not in place.read_text().split('"text"')[1][:20]
+
+
+@pytest.mark.parametrize("damage", ["<<<<<<< HEAD\n{}", ""])
+def test_a_damaged_page_is_executed_again(project: Path, damage: str) -> None:
+    _notebook(project, "print(profile)")
+    page = execute.execute("tiny", "quick")
+    page.write_text(damage)
+    assert not execute.is_current("tiny", "quick")
+    execute.execute("tiny", "quick")
+    assert execute.is_current("tiny", "quick")
+
+
+def test_a_damaged_notebook_is_named_with_its_remedy(project: Path) -> None:
+    file = project / "notebooks" / "tiny.ipynb"
+    file.write_text("<<<<<<< HEAD\n{}")
+    with pytest.raises(InputError, match=f"{file} is no notebook.*git checkout"):
+        execute.execute("tiny", "quick")
+    with pytest.raises(InputError, match=f"{file} is no notebook.*git checkout"):
+        plates.committed_figures(file)
+
+
+def test_a_damaged_page_is_left_to_its_seal_where_stale_pages_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path))
+    (tmp_path / "training.ipynb").write_text("<<<<<<< HEAD\n{}")
+    assert stale.stale_line() == ""
 
 
 def test_an_unknown_parameter_in_a_file_is_refused(project: Path) -> None:
