@@ -1,6 +1,7 @@
 """Building the book with jupyter-book, strictly, with nothing that its source does not have."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -12,13 +13,19 @@ import yaml
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError
 from replication.base.files import write_text
+from replication.base.locks import held
 from replication.book.execute import target
+from replication.book.headlines import times_file
 from replication.book.notebooks import experiments
+from replication.book.site import REPOSITORY, SITE
 from replication.ledger.measurement import FILE
 from replication.runs import seal
 
 CODE = ("*.py", "*.toml", "*.yaml")
 MARK = ".made-from"  # of what, and into which files, the book was built
+LOCK = "build.lock"  # in _build
+# variables that the pages' links follow
+SETTINGS = (REPOSITORY, SITE, "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA")
 JUPYTER_BOOK = "1"  # version 2 is another program
 QUIET = (".json", ".js", ".map")  # not compared: their content depends on the order of building
 
@@ -36,9 +43,18 @@ def build_book(profile: str | None = None, force: bool = False, output: Path | N
         )
     tool = _jupyter_book()
     root = (output or paths.ROOT) / "_build"
+    try:
+        with held(root / LOCK, wait=0):
+            return _built_book(tool, root, _own_pages() if profile else [], force)
+    except TimeoutError:
+        raise InputError(
+            f"another command builds the book in {root} now; wait for that one, or stop it"
+        ) from None
+
+
+def _built_book(tool: Path, root: Path, own: list[Path], force: bool) -> Path:
     html = root / "html"
-    own = _own_pages() if profile else []
-    wanted = _digest(_sources(own))
+    wanted = _wanted(own)
     if not force and _mark(html) == f"{wanted} {_built(html)}":
         return html / "index.html"
     for old in (html, root / ".doctrees", root / ".jupyter_cache"):
@@ -81,10 +97,16 @@ def _own_pages() -> list[Path]:
     return [page for page in pages if page.is_file()]
 
 
+def _wanted(own: list[Path]) -> str:
+    """Return a hash over all that the pages show: files, and settings of the site."""
+    settings = "".join(f"{name}={os.environ.get(name, '')}\n" for name in SETTINGS)
+    return hashlib.sha256((_digest(_sources(own)) + settings).encode()).hexdigest()
+
+
 def _sources(own: list[Path]) -> list[Path]:
     package = Path(__file__).parents[1]
     quoted = [file for kind in CODE for file in package.rglob(kind)]
-    results = [*paths.results().glob(f"*/*/{FILE}"), paths.results() / seal.FILE]
+    results = [*paths.results().glob(f"*/*/{FILE}"), paths.results() / seal.FILE, times_file()]
     return [
         paths.ROOT / "_config.yml",
         *sorted(file for file in paths.BOOK.rglob("*") if file.is_file()),

@@ -136,9 +136,14 @@ def _overtaken(experiment: str, profile: str) -> str:
     )
 
 
+def times_file() -> Path:
+    """Return where ``scripts/times.py`` stores what the project's own commands took."""
+    return paths.ROOT / "results" / "times.json"
+
+
 def _timed() -> list[tuple[str, str, str]]:
     """Return what ``scripts/times.py`` measured; nothing before it has been run."""
-    file = paths.ROOT / "results" / "times.json"
+    file = times_file()
     if not file.is_file():
         return []
     times = read_json(file)

@@ -11,6 +11,7 @@ import pytest
 
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError
+from replication.base.locks import held
 from replication.book import build
 from replication.book.directives import page_fault
 
@@ -64,6 +65,32 @@ def test_a_page_that_left_the_source_leaves_the_book(tool: Tool) -> None:
     (paths.BOOK / "one.md").unlink()
     build.build_book()
     assert not page.exists()
+
+
+@pytest.mark.parametrize("name", build.SETTINGS)
+def test_another_address_of_the_site_or_the_repository_is_another_book(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    build.build_book()
+    monkeypatch.setenv(name, "https://example.org/here")
+    build.build_book()
+    assert tool.calls == 2
+
+
+def test_new_times_on_the_front_page_are_built(tool: Tool) -> None:
+    build.build_book()
+    (paths.ROOT / "results").mkdir()
+    (paths.ROOT / "results" / "times.json").write_text("{}")
+    build.build_book()
+    assert tool.calls == 2
+
+
+def test_a_second_build_at_the_same_time_leaves_the_first_alone(tool: Tool) -> None:
+    lock = paths.ROOT / "_build" / build.LOCK
+    with held(lock), pytest.raises(InputError, match="another command builds the book"):
+        build.build_book()
+    assert tool.calls == 0
+    build.build_book()
 
 
 def test_a_build_with_warnings_leaves_no_mark_of_success(tool: Tool) -> None:
