@@ -12,6 +12,14 @@ export PYTHONNOUSERSITE := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME
 
+# The commands in .venv name the folder that they were installed in. Of a clone that was renamed, moved or copied, .venv is made anew.
+INSTALLED_IN := $(shell cat $(READY) 2>/dev/null)
+ifneq ($(INSTALLED_IN),)
+ifneq ($(INSTALLED_IN),$(CURDIR))
+.PHONY: $(READY)
+endif
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce test book lint format lock clean full-clean
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv from requirements.lock, or brings it up to date. `make` calls it; PYTHON names the interpreter to start from.
-# .venv counts as ready only once .venv/.ready is there, which is written last.
+# .venv counts as ready only once .venv/.ready is there, which is written last. It holds this folder: .venv's commands name it, so of a
+# clone that was renamed, moved or copied .venv is made anew.
 set -eu
 cd "$(dirname "$0")/.."
 venv=.venv
@@ -52,10 +53,13 @@ install() {
         fail "pip failed, $(grep '^ERROR' "$log" | tail -n 1): read $PWD/$log, then run make again (what was downloaded is kept)"
 }
 
-"$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || make_venv
+here=$(pwd -P)
+installed_in=$(cat "$ready" 2>/dev/null || echo "$here")
+[ "${installed_in:-$here}" = "$here" ] || echo "setup: .venv is of $installed_in, and this is $here: it is made anew"
+{ [ "${installed_in:-$here}" = "$here" ] && "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; } || make_venv
 rm -f "$ready"
 : >"$log"
 echo "setup: installing requirements.lock into .venv, Python $(version_of "$venv/bin/python") (minutes the first time; log: $log)"
 install --requirement requirements.lock
 install --no-deps --no-build-isolation --editable . # setuptools comes from the lock
-touch "$ready"
+echo "$here" >"$ready"

@@ -317,6 +317,26 @@ def test_setup_is_done_again_only_when_the_lock_or_the_bounds_change(clone, chan
     assert "-m venv" not in clone.calls.read_text()
 
 
+@pytest.mark.parametrize("relocate", [shutil.move, shutil.copytree])
+def test_a_clone_that_was_renamed_or_copied_gets_an_environment_of_its_own(clone, relocate):
+    """The commands of a moved one do not start; those of a copy run the code of the original."""
+    clone.setup()
+    there = clone.folder.with_name("renamed")
+    relocate(clone.folder, there)
+    clone.folder = there
+    clone.setup()
+    assert "-m venv" in clone.calls.read_text() and len(clone.installs()) == 2
+    clone.setup()
+    assert clone.installs() == []
+
+
+def test_an_environment_that_does_not_say_where_it_was_made_is_kept(clone):
+    clone.setup()
+    (clone.folder / ".venv" / ".ready").write_text("")
+    clone.setup()
+    assert clone.installs() == []
+
+
 def test_an_old_python_is_refused_with_what_to_do(clone):
     line = complaint(clone.setup("old"))
     assert "3.11 or newer" in line and "PYTHON=" in line
