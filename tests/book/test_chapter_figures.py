@@ -48,11 +48,15 @@ def test_the_paper_s_gain_is_drawn_beside_a_gain_of_ours_alone() -> None:
     assert {x for x, _ in marks(figure, "s")} == {1.0, 1.5, 2.0}
 
 
-def test_a_claim_that_was_not_measured_is_named_with_the_command() -> None:
+def test_a_claim_that_was_not_measured_is_named_with_the_command_or_with_what_it_needs() -> None:
     ours = measured("colour-gain", [1.0, 1.1, 1.2, 1.1, 1.1], profile="laptop", scale="made up")
-    shown = verdicts_html([ours], ("colour-gain", "two-gpu-time"), "replication run <it>")
+    claims = ("colour-gain", "lrn-gain", "two-gpu-time")
+    shown = verdicts_html([ours], claims, "replication run <it>")
     assert "direction reproduced" in shown
-    assert "<code>two-gpu-time</code>" in shown and "&lt;it&gt;" in shown
+    assert "<code>lrn-gain</code>. To measure: <code>replication run &lt;it&gt;</code>" in shown
+    # the command would not measure it
+    assert "<code>two-gpu-time</code>, which needs two GPUs." in shown
+    assert "To measure" not in verdicts_html([ours], ("two-gpu-time",), "replication run <it>")
     assert "two-gpu-time" not in verdicts_html([ours], ("colour-gain",), "x")
 
 

@@ -11,7 +11,9 @@ from replication.base.html_tables import html_table
 from replication.base.text import counted
 from replication.experiments.common.comparison import QUANTITIES
 from replication.ledger import tables as ledger_tables
+from replication.ledger.chips import prose_html
 from replication.ledger.measurement import Measurement
+from replication.paper import claim as find_claim
 from replication.runs.store import Run, load
 
 
@@ -29,7 +31,8 @@ def interval_text(mean: float, low: float | None, high: float | None, form: str 
 def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], command: str) -> str:
     """Return paper, 2012 log, ours and verdict for everything that was measured of ``claims``.
 
-    Claims that were not measured are named with the ``command`` that would measure them."""
+    Claims that were not measured are named with the ``command`` that would measure them, or with
+    what they need besides, such as two GPUs."""
     found = [
         measurement
         for claim in claims
@@ -39,11 +42,21 @@ def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], co
     missing = [
         claim for claim in claims if claim not in {measurement.claim for measurement in found}
     ]
-    table = ledger_tables.verdicts_html(found)
-    if not missing:
-        return table
-    names = ", ".join(f"<code>{html.escape(claim)}</code>" for claim in missing)
-    return f"{table}<p>Not run here: {names}. To measure: <code>{html.escape(command)}</code></p>"
+    needs = {claim: find_claim(claim).needs for claim in missing}
+    names = ", ".join(_claim_html(claim) for claim in missing if not needs[claim])
+    lines = [f"Not run here: {names}. To measure: <code>{html.escape(command)}</code>"] * bool(
+        names
+    )
+    lines += [
+        f"Not run here: {_claim_html(claim)}, which needs {prose_html(what)}."
+        for claim, what in needs.items()
+        if what
+    ]
+    return ledger_tables.verdicts_html(found) + "".join(f"<p>{line}</p>" for line in lines)
+
+
+def _claim_html(claim: str) -> str:
+    return f"<code>{html.escape(claim)}</code>"
 
 
 def errors_html(table: pd.DataFrame) -> str:
