@@ -5,6 +5,7 @@ have changed since, and the page was not executed again, it says so and shows to
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from replication.base import paths
@@ -15,7 +16,8 @@ from replication.paper import claim
 
 Notebook = dict[str, Any]
 CALL = "verdicts_html("  # in a cell that shows a page's verdicts
-SHOWN = re.compile(r'data-verdict="([^"]+)"')
+# a row of such a table: its verdict, and its claim unless it is that of the row above
+SHOWN = re.compile(r'<tr data-verdict="([^"]+)"[^>]*>(?:<td><span class="id">([^<]+)</span>)?')
 FOLD = "The table as it was when the page was executed"
 NOTE = """:::{{warning}}
 This page was executed before the rules of the verdicts changed last. By today's rules:
@@ -34,12 +36,20 @@ def note(cell: Notebook, profile: str, experiment: str) -> str:
         return ""
     measurements = read_measurements(file)
     table = "".join("".join(one) for one in _html(cell))
-    there = Counter(SHOWN.findall(table))
-    if there and not there - Counter(map(_word, measurements)):
+    there = Counter(_shown(table))
+    if there and not there - Counter((one.claim, _word(one)) for one in measurements):
         return ""
     named = {one.claim for one in measurements if f">{one.claim}<" in table}
     shown = dict.fromkeys(one.claim for one in measurements if one.claim in named or not named)
     return NOTE.format(claims=" ".join(shown)) if shown else ""
+
+
+def _shown(table: str) -> Iterator[tuple[str, str]]:
+    """Yield the claim and the verdict of every row."""
+    claim = ""
+    for row in SHOWN.finditer(table):
+        claim = row[2] or claim
+        yield claim, row[1]
 
 
 def _word(measurement: Measurement) -> str:

@@ -39,6 +39,25 @@ def test_a_page_with_other_verdicts_says_so(shown: str, change: str) -> None:
     assert "{claims} kernels" in note and "By today's rules" in note
 
 
+def test_two_claims_that_changed_places_are_not_today_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
+    sure, open_ = [3.0, 3.1, 2.9, 3.0, 3.1], [1.0, -1.0, 2.0, -2.0, 0.5]
+    about = {"profile": "laptop", "scale": "made up"}
+    before, today = (
+        [
+            measured("lrn-gain", first, variant="top-1", **about),
+            measured("overlap-gain", second, variant="top-1", **about),
+        ]
+        for first, second in ((sure, open_), (open_, sure))
+    )
+    write_measurements("laptop", "ablations", today)
+    assert old_verdicts.note(cell(verdicts_html(today)), "laptop", "ablations") == ""
+    note = old_verdicts.note(cell(verdicts_html(before)), "laptop", "ablations")
+    assert "{claims} lrn-gain overlap-gain" in note
+
+
 def test_other_tables_and_other_results_are_left_alone(shown: str) -> None:
     assert old_verdicts.note(cell("<table></table>", "HTML(errors())"), "laptop", "kernels") == ""
     assert old_verdicts.note(cell("<table></table>"), "laptop", "not_stored") == ""
