@@ -16,7 +16,7 @@ from replication.base import paths
 from replication.base.html_tables import html_table
 from replication.ledger import power
 from replication.ledger.measurement import FILE
-from replication.ledger.units import number, shown_unit, with_unit
+from replication.ledger.units import number, shown_unit, unit_of_differences, with_unit
 from replication.ledger.verdicts import Row, ledger
 from replication.paper import HERE, claim, claims
 
@@ -29,6 +29,7 @@ def needed_table(rows: list[Row]) -> pd.DataFrame:
     for one in power.needed(rows):
         target = claim(one.claim).target(claim(one.claim).primary)
         factor, unit = shown_unit(one.unit, target)
+        unit = unit_of_differences(unit)  # every number below is a distance from no effect
         table.append(
             {
                 "claim": one.claim,

@@ -26,7 +26,7 @@ import math
 from typing import Literal, get_args
 
 from replication.ledger.record import Measurement
-from replication.ledger.units import factor_and_unit, with_unit
+from replication.ledger.units import factor_and_unit, unit_of_differences, with_unit
 from replication.paper import Claim, Target
 
 Verdict = Literal[
@@ -204,7 +204,7 @@ def detectable_text(measurement: Measurement) -> str:
     if measurement.target.ratio:
         return f"a factor of {detectable:.3g}"
     factor, unit = factor_and_unit(measurement)
-    return with_unit(f"{factor * detectable:.2g}", unit)
+    return with_unit(f"{factor * detectable:.2g}", unit_of_differences(unit))
 
 
 def _includes(measurement: Measurement) -> str:

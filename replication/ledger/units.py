@@ -45,6 +45,11 @@ def shown_unit(unit: str, target: Target) -> tuple[float, str]:
     return 1.0, SHORT.get(unit, unit)
 
 
+def unit_of_differences(unit: str) -> str:
+    """Return the unit of a distance between two numbers in ``unit``: of per cent, points."""
+    return "points" if unit == "%" else unit
+
+
 def with_unit(text: str, unit: str) -> str:
     """Return a number with its unit, without a space before a per cent sign."""
     if text == "1" and unit == "points":

@@ -10,6 +10,8 @@ def test_every_measured_effect_has_its_spread_and_the_seeds_that_the_papers_need
     measured = {row.id for row in rows if row.effect and row.ours and row.ours.null is not None}
     assert set(table.index) <= measured and "lrn-gain" in table.index
     assert (table.loc[table["the paper's"] != "", "seeds it needs"] != "").all()
+    # a difference from no effect, also of a share
+    assert not table["smallest effect found"].str.endswith("%").any()
 
 
 def test_the_rate_of_false_verdicts_is_shown_for_todays_rules_and_those_before() -> None:

@@ -8,7 +8,15 @@ from ledger_worlds import TINY, full
 
 from replication.ledger.families import family
 from replication.ledger.measurement import PROFILES, ImageNoise, checked, lowest, measured
-from replication.ledger.rules import MIN_SEEDS, VERDICTS, could_fail, is_small, judge, verdict
+from replication.ledger.rules import (
+    MIN_SEEDS,
+    VERDICTS,
+    could_fail,
+    detectable_text,
+    is_small,
+    judge,
+    verdict,
+)
 from replication.paper import claim, claims
 
 
@@ -217,6 +225,15 @@ def test_a_family_widens_the_interval_and_pools_the_spread():
     assert together.estimate.mean == alone.estimate.mean == pytest.approx(2.08)
     assert word(alone) == "direction reproduced" and word(together) == "inconclusive"
     assert together.detectable > alone.detectable
+
+
+def test_the_smallest_effect_on_a_share_is_in_points_and_not_in_per_cent_of_all():
+    """Of a share that is 5% without an effect, ten points more are 15%."""
+    about = {"profile": "laptop", "scale": "s"}
+    share = measured("kernels", [0.8, 0.7, 0.75, 0.8, 0.7], **about)
+    assert detectable_text(share).endswith(" points")
+    ratio = measured("dropout-average", [0.5, 0.6, 0.5, 0.6, 0.5], **about)
+    assert detectable_text(ratio).startswith("a factor of ")
 
 
 def test_checks_hold_or_are_contradicted_at_any_profile():
