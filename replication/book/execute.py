@@ -37,7 +37,7 @@ from replication.book.notebooks import (
     tasks,
     waits,
 )
-from replication.book.restore import restored_on_failure
+from replication.book.restore import is_unfinished, put_back, restored_on_failure
 from replication.runs import seal
 from replication.runs.forecast import check_disk
 from replication.runs.places import place_of, writing_to
@@ -100,7 +100,11 @@ def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     else:
         check_disk(planned)
     if profile in PUBLISHED and not place(name, profile, changes):
-        seal.check_unchanged(paths.results() / profile / name)
+        folder = paths.results() / profile / name
+        if is_unfinished(folder):
+            with _alone(name, profile):  # so it was killed
+                put_back(folder)
+        seal.check_unchanged(folder)
 
 
 def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | None = None) -> Path:

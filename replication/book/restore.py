@@ -2,13 +2,13 @@
 
 Facts that cost the evaluation of trained nets are not lost (``runs.facts``)."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from replication.base.files import write_atomic
 from replication.runs import facts
 
 BEFORE = ".before"  # tables and measurements as they were, while a notebook is executed
@@ -26,9 +26,8 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
         shutil.rmtree(unfinished)
     for notebook in folder.glob(".*.ipynb"):  # of an execution that was killed
         notebook.unlink()
+    put_back(folder)
     before = folder / BEFORE
-    if before.is_dir():  # an execution before this one was killed
-        _put_back(before, folder)
     new = Path(tempfile.mkdtemp(dir=folder, prefix=f"{BEFORE}."))
     for path in _measured(folder):
         shutil.copy2(path, new)
@@ -36,21 +35,44 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _put_back(before, folder)
+        put_back(folder)
         raise
-    shutil.rmtree(before)
+    _remove(before)
     facts.forget(folder)
 
 
-def _put_back(before: Path, folder: Path) -> None:
+def is_unfinished(folder: Path) -> bool:
+    """Return whether an execution has not ended: one that goes on, or one that was killed."""
+    return (folder / BEFORE).is_dir()
+
+
+def put_back(folder: Path) -> None:
+    """Put tables and measurements back as they were before an execution that did not complete.
+
+    No other execution may be under way. If this is killed too, the next call completes it."""
+    before = folder / BEFORE
+    if not before.is_dir():
+        return
     for path in _measured(folder):
         if path.name in facts.FILES:
             facts.take_back(path, before / path.name)
         else:
             path.unlink()
     for path in before.iterdir():
-        os.replace(path, folder / path.name)
-    before.rmdir()
+        _copy(path, folder / path.name)
+    _remove(before)
+
+
+def _copy(path: Path, to: Path) -> None:
+    content = path.read_bytes()
+    write_atomic(to, lambda file: file.write(content))
+
+
+def _remove(before: Path) -> None:
+    """Remove the copies; if this is killed, those that are left are not put back."""
+    done = before.with_name(f"{BEFORE}.done")
+    before.rename(done)
+    shutil.rmtree(done)
 
 
 def _measured(folder: Path) -> list[Path]:

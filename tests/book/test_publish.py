@@ -23,6 +23,7 @@ from replication.base.locks import held
 from replication.base.types import PROFILES
 from replication.book import execute, notebooks, plates, progress, stale
 from replication.experiments.common.contract import Experiment
+from replication.runs import seal
 
 NAMES = notebooks.experiments()
 
@@ -108,6 +109,29 @@ def test_what_a_killed_execution_left_is_removed_by_the_next(project: Path) -> N
     (folder / ".tiny.4711.ipynb").write_text("{}")
     execute.execute("tiny", "quick")
     assert [file.name for file in folder.iterdir()] == ["tiny.ipynb"]
+
+
+def test_published_tables_of_a_killed_execution_are_put_back_before_they_are_compared_with_the_seal(
+    project: Path,
+) -> None:
+    _notebook(project, "print(1)")
+    (project / "params" / "laptop").mkdir()
+    (project / "params" / "laptop" / "tiny.yaml").write_text("profile: laptop\n")
+    folder = project / "results" / "laptop" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "table.csv").write_text("published")
+    seal.seal(folder)
+    killed = folder / ".before"  # as an execution leaves it while it runs
+    killed.mkdir()
+    (folder / "table.csv").rename(killed / "table.csv")
+    (folder / "table.csv").write_text("half")
+    lock = progress.log_path("tiny", "laptop").with_suffix(".lock")
+    with held(lock), pytest.raises(InputError, match="another command executes it now"):
+        execute.check("tiny", "laptop")  # it is not killed
+    assert (folder / "table.csv").read_text() == "half"
+    execute.check("tiny", "laptop")
+    assert (folder / "table.csv").read_text() == "published"
+    assert sorted(file.name for file in folder.iterdir()) == ["SHA256SUMS", "table.csv"]
 
 
 def test_data_are_looked_for_first_unless_runs_of_the_plan_are_stored(

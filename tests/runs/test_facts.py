@@ -1,5 +1,6 @@
 """Facts that need trained nets: computed once, and not lost when a later step fails."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 
 from replication.base.errors import CheckError
 from replication.base.files import read_json, write_json
+from replication.book import restore
 from replication.book.restore import BEFORE, restored_on_failure
 from replication.recipes import named
 from replication.runs.facts import AVERAGES, is_known, kept, known
@@ -57,6 +59,34 @@ def test_a_failed_execution_publishes_no_fact_and_the_next_computes_none_again(
         assert kept(path, "new", make) == {"error": 0.25}
     assert make.times == 1 and set(read_json(path)) == {"new", "published"}
     assert [file.name for file in tmp_path.iterdir()] == [AVERAGES]
+
+
+@pytest.mark.parametrize("moment", ["replace", "rename", "rmtree"])
+def test_tables_that_are_put_back_are_whole_after_a_kill_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A kill runs no handler: here the call that it comes in raises, and nothing is caught."""
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(f"{name} as published")
+    with pytest.raises(ZeroDivisionError), restored_on_failure(tmp_path):
+        (tmp_path / "a.csv").write_text("half")
+        with monkeypatch.context() as patch:
+            calls: list[object] = []
+
+            def killed(*words: object, **named: object) -> None:
+                calls.append(words)
+                if len(calls) == 2 or moment != "replace":
+                    raise ZeroDivisionError
+                real(*words, **named)
+
+            place = {"replace": os, "rename": Path, "rmtree": restore.shutil}[moment]
+            real = getattr(place, moment)
+            patch.setattr(place, moment, killed)
+            restore.put_back(tmp_path)
+    with restored_on_failure(tmp_path):
+        for name in ("a.csv", "b.csv"):
+            assert (tmp_path / name).read_text() == f"{name} as published"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.csv", "b.csv"]
 
 
 def test_a_fact_that_the_next_execution_does_not_need_is_not_published(tmp_path: Path) -> None:
