@@ -49,6 +49,11 @@ EIGENVECTORS = np.array(
 ).T
 
 
+def images_of_a_round(device: torch.device, batch: int) -> int:
+    """How many images there are at least: those of one minibatch, of several on a GPU."""
+    return max(IMAGES, batch if device.type == "cpu" else BATCHES * batch)
+
+
 def photographs(folder: Path, count: int = IMAGES) -> Index:
     """Every JPEG under ``folder`` as one class, repeated to ``count`` or more."""
     found = Scan(("photograph",))
@@ -206,7 +211,7 @@ def measure(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     keep_freed_memory()
-    index = photographs(folder, IMAGES if device.type == "cpu" else max(IMAGES, BATCHES * batch))
+    index = photographs(folder, images_of_a_round(device, batch))
     index = index.take(np.arange(len(index) // batch * batch))
     unique = {path: i for i, path in enumerate(index.paths)}
     squares = {path: read_reduced(index, i, SIZE) for path, i in unique.items()}

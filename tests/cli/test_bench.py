@@ -112,3 +112,8 @@ def test_outside_the_repository_the_benchmarks_are_missed_in_one_line(monkeypatc
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="no device 'cuda': .*use cpu"):
         bench.bench("lrn", device="cuda", batch=1, width=1 / 16, rounds=1, threads=None)
+
+
+@pytest.mark.parametrize("batch", [64, 256, 512])
+def test_the_photographs_fill_a_minibatch_of_any_size(batch: int) -> None:
+    assert _benchmark("loader").images_of_a_round(CPU, batch) >= batch
