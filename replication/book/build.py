@@ -93,8 +93,15 @@ def _jupyter_book() -> Path:
 
 
 def _own_pages() -> list[Path]:
+    """Return the executed notebooks of the user's quick run. Raises InputError if there is none."""
     pages = [target(name, "quick") for name in experiments()]
-    return [page for page in pages if page.is_file()]
+    found = [page for page in pages if page.is_file()]
+    if not found:
+        raise InputError(
+            f"book --profile quick: no executed notebook is in {paths.results() / 'quick'}; run"
+            " `replication run --profile quick` first"
+        )
+    return found
 
 
 def _wanted(own: list[Path]) -> str:

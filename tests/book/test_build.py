@@ -77,6 +77,12 @@ def test_another_address_of_the_site_or_the_repository_is_another_book(
     assert tool.calls == 2
 
 
+def test_a_quick_run_that_was_not_made_is_not_left_out_in_silence(tool: Tool) -> None:
+    with pytest.raises(InputError, match="replication run --profile quick"):
+        build.build_book("quick")
+    assert tool.calls == 0
+
+
 def test_new_times_on_the_front_page_are_built(tool: Tool) -> None:
     build.build_book()
     (paths.ROOT / "results").mkdir()
