@@ -73,6 +73,18 @@ def target(name: str, profile: str) -> Path:
     return paths.experiment(profile, name) / f"{name}.ipynb"
 
 
+def page_of_run(name: str, profile: str) -> Path:
+    """Return where an execution stores its notebook.
+
+    It is ``target``, but a page of the book is not replaced by one of a smaller scale: that one is
+    kept beside its results."""
+    page = target(name, profile)
+    shown = stamps.profile_of(page)
+    if profile in PUBLISHED and shown in PUBLISHED[PUBLISHED.index(profile) + 1 :]:
+        return paths.experiment(profile, name) / f"{name}.ipynb"
+    return page
+
+
 def place(name: str, profile: str, changes: Iterable[str] = ()) -> str:
     """Return the folder under ``results/`` to which an execution writes; "" if published."""
     return place_of(tasks(name, profile) if profile in PUBLISHED else (), changes)
@@ -84,7 +96,7 @@ def is_current(name: str, profile: str, changes: Iterable[str] = ()) -> bool:
     values = parameters(name, profile, changes)
     with writing_to(place(name, profile, changes)):
         now = stamps.stamp(source(name), profile, values)
-        return not stamps.differences(target(name, profile), now)
+        return not stamps.differences(page_of_run(name, profile), now)
 
 
 def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
@@ -123,7 +135,7 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
         given = dict(values)
         if jobs is not None and "jobs" in declared_by(name):
             given["jobs"] = jobs
-        page = target(name, profile)
+        page = page_of_run(name, profile)
         with restored_on_failure(folder):
             notebook = _executed(name, profile, changes, given, folder)
             _tidy(notebook, name, page)
@@ -320,7 +332,8 @@ def _store(notebook: nbformat.NotebookNode, page: Path) -> None:
 def _seal(folder: Path, page: Path) -> None:
     if seal.text(folder):
         seal.seal(folder)
-    seal.list_published([folder / seal.FILE, page])
+    in_book = page.parent == paths.pages()
+    seal.list_published([folder / seal.FILE, *([page] if in_book else [])])
 
 
 def _tidy(notebook: nbformat.NotebookNode, name: str, page: Path) -> None:

@@ -7,7 +7,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.text import counted
 from replication.book.notebooks import experiments, parameters, source
-from replication.book.stamps import differences, page_of, stamp
+from replication.book.stamps import differences, page_of, profile_of, stamp
 from replication.runs.places import writing_to
 
 
@@ -58,6 +58,4 @@ def _commands(names: Iterable[str]) -> list[str]:
 
 
 def _profile(page: Path) -> str:
-    document = page_of(page)
-    notes = {} if document is None else document.metadata.get("replication", {})
-    return notes.get("profile", "laptop")
+    return profile_of(page) or "laptop"

@@ -47,6 +47,12 @@ def page_of(file: Path) -> nbformat.NotebookNode | None:
         return None
 
 
+def profile_of(page: Path) -> str:
+    """Return the profile at which a page was executed; "" if it does not say so."""
+    document = page_of(page)
+    return "" if document is None else document.metadata.get("replication", {}).get("profile", "")
+
+
 def differences(page: Path, now: dict[str, Any]) -> list[str]:
     """Return which parts of ``page``'s stamp are not those of ``now``.
 

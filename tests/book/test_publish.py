@@ -316,6 +316,25 @@ def test_a_damaged_page_is_left_to_its_seal_where_stale_pages_are_named(
     assert stale.stale_line() == ""
 
 
+def test_a_page_of_the_book_is_not_replaced_by_one_of_a_smaller_scale(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATION_PAGES", str(project / "pages"))
+    _notebook(project, "print(profile)")
+    for profile in ("laptop", "paper"):
+        (project / "params" / profile).mkdir()
+        (project / "params" / profile / "tiny.yaml").write_text(f"profile: {profile}\n")
+    book = project / "pages" / "tiny.ipynb"
+    assert execute.execute("tiny", "laptop") == book
+    assert execute.execute("tiny", "paper") == book
+    before = book.read_bytes()
+    small = execute.execute("tiny", "laptop")
+    assert small == project / "results" / "laptop" / "tiny" / "tiny.ipynb"
+    assert book.read_bytes() == before
+    assert all(execute.is_current("tiny", profile) for profile in ("laptop", "paper"))
+    assert seal.published_faults() == []
+
+
 def test_an_unknown_parameter_in_a_file_is_refused(project: Path) -> None:
     _notebook(project, "print(profile)")
     (project / "params" / "quick" / "tiny.yaml").write_text("profil: quick\n")
