@@ -43,14 +43,17 @@ def page_of(file: Path) -> nbformat.NotebookNode | None:
     it anew."""
     try:
         return nbformat.read(file, as_version=4)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, nbformat.ValidationError):
         return None
 
 
 def profile_of(page: Path) -> str:
     """Return the profile at which a page was executed; "" if it does not say so."""
-    document = page_of(page)
-    return "" if document is None else document.metadata.get("replication", {}).get("profile", "")
+    try:
+        document = json.loads(page.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return ""
+    return document["metadata"].get("replication", {}).get("profile", "")
 
 
 def differences(page: Path, now: dict[str, Any]) -> list[str]:

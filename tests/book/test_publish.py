@@ -289,7 +289,7 @@ def test_what_is_up_to_date_is_not_executed_again_and_what_changed_is(project: P
     assert "2" not in place.read_text().split('"text"')[1][:20]
 
 
-@pytest.mark.parametrize("damage", ["<<<<<<< HEAD\n{}", ""])
+@pytest.mark.parametrize("damage", ["<<<<<<< HEAD\n{}", "", '{"metadata": {}}'])
 def test_a_damaged_page_is_executed_again(project: Path, damage: str) -> None:
     _notebook(project, "print(profile)")
     page = execute.execute("tiny", "quick")
