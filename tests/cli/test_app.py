@@ -72,7 +72,7 @@ def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["run", "relu_vs_tanh", "--set", "epochs=abc"], "abc"),
         (["run", "relu_vs_tanh", "--profile", "huge"], "huge"),
         (["run", "nothing"], "nothing"),
-        (["run", "relu_vs_tanh", "--set", "mark=7"], "mark: Input should be less than 1"),
+        (["run", "relu_vs_tanh", "--set", "mark=7"], "mark: Input should be less than 0.9"),
         (["run", "relu_vs_tanh", "--set", "epochs=1:30"], "wants int"),
         (["run", "loading_speed", "--set", "profile=laptop"], "--profile"),
         (["data", "index", "folder:/nowhere"], "/nowhere"),
