@@ -61,7 +61,7 @@ def store(task: Task, error: float, train_error: float = 0.1, parameters: int = 
     timings = [{"epoch": 1, "images": count, "seconds": 1.0, "waited": 0.0}]
     write_run(task, history, timings, summary, provenance)
     answers = {
-        f"{split}/{views}": _answer(train_error if split == "train" else error, recipe.seed)
+        f"{split}/{views}": answer(train_error if split == "train" else error, recipe.seed)
         for split, views in task.evaluate
     }
     stored = load(task)
@@ -80,7 +80,7 @@ def leave_weights(recipe: Recipe) -> None:
     path.touch()
 
 
-def _answer(error: float, seed: int) -> Predictions:
+def answer(error: float, seed: int) -> Predictions:
     """Return predictions of which ``error`` are wrong, at images that the seed draws."""
     wrong = np.random.default_rng(seed).permutation(IMAGES)[: round(error * IMAGES)]
     labels = np.arange(IMAGES) % CLASSES

@@ -26,6 +26,7 @@ import pandas as pd
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.text import counted
+from replication.evaluation import per_image
 from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
@@ -33,6 +34,7 @@ from replication.evaluation.trained import can_evaluate
 from replication.experiments.common.collect import collect, variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS
 from replication.experiments.common.contract import settings_of, store_tables
+from replication.experiments.common.image_noise import Images, images_of, mean_of, minus, wrong_in
 from replication.experiments.common.table_gains import (
     FALL,
     FIVE,
@@ -56,6 +58,7 @@ from replication.runs.facts import AVERAGES, is_known, kept
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 
+PER_IMAGE = "per_image"  # in an average's facts
 STAGE = "pre-training"  # of the campaign, which trains the controls
 settings = settings_of(Settings, EXPERIMENT)
 
@@ -134,7 +137,8 @@ def run(settings: Settings) -> Outcome:
     table = pd.DataFrame(_rows(settings, by_name)).astype({"seed": "Int64"})  # an average has none
     gains = gain_rows(table)
     controls = control_rows(runs)
-    measurements = measure(settings.profile, table, gains, controls, runs)
+    averages = _gain_images(settings, by_name)
+    measurements = measure(settings.profile, table, gains, controls, runs, averages)
     left_out = _left_out(settings, by_name)
     outcome = Outcome(table, gains, controls, measurements, tuple(runs), tuple(missing), left_out)
     tables = {"table": table, "gains": gains}
@@ -232,6 +236,23 @@ def _members(settings: Settings, by_name: Mapping[str, Run], group: int) -> dict
     return {FIVE: single} | ({SEVEN: tuned + single} if whole else {})
 
 
+def _gain_images(settings: Settings, by_name: Mapping[str, Run]) -> dict[str, list[Images | None]]:
+    """Return what each average gains on each image in top-5 error, by model, one entry per group.
+
+    That is the mean of the group's single nets minus the average, as in ``gain_rows``; None if the
+    answers for single images are not stored."""
+    found: dict[str, list[Images | None]] = {FIVE: [], SEVEN: []}
+    for group in range(settings.groups):
+        members = _members(settings, by_name, group)
+        for model, runs in members.items():
+            if _can_average(settings, runs):
+                entry = _average(settings, runs).get(PER_IMAGE)
+                together = None if entry is None else wrong_in(entry, 5)
+                single = mean_of([images_of(run, "test_top5") for run in members[FIVE]])
+                found[model].append(minus(single, together))
+    return found
+
+
 def _left_out(settings: Settings, by_name: Mapping[str, Run]) -> tuple[str, ...]:
     """Return the averages whose nets are stored and whose errors cannot be known here."""
     return tuple(
@@ -254,15 +275,15 @@ def _can_average(settings: Settings, runs: Sequence[Run]) -> bool:
 def _average(settings: Settings, runs: Sequence[Run]) -> dict[str, Any]:
     """Return the errors of the nets' averaged probabilities, with equal weights.
 
-    They are stored with the results, because they need the nets' weights.
+    They are stored with the results, because they need the nets' weights; so are the answers for
+    single images, except with the oldest.
     """
     recipes = [run.task.recipe for run in runs]
 
     def make() -> dict[str, Any]:
-        average_errors = errors(
-            average([probabilities(recipe, "test", VIEWS) for recipe in recipes])
-        )
-        return {"runs": [recipe.id for recipe in recipes], **average_errors}
+        together = average([probabilities(recipe, "test", VIEWS) for recipe in recipes])
+        ids = [recipe.id for recipe in recipes]
+        return {"runs": ids, **errors(together), PER_IMAGE: per_image.packed(together)}
 
     return kept(_averages(settings), _key(runs), make, runs)
 

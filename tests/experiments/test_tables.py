@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_runs import leave_weights, store
+from made_up_runs import answer, leave_weights, store
 
 from replication.base.errors import InputError
+from replication.base.files import read_json, write_json
 from replication.book.notebooks import parameters
 from replication.book.pages import tables_1_and_2 as tables_report
 from replication.data.sources import catalog
@@ -22,6 +23,8 @@ from replication.evaluation.predictions import Predictions
 from replication.experiments import table_nets, tables
 from replication.experiments.common.table_gains import LONG, SIX, gained_over, run_name
 from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
+from replication.ledger.measurement import ImageNoise
+from replication.runs.facts import AVERAGES
 
 GOOD = {
     "profile": "quick",
@@ -208,6 +211,42 @@ def test_the_chapter_runs_and_averages_probabilities(
     tables.run(settings)
     assert len(asked) == 5  # averages are kept with the results
     assert {m.claim for m in outcome.measurements} == set(tables_report.CLAIMS)
+
+
+def test_what_averages_gain_has_an_interval_over_images_as_far_as_they_are_stored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RUNS", "RESULTS", "DATA"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    settings = tables.settings(**GOOD | {"groups": 3, "only_stored": True})
+    monkeypatch.setattr(tables, "can_evaluate", lambda recipe: True)
+    for task in tables.tasks(settings):
+        store(task, 0.3)
+    monkeypatch.setattr(tables, "probabilities", lambda recipe, *_: answer(0.2, recipe.seed))
+
+    def over_images() -> list[ImageNoise | None]:
+        ours = {(one.claim, one.variant): one for one in tables.run(settings).measurements}
+        gains = ours["table2-5cnn", "gain of five"], ours["table2-7cnn", "gain of seven"]
+        for gain in gains:
+            if gain.over_images:
+                middle = (gain.over_images.low + gain.over_images.high) / 2
+                assert middle == pytest.approx(gain.estimate.mean, abs=2)
+        return [gain.over_images for gain in gains]
+
+    def forget_images(of_each: int) -> None:
+        (file,) = tmp_path.rglob(AVERAGES)
+        facts = read_json(file)
+        for nets in (2, 3):
+            entries = [fact for fact in facts.values() if len(fact["runs"]) == nets]
+            for entry in entries[:of_each]:
+                entry.pop(tables.PER_IMAGE, None)
+        write_json(file, facts)
+
+    assert all(noise.images == 200 for noise in over_images())
+    forget_images(1)
+    assert all(over_images())
+    forget_images(2)  # one group tells nothing of the spread
+    assert over_images() == [None, None]
 
 
 @pytest.mark.parametrize("weights", [False, True], ids=["no weights", "no images"])

@@ -6,7 +6,7 @@ what it is taken of: errors, gaps, means of several nets, and differences within
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,9 +40,15 @@ def images_of(run: Run, column: str) -> Images | None:
     entry, train = run.per_image.get(key), run.evaluation.get("train/1")
     if entry is None or (column == "gap" and train is None):
         return None
-    wrong = (~per_image.right(entry, k)).astype(np.float64)
-    values = wrong - train["top1"] if column == "gap" and train is not None else wrong
-    return Images(entry["fingerprint"], values)
+    wrong = wrong_in(entry, k)
+    if column == "gap" and train is not None:
+        return Images(wrong.fingerprint, wrong.values - train["top1"])
+    return wrong
+
+
+def wrong_in(entry: dict[str, Any], k: int) -> Images:
+    """Return 1 for each image that a stored answer has wrong at top-``k``, else 0."""
+    return Images(entry["fingerprint"], (~per_image.right(entry, k)).astype(np.float64))
 
 
 def mean_of(several: Sequence[Images | None]) -> Images | None:

@@ -4,7 +4,7 @@ What averaging, ten views and pre-training gain, and what each gain is compared 
 described in ``experiments.tables``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from replication.base.text import counted
 from replication.base.types import Profile
 from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS, diverged, ran, scale
-from replication.experiments.common.image_noise import images_of, minus, noise
+from replication.experiments.common.image_noise import Images, images_of, minus, noise
 from replication.ledger.measurement import ImageNoise, Measurement, measured
 from replication.runs.store import Run
 
@@ -24,6 +24,7 @@ ONE, FIVE, PRE, SEVEN, LARGER = (
     "sixth layer",
 )
 FALL = "sixth layer on Fall 2009"
+AVERAGES = {"five": FIVE, "seven": SEVEN}  # by the name of their gain
 # controls of the pre-trained net: its six layers from fresh weights, on the target alone
 SIX, LONG = "six layers from fresh weights", "six layers, as many updates"
 
@@ -57,7 +58,7 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
             # both nets of a seed are stored
             "pre-training": (one.reindex(pre.index) - pre).dropna(),
         }
-        for name, model in (("five", FIVE), ("seven", SEVEN)):
+        for name, model in AVERAGES.items():
             gains[name] = (single - second[second["model"] == model].set_index("group")[k]).dropna()
         rows += [
             {"gain": name, "k": k, "unit": unit, "value": value}
@@ -117,11 +118,12 @@ def measure(
     gains: pd.DataFrame,
     controls: pd.DataFrame,
     runs: Sequence[Run],
+    averages: Mapping[str, Sequence[Images | None]],
 ) -> list[Measurement]:
     """Measure every claim of section 6 that the available nets can answer.
 
     Errors are compared with the paper's only at the paper's scale. ``controls``: those of
-    ``control_rows``.
+    ``control_rows``. ``averages``: by model, what the average of each group gains on each image.
     """
     measurements: list[Measurement] = []
     named: dict[str, Run] = {}
@@ -198,11 +200,14 @@ def measure(
         ("table2-1cnn-pre", "pre-training", "gain of pre-training", fine, sixth),
         ("table2-7cnn", "seven", "gain of seven", target, sixth),
     ):
-        # which images an average gets wrong is not stored
-        noisy = _noise_over(runs, ONE) if name == "pre-training" else None
-        add(claim, variant, gained(name, "top5"), shown, reason, over_images=noisy)
+        values = gained(name, "top5")
+        gain_images = (
+            _pre_training_images(runs, ONE) if name == "pre-training" else averages[AVERAGES[name]]
+        )
+        add(claim, variant, values, shown, reason, over_images=_noise(gain_images, values))
     for model, variant in ((SIX, "over six layers"), (LONG, "over as many updates")):
-        values, noisy = gained_over(controls, model), _noise_over(runs, model)
+        values = gained_over(controls, model)
+        noisy = _noise(_pre_training_images(runs, model), values)
         add("table2-1cnn-pre", variant, values, fine, sixth, over_images=noisy)
     for split, number, views in (("val", VIEWS, "ten views"), ("validation", 1, "one view")):
         sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
@@ -226,8 +231,10 @@ def _noise_of_views(runs: Sequence[Run], k: str) -> ImageNoise | None:
     return noise([minus(images_of(run, one), images_of(run, ten)) for run in nets])
 
 
-def _noise_over(runs: Sequence[Run], model: str) -> ImageNoise | None:
-    """Return the same of what pre-training gains over the nets of ``model``, in top-5 error."""
+def _pre_training_images(runs: Sequence[Run], model: str) -> list[Images | None]:
+    """Return what pre-training gains over the nets of ``model`` on each image, in top-5 error.
+
+    One entry per seed of which both nets are stored."""
     sides = [
         {
             run.task.recipe.seed: images_of(run, "test_top5")
@@ -237,4 +244,9 @@ def _noise_over(runs: Sequence[Run], model: str) -> ImageNoise | None:
         for one in (model, PRE)
     ]
     without, tuned = sides
-    return noise([minus(without[seed], tuned[seed]) for seed in tuned if seed in without])
+    return [minus(without[seed], tuned[seed]) for seed in tuned if seed in without]
+
+
+def _noise(gains: Sequence[Images | None], values: Sequence[float]) -> ImageNoise | None:
+    """Return the interval over seeds and images of a gain; ``values``: of all seeds, in points."""
+    return noise(gains, mean=sum(values) / len(values)) if values else None
