@@ -211,5 +211,5 @@ def _task(settings: Settings, model: str, seed: int) -> Task:
         run_name(model, seed),
         recipe(settings, model, seed),
         EVALUATED + ((("unused", 1),) if settings.unused and on_target else ()),
-        keep_probabilities=True,
+        keep_probabilities=model in (ONE, PRE),  # the nets that averages are of
     )

@@ -143,6 +143,13 @@ def test_no_net_is_trained_on_an_unused_image() -> None:
     assert unused and not unused & set(selected(larger, "train").ids)
 
 
+def test_only_nets_that_averages_are_of_keep_their_probabilities() -> None:
+    """Those of the larger set's nets are a file of megabytes each."""
+    settings = tables.settings(**GOOD | {"control_epochs": 2})
+    kept = {one.name.rpartition("-")[0] for one in tables.tasks(settings) if one.keep_probabilities}
+    assert kept == {"baseline", *(run_name(model, 0).rpartition("-")[0] for model in (ONE, PRE))}
+
+
 def test_pre_training_gains_over_its_controls_and_waits_for_them() -> None:
     rows = [(ONE, 0, 20.0), (SIX, 0, 19.0), (SIX, 1, 18.0), (LONG, 0, 17.0), (PRE, 0, 16.0)]
     controls = pd.DataFrame(rows, columns=["model", "seed", "top5"])
