@@ -30,8 +30,9 @@ from replication.experiments import (
     tables,
 )
 from replication.experiments.ablations import STAGE as VARIANTS_STAGE
+from replication.experiments.candidates import CANDIDATES, RACE, Candidate, Kind
 from replication.experiments.common.baselines import ALL, FAMILIES, SEEDS, TOWERS, task
-from replication.experiments.figure1 import CANDIDATES, RACE, Candidate, Kind, Search
+from replication.experiments.figure1 import Search
 from replication.runs.store import Task
 from replication.runs.workers import Workers
 

@@ -29,14 +29,7 @@ from replication.base.files import write_text
 from replication.base.locks import held
 from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
-from replication.book.notebooks import (
-    declared_by,
-    parameters,
-    preflight,
-    source,
-    tasks,
-    waits,
-)
+from replication.book.notebooks import declared_by, parameters, preflight, source, tasks, waits
 from replication.book.restore import is_unfinished, put_back, restored_on_failure
 from replication.runs import seal
 from replication.runs.forecast import check_disk

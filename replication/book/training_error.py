@@ -14,7 +14,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
 from replication.book.findings import measured, note_results
-from replication.experiments.figure1 import DEFINITIONS, RACE
+from replication.experiments.candidates import RACE
+from replication.experiments.figure1 import DEFINITIONS
 from replication.ledger.units import numbers, with_unit
 
 CLAIM, EXPERIMENT = "fig1-curves/tanh", "relu_vs_tanh"

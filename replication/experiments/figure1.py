@@ -7,42 +7,35 @@ The protocol, fixed on 25 November 2026 before the first run on the original ima
   error in the fewest epochs, on a grid in steps of sqrt 2 that is walked from its middle; the error
   is the exact one, over all images after each epoch. Reporting seeds 0 to 4 then continue to 22% or
   48 epochs.
-- The identification, a second question that never chooses a rate of the race. Each candidate below,
-  at the rate that the same rule gives it, on seeds 0 to 2; and the race's own net at the rates
-  beside the chosen one. (Changed on the same day, before the first run of a candidate: they too
-  continue to 22% or 48 epochs, so that each of them also has a ratio of its own. Changed on
-  26 November 2026, after results had been seen: the comparisons of a curve's candidates are at
+- The identification, a second question that never chooses a rate of the race. Each candidate of
+  ``candidates``, at the rate that the same rule gives it, on seeds 0 to 2; and the race's own net
+  at the rates beside the chosen one. (Changed on the same day, before the first run of a candidate:
+  they too continue to 22% or 48 epochs, so that each of them also has a ratio of its own. Changed
+  on 26 November 2026, after results had been seen: the comparisons of a curve's candidates are at
   95% together, no longer each by itself, because with 27 of them one is wrong more often than not.
   On the same day, before the first reporting run of any of them: scaled-tanh, 80sec,
   conv-local-13pct and the saturating functions are trained with bf16 products, which a processor
   with bf16 instructions computes three times as fast, and candidate bf16 is the race's net trained
-  so, which shows what the products change by themselves. Two trials of rates that 80sec had made
-  in float32 are not used.)
+  so, which shows what the products change by themselves. Two trials of rates that 80sec had made in
+  float32 are not used.)
 """
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
 from replication.base.models import Frozen
 from replication.base.types import Profile
+from replication.experiments.candidates import CANDIDATES, RACE, STEPS, Candidate, Kind
 from replication.experiments.common.comparison import Seeds, crossing, some_of
-from replication.recipe import CifarNetSpec, Data, Precision, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs.store import Run, Task, load
 from replication.runs.workers import Workers
 
 EXPERIMENT = "relu_vs_tanh"
-# cuda-convnet, example-layers/layers-19pct.cfg: the only released net with four weight layers and
-# no normalisation
-NET = "19pct"
 MODERN_SCALE = 1 / 64  # CIFAR-10's pixels have a standard deviation of about 64 grey levels
 CHANCE = 0.9  # the error before any training, with ten classes
-STEPS = 4  # of sqrt 2, to either side of a grid's middle
-Kind = Literal["relu", "tanh", "logistic", "abs_tanh"]
-PAIR: tuple[Kind, Kind] = ("relu", "tanh")  # the figure's two curves
 
 
 class Definition(NamedTuple):
@@ -57,87 +50,6 @@ DEFINITIONS = {
     "exact_error": Definition("over all images after the epoch", 1.0),
     "last_fifth_error": Definition("mean over the epoch's last fifth of minibatches", 0.9),
     "running_error": Definition("mean over the epoch's minibatches", 0.5),
-}
-RATES: Mapping[Kind, float] = MappingProxyType(
-    {"relu": 0.002, "tanh": 0.008, "logistic": 0.032, "abs_tanh": 0.008}
-)
-MODERN: Mapping[Kind, float] = MappingProxyType(
-    {"relu": 0.02, "tanh": 0.04, "logistic": 0.16, "abs_tanh": 0.02}
-)
-
-
-class Candidate(NamedTuple):
-    """One reading of the figure: everything but the rate and the seed."""
-
-    name: str
-    words: str  # how it differs from the race's net
-    net: str = NET
-    tanh: str = "tanh"
-    modern: bool = False
-    bias_rate_factor: float = 2.0
-    order: str = "shuffled"
-    precision: Precision = "float32"
-    kinds: tuple[Kind, ...] = PAIR
-    middles: Mapping[Kind, float] = RATES  # of the grids of rates
-
-    def grid(self, kind: Kind) -> tuple[float, ...]:
-        """Return the rates that are tried for a curve, three digits each."""
-        return tuple(
-            float(f"{self.middles[kind] * 2 ** (step / 2):.3g}")
-            for step in range(-STEPS, STEPS + 1)
-        )
-
-
-RACE = Candidate(NET, "19pct as released, without weight decay")
-CANDIDATES = {  # 18pct without its norms is the same net as 19pct
-    candidate.name: candidate
-    for candidate in (
-        Candidate("bias-factor-1", "biases learn at the weights' rate", bias_rate_factor=1.0),
-        Candidate(
-            "stored-order",
-            "minibatches are the same slices of the files every epoch, as in 2012",
-            order="stored",
-        ),
-        Candidate(
-            "modern",
-            "scaled images, fan-in initialisation, one rate",
-            modern=True,
-            bias_rate_factor=1.0,
-            middles=MODERN,
-        ),
-        Candidate("bf16", "products in bf16, as some of the others have", precision="bf16"),
-        Candidate(
-            "scaled-tanh",
-            "1.7159 tanh(2x/3) for tanh",
-            tanh="scaled_tanh",
-            precision="bf16",
-            kinds=("tanh",),
-        ),
-        Candidate(
-            "80sec", "net 80sec: one more fully-connected layer", net="80sec", precision="bf16"
-        ),
-        Candidate(
-            "conv-local-13pct",
-            "net conv-local-13pct, which section 3.3 calls four-layer",
-            net="conv-local-13pct",
-            precision="bf16",
-        ),
-        Candidate(
-            "saturating",
-            "logistic and |tanh| instead of tanh",
-            precision="bf16",
-            kinds=("logistic", "abs_tanh"),
-        ),
-        Candidate(
-            "modern-saturating",
-            "logistic and |tanh|, in the modern regime",
-            modern=True,
-            bias_rate_factor=1.0,
-            precision="bf16",
-            kinds=("logistic", "abs_tanh"),
-            middles=MODERN,
-        ),
-    )
 }
 
 

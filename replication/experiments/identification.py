@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from replication.base.statistics import difference_spread, interval, mean_interval
-from replication.experiments.figure1 import CANDIDATES, DEFINITIONS, PAIR, RACE, Kind
+from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Kind
+from replication.experiments.figure1 import DEFINITIONS
 from replication.ledger.families import bonferroni
 from replication.paper.figures import measured_part
 from replication.runs.store import Run

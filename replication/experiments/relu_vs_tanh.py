@@ -14,17 +14,13 @@ import pandas as pd
 
 from replication.base.text import counted
 from replication.experiments import identification, speedup
+from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Candidate, Kind
 from replication.experiments.common.collect import nothing_yet
 from replication.experiments.common.comparison import ran
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.figure1 import (
-    CANDIDATES,
     DEFINITIONS,
     EXPERIMENT,
-    PAIR,
-    RACE,
-    Candidate,
-    Kind,
     Search,
     Settings,
     candidates,

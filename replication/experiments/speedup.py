@@ -13,15 +13,9 @@ import pandas as pd
 
 from replication.base.statistics import ratio_interval
 from replication.base.text import counted
+from replication.experiments.candidates import CANDIDATES, RACE
 from replication.experiments.common.comparison import ran
-from replication.experiments.figure1 import (
-    CANDIDATES,
-    DEFINITIONS,
-    RACE,
-    Settings,
-    candidates,
-    epochs_to,
-)
+from replication.experiments.figure1 import DEFINITIONS, Settings, candidates, epochs_to
 from replication.experiments.identification import Arm
 from replication.ledger.measurement import Measurement, lowest, measured
 from replication.runs.store import Run

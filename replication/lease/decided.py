@@ -6,8 +6,9 @@ a GPU, they would be runs that nobody asks for."""
 
 from replication.base.models import Frozen
 from replication.experiments import lrn_cifar_nets, relu_vs_tanh
+from replication.experiments.candidates import RACE
 from replication.experiments.common.contract import Experiment
-from replication.experiments.figure1 import RACE, candidates, reporting, search
+from replication.experiments.figure1 import candidates, reporting, search
 from replication.runs.store import Task
 
 

@@ -17,7 +17,8 @@ from replication.base.errors import InputError
 from replication.book.notebooks import parameters
 from replication.book.pages import relu_vs_tanh as report
 from replication.experiments import figure1, identification, relu_vs_tanh, speedup
-from replication.experiments.figure1 import CANDIDATES, RACE, Search, epochs_to, next_rate
+from replication.experiments.candidates import CANDIDATES, RACE
+from replication.experiments.figure1 import Search, epochs_to, next_rate
 from replication.experiments.identification import TOGETHER, Arm, distance
 from replication.figures import learning
 from replication.ledger.scale import shortfalls

@@ -8,7 +8,8 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.book.pages.tables import html_table, interval_text
-from replication.experiments.figure1 import DEFINITIONS, PAIR, RACE, Settings
+from replication.experiments.candidates import PAIR, RACE
+from replication.experiments.figure1 import DEFINITIONS, Settings
 from replication.experiments.identification import BESIDE, TOGETHER
 from replication.experiments.relu_vs_tanh import Outcome
 from replication.experiments.speedup import EXACT, scale, variant

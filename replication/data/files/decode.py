@@ -119,7 +119,11 @@ class Unreadable(InputError):
 
     def __reduce__(self) -> tuple:
         """Return how another process builds it again: without ``__init__``, which takes more."""
-        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
+        return (
+            copyreg.__newobj__,  # type: ignore[attr-defined]
+            (type(self), *self.args),
+            vars(self),
+        )
 
 
 class Unreachable(Unreadable):
