@@ -35,7 +35,12 @@ def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> 
     if fault["type"] == "extra_forbidden":
         hint = suggestion(field, _fields(kind)) if kind else ""
         return f"{field}: no such field{'; ' if hint else ''}{hint.strip()}"
-    message = fault["msg"].replace("\n", " ").replace("a valid tuple", "a list, as in [0, 1]")
+    message = (
+        fault["msg"]
+        .removeprefix("Value error, ")
+        .replace("\n", " ")
+        .replace("a valid tuple", "a list, as in [0, 1]")
+    )
     return f"{field}: {message}" if field else message
 
 

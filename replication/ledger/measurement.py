@@ -195,17 +195,18 @@ def all_measurements(profile: Profile) -> dict[str, tuple[Measurement, ...]]:
         path.parent.name: read_measurements(path)
         for path in sorted((paths.results() / profile).glob(f"*/{FILE}"))
     }
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], Path] = {}
     for experiment, measurements in by_experiment.items():
+        path = paths.results() / profile / experiment / FILE
         for measurement in measurements:
             key = (measurement.claim, measurement.variant)
             if key in seen:
                 name = f"{measurement.claim} {measurement.variant}".strip()
                 raise InputError(
-                    f"{name} is measured twice at {profile}, by {seen[key]} and by {experiment};"
-                    f" delete one {FILE}"
+                    f"{name} is measured twice at {profile}, in {seen[key]} and in {path}; delete"
+                    " the one that is out of date"
                 )
-            seen[key] = experiment
+            seen[key] = path
     return by_experiment
 
 

@@ -5,6 +5,7 @@ that lacks its provenance.
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from replication.base.errors import CheckError, InputError
@@ -79,3 +80,14 @@ def test_no_runs_make_a_page_too(results: Path) -> None:
     for shown in (page.experiments_table(runs), page.environments_table(runs), runs):
         page.table_html(shown)
     assert "No run" in page.runs_html(runs)
+
+
+def test_the_pages_are_those_of_the_folder_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page_of_mine = nbformat.v4.new_notebook(
+        metadata={"papermill": {"duration": 2.04}, "replication": {"profile": "gpu"}}
+    )
+    nbformat.write(page_of_mine, tmp_path / "mine.ipynb")
+    monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path))
+    assert page.pages_table().to_numpy().tolist() == [["mine", "gpu", 2.0, "not noted"]]

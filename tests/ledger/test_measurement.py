@@ -136,13 +136,12 @@ def test_a_measurement_in_another_profiles_folder_is_refused(results):
         write_measurements("paper", "relu_vs_tanh", [ratio()])
 
 
-def test_two_answers_to_the_same_claim_are_refused():
-    write_measurements("laptop", "architecture", [check()])
-    write_measurements("laptop", "training", [check(holds=False)])
-    with pytest.raises(
-        InputError, match="params is measured twice at laptop, by architecture and by training"
-    ):
+def test_two_answers_to_the_same_claim_are_refused_by_a_line_that_names_both_files():
+    first = write_measurements("laptop", "architecture", [check()])
+    second = write_measurements("laptop", "training", [check(holds=False)])
+    with pytest.raises(InputError, match="params is measured twice at laptop") as caught:
         all_measurements("laptop")
+    assert str(first) in str(caught.value) and str(second) in str(caught.value)
 
 
 def test_a_variant_that_no_target_judges_is_refused_before_the_run():

@@ -22,7 +22,6 @@ from replication.ledger.verdicts import PUBLISHED
 from replication.recipe import Recipe
 from replication.runs.store import check_files
 
-EXECUTED = paths.BOOK / "experiments"
 COLUMNS = (
     "profile",
     "experiment",
@@ -162,7 +161,7 @@ def pages_table() -> pd.DataFrame:
 
     Runs that were stored before are not included."""
     rows = []
-    for path in sorted(EXECUTED.glob("*.ipynb")):
+    for path in sorted(paths.pages().glob("*.ipynb")):
         metadata = nbformat.read(path, as_version=4).metadata
         notes = metadata.get("papermill", {})
         rows.append(
