@@ -15,7 +15,15 @@ from replication.base.types import Profile
 from replication.experiments.common import beside_baseline, step_time
 from replication.experiments.common.baselines import BASELINE, VARIANTS
 from replication.experiments.common.collect import variant_of
-from replication.experiments.common.comparison import diverged, ran, scale
+from replication.experiments.common.comparison import (
+    END_OF_EPOCH as END,
+)
+from replication.experiments.common.comparison import (
+    MID_EPOCH,
+    diverged,
+    ran,
+    scale,
+)
 from replication.experiments.common.image_noise import images_of, mean_of, noise
 from replication.ledger.measurement import Measurement, lowest, measured
 from replication.paper import claim as find_claim
@@ -52,13 +60,14 @@ MASKED = (
     "with dropout the loss is that of masked nets, which is above the whole net's, so a part of"
     " the ratio is not slower learning"
 )
-# claim, its variant, the variants above and below, the column whose ratio is measured
+# claim, its variant, the variants above and below, the column whose ratio is measured, and where in
+# its epoch a value behind that column belongs
 ITERATIONS = "dropout-iterations"
 RATIOS = (
-    (ITERATIONS, "validation error", BASELINE, NO_DROPOUT, "iterations_to_halfway"),
-    (ITERATIONS, "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark"),
-    (ITERATIONS, "end of the plateau rule", BASELINE, NO_DROPOUT, "iterations_to_plateau"),
-    ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark"),
+    (ITERATIONS, "validation error", BASELINE, NO_DROPOUT, "iterations_to_halfway", END),
+    (ITERATIONS, "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark", MID_EPOCH),
+    (ITERATIONS, "end of the plateau rule", BASELINE, NO_DROPOUT, "iterations_to_plateau", END),
+    ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark", MID_EPOCH),
 )
 
 
@@ -93,7 +102,7 @@ def measure(
         if not compared:
             return
         remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
-        cut = "a run that ended before the target counts with its last iteration"
+        cut = "a run that ended before the target counts with its last measured iteration"
         reason = "; ".join(filter(None, (note, cut * (compared.get("bound") is not None), remark)))
         measurements.append(
             measured(
@@ -134,9 +143,11 @@ def measure(
             ),
         }
         add("depth", ALL_MIDDLE, compared, MIDDLE, ten)
-    for claim, variant, slow, fast, column in RATIOS:
+    for claim, variant, slow, fast, column, place in RATIOS:
         compared = (
-            beside_baseline.ratio(table, column, slow, fast, BASELINE) if column in table else {}
+            beside_baseline.ratio(table, column, slow, fast, BASELINE, place)
+            if column in table
+            else {}
         )
         note = MASKED if column == "iterations_to_mark" else ""
         ours = slow if fast == BASELINE else fast

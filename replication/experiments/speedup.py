@@ -152,11 +152,14 @@ def scale(settings: Settings, run: Run) -> str:
 def _iterations(arm: Arm, settings: Settings, definition: str) -> tuple[list[float], bool]:
     """Return the iterations to the target error per reporting seed, and whether any is cut.
 
-    A cut run never reached the target and counts with its last iteration.
+    A cut run never reached the target and counts with the iteration at which its last error was
+    measured, which depends on the definition.
     """
     epochs = [epochs_to(run, settings.mark, definition) for run in arm.runs]
+    before_end = 1 - DEFINITIONS[definition].place
     values = [
-        (run.summary["epochs"] if math.isnan(e) else e) * run.summary["iterations_per_epoch"]
+        (max(0.0, run.summary["epochs"] - before_end) if math.isnan(e) else e)
+        * run.summary["iterations_per_epoch"]
         for e, run in zip(epochs, arm.runs, strict=True)
     ]
     return values, any(map(math.isnan, epochs))

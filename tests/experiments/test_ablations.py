@@ -57,7 +57,8 @@ def made_up(variants: tuple[str, ...] = tuple(VARIANTS)) -> tuple[pd.DataFrame, 
                     "train_top1": train,
                 }
             )
-            rows[-1] |= {"gap": test - train, "iterations": 1000, "iterations_to_halfway": 250.0}
+            rows[-1] |= {"gap": test - train, "iterations_to_halfway": 250.0}
+            rows[-1] |= {"epochs": 10, "iterations": 1000}
             rows[-1] |= {"iterations_to_mark": 300.0, "iterations_to_early_mark": 100.0}
             data = {
                 "images": 300,

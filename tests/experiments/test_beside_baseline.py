@@ -11,6 +11,7 @@ from replication.evaluation.per_image import packed
 from replication.evaluation.predictions import Predictions
 from replication.experiments.common import beside_baseline
 from replication.experiments.common.baselines import task
+from replication.experiments.common.comparison import MID_EPOCH
 from replication.experiments.common.image_noise import Images, images_of, mean_of, minus, noise
 from replication.ledger.measurement import measured
 from replication.runs.store import Run
@@ -69,15 +70,30 @@ def test_a_variant_that_was_not_run_has_no_difference() -> None:
     ],
 )
 def test_a_run_cut_before_the_target_makes_the_ratio_a_bound(slow, fast, mean, bound) -> None:
-    rows = [("a", seed, value, 1000) for seed, value in enumerate(slow)]
-    rows += [("b", seed, value, 1000) for seed, value in enumerate(fast)]
-    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations"])
+    rows = [("a", seed, value, 1000, 10) for seed, value in enumerate(slow)]
+    rows += [("b", seed, value, 1000, 10) for seed, value in enumerate(fast)]
+    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations", "epochs"])
     found = beside_baseline.ratio(table.astype({"to": float}), "to", "a", "b", baseline="b")
     if mean is None:
         assert found == {}
         return
     made = measured("bias-one", profile="laptop", scale="as in the table", **found)
     assert (made.mean, made.bound) == (pytest.approx(mean), bound)
+
+
+def test_a_cut_run_bounds_a_loss_from_the_middle_of_its_last_epoch() -> None:
+    rows = [("a", 0, math.nan, 1000, 10), ("a", 1, math.nan, 1000, 10)]
+    rows += [("b", 0, 100.0, 800, 8), ("b", 1, 100.0, 800, 8)]
+    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations", "epochs"])
+    found = beside_baseline.ratio(table, "to", "a", "b", "b", MID_EPOCH)
+    # an epoch is 100 iterations; the target may have been met from 950 on
+    assert found["values"] == [950.0, 950.0] and found["bound"] == "lower"
+
+
+def test_a_run_that_diverged_in_its_first_epoch_bounds_nothing() -> None:
+    rows = [("a", 0, math.nan, 0, 0), ("b", 0, 100.0, 800, 8)]
+    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations", "epochs"])
+    assert beside_baseline.ratio(table, "to", "a", "b", "b", MID_EPOCH) == {}
 
 
 def _run(name: str, seed: int, wrong: np.ndarray, fingerprint: str = "data") -> Run:
@@ -140,7 +156,7 @@ def test_differences_within_a_seed_have_no_more_noise_than_the_seeds_and_images_
 
 def test_variants_that_were_all_cut_do_not_shrink_the_spread_of_a_ratio() -> None:
     rows = [
-        (name, seed, value, 1000)
+        (name, seed, value, 1000, 10)
         for name, values in {
             "b": [500, 540, 470],
             "a": [800, 900, 700],
@@ -148,7 +164,7 @@ def test_variants_that_were_all_cut_do_not_shrink_the_spread_of_a_ratio() -> Non
         }.items()
         for seed, value in enumerate(values)
     ]
-    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations"])
+    table = pd.DataFrame(rows, columns=["variant", "seed", "to", "iterations", "epochs"])
     alone = table[table["variant"] != "cut"]
     families = [
         beside_baseline.ratio(one.astype({"to": float}), "to", "a", "b", baseline="b")["family"]

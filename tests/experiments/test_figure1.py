@@ -18,7 +18,7 @@ from replication.book.notebooks import parameters
 from replication.book.pages import relu_vs_tanh as report
 from replication.experiments import figure1, identification, relu_vs_tanh, speedup
 from replication.experiments.candidates import CANDIDATES, RACE
-from replication.experiments.figure1 import Search, epochs_to, next_rate
+from replication.experiments.figure1 import DEFINITIONS, Search, epochs_to, next_rate
 from replication.experiments.identification import TOGETHER, Arm, distance
 from replication.figures import learning
 from replication.ledger.scale import shortfalls
@@ -389,6 +389,19 @@ def test_a_pair_whose_runs_all_ended_early_is_not_called_missing() -> None:
     smallest = speedup.measure(settings, [*race, *modern, *cut])[-1]
     assert smallest.variant == "smallest ratio"
     assert "; 1 more are not run yet; 1 more have no ratio" in smallest.reason
+
+
+def test_a_cut_run_counts_from_where_its_last_error_belongs() -> None:
+    race = _arms()[:2]
+    reaches, cut = (
+        race[at]._replace(runs=tuple(_run(run.task, errors) for run in race[at].runs))
+        for at, errors in ((0, [0.5, 0.2]), (1, [0.6, 0.5, 0.4, 0.3]))
+    )
+    found = {one.variant: one for one in speedup.measure(SETTINGS, [reaches, cut])}
+    ends = {definition: speedup.variant(RACE.name, definition) for definition in DEFINITIONS}
+    assert {one.bound for one in found.values()} == {"lower"}
+    for definition, epochs in (("exact_error", 4), ("running_error", 3.5)):
+        assert set(found[ends[definition]].values) == {epochs * 390}
 
 
 def test_the_papers_two_curves_have_the_ratio_of_its_text() -> None:

@@ -11,7 +11,12 @@ from replication.experiments.ablations import Outcome, Settings, tasks
 from replication.experiments.common import beside_baseline, controls
 from replication.experiments.common.baselines import BASELINE, SIZES
 from replication.experiments.common.collect import missing_text
-from replication.experiments.common.comparison import QUANTITIES, scale
+from replication.experiments.common.comparison import (
+    MID_EPOCH,
+    QUANTITIES,
+    last_measured,
+    scale,
+)
 
 CLAIMS = (
     "two-gpu-gain",
@@ -43,9 +48,10 @@ def iterations_html(outcome: Outcome, settings: Settings) -> str:
         ("iterations_to_early_mark", settings.early_mark),
         ("iterations_to_mark", settings.mark),
     ):
-        cells = zip(rows[column], rows["iterations"], strict=True)
+        cells = zip(rows[column], last_measured(rows, MID_EPOCH), strict=True)
         shown[f"iterations to loss {mark:g}"] = [
-            f"more than {last:,}" if math.isnan(value) else f"{value:,.0f}" for value, last in cells
+            f"more than {last:,.0f}" if math.isnan(value) else f"{value:,.0f}"
+            for value, last in cells
         ]
     half = (
         rows["iterations_to_halfway"]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from replication.base.statistics import Interval, Spread, interval
-from replication.experiments.common.comparison import QUANTITIES
+from replication.experiments.common.comparison import END_OF_EPOCH, QUANTITIES, last_measured
 from replication.experiments.common.image_noise import images_of, noise
 from replication.ledger.families import Family, family
 from replication.runs.store import Run
@@ -43,15 +43,21 @@ def difference(
 
 
 def ratio(
-    table: pd.DataFrame, column: str, above: str, below: str, baseline: str
+    table: pd.DataFrame,
+    column: str,
+    above: str,
+    below: str,
+    baseline: str,
+    place: float = END_OF_EPOCH,
 ) -> dict[str, Any]:
     """Return the ratio of ``column`` of ``above`` over that of ``below``; one is the baseline.
 
-    A run that ended before the target counts with its last iteration, so the ratio is a lower bound
-    if the upper runs were cut, an upper one if the lower were. {} if either is missing, both kinds
-    were cut, or a run met the target at its first iteration. Of the other variants, those that were
-    cut say nothing about the spread: where all runs end at one iteration, it would be 0."""
-    filled = table.assign(**{column: table[column].fillna(table["iterations"])})
+    A run that ended before the target counts with the iteration of its last value, at ``place`` of
+    its last epoch (``comparison.last_measured``), so the ratio is a lower bound if the upper runs
+    were cut, an upper one if the lower were. {} if either is missing, both kinds were cut, or a run
+    met the target at its first iteration. Of the other variants, those that were cut say nothing
+    about the spread: if all runs end at one iteration, it would be 0."""
+    filled = table.assign(**{column: table[column].fillna(last_measured(table, place))})
     is_cut = table[column].isna().groupby(table["variant"]).any()
     groups = {
         name: values

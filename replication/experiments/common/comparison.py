@@ -28,6 +28,10 @@ QUANTITIES = {  # column of the error table -> what a reader calls it
 }
 
 
+# Where in its epoch a value belongs: a loss is the mean over all minibatches, each before its update,
+# and a validation error is measured after them.
+MID_EPOCH, END_OF_EPOCH = 0.5, 1.0
+
 ERROR_COLUMNS = (  # of the error table
     "variant",
     "seed",
@@ -126,14 +130,13 @@ def crossing(values: Sequence[float], mark: float, start: float, first: float) -
 def iterations_to_loss(run: Run, mark: float) -> float:
     """Return the iterations until ``run``'s training loss meets ``mark``; NaN if never.
 
-    An epoch's loss is the mean over its minibatches, each before its update, so it belongs to the
-    middle of the epoch. At the start it is ln K, the loss of a net that knows nothing of K classes.
+    At the start the loss is ln K, that of a net that knows nothing of K classes.
     """
     if run.history.empty:
         return math.nan
     start = math.log(run.provenance["data"]["classes"])
     return (
-        crossing(run.history["loss"].tolist(), mark, start, 0.5)
+        crossing(run.history["loss"].tolist(), mark, start, MID_EPOCH)
         * run.summary["iterations_per_epoch"]
     )
 
@@ -146,9 +149,19 @@ def iterations_to_validation(run: Run, mark: float) -> float:
     if "validation_error" not in run.history:
         return math.nan
     return (
-        crossing(run.history["validation_error"].tolist(), mark, guessing(run), 1.0)
+        crossing(run.history["validation_error"].tolist(), mark, guessing(run), END_OF_EPOCH)
         * run.summary["iterations_per_epoch"]
     )
+
+
+def last_measured(table: pd.DataFrame, place: float) -> pd.Series:
+    """Return the iterations of each run at which its last epoch's value was measured.
+
+    A run that did not meet a target by then may have met it later, so they are what bounds it.
+    ``table``: columns iterations and epochs, both complete; ``place``: MID_EPOCH or
+    END_OF_EPOCH."""
+    an_epoch = table["iterations"] / table["epochs"].clip(lower=1)  # a run may end in its first
+    return table["iterations"] - (1 - place) * an_epoch
 
 
 def guessing(run: Run) -> float:
