@@ -8,7 +8,6 @@ paper. The pages of ``experiments/`` get the deviations that touch them at their
 
 import ast
 import html
-import json
 import os
 import textwrap
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.pages import read_page
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE
@@ -266,8 +267,8 @@ def _check_pages(app: Sphinx) -> None:
 def page_fault(page: Path) -> str:
     """Return why an executed notebook must not be published, or ""."""
     try:
-        cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
-    except (ValueError, KeyError):
+        cells = read_page(page)["cells"]
+    except InputError:
         return "it is no notebook"
     code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"])]
     for number, cell in enumerate(code, 1):

@@ -63,7 +63,7 @@ def target(name: str, profile: str) -> Path:
     named = bool(os.environ.get("REPLICATION_PAGES"))
     if in_book and (named or paths.results() == paths.ROOT / "results"):
         return paths.pages() / f"{name}.ipynb"
-    return paths.experiment(profile, name) / f"{name}.ipynb"
+    return _beside_results(name, profile)
 
 
 def page_of_run(name: str, profile: str) -> Path:
@@ -74,8 +74,12 @@ def page_of_run(name: str, profile: str) -> Path:
     page = target(name, profile)
     shown = stamps.profile_of(page)
     if profile in PUBLISHED and shown in PUBLISHED[PUBLISHED.index(profile) + 1 :]:
-        return paths.experiment(profile, name) / f"{name}.ipynb"
+        return _beside_results(name, profile)
     return page
+
+
+def _beside_results(name: str, profile: str) -> Path:
+    return paths.experiment(profile, name) / f"{name}.ipynb"
 
 
 def place(name: str, profile: str, changes: Iterable[str] = ()) -> str:
@@ -313,8 +317,8 @@ def _apart_from_the_user() -> Iterator[None]:
 
 def _store(notebook: nbformat.NotebookNode, page: Path) -> None:
     """Write the page, unless it differs from the one there only in when it was executed."""
-    if (stored := stamps.page_of(page)) is not None:
-        times = notebook.metadata.get("papermill")
+    with contextlib.suppress(InputError):  # missing or damaged: it is written anew
+        stored, times = stamps.notebook_of(page), notebook.metadata.get("papermill")
         notebook.metadata["papermill"] = stored.metadata.get("papermill")
         if notebook == stored:
             return

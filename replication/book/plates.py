@@ -15,9 +15,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
-from replication.base.errors import InputError
 from replication.book.results_pages import PICTURES, anchor
-from replication.book.stamps import page_of
+from replication.book.stamps import notebook_of
 from replication.figures import drawings, photographs
 
 KINDS = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
@@ -37,12 +36,9 @@ class Committed(NamedTuple):
 def committed_figures(page: Path) -> dict[str, Committed]:
     """Return the named figures of one executed notebook; of a cell with several, the first.
 
-    Raises InputError if there is none, or a damaged one."""
-    notebook = page_of(page)
-    if notebook is None:
-        raise InputError(f"{page} is no notebook; restore it with `git checkout {page}`")
+    Raises InputError if the notebook is missing or damaged."""
     found: dict[str, Committed] = {}
-    for cell in notebook.cells:
+    for cell in notebook_of(page).cells:
         options = cell.metadata.get("mystnb", {})
         figure = options.get("figure", {})
         if "name" not in figure:

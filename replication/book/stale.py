@@ -7,7 +7,7 @@ from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.text import counted
 from replication.book.notebooks import experiments, parameters, source
-from replication.book.stamps import differences, page_of, profile_of, stamp
+from replication.book.stamps import differences, profile_of, stamp
 from replication.runs.places import writing_to
 
 
@@ -18,7 +18,7 @@ def stale_pages() -> dict[str, list[str]]:
     found = {}
     for name in experiments():
         page = paths.pages() / f"{name}.ipynb"
-        if page_of(page) is None:
+        if differences(page, {}):  # missing or damaged
             continue
         profile = _profile(page)
         try:

@@ -15,6 +15,8 @@ from typing import Any
 import nbformat
 
 from replication.base import paths
+from replication.base.errors import InputError
+from replication.base.pages import notes_of, page_notes, read_page
 from replication.runs.seal import shown_results
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -36,34 +38,24 @@ def stamp(source: Path, profile: str, values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def page_of(file: Path) -> nbformat.NotebookNode | None:
-    """Return an executed notebook; None if there is none, or a damaged one.
-
-    A merge by git or a full disk may have damaged it. Its seal names it, and an execution writes
-    it anew."""
-    try:
-        return nbformat.read(file, as_version=4)
-    except (FileNotFoundError, ValueError, nbformat.ValidationError):
-        return None
+def notebook_of(page: Path) -> nbformat.NotebookNode:
+    """Return an executed notebook. Raises InputError if it is missing or damaged."""
+    return nbformat.v4.to_notebook(read_page(page))
 
 
 def profile_of(page: Path) -> str:
     """Return the profile at which a page was executed; "" if it does not say so."""
-    try:
-        document = json.loads(page.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return ""
-    return document["metadata"].get("replication", {}).get("profile", "")
+    return page_notes(page).get("profile", "")
 
 
 def differences(page: Path, now: dict[str, Any]) -> list[str]:
     """Return which parts of ``page``'s stamp are not those of ``now``.
 
-    It is ["page"] if there is none, or one that is damaged."""
-    document = page_of(page)
-    if document is None:
+    It is ["page"] if the page is missing or damaged: an execution then writes it anew."""
+    try:
+        stored = notes_of(read_page(page))
+    except InputError:
         return ["page"]
-    stored = document.metadata.get("replication", {})
     return [part for part, value in now.items() if stored.get(part) != value]
 
 

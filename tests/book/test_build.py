@@ -138,5 +138,5 @@ def test_a_page_that_was_not_executed_or_failed_is_not_published(
     tmp_path: Path, count: int | None, outputs: list[Any], fault: str
 ) -> None:
     cell = {"cell_type": "code", "source": "1", "execution_count": count, "outputs": outputs}
-    (tmp_path / "page.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (tmp_path / "page.ipynb").write_text(json.dumps({"metadata": {}, "cells": [cell]}))
     assert page_fault(tmp_path / "page.ipynb") == fault

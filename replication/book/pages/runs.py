@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
 import pandas as pd
 
 from replication.base import paths
 from replication.base.errors import check
 from replication.base.files import read_json
 from replication.base.html_tables import html_table
+from replication.base.pages import notes_of, read_page
 from replication.base.text import counted
 from replication.ledger.measurement import Profile
 from replication.ledger.verdicts import PUBLISHED
@@ -162,12 +162,12 @@ def pages_table() -> pd.DataFrame:
     Runs that were stored before are not included."""
     rows = []
     for path in sorted(paths.pages().glob("*.ipynb")):
-        metadata = nbformat.read(path, as_version=4).metadata
-        notes = metadata.get("papermill", {})
+        page = read_page(path)
+        notes = page["metadata"].get("papermill", {})
         rows.append(
             {
                 "page": path.stem,
-                "profile": metadata.get("replication", {}).get("profile", "not noted"),
+                "profile": notes_of(page).get("profile", "not noted"),
                 "seconds": (
                     round(notes["duration"], 1) if notes.get("duration") is not None else None
                 ),

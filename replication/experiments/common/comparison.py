@@ -28,8 +28,8 @@ QUANTITIES = {  # column of the error table -> what a reader calls it
 }
 
 
-# Where in its epoch a value belongs: a loss is the mean over all minibatches, each before its update,
-# and a validation error is measured after them.
+# Where in its epoch a value belongs: a loss is the mean over all minibatches, each before its
+# update, and a validation error is measured after them.
 MID_EPOCH, END_OF_EPOCH = 0.5, 1.0
 
 ERROR_COLUMNS = (  # of the error table
