@@ -5,6 +5,7 @@ are float16, which changes them by less than 0.0005 and keeps the ranks of all b
 errors are always computed before, from float32.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +18,8 @@ PROBABILITIES = "probabilities.npz"
 KERNELS = "conv1.npz"
 
 
-def write_probabilities(path: Path, answers: Mapping[str, Predictions]) -> None:
-    """Write answers by "split/views" into one file, their images in the order of the ids."""
+def probabilities_file(answers: Mapping[str, Predictions]) -> bytes:
+    """Return the content of ``PROBABILITIES``: answers by "split/views", images in order of ids."""
     arrays: dict[str, np.ndarray] = {}
     for key, answer in answers.items():
         order = np.argsort(answer.ids)
@@ -29,11 +30,13 @@ def write_probabilities(path: Path, answers: Mapping[str, Predictions]) -> None:
             f"{key}/classes": np.array(answer.classes),
             f"{key}/fingerprint": np.array(answer.fingerprint),
         }
-    write_atomic(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    return content.getvalue()
 
 
 def read_probabilities(path: Path) -> dict[str, Predictions]:
-    """Return what ``write_probabilities`` wrote, by "split/views"."""
+    """Return the answers in a file of ``probabilities_file``, by "split/views"."""
     with np.load(path, allow_pickle=False) as stored:
         keys = [name.removesuffix("/ids") for name in stored.files if name.endswith("/ids")]
         return {

@@ -10,7 +10,7 @@ from replication.data.files import unchanged
 from replication.data.files.index import Index
 from replication.data.splits import check_measurable, training_index
 from replication.evaluation import per_image
-from replication.evaluation.artefacts import PROBABILITIES, write_probabilities
+from replication.evaluation.artefacts import PROBABILITIES, probabilities_file
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.runs import provenance, seal
@@ -139,9 +139,7 @@ def _keep_probabilities(task: Task) -> None:
         answers = {
             f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted
         }
-        write_probabilities(path, answers)
-        if (task.folder / seal.FILE).is_file():
-            seal.seal(task.folder)
+        seal.add(task.folder, {PROBABILITIES: probabilities_file(answers)})
 
 
 def _line(result: Run) -> str:

@@ -4,8 +4,9 @@ Three kinds of file, all in the format of ``sha256sum``, which can check them to
 
 - ``results/<profile>/<experiment>/SHA256SUMS``: every result file of an experiment. ``replication
   run`` writes it after it has executed the experiment's notebook.
-- ``SHA256SUMS`` in a run's folder: its files, as written by the process that trained the run. A
-  command that was interrupted leaves such folders; the next one accepts them.
+- ``SHA256SUMS`` in a run's folder: its files, as written by the process that trained the run, or
+  added an evaluation to it later. A command that was interrupted leaves such runs; the next one
+  accepts them.
 - ``results/SHA256SUMS``: the seals of all published experiments, and their pages. So a folder that
   is removed as a whole is noticed, too.
 
@@ -17,14 +18,15 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from replication.base import paths
-from replication.base.errors import InputError
-from replication.base.files import sha256, write_text
+from replication.base.errors import InputError, check
+from replication.base.files import sha256, write_atomic, write_text
 from replication.base.locks import held
+from replication.base.pages import notes_of, page_notes, read_page
 from replication.base.types import PUBLISHED
 
 FILE = "SHA256SUMS"
@@ -33,6 +35,8 @@ LOCK = "seals.lock"  # in the runs folder
 SEALED = (".json", ".jsonl", ".csv", ".npz", ".npy", ".png", ".svg")
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")  # of a seal
 SHOWN = 3  # differences named in one line
+# what ``add`` may put into a run after its training
+ADDITIONS = ("evaluation.json", "per_image.json", "probabilities.npz")
 
 
 def text(folder: Path) -> str:
@@ -50,6 +54,23 @@ def seal(folder: Path) -> list[str]:
     changes = faults(folder) if (folder / FILE).is_file() else []
     write_text(folder / FILE, text(folder))
     return changes
+
+
+def add(run: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files into a run's folder, by name and in their order, and bring its seal up to date.
+
+    The seal comes first and lists each file as it is and as it will be. So regardless of when this
+    is interrupted, every file is one that the seal lists."""
+    check(set(contents) <= set(ADDITIONS), f"{', '.join(contents)}: not all are in ADDITIONS")
+    is_sealed = (run / FILE).is_file()
+    if is_sealed:
+        coming = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        lines = (f"{digest}  {name}\n" for name, digest in coming.items())
+        write_text(run / FILE, text(run) + "".join(lines))
+    for name, content in contents.items():
+        write_atomic(run / name, lambda file, content=content: file.write(content))
+    if is_sealed:
+        seal(run)
 
 
 def faults(folder: Path) -> list[str]:
@@ -74,7 +95,7 @@ def faults(folder: Path) -> list[str]:
 def check_unchanged(folder: Path) -> None:
     """Raise InputError if a sealed folder was changed by anything but an interrupted command.
 
-    Runs that such a command has trained are new folders with an intact seal of their own."""
+    The seals of the runs list what such a command has trained, or added to a run."""
     if not (folder / FILE).is_file():
         return
     differences = [fault for fault in faults(folder) if not _left_by_a_command(folder, fault)]
@@ -114,7 +135,7 @@ def published_faults() -> list[str]:
 
 def page_faults(page: Path) -> list[str]:
     """Return which results have changed since ``page`` was executed from them."""
-    notes = _notes(page)
+    notes = page_notes(page)
     shown = notes.get("results", {})
     changed = [
         name for name, value in sorted(shown.items()) if digest(paths.results() / name) != value
@@ -181,7 +202,7 @@ def reseal(because: str) -> list[str]:
     if not (differences := published_faults()):
         return []
     for page in published_pages():  # all are whole before the first is written
-        _document(page)
+        read_page(page)
     for folder in published_folders():
         if faults(folder):
             seal(folder)
@@ -196,7 +217,8 @@ def reseal(because: str) -> list[str]:
     write_text(log, f"{before}{now}  {words}  ({one_line(differences)})\n")
     return differences + [
         f"{page.parent.name}/{page.name} was accepted and still shows the results of before;"
-        f" `replication run {page.stem} --profile {_notes(page)['profile']} --force` executes it"
+        f" `replication run {page.stem} --profile {page_notes(page)['profile']} --force` executes"
+        " it"
         for page in older
     ]
 
@@ -210,8 +232,8 @@ def one_line(differences: list[str]) -> str:
 
 def _renew(page: Path) -> bool:
     """Let a page hold the hashes of the results as they are now; return whether they differ."""
-    document = _document(page)
-    notes = document.get("metadata", {}).get("replication", {})
+    document = read_page(page)
+    notes = notes_of(document)
     profile = notes.get("profile")
     if profile not in PUBLISHED:
         return False
@@ -223,30 +245,14 @@ def _renew(page: Path) -> bool:
     return True
 
 
-def _notes(page: Path) -> dict:
-    try:
-        return _document(page).get("metadata", {}).get("replication", {})
-    except InputError:
-        return {}
-
-
-def _document(page: Path) -> dict:
-    """Return an executed notebook. Raises InputError if it is damaged."""
-    try:
-        document = json.loads(page.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{page} is no notebook ({error}); restore it with `git checkout {page}`"
-        ) from None
-    if not isinstance(document, dict):
-        raise InputError(f"{page} is no notebook; restore it with `git checkout {page}`")
-    return document
-
-
 def _left_by_a_command(folder: Path, fault: str) -> bool:
+    """Return whether the file of a fault is a run's, and its content is in that run's seal."""
     name, _, what = fault.rpartition(" was ")
-    run = folder / Path(name).parts[0] if name else folder
-    return what == "added" and run.is_dir() and (run / FILE).is_file() and not faults(run)
+    run, _, file = name.partition("/")
+    if what != "added" and not (what == "changed" and file in ADDITIONS):
+        return False
+    run_seal = folder / run / FILE
+    return run_seal.is_file() and f"{sha256(folder / name)}  {file}" in _lines(run_seal)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from replication.base import paths
 from replication.base.errors import InputError
-from replication.base.files import beside, read_json, sync_folder, write_json, write_text
+from replication.base.files import (
+    beside,
+    json_text,
+    read_json,
+    sync_folder,
+    write_json,
+    write_text,
+)
+from replication.base.locks import held
 from replication.recipe import Recipe
 from replication.runs import seal
 
@@ -190,15 +198,16 @@ def write_run(
 def write_evaluation(run: Run, errors: dict[str, Any], bits: dict[str, Any]) -> None:
     """Add errors and per-image answers, both by "split/views", to a stored run."""
     folder = run.task.place
-    if not folder.is_dir():  # a published run, read by a process that does not publish
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(run.task.folder, folder)
-    # as they are now: another process may have added some. Per image first: a folder with errors
-    # always has it
-    write_json(folder / PER_IMAGE, _read_if_present(folder / PER_IMAGE) | bits)
-    write_json(folder / EVALUATION, _read_if_present(folder / EVALUATION) | errors)
-    if (folder / seal.FILE).is_file():
-        seal.seal(folder)
+    with held(paths.runs() / seal.LOCK):  # processes that add to one run at the same time
+        if not folder.is_dir():  # a published run, read by a process that does not publish
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            copy = beside(folder)
+            shutil.copytree(run.task.folder, copy)
+            copy.rename(folder)
+        # per image first: a folder with errors always has it
+        both = {PER_IMAGE: bits, EVALUATION: errors}
+        whole = {name: _read_if_present(folder / name) | new for name, new in both.items()}
+        seal.add(folder, {name: json_text(value).encode() for name, value in whole.items()})
 
 
 def _read_if_present(path: Path) -> dict[str, Any]:

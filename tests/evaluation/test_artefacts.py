@@ -7,10 +7,10 @@ import pytest
 
 from replication.evaluation.artefacts import (
     PROBABILITIES,
+    probabilities_file,
     read_kernels,
     read_probabilities,
     write_kernels,
-    write_probabilities,
 )
 from replication.evaluation.metrics import errors
 from replication.evaluation.predictions import Predictions
@@ -25,7 +25,7 @@ def test_probabilities_keep_their_images_and_errors(tmp_path: Path) -> None:
     p = draws.dirichlet(np.full(7, 0.3), 50).astype(np.float32)
     ids = draws.permutation(50)
     answer = Predictions(ids, draws.integers(0, 7, 50), p, tuple("abcdefg"), "test", "images")
-    write_probabilities(tmp_path / "p.npz", {"test/10": answer})
+    (tmp_path / "p.npz").write_bytes(probabilities_file({"test/10": answer}))
     stored = read_probabilities(tmp_path / "p.npz")["test/10"]
     order = np.argsort(ids)
     np.testing.assert_array_equal(stored.ids, ids[order])

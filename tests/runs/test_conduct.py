@@ -1,9 +1,13 @@
 """A task is trained, evaluated and stored, or refused in one line."""
 
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from replication.base import paths
 from replication.base.errors import InputError
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs import conduct, store
@@ -23,18 +27,60 @@ def test_the_evaluation_of_a_diverged_run_without_weights_is_refused_with_the_re
         conduct._evaluate(task, result)
 
 
-def test_an_evaluation_that_another_process_added_meanwhile_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Task:
+    """The task of a run that is stored, without an evaluation."""
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
     recipe = Recipe(
         data=Data(name="synthetic"), net=CifarNetSpec(), update=Update(rate=0.1), epochs=1
     )
     task = store.Task("quick", "x", "run", recipe)
     store.write_run(task, [], [], {"epochs": 1}, {})
+    return task
+
+
+def test_an_evaluation_that_another_process_added_meanwhile_is_kept(task: store.Task) -> None:
     ours, theirs = store.load(task), store.load(task)
     store.write_evaluation(theirs, {"test/10": {"top1": 0.4}}, {"test/10": {"images": 5}})
     store.write_evaluation(ours, {"test/1": {"top1": 0.5}}, {"test/1": {"images": 5}})
     found = store.load(task)
     assert found.evaluation == {"test/1": {"top1": 0.5}, "test/10": {"top1": 0.4}}
     assert set(found.per_image) == set(found.evaluation)
+
+
+def test_two_processes_that_evaluate_one_run_at_the_same_time_lose_nothing(
+    task: store.Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, read = store.load(task), store._read_if_present
+
+    def slow(path: Path) -> dict:
+        found = read(path)
+        time.sleep(0.2)  # the other one reads meanwhile
+        return found
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as both:
+        patch.setattr(store, "_read_if_present", slow)
+        list(both.map(lambda key: store.write_evaluation(run, {key: {}}, {key: {}}), "ab"))
+    assert set(store.load(task).evaluation) == set(store.load(task).per_image) == {"a", "b"}
+
+
+def test_a_copy_of_a_published_run_that_was_interrupted_is_no_result(
+    task: store.Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = store.load(task)
+    monkeypatch.setenv(paths.PLACE, "own/x")
+    place, copy = task.place, shutil.copyfile
+    assert task.folder != place
+
+    def killed(source: str, *arguments: object, **options: object) -> object:
+        if Path(source).name == "summary.json":
+            raise KeyboardInterrupt
+        return copy(source, *arguments, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copyfile", killed)
+        store.write_evaluation(published, {"a": {}}, {"a": {}})
+    assert not place.exists()
+    store.write_evaluation(published, {"a": {}}, {"a": {}})
+    assert set(store.load(task).evaluation) == {"a"} and store.load(task).task.folder == place

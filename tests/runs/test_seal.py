@@ -1,5 +1,6 @@
 """Published results and pages are as they were measured; each way to change them is noticed."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -89,6 +90,68 @@ def test_a_run_put_in_by_hand_is_refused(folder: Path) -> None:
     (folder / "run-2" / "summary.json").write_text("{}")
     with pytest.raises(InputError, match=r"run-2/summary.json was added"):
         check_unchanged(folder)
+
+
+RUN = {"summary.json": '{"epochs": 3}', "evaluation.json": '{"test/1": 0.5}'}
+MORE = {
+    "per_image.json": b'{"test/1": 1, "test/10": 1}',
+    "evaluation.json": b'{"test/1": 0.5, "test/10": 0.4}',
+}
+
+
+def _run(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    for file, content in RUN.items():
+        (folder / name / file).write_text(content)
+    seal.seal(folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("written", range(5))
+@pytest.mark.parametrize("published", [True, False])
+def test_an_evaluation_added_by_an_interrupted_command_is_accepted_and_completed(
+    tmp_path: Path, written: int, published: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "table.csv").write_text("error\n0.5\n")
+    if published:
+        run = _run(tmp_path, "run")
+    seal.seal(tmp_path)
+    if not published:  # trained by another command that was interrupted too
+        run = _run(tmp_path, "run")
+    left = [written]
+
+    def interrupted(write):
+        def one(*arguments):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            write(*arguments)
+
+        return one
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        for write in ("write_atomic", "write_text"):
+            patch.setattr(seal, write, interrupted(getattr(seal, write)))
+        seal.add(run, MORE)
+    check_unchanged(tmp_path)
+    seal.add(run, MORE)
+    assert faults(run) == [] and (run / "per_image.json").read_bytes() == MORE["per_image.json"]
+    check_unchanged(tmp_path)
+
+
+def test_an_edited_evaluation_is_refused_and_so_is_a_run_that_was_sealed_again_by_hand(
+    tmp_path: Path,
+) -> None:
+    run = _run(tmp_path, "run")
+    seal.seal(tmp_path)
+    (run / "evaluation.json").write_text('{"test/1": 0.4}')
+    with pytest.raises(InputError, match=r"run/evaluation.json was changed"):
+        check_unchanged(tmp_path)
+    (run / "evaluation.json").write_text(RUN["evaluation.json"])
+    (run / "summary.json").write_text('{"epochs": 4}')
+    seal.seal(run)  # a command never changes what the training wrote
+    with pytest.raises(InputError, match=r"run/summary.json was changed"):
+        check_unchanged(tmp_path)
 
 
 def test_a_digit_changed_in_a_page_is_found(published: Path) -> None:
