@@ -9,7 +9,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import pytest
 import torch
@@ -433,6 +433,50 @@ def test_images_travel_in_parts_and_arrive_whole(
     (tmp_path / "later" / first).write_bytes(b"something else")
     with pytest.raises(InputError, match="cifar10 are damaged; pack them again"):
         receive_images(images, tmp_path / "later", tmp_path / "elsewhere")
+
+
+@pytest.fixture
+def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Images:
+    """A data set in two parts, each in a folder of its own: what one call can bring."""
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    for split in ("train", "test"):
+        for key in ("cat", "dog"):
+            folder = tmp_path / "data" / "cifar10-jpeg" / split / key
+            folder.mkdir(parents=True)
+            (folder / "0.jpg").write_bytes(os.urandom(2000))
+    (tmp_path / "packed").mkdir()
+    images = pack_images("cifar10", tmp_path / "packed", part_bytes=5000)
+    assert len(images.parts) == 2
+    for call, part in enumerate(images.parts):
+        (tmp_path / f"call-{call}").mkdir()
+        (tmp_path / "packed" / part).rename(tmp_path / f"call-{call}" / part)
+    return images
+
+
+def test_a_part_whose_copy_was_cut_off_is_still_missing(
+    packed: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(source: BinaryIO, target: BinaryIO) -> None:
+        target.write(source.read(100))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copyfileobj", cut_off)
+        receive_images(packed, tmp_path / "call-0", tmp_path / "there")
+    assert receive_images(packed, tmp_path / "call-1", tmp_path / "there") == [packed.parts[0]]
+    assert receive_images(packed, tmp_path / "call-0", tmp_path / "there") == []
+
+
+def test_parts_of_an_earlier_packing_are_not_taken_for_those_of_this_one(
+    packed: Images, tmp_path: Path
+) -> None:
+    older = packed.model_copy(update={"digest": "0" * 64})
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / packed.parts[1]).write_bytes(b"of other images")
+    receive_images(older, tmp_path / "older", tmp_path / "there")
+    assert receive_images(packed, tmp_path / "call-0", tmp_path / "there") == [packed.parts[1]]
+    assert receive_images(packed, tmp_path / "call-1", tmp_path / "there") == []
 
 
 def test_a_data_set_behind_links_is_packed_with_its_files(

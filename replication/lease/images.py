@@ -8,6 +8,7 @@ from pathlib import Path
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.files import write_atomic
 from replication.data.sources import catalog
 from replication.lease.plan import Images
 
@@ -38,22 +39,22 @@ def pack_images(name: str, folder: Path, part_bytes: int = PART_BYTES) -> Images
 def receive_images(images: Images, folder: Path, into: Path) -> list[str]:
     """Put a packed data set's folder into ``into``, and return the parts that are still missing.
 
-    Parts may come in several calls: those in ``folder`` are kept beside ``into`` until all are
-    there. Raises InputError if the parts together are damaged."""
-    into.mkdir(parents=True, exist_ok=True)
-    done, kept = into / f".{images.name}.{images.digest[:16]}", into / ".parts"
+    Parts may come in several calls: those in ``folder`` are kept in ``into`` until all are there,
+    apart from the parts of another packing. Raises InputError if the parts together are damaged."""
+    version = images.digest[:16]
+    done, kept = into / f".{images.name}.{version}", into / ".parts" / version
     if done.is_file():
         return []
-    kept.mkdir(exist_ok=True)
+    kept.mkdir(parents=True, exist_ok=True)
     for part in images.parts:
         if (folder / part).is_file():
-            shutil.copyfile(folder / part, kept / part)
+            with (folder / part).open("rb") as content:
+                write_atomic(kept / part, lambda file: shutil.copyfileobj(content, file))
     missing = [part for part in images.parts if not (kept / part).is_file()]
     if not missing:
         _unpack(images, kept, into)
         done.touch()
-        for part in images.parts:
-            (kept / part).unlink()
+        shutil.rmtree(kept)
     return missing
 
 
