@@ -62,7 +62,7 @@ def describe(
         },
         "seed": seed,
         "seconds": round(seconds, 2),
-        "peak_memory_mib": _peak_memory_mib(),
+        "peak_memory_mib": _peak_memory_mib(),  # of the process, which may have trained others
     }
 
 

@@ -165,6 +165,13 @@ def test_memory_of_batches_that_are_gone_is_used_again(tree: Path) -> None:
     assert len(set(places)) < len(places) / 2
 
 
+def test_a_pipeline_reads_the_stored_file_itself_as_a_plain_array(tree: Path) -> None:
+    loader = open_loaders(recipe(tree)).training
+    images = loader.pipeline.images
+    # indexing a memmap takes twice as long
+    assert type(images) is np.ndarray and isinstance(images.base, np.memmap)
+
+
 def test_shares_of_a_minibatch_make_up_the_minibatch(tree: Path) -> None:
     the = recipe(tree, fidelity="source2012")
     whole = next(open_loaders(the).training.epoch(0))

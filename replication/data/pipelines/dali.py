@@ -62,7 +62,7 @@ class DaliPipeline:
         self.mixed = mixed and device.type == "cuda"
         if device.type == "cuda" and not isinstance(source, Store):
             self.backend += ", decoded on the GPU" if self.mixed else ", decoded on the CPU"
-        self.squares = source.images if isinstance(source, Store) else None
+        self.squares = np.asarray(source.images) if isinstance(source, Store) else None
         self.index = source.index if isinstance(source, Store) else source
         self.transform, self.device = transform, device
         self.threads = threads or cpus()

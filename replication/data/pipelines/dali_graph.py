@@ -33,7 +33,7 @@ class Graph:
         number = None if device.type == "cpu" else device.index or 0
         # a queue of one: batches are scheduled here, ahead of those that are collected, as many as
         # there are
-        self.pipe = Pipeline(batch, threads, number, prefetch_queue_depth=1)
+        self.pipe = Pipeline(batch, threads, number, prefetch_queue_depth=1, exec_dynamic=True)
         with self.pipe:
             self.pipe.set_outputs(define(transform, views, colour, encoded, device, mixed))
         self.pipe.build()
@@ -45,9 +45,12 @@ class Graph:
         self.pipe.schedule_run()
 
     def collect(self) -> torch.Tensor:
-        """Return the images of the oldest batch that is scheduled, and wait for them."""
+        """Return the images of the oldest batch that is scheduled, and wait for them.
+
+        Keep a batch on a GPU until the work that reads it is done, not only queued: once nothing
+        refers to its memory, DALI writes other batches there, on a stream of its own."""
         (output,) = self.pipe.share_outputs()
-        # no copy: DALI leaves memory alone that somebody refers to
+        # no copy: the dynamic executor leaves memory alone that somebody refers to
         images = torch.from_dlpack(output.as_tensor())
         self.pipe.release_outputs()
         return images
