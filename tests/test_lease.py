@@ -528,6 +528,22 @@ def test_a_training_whose_images_are_not_there_yet_waits(tmp_path: Path) -> None
     assert not lease.run(lines.append) and lines[1].startswith("synthetic waits for a, b")
 
 
+def test_a_damaged_data_set_costs_its_own_steps_alone(tmp_path: Path) -> None:
+    images = Images(name="cifar10", parts=("a",), digest="0" * 64)
+    (tmp_path / "a").write_bytes(b"damaged")
+    training = steps()[2]
+    recipe = RECIPE.model_copy(update={"data": Data(name="cifar10")})
+    waiting = training.model_copy(
+        update={"training": training.training.model_copy(update={"recipe": recipe})}
+    )
+    plan = Plan(images=(images,), steps=(waiting, HELLO))
+    lease = drive.Lease(plan, tmp_path, tmp_path / "state", tmp_path / "out", 5.0, "cpu")
+    lines: list[str] = []
+    assert not lease.run(lines.append)
+    assert lines[1] == "the parts of cifar10 are damaged; pack them again"
+    assert lease.status(HELLO) == "done" and lease.status(waiting) == "waits for images"
+
+
 def test_other_code_than_was_packed_is_not_given_its_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

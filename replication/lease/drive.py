@@ -25,6 +25,7 @@ from pathlib import Path
 from replication.base import machine, paths
 from replication.base.code import code_digest
 from replication.base.devices import check_device, described, driver
+from replication.base.errors import InputError
 from replication.base.files import write_atomic, write_text
 from replication.base.text import counted
 from replication.lease import mps
@@ -67,7 +68,7 @@ class Lease:
         self._mps: mps.Mps | None = None  # until the first trainings on a GPU
         self._writing = threading.Lock()  # the archive
         self._stopped = threading.Event()  # no further step
-        self.waiting: set[str] = set()  # data sets that are not complete
+        self.waiting: set[str] = set()  # data sets that are not complete, or damaged
         self.end = time.monotonic() + 60 * minutes
         self.environment = os.environ | {
             "REPLICATION_DATA": str(state / "data"),
@@ -123,7 +124,13 @@ class Lease:
         """Work through the steps; return whether all that can be done here is done."""
         say(self.first_line())
         for images in self.plan.images:
-            if missing := receive_images(images, self.packed, self.state / "data"):
+            try:
+                missing = receive_images(images, self.packed, self.state / "data")
+            except InputError as error:  # the rest of the plan is still worth the machine's time
+                self.waiting.add(images.name)
+                say(str(error))
+                continue
+            if missing:
                 self.waiting.add(images.name)
                 say(f"{images.name} waits for {', '.join(missing)}, in this call or the next")
         with ExitStack() as until_the_end:
