@@ -18,13 +18,13 @@ class Stopped(Exception):
 def error_rates(
     net: nn.Module, loader: Loader, group: SingleProcess, interrupt: Interrupt
 ) -> list[float]:
-    """Return the top-1 and top-5 error of ``net`` on all images of ``loader``.
+    """Return the top-1 and top-5 error of ``net`` on all images of ``loader`` that can be read.
 
     One pass in evaluation mode, in which each copy of the net takes its shard of the images. Raises
     Stopped if a signal came to any process."""
     # Every process checks for signals this often; a shard may have one more batch than others.
     checks = len(loader) // group.copies // CROPS
-    counts = [0] * len(TOPS)
+    seen, counts = 0, [0] * len(TOPS)
     was_training = net.training
     net.eval()
     try:
@@ -34,8 +34,11 @@ def error_rates(
                 if joint and group.any(interrupt.requested)[0]:
                     raise Stopped
                 logits = net(batch.images)
-                for place, k in enumerate(TOPS):
-                    counts[place] += int(mistakes(logits, batch.labels, k))
+                wrong = torch.stack([mistakes(logits, batch.labels, k) for k in TOPS])
+                # one wait for a GPU per batch; it also keeps the images until they are read
+                counts = [a + b for a, b in zip(counts, wrong.tolist(), strict=True)]
+                seen += len(batch.labels)
     finally:
         net.train(was_training)
-    return [wrong / len(loader) for wrong in group.all_count(*counts)]
+    images, *wrong = group.all_count(seen, *counts)
+    return [count / images for count in wrong]

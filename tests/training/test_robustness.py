@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from replication.evaluation import metrics
 from replication.nets.build import build
 from replication.recipe import Data, Update
 from replication.training import checkpoint, guard, step, trainer
+from replication.training.distributed.group import SingleProcess
+from replication.training.error_rates import error_rates
+from replication.training.process.interrupt import Interrupt
 from replication.training.run import Options
 from replication.training.session import session
 from replication.training.trainer import train
@@ -174,6 +178,24 @@ def test_the_error_of_training_and_of_evaluation_count_ties_and_nans_alike() -> 
         assert counted == metrics.mistakes(scores, labels, k).sum()
     # a net with equal outputs has not recognised anything
     assert step.mistakes(torch.zeros(6, 3), torch.zeros(6, dtype=torch.int64)) == 6
+
+
+def test_an_image_that_is_left_out_counts_neither_as_right_nor_as_wrong() -> None:
+    class Readable:
+        """A loader of four images, of which one cannot be read."""
+
+        def __len__(self) -> int:
+            return 4
+
+        def once(self) -> Iterator[Batch]:
+            for numbers in ([0, 1], [3]):
+                labels = torch.tensor(numbers)
+                yield Batch(torch.eye(4)[[0, 0, 0, 3]][numbers], labels, labels)
+
+    net = torch.nn.Identity()  # it takes the first image's class for that of the first three
+    with Interrupt() as interrupt:
+        errors = error_rates(net, Readable(), SingleProcess(), interrupt)
+    assert errors == [1 / 3, 0.0]
 
 
 def test_a_file_that_vanishes_ends_the_run_with_a_checkpoint(root: Path, tmp_path: Path) -> None:
