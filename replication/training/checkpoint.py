@@ -22,6 +22,7 @@ from replication.base.files import sync_folder, write_atomic
 
 KEPT = 2
 FORMAT = 2  # of the state in ``training.state``; a checkpoint of another format is passed over
+WRITTEN = ("step-", "best-", "weights", "metrics.jsonl.", "timings.jsonl.")  # by a training
 NAME = re.compile(r"(step|best)-(\d+)\.([0-9a-f]{16})\.pt")
 
 
@@ -104,10 +105,13 @@ def load(folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while it wrote.
+    """Remove the temporary files of a training process that was killed while it wrote.
 
-    Only for the process that has locked the folder."""
-    for path in [*folder.glob(".step-*"), *folder.glob(".best-*"), *_files(folder, "best")[1:]]:
+    Only for the process that has locked the folder. An evaluation, which has not, may write its
+    predictions there meanwhile."""
+    for path in [path for kind in WRITTEN for path in folder.glob(f".{kind}*")]:
+        path.unlink(missing_ok=True)
+    for path in _files(folder, "best")[1:]:
         path.unlink(missing_ok=True)
 
 

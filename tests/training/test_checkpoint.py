@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from replication.base.files import beside
 from replication.training import checkpoint
 
 
@@ -100,6 +101,20 @@ def test_a_file_system_without_hard_links_gets_a_copy(
     _save(tmp_path, 1, best=True)
     names = sorted(path.name.split("-")[0] for path in tmp_path.iterdir())
     assert names == ["best", "step"] and _load(tmp_path) == (1.0, [])
+
+
+def test_what_a_killed_training_left_unfinished_is_removed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    unfinished = ("step-000000003.0123456789abcdef.pt", "weights.safetensors", "metrics.jsonl")
+    for name in (*unfinished, "predictions-test-1.npz"):
+        beside(tmp_path / name).write_bytes(b"half")
+    kept = [_save(tmp_path, 2, best=True), tmp_path / "weights.safetensors"]
+    kept[1].write_bytes(b"of an earlier end")
+    checkpoint.clear(tmp_path)
+    assert all(path.is_file() for path in kept)
+    hidden = [path.name for path in tmp_path.glob(".*")]
+    assert len(hidden) == 1 and hidden[0].startswith(".predictions")  # of another process
 
 
 def test_a_second_checkpoint_of_a_step_takes_the_place_of_the_first(tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ def test_each_epoch_is_added_once_and_resuming_repeats_none(tmp_path, writer):
     assert writer.added == [*expected, ("loss", 1 / 3, 3), ("rate", 0.01, 3)]
 
 
+def test_epochs_that_a_resumed_run_repeats_are_not_added_again(tmp_path, writer):
+    rows(tmp_path, 3)
+    TensorBoard(tmp_path).update()
+    resumed = TensorBoard(tmp_path)
+    for epochs in (2, 3, 4):  # it resumes from a checkpoint of the first epoch
+        rows(tmp_path, epochs)
+        resumed.update()
+    assert [epoch for name, _, epoch in writer.added if name == "loss"] == [1, 2, 3, 4]
+
+
 def test_rows_from_before_the_option_was_given_are_added_too(tmp_path, writer):
     rows(tmp_path, 2)
     TensorBoard(tmp_path).update()

@@ -34,7 +34,7 @@ class TensorBoard:
             for name in SCALARS:
                 if row.get(name) is not None:
                     self.writer.add_scalar(name, row[name], row["epoch"])
-        self.written = len(rows)
+        self.written = max(self.written, len(rows))  # a run that resumes repeats some epochs
         self.writer.flush()
 
     def _rows(self) -> list[dict[str, Any]]:
