@@ -23,6 +23,7 @@ from replication.nets.summary import summary
 from replication.recipe import CifarNetSpec, Data, Recipe
 from replication.runs.places import writing_to
 from replication.runs.store import Task
+from replication.training.checkpoint import KEPT
 from replication.training.parameter_groups import optimiser_for
 from replication.training.process.numerics import numerics
 from replication.training.session import run_folder
@@ -39,7 +40,6 @@ IMAGES = {
     "ilsvrc2010": 1_261_406,
     "ilsvrc2012": 1_281_167,
 }
-CHECKPOINTS = 2 * 2 + 1  # copies of the parameters: two checkpoints with velocities, the weights
 
 
 class Share(NamedTuple):
@@ -294,8 +294,19 @@ def _disk_bytes(recipes: Sequence[Recipe]) -> int:
         ((training_images(data) or 0) + data.validation) * 3 * data.size**2
         for data in stored.values()
     )
-    parameters = sum(summary(recipe.net).total.parameters for recipe in recipes)
-    return prepared + 4 * CHECKPOINTS * parameters
+    return prepared + 4 * sum(
+        _copies(recipe) * summary(recipe.net).total.parameters for recipe in recipes
+    )
+
+
+def _copies(recipe: Recipe) -> int:
+    """Return how many copies of a run's parameters are on the disk at one time, at most.
+
+    A checkpoint has the velocities too. One is written before the oldest is removed, and a run with
+    validation images also keeps the best."""
+    checkpoints = KEPT + 1 + bool(recipe.data.validation)
+    kept = sum(epoch <= recipe.epochs for epoch in recipe.keep_after)
+    return 2 * checkpoints + kept + 1
 
 
 def _time(hours: float | None) -> str:

@@ -107,3 +107,10 @@ def test_a_plan_that_needs_more_disk_than_is_free_is_refused(monkeypatch):
     monkeypatch.setattr(module, "_free_bytes", lambda: 10_000)
     with pytest.raises(InputError, match="GB are free"):
         check_disk(plan)
+
+
+def test_the_disk_has_room_for_the_best_checkpoint_and_for_weights_kept_on_the_way():
+    plain = recipe(data=Data(name="synthetic", count=400, size=32, crop=24))
+    kept = plain.model_copy(update={"keep_after": (2, 5, 99)})  # it ends after 10 epochs
+    # three checkpoints of weights and velocities, while one is written, and the final weights
+    assert [module._copies(one) for one in (plain, kept, recipe())] == [7, 9, 9]
