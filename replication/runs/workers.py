@@ -10,6 +10,7 @@ have here.
 import os
 import platform
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -91,13 +92,25 @@ class Workers:
     def chains(self, chain: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return ``chain(item)`` for every item, each a sequence of dependent runs.
 
-        The chains run side by side if there are several jobs. An interrupt of this process starts
-        no further run, and waits until those under way have written a checkpoint and ended; on a
+        The chains run side by side if there are several jobs. The first one that fails is reported
+        at once and raised after the others have ended. An interrupt of this process starts no
+        further run, and waits until those under way have written a checkpoint and ended; on a
         cluster, until they have ended."""
         if not self._pool or not items:
             return [chain(item) for item in items]
+        is_reported = threading.Lock()
+
+        def reported(item: Item) -> Result:
+            try:
+                return chain(item)
+            except (InputError, TrainingError) as error:
+                if len(items) > 1 and is_reported.acquire(blocking=False):
+                    line = f"{error} (reported now; the other runs are finished first)"
+                    print(line, file=sys.stderr, flush=True)
+                raise
+
         with ThreadPoolExecutor(len(items)) as threads:  # they only wait; the work is elsewhere
-            futures = [threads.submit(chain, item) for item in items]
+            futures = [threads.submit(reported, item) for item in items]
             try:
                 return [future.result() for future in futures]
             except KeyboardInterrupt:

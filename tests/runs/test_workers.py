@@ -2,11 +2,12 @@
 when a worker is killed.
 """
 
+import io
 import multiprocessing
 import os
 import signal
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -117,6 +118,28 @@ def test_workers_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         workers._take_gpu(turn, ("2", "5"))
         taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert taken == ["2", "5", "2"]
+
+
+def test_a_run_that_fails_beside_others_is_reported_while_they_are_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    errors, seen = io.StringIO(), []
+    monkeypatch.setattr("sys.stderr", errors)
+
+    def chain(number: int) -> None:
+        if number < 2:
+            raise InputError(f"run {number} has no images")
+        deadline = time.monotonic() + 10
+        while "has no images" not in errors.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(errors.getvalue())
+
+    several = Workers()
+    several._pool = ThreadPoolExecutor(1)  # the chains need no process here
+    with several, pytest.raises(InputError, match="run 0 has no images"):
+        several.chains(chain, range(3))
+    (line,) = seen
+    assert "has no images (reported now" in line and errors.getvalue().count("\n") == 1
 
 
 def test_fewer_than_one_job_is_refused() -> None:
