@@ -87,6 +87,11 @@ def train(
             if group.size == 1 and run.is_finite():
                 run.save()
             raise
+        finally:
+            # It refers to the learner and the learner to it, so that the memory of its CUDA graph
+            # would be taken until Python's collector runs, and the next run of this process may
+            # need it before.
+            run.learner.recorded = None
         finish(run)
     loader = run.loader
     device = _device_name(loader.device)

@@ -1,5 +1,7 @@
 """The step that a CUDA graph holds, run without one on a CPU, gives the loop's own bits."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,24 @@ def test_the_recorded_step_gives_dropout_the_key_of_its_step_and_takes_it_back()
     finally:
         StaticStep.body = body
     assert seen[0].data_ptr() == step.keys.data_ptr() and layer.words is None
+
+
+def test_a_recorded_step_and_its_memory_end_with_the_run(
+    root: Path, tmp_path: Path, uncaptured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, begin = [], StaticStep._allocate
+
+    def noted(self, batch):
+        recorded.append(weakref.ref(self))
+        begin(self, batch)
+
+    monkeypatch.setattr(StaticStep, "_allocate", noted)
+    gc.disable()
+    try:
+        train_alone(TOWERS, root, tmp_path)
+        assert [step() for step in recorded] == [None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("precision", "kept"), [("bf16", 1), ("float32", 0)])
