@@ -138,8 +138,8 @@ def execute(name: str, profile: str, changes: Iterable[str] = (), jobs: int | No
             _tidy(notebook, name, page)
             notebook.metadata["replication"] = stamps.stamp(source(name), profile, values)
             _store(notebook, page)
-        if published:
-            _seal(folder, page)
+            if published:
+                _seal(folder, page)
     return page
 
 

@@ -1,4 +1,4 @@
-"""Tables and measurements of an experiment, put back as they were if its notebook fails.
+"""Tables, measurements and the seal of an experiment, put back as they were if its notebook fails.
 
 Facts that cost the evaluation of trained nets are not lost (``runs.facts``)."""
 
@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from replication.base.files import write_atomic
-from replication.runs import facts
+from replication.runs import facts, seal
 
 BEFORE = ".before"  # tables and measurements as they were, while a notebook is executed
+NO_SEAL = b""  # instead of the seal of an experiment that had none
 MEASURED = (".json", ".csv", ".npz", ".npy", ".png", ".svg")
 
 
 @contextmanager
 def restored_on_failure(folder: Path) -> Iterator[None]:
-    """Put tables and measurements back as they were if the block fails, or if this is killed.
+    """Put tables, measurements and the seal back as they were if the block fails or is killed.
 
     Run folders stay: they are complete, and the next execution reads them. So do facts that need
     trained nets, where only the next execution finds them."""
@@ -31,6 +32,8 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
     new = Path(tempfile.mkdtemp(dir=folder, prefix=f"{BEFORE}."))
     for path in _measured(folder):
         shutil.copy2(path, new)
+    sealed = folder / seal.FILE
+    (new / seal.FILE).write_bytes(sealed.read_bytes() if sealed.is_file() else NO_SEAL)
     new.rename(before)
     try:
         yield
@@ -47,7 +50,7 @@ def is_unfinished(folder: Path) -> bool:
 
 
 def put_back(folder: Path) -> None:
-    """Put tables and measurements back as they were before an execution that did not complete.
+    """Put back what there was before an execution that did not complete.
 
     No other execution may be under way. If this is killed too, the next call completes it."""
     before = folder / BEFORE
@@ -59,7 +62,10 @@ def put_back(folder: Path) -> None:
         else:
             path.unlink()
     for path in before.iterdir():
-        _copy(path, folder / path.name)
+        if path.name == seal.FILE and path.read_bytes() == NO_SEAL:
+            (folder / seal.FILE).unlink(missing_ok=True)
+        else:
+            _copy(path, folder / path.name)
     _remove(before)
 
 

@@ -134,6 +134,35 @@ def test_published_tables_of_a_killed_execution_are_put_back_before_they_are_com
     assert sorted(file.name for file in folder.iterdir()) == ["SHA256SUMS", "table.csv"]
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+def test_an_execution_that_is_stopped_while_it_seals_does_not_make_the_next_refuse(
+    project: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool
+) -> None:
+    folder = project / "results" / "laptop" / "tiny"
+    _notebook(
+        project, f"from pathlib import Path; Path({str(folder)!r}, 'table.csv').write_text('new')"
+    )
+    (project / "params" / "laptop").mkdir()
+    (project / "params" / "laptop" / "tiny.yaml").write_text("profile: laptop\n")
+    monkeypatch.setenv("REPLICATION_PAGES", str(project / "pages"))
+    monkeypatch.setenv(paths.PLACE, "")
+    folder.mkdir(parents=True)
+    (folder / "table.csv").write_text("published")
+    if sealed:
+        seal.seal(folder)
+
+    def stopped(changed: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(seal, "list_published", stopped)
+        execute.execute("tiny", "laptop")
+    assert (folder / "table.csv").read_text() == "published"
+    assert (folder / seal.FILE).is_file() == sealed
+    execute.execute("tiny", "laptop")
+    assert (folder / "table.csv").read_text() == "new" and seal.published_faults() == []
+
+
 def test_data_are_looked_for_first_unless_runs_of_the_plan_are_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
