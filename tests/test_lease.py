@@ -24,7 +24,7 @@ from replication.lease.__main__ import main
 from replication.lease.images import pack_images, receive_images
 from replication.lease.plan import Images, Plan, Step, Training, read_plan, write_plan
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
-from replication.runs import seal
+from replication.runs import provenance, seal
 from replication.runs.store import Task, write_run
 
 # what is installed here and may be missing on a bare machine
@@ -551,6 +551,17 @@ def test_other_code_than_was_packed_is_not_given_its_commit(
     monkeypatch.setattr(drive, "code_digest", lambda: "other")
     lease = drive.Lease(plan, tmp_path, tmp_path / "s", tmp_path / "o", 1.0, "cpu")
     assert "a commit that is not known" in lease.first_line()
+
+
+def test_a_plan_is_packed_outside_a_clone_too_without_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_clone(*words: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory", "git")
+
+    monkeypatch.setattr(provenance, "_git", no_clone)
+    monkeypatch.delenv(provenance.COMMIT, raising=False)
+    assert pack.pack(tmp_path, [HELLO]).origin.commit is None
 
 
 def test_a_run_that_experiments_share_is_evaluated_for_all_of_them() -> None:

@@ -138,8 +138,9 @@ def pack(folder: Path, steps: Sequence[Step], part_bytes: int = PART_BYTES) -> P
     """Write the plan and the images of its trainings into ``folder``, and return the plan."""
     names = sorted({step.training.recipe.data.name for step in steps if step.training})
     folder.mkdir(parents=True, exist_ok=True)
+    ours = provenance.commit()
     plan = Plan(
-        origin=Origin(**provenance.commit(), code=code_digest()),
+        origin=Origin(commit=ours["commit"], dirty=ours["dirty"], code=code_digest()),
         images=tuple(pack_images(name, folder, part_bytes) for name in names if name != EMBEDDED),
         steps=tuple(steps),
     )

@@ -57,20 +57,17 @@ def seal(folder: Path) -> list[str]:
 
 
 def add(run: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files into a run's folder, by name and in their order, and bring its seal up to date.
+    """Write files into a run's folder, by name and in their order, and seal the run.
 
     The seal comes first and lists each file as it is and as it will be. So regardless of when this
-    is interrupted, every file is one that the seal lists."""
+    is interrupted, every file is one that the seal lists. The oldest runs have none until then."""
     check(set(contents) <= set(ADDITIONS), f"{', '.join(contents)}: not all are in ADDITIONS")
-    is_sealed = (run / FILE).is_file()
-    if is_sealed:
-        coming = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-        lines = (f"{digest}  {name}\n" for name, digest in coming.items())
-        write_text(run / FILE, text(run) + "".join(lines))
+    coming = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    lines = (f"{digest}  {name}\n" for name, digest in coming.items())
+    write_text(run / FILE, text(run) + "".join(lines))
     for name, content in contents.items():
         write_atomic(run / name, lambda file, content=content: file.write(content))
-    if is_sealed:
-        seal(run)
+    seal(run)
 
 
 def faults(folder: Path) -> list[str]:

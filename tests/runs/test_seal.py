@@ -108,16 +108,18 @@ def _run(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("written", range(5))
-@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("kind", ["published", "of the oldest", "of an interrupted command"])
 def test_an_evaluation_added_by_an_interrupted_command_is_accepted_and_completed(
-    tmp_path: Path, written: int, published: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, written: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "table.csv").write_text("error\n0.5\n")
-    if published:
+    if kind != "of an interrupted command":
         run = _run(tmp_path, "run")
     seal.seal(tmp_path)
-    if not published:  # trained by another command that was interrupted too
+    if kind == "of an interrupted command":
         run = _run(tmp_path, "run")
+    if kind == "of the oldest":  # which have no seal of their own
+        (run / FILE).unlink()
     left = [written]
 
     def interrupted(write):
