@@ -59,3 +59,32 @@ def test_intervals_that_hold_together_are_wider():
     first, second = random.random(500) < 0.5, random.random(500) < 0.5
     alone, together = (difference([first], [second], comparisons=n) for n in (1, 13))
     assert together.low < alone.low < alone.high < together.high and together.mean == alone.mean
+
+
+def test_an_end_far_out_in_a_tail_does_not_depend_on_random_numbers():
+    """A verdict may rest on an end that is close to zero: other draws must not change it."""
+    random = np.random.default_rng(7)
+    rates = random.beta(1, 1, 2000)
+    first, second = _wrong(rates, 0.03, 2, random), _wrong(rates, 0.0, 8, random)
+    found = [difference(first, second, seed, comparisons=13) for seed in range(4)]
+    width = found[0].high - found[0].low
+    assert max(np.ptp([one.low for one in found]), np.ptp([one.high for one in found])) < (
+        0.004 * width
+    )
+
+
+def test_it_is_the_interval_that_drawing_the_images_gives():
+    random = np.random.default_rng(8)
+    rates = random.beta(1, 1, 400)
+    first, second = _wrong(rates, 0.05, 3, random), _wrong(rates, 0.0, 4, random)
+    found = difference(first, second)
+    drawn = []
+    for _ in range(4000):
+        images = random.integers(0, 400, 400)
+        sides = (
+            np.mean([group[seed][images] for seed in random.integers(0, len(group), len(group))])
+            for group in (first, second)
+        )
+        drawn.append(next(sides) - next(sides))
+    ends = np.quantile(drawn, [0.025, 0.975])
+    assert ends == pytest.approx([found.low, found.high], abs=0.03 * (found.high - found.low))
