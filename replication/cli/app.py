@@ -1,8 +1,8 @@
-"""The commands. They parse, call and print; what they do is elsewhere.
+"""The command line: it parses arguments, calls the other rooms, and prints their answers.
 
-Standard output is the answer (with ``--json`` one JSON document), standard error everything else.
-Exit status: 0 done, 1 something failed or is unhealthy, 2 bad input, 3 training cannot continue,
-130 interrupted (the same command resumes).
+Standard output is the answer (with ``--json`` one JSON document). Standard error is the rest.
+Exit status: 0 done; 1 something failed, or a check found a fault; 2 bad input; 3 training cannot
+continue; 130 interrupted (the same command resumes).
 
 Nothing here imports torch: each command imports what it needs when it is called, so that help,
 completion and the commands that only read files answer at once."""
@@ -36,8 +36,8 @@ from replication.cli import (
     where,
 )
 
-# typer carries click inside itself since 0.27 and used the package before; its public BadParameter
-# is one in both
+# Since 0.27 typer contains its own copy of click; before, it used the package. Its public
+# BadParameter is a ClickException in both.
 UsageProblem: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
@@ -132,7 +132,7 @@ def main() -> None:
 
 
 def _usage(error: Any) -> str:
-    """Return what is wrong with the words of a command line, and where they are explained."""
+    """Return what is wrong with the arguments, and which command explains them."""
     line = error.format_message().replace("Value error, ", "").rstrip(".")
     context = getattr(error, "ctx", None)
     if not line or context is None or "Did you mean" in line:
@@ -156,7 +156,7 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _fail(line: str, status: int) -> int:
-    if line:  # without a command the help has said all
+    if line:  # empty if the help was printed because no command was given
         live = "\r\x1b[K" if sys.stderr.isatty() else ""  # takes the place of a live line
         with contextlib.suppress(OSError):  # standard error may be full
             print(f"{live}replication: {' '.join(line.split())}", file=sys.stderr, flush=True)

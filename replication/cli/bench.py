@@ -1,4 +1,4 @@
-"""``replication bench``: ours beside each peer, timed in one run."""
+"""``replication bench``: compare the speed of our code with that of other libraries."""
 
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,8 @@ def bench(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in a minibatch.")] = 64,
     width: Annotated[
-        float, typer.Option(min=0.01, help="Of the net; below 1 only to try the benchmark.")
+        float,
+        typer.Option(min=0.01, help="Width of the net; use less than 1 only to try the benchmark."),
     ] = 1.0,
     rounds: Annotated[
         int, typer.Option(min=1, help="Repetitions; ratios are given with their range over them.")
@@ -28,7 +29,7 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Time one part beside its peers, and print ratios with their spread."""
+    """Time one part beside other libraries, and print the ratios with their spread."""
     import torch
 
     from replication.base.devices import best_device, check_device

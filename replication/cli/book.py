@@ -1,4 +1,4 @@
-"""``replication book``: the book, built from the committed notebooks."""
+"""``replication book``: build the book from the committed notebooks."""
 
 import sys
 from pathlib import Path
@@ -9,11 +9,12 @@ import typer
 
 def book(
     profile: Annotated[
-        str | None, typer.Option(help="quick: add the notebooks of your own quick run.")
+        str | None, typer.Option(help="quick: add the pages of your own quick run.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Build it even if it is up to date.")] = False,
     output: Annotated[
-        Path | None, typer.Option(help="Build in this folder's _build; default: the clone's.")
+        Path | None,
+        typer.Option(help="Build in this folder's _build; default: _build of the clone."),
     ] = None,
 ) -> None:
     """Build the book and print the path of its first page."""

@@ -11,7 +11,7 @@ def claims(
     profile: Annotated[
         str | None,
         typer.Option(
-            help="A scale; default: the largest published one of each claim.",
+            help="Show results of this scale; default: each claim's largest published scale.",
             autocompletion=complete_profile,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""``replication data``: the data sets, how to get them, and what is in them."""
+"""``replication data``: list, get, check and prepare data sets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def complete_data(start: str) -> list[str]:
 Name = Annotated[
     str,
     typer.Argument(
-        help="A name of the catalog, or folder:/path for a tree of your own.",
+        help="A name from `replication data list`, or folder:/path for your own images.",
         autocompletion=complete_data,
     ),
 ]
@@ -27,7 +27,7 @@ Split = Annotated[str | None, typer.Option(help="train, val or test; default: al
 
 
 def data_list(as_json: Json = False) -> None:
-    """List the data sets of the catalog and where each was found."""
+    """List the known data sets: where each was found, or how to get it."""
     from replication.data.sources import catalog
 
     rows = catalog.listing()
@@ -38,7 +38,7 @@ def data_list(as_json: Json = False) -> None:
 
 
 def _where(row: dict) -> str:
-    """Return what is there of one data set, and what is not."""
+    """Return which parts of a data set were found, and which are missing."""
     if row["form"] is None:
         return f"not here; {row['how']}"
     facts = [row["origin"], row["note"], "; ".join(_splits(row))]
@@ -56,15 +56,16 @@ def _splits(row: dict) -> list[str]:
 
 def data_get(
     name: Annotated[
-        str, typer.Argument(help="A name of the catalog.", autocompletion=complete_data)
+        str,
+        typer.Argument(help="A name from `replication data list`.", autocompletion=complete_data),
     ],
     file: Annotated[
         str | None,
-        typer.Option(help="Which file of the source, if there are several; default: the first."),
+        typer.Option(help="Which archive to get, if there are several; default: the first."),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Folder that holds the files, instead of downloading them."),
+        typer.Option("--from", help="Take the files from this folder instead of downloading them."),
     ] = None,
 ) -> None:
     """Download a data set from its official source, or generate it, and print its folder."""
@@ -78,7 +79,7 @@ def data_index(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     as_json: Json = False,
 ) -> None:
-    """Print what one split of a data set holds."""
+    """Print the number of images and the classes of one split of a data set."""
     import numpy as np
 
     from replication.data.sources import catalog
@@ -116,13 +117,16 @@ def data_index(
 
 def data_verify(
     path: Annotated[
-        str, typer.Argument(help="A folder of images in any layout, or a name of the catalog.")
+        str, typer.Argument(help="A folder of images, or a name from `replication data list`.")
     ],
     split: Split = None,
     crop: Annotated[
-        int, typer.Option(min=1, help="Side of the crop; smaller images are counted.")
+        int,
+        typer.Option(
+            min=1, help="Side of the crop for training, pixels; smaller images are counted."
+        ),
     ] = 224,
-    card: Annotated[bool, typer.Option("--card", help="Print the data card, Markdown.")] = False,
+    card: Annotated[bool, typer.Option("--card", help="Print the data card in Markdown.")] = False,
     as_json: Json = False,
 ) -> None:
     """Decode every image and list what is broken, odd or duplicated.
@@ -156,7 +160,7 @@ def data_prepare(
         typer.Option(help="Leave out files that cannot be decoded, instead of stopping at them."),
     ] = False,
 ) -> None:
-    """Reduce every image to SIZE x SIZE once, as section 2 does."""
+    """Reduce every image to SIZE x SIZE pixels once, as in section 2 of the paper."""
     from replication.data.prepared.store import prepare, prepare_jpeg
     from replication.data.prepared.verify import open_indexes, readable
 
@@ -178,9 +182,11 @@ def data_unpack(
     source: Annotated[
         Path, typer.Argument(help="A folder of parquet, arrow, tar or zip files of images.")
     ],
-    folder: Annotated[Path, typer.Argument(help="A new folder, for <split>/<class>/<image>.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A new folder; the images go to <split>/<class>/<image>.")
+    ],
 ) -> None:
-    """Turn files that hold many images each into class folders, and print how many there are."""
+    """Unpack files of many images each into class folders, and count the images."""
     from replication.data.sources import shards
 
     counts = shards.unpack(source.expanduser().resolve(), folder.expanduser().resolve())

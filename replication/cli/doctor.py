@@ -1,7 +1,7 @@
 """``replication doctor``: what is missing on this machine, and how to get it.
 
-A check that fails is a fault only if the thing is needed. Data sets are not, nor is DALI except on
-Linux."""
+A failed check is a fault only if the project does not work without the thing that it checks. It
+works without data sets, and, except on Linux, without DALI."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ SET_UP = "run `make setup`, or `pip install -r requirements.lock`"
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check this machine; exit status 1 if something that is needed is wrong."""
+    """Check this machine; exit with status 1 if something necessary is missing or wrong."""
     results = checks()
     if as_json:
         print_json([vars(check) for check in results])

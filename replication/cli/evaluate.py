@@ -22,16 +22,12 @@ def evaluate(
     split: Annotated[
         str,
         typer.Option(
-            help=(
-                "train, validation, test, val (a set beside the test set, as in ilsvrc2010) or all."
-            )
+            help=("train, validation, test, val (beside a test set, as in ilsvrc2010) or all.")
         ),
     ] = "test",
     weights: Annotated[
         str,
-        typer.Option(
-            help="Of several runs in their average: equal, or tuned on the validation images."
-        ),
+        typer.Option(help="How to average several runs: equal, or tuned on the validation images."),
     ] = "equal",
     profile: Profile = "quick",
     device: Annotated[
@@ -39,9 +35,9 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print top-1 and top-5 error of trained runs with intervals.
+    """Print the top-1 and top-5 errors of trained runs, with intervals.
 
-    For several runs, print the error of their average and the difference of each pair too.
+    For several runs, also print the errors of their average and the difference of each pair.
     """
     from replication.evaluation import report
 

@@ -1,4 +1,4 @@
-"""``replication export``: a trained net as a folder that can be given away."""
+"""``replication export``: write a trained net to a folder that others can use."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A folder that is empty or does not exist yet.")],
     profile: Profile = "quick",
 ) -> None:
-    """Write weights, configuration, model card, licence and hubconf.py, and print the folder."""
+    """Export a trained net to a folder: weights, recipe, model card, licence, hubconf.py."""
     from replication.evaluation.export import export as write
 
     print(write(run, folder.expanduser().absolute(), profile))

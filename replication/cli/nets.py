@@ -18,7 +18,7 @@ def net(
     ],
     as_json: Json = False,
 ) -> None:
-    """Count a net layer by layer: shapes, parameters, neurons, multiply-adds, bytes moved."""
+    """Print a net layer by layer: shapes, parameters, neurons, multiply-adds, bytes moved."""
     from replication.nets.summary import named, summary
 
     counted = summary(named(name))

@@ -1,4 +1,4 @@
-"""``replication predict``: the labels of image files, from a trained net."""
+"""``replication predict``: label image files with a trained net."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +27,8 @@ def predict(
         int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
     ] = 1,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw it as the paper's Figure 4 into this file.")
+        Path | None,
+        typer.Option(help="Draw the predictions as in the paper's Figure 4 into this file."),
     ] = None,
     profile: Profile = "quick",
     device: Annotated[

@@ -1,4 +1,4 @@
-"""``replication reseal``: published results and pages accepted as they are now."""
+"""``replication reseal``: accept published results and pages as they are now."""
 
 from typing import Annotated
 

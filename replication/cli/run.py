@@ -20,17 +20,20 @@ def complete_experiment(start: str) -> list[str]:
 def run(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Experiments; default: all.", autocompletion=complete_experiment),
+        typer.Argument(
+            help="Names of experiments; default: all.", autocompletion=complete_experiment
+        ),
     ] = None,
     profile: Profile = "quick",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Training processes at a time; they share the cores.")
+        int | None, typer.Option(min=1, help="Nets to train at a time; they share the cores.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler whose workers train the runs.")
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value: a parameter of the notebook.")
+        list[str] | None,
+        typer.Option("--set", help="name=value: change a parameter of the notebook."),
     ] = None,
     force: Annotated[
         bool,
@@ -40,15 +43,13 @@ def run(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Print what would be trained and how long it takes; train nothing."
-        ),
+        typer.Option("--dry-run", help="Print what would be trained and how long that would take."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="With --dry-run: print one JSON document.")
     ] = False,
 ) -> None:
-    """Execute experiments' notebooks: stored runs are read, interrupted ones resume."""
+    """Execute experiments' notebooks; read stored runs and resume interrupted ones."""
     import os
     import sys
 

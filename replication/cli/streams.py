@@ -1,4 +1,4 @@
-"""Standard streams as they may be: closed, full, or of an encoding without our characters."""
+"""Standard streams that are closed, full, or of an encoding that lacks our characters."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""``replication train``: one run of a named recipe or of a file's, started or resumed."""
+"""``replication train``: start or resume the run of a named recipe or of a recipe file."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -26,7 +26,8 @@ def train(
     ],
     profile: Profile = "quick",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="field=value, for instance update.rate=0.02.")
+        list[str] | None,
+        typer.Option("--set", help="field=value: change the recipe, as in update.rate=0.02."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the whole recipe as YAML, and train nothing.")
@@ -34,31 +35,35 @@ def train(
     devices: Annotated[
         str,
         typer.Option(
-            help="cpu, cuda, or one for each tower: cuda:0,cuda:1; torchrun chooses by itself."
+            help="cpu, cuda, or one device per tower: cuda:0,cuda:1. Not needed with torchrun."
         ),
     ] = "",
     drop_now: Annotated[
         bool,
         typer.Option(
-            "--drop-now", help="Ask a run in progress to lower its rate at the end of the epoch."
+            "--drop-now",
+            help="Make a run in progress lower its learning rate at the end of the epoch.",
         ),
     ] = False,
     init_from: Annotated[
-        str | None, typer.Option(help="Start from the weights of this run, file or folder.")
+        str | None,
+        typer.Option(help="Start from the weights of a run (its id), of a file, or of a folder."),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that decode images if DALI is not installed.")
     ] = 0,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads; default: all cores. They can change the last bits."),
+        typer.Option(
+            min=1, help="CPU threads; default: all cores. Results can differ in the last digits."
+        ),
     ] = None,
     log: Annotated[
         Literal["tensorboard"] | None,
-        typer.Option(help="tensorboard: also write event files, into the run's folder."),
+        typer.Option(help="tensorboard: also write event files to the run's folder."),
     ] = None,
 ) -> None:
-    """Train a net in runs/<id>; the same command resumes an interrupted run."""
+    """Train a net and store it in runs/<id>; the same command resumes an interrupted run."""
     import torch
 
     from replication.base.devices import best_device
@@ -71,7 +76,7 @@ def train(
     from replication.training.session import is_first, run_folder, session
 
     changes = list(changes or ())
-    if init_from is not None:  # "" is no choice, as of a variable that is not set
+    if init_from is not None:  # "" counts as no choice: the value may come from an unset variable
         changes.append(f"init_from='{adopt(init_from)}'")
     recipe = chosen(name, profile, changes)
     folder = run_folder(recipe)
@@ -109,7 +114,7 @@ def train(
     )
     if is_first():
         if board:
-            board.update()  # the epochs before this command, of a run that had ended
+            board.update()  # a run that had ended: its epochs were trained before this command
             terminal.report(f"event files in {board.folder}: tensorboard --logdir {board.folder}")
         terminal.report(
             f"run {recipe.id} ended after {counted(outcome.progress.epoch, 'epoch')}"

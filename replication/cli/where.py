@@ -1,4 +1,4 @@
-"""``replication where``: from the paper's words to the code that does them."""
+"""``replication where``: find the code behind a sentence of the paper."""
 
 from typing import Annotated
 
@@ -9,11 +9,12 @@ from replication.cli.output import Json, print_json
 
 def where(
     words: Annotated[
-        list[str], typer.Argument(help='Words of the paper, "PCA", or a section: 4.1.')
+        list[str],
+        typer.Argument(help="Words of the paper, such as PCA, or a section, such as 4.1."),
     ],
     as_json: Json = False,
 ) -> None:
-    """Print the code, the tests and the claims of a sentence of the paper."""
+    """Find a sentence of the paper, and print its code, tests and claims."""
     from replication.paper import index
 
     sentences = index.find(" ".join(words))
