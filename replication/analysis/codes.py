@@ -1,11 +1,11 @@
 """Short binary codes for retrieval: an autoencoder on features or on pixels.
 
-Section 6.1 proposes them and leaves them undone. The vectors are centred and projected on their
+Section 6.1 proposes them, but does not try them. The vectors are centred and projected on their
 leading principal components: the best linear layer an autoencoder can have (Bourlard and Kamp,
 1988), shared by all code lengths. Above it are one hidden layer of ReLUs, the code layer of
-logistic units, and the mirror image of both. During learning the code passes on as 0 or 1, and its
-gradient as if it were the logistic unit's own output (the straight-through estimator; Bengio,
-Leonard and Courville, 2013), so that learning sees the codes that retrieval will use.
+logistic units, and the mirror image of both. In training, a unit of the code layer outputs 0 or 1,
+but its gradient is that of the logistic unit (the straight-through estimator; Bengio, Leonard and
+Courville, 2013). So the autoencoder is trained with the codes that retrieval will use.
 
 Images are then ranked by the number of bits in which their codes differ.
 """

@@ -1,9 +1,9 @@
 """Nearest images by Euclidean distance, and the agreement of two distances.
 
 Serves section 6.1 and Figure 4, right. The search is exact. Squared distances come in blocks from
-one matrix product, |q|^2 - 2 q b + |b|^2, in float32, which is fast and slightly wrong. So the
-product only proposes candidates: every row that the rounding error could have kept out of the k
-nearest is measured again in float64.
+one matrix product, |q|^2 - 2 q b + |b|^2, in float32, which is fast and slightly inexact. So the
+product only proposes candidates: the distance of every row that rounding could have kept out of the
+k nearest is computed again in float64.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Which version of the package's code this is, also where there is no git."""
+"""The version of the package's code, also on a machine without git."""
 
 import hashlib
 from functools import cache

@@ -1,8 +1,8 @@
-"""Where torch computes, and whether that is what this machine could do.
+"""The device that torch uses, and whether this machine has a better one.
 
-torch falls back to the CPU in silence when the driver is too old for its CUDA build, or when
-``CUDA_VISIBLE_DEVICES`` hides the GPU. So the driver itself is queried, through its library, and
-its answer is compared with torch's.
+Without a warning, torch falls back to the CPU when the driver is too old for its CUDA build, or
+when ``CUDA_VISIBLE_DEVICES`` hides the GPU. So the driver itself is queried, through its library,
+and its answer is compared with torch's.
 """
 
 import ctypes

@@ -70,7 +70,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _is_numeric(texts: list[str]) -> bool:
-    """Return whether most filled cells are numbers; the others say why a number is missing."""
+    """Return whether most filled cells are numbers; other cells say why one is missing."""
     filled = [text for text in texts if text]
     numbers = [text for text in filled if NUMBER.fullmatch(text) or INTERVAL.fullmatch(text)]
     return bool(numbers) and 2 * len(numbers) >= len(filled)

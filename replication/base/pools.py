@@ -1,4 +1,4 @@
-"""Waiting for work that other processes do, of which one may be ended from outside."""
+"""Waiting for work that other processes do, although one of them may be killed."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor

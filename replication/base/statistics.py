@@ -95,7 +95,7 @@ def logs(values: Sequence[float]) -> np.ndarray:
 
 
 def student_t(freedom: float) -> float:
-    """Return what a t-distributed variable exceeds in size 5% of the time."""
+    """Return the size that a t-distributed variable exceeds 5% of the time."""
     if freedom < 1:
         raise ValueError(f"student_t needs at least one degree of freedom, not {freedom}")
     return float(stdtrit(freedom, TAIL))

@@ -1,4 +1,4 @@
-"""The words that several rooms use for scales, splits and devices."""
+"""The names of scales, splits and devices that several rooms use."""
 
 from typing import Literal, get_args
 

@@ -88,7 +88,7 @@ def place(name: str, profile: str, changes: Iterable[str] = ()) -> str:
 
 
 def is_current(name: str, profile: str, changes: Iterable[str] = ()) -> bool:
-    """Return whether the page was made from the notebook, parameters, code and results of now."""
+    """Return whether the page is up to date: its notebook, parameters, code and results."""
     changes = tuple(changes)
     values = parameters(name, profile, changes)
     with writing_to(place(name, profile, changes)):
@@ -159,7 +159,7 @@ def _alone(name: str, profile: str) -> Iterator[None]:
 def _executed(
     name: str, profile: str, changes: tuple[str, ...], values: dict[str, Any], folder: Path
 ) -> nbformat.NotebookNode:
-    """Return the notebook, executed to its end; keep what there is of one that was not."""
+    """Return the notebook after all its cells ran; keep the rest of one that failed."""
     unfinished = folder / f".{name}.{os.getpid()}.ipynb"
     failed = folder / f"{name}.failed.ipynb"
     try:
@@ -237,7 +237,7 @@ def _unfinished_cell(notebook: nbformat.NotebookNode) -> int | None:
 class Signals:
     """While it is open, a signal to this process interrupts the kernel and all that it started.
 
-    The first one asks: training processes write a checkpoint. A later one kills them."""
+    After the first one, training processes write a checkpoint and end. A later one kills them."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -294,7 +294,7 @@ class Signals:
 
 @contextmanager
 def _apart_from_the_user() -> Iterator[None]:
-    """Keep the user's settings of matplotlib and IPython out of the pages."""
+    """Keep the user's matplotlib and IPython settings from changing the pages."""
     with tempfile.TemporaryDirectory(prefix="replication-") as folder:
         startup = Path(folder) / "profile_default" / "startup"
         startup.mkdir(parents=True)
@@ -334,7 +334,7 @@ def _seal(folder: Path, page: Path) -> None:
 
 
 def _tidy(notebook: nbformat.NotebookNode, name: str, page: Path) -> None:
-    """Leave neither paths of this machine nor cells' times in the page."""
+    """Remove paths of this machine and the times of cells from the page."""
     notes = notebook.metadata.get("papermill", {})
     notes.update(input_path=f"notebooks/{name}.ipynb", output_path=page.name)
     notes.pop("environment_variables", None)

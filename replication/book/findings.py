@@ -1,7 +1,8 @@
 """What was found, for prose: numbers read from the results, and text that knows what they show.
 
-Roles: ``{ours}`relu-tanh`` is our number with its interval, ``{ours}`relu-tanh/modern`` that of
-another variant, ``{paper}`relu-tanh`` the paper's, ``{verdict}`relu-tanh`` the verdict.
+Roles: ``{ours}`relu-tanh`` is our number with its interval,
+``{ours}`relu-tanh/modern`` that of another variant, ``{paper}`relu-tanh`` the paper's,
+``{verdict}`relu-tanh`` the verdict.
 
 ``{finding} relu-tanh = agrees; lrn-cifar = open or small`` holds prose that was written for these
 outcomes: the interval is on the paper's side of no effect (``agrees``), on the other (``opposes``),
@@ -159,7 +160,7 @@ def names_of(conditions: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def measured(name: str) -> tuple[ledger.Row, Measurement | None, str]:
-    """Return ``answer``, with nothing measured for a variant that is not there."""
+    """Return ``answer``, but without a measurement for a variant that was not measured."""
     try:
         return answer(name)
     except LookupError:
@@ -167,7 +168,7 @@ def measured(name: str) -> tuple[ledger.Row, Measurement | None, str]:
 
 
 def stale(conditions: str) -> list[str]:
-    """Return the claims of ``conditions`` whose outcome is another one now. Raises ValueError."""
+    """Return the claims of ``conditions`` whose outcome has changed. Raises ValueError."""
     return [name for name, wanted in names_of(conditions) if not outcomes(name) & set(wanted)]
 
 
@@ -181,7 +182,7 @@ def outcomes(name: str) -> set[str]:
 class Finding(SphinxDirective):
     """``{finding} ID = OUTCOME; ...``: prose that holds while these are the outcomes.
 
-    With ``:quiet:`` nothing takes its place when they are others."""
+    If they have changed, the ledger's lines take its place; with ``:quiet:`` nothing does."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -204,7 +205,7 @@ class Finding(SphinxDirective):
 
 
 def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
-    """Return the verdicts on the claims of ``conditions``, each with what it wants for.
+    """Return the verdicts on the claims of ``conditions``, each with what it lacks.
 
     Claims with the same verdict are named together. Each name leads to the page that measures the
     claim; ``up`` leads to the book's root."""

@@ -1,7 +1,7 @@
 """The results at a glance: for README (``replication claims --readme``) and the book's front page.
 
 Every word about a result is read from the ledger. The README's block is between two markers; a test
-compares it with the ledger of now."""
+compares it with the ledger."""
 
 import html
 import re
@@ -123,7 +123,7 @@ def costs() -> list[tuple[str, str, str]]:
 
 
 def _overtaken(experiment: str, profile: str) -> str:
-    """Return why no verdict rests on an experiment's runs at ``profile``."""
+    """Return why an experiment's runs at ``profile`` have no verdict."""
     larger = {
         row.ours.profile
         for row in rows().values()
@@ -142,7 +142,7 @@ def times_file() -> Path:
 
 
 def _timed() -> list[tuple[str, str, str]]:
-    """Return what ``scripts/times.py`` measured; nothing before it has been run."""
+    """Return what ``scripts/times.py`` measured; nothing if it has not been run."""
     file = times_file()
     if not file.is_file():
         return []

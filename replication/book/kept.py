@@ -1,7 +1,7 @@
 """Published results that stay as they are on a machine without their images.
 
-There an execution could only repeat what is published. If nothing but code or text has changed
-since, ``replication run`` says so in one line, and touches no file; ``--force`` executes the
+On such a machine an execution could only repeat what is published. If only code or text has changed
+since, ``replication run`` says so in one line and changes no file; ``--force`` executes the
 notebook from the stored runs."""
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ def _available(data: str) -> bool:
 
 
 def _is_published(name: str, profile: str, values: dict[str, Any]) -> bool:
-    """Return whether the page shows the results of now, or another profile's beside them."""
+    """Return whether the page shows the current results, or is of another profile."""
     with writing_to(""):
         page, folder = target(name, profile), paths.experiment(profile, name)
         changed = set(stamps.differences(page, stamps.stamp(source(name), profile, values)))

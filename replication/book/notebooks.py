@@ -1,4 +1,4 @@
-"""The notebooks: their parameters at each profile, the runs that they need, what must be there.
+"""The notebooks: their parameters at each profile, their runs, and what they require.
 
 A notebook in ``notebooks/`` takes its parameters from ``params/<profile>/<name>.yaml``. A value,
 there or in ``--set``, is read as the type that the notebook declares for it, not as YAML guesses:

@@ -20,8 +20,8 @@ MEASURED = (".json", ".csv", ".npz", ".npy", ".png", ".svg")
 def restored_on_failure(folder: Path) -> Iterator[None]:
     """Put tables, measurements and the seal back as they were if the block fails or is killed.
 
-    Run folders stay: they are complete, and the next execution reads them. So do facts that need
-    trained nets, where only the next execution finds them."""
+    Run folders stay: they are complete, and the next execution reads them. Facts that need trained
+    nets are kept as well; only the next execution finds them."""
     folder.mkdir(parents=True, exist_ok=True)
     for unfinished in folder.glob(f"{BEFORE}.*"):
         shutil.rmtree(unfinished)
@@ -45,14 +45,14 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Return whether an execution has not ended: one that goes on, or one that was killed."""
+    """Return whether an execution is still running, or was killed before its end."""
     return (folder / BEFORE).is_dir()
 
 
 def put_back(folder: Path) -> None:
     """Put back what there was before an execution that did not complete.
 
-    No other execution may be under way. If this is killed too, the next call completes it."""
+    No other execution may be running. If this call is killed too, the next call completes it."""
     before = folder / BEFORE
     if not before.is_dir():
         return

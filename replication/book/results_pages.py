@@ -1,10 +1,10 @@
 """How an executed notebook becomes a page of the book: a Sphinx extension.
 
-The notebook is shown as it ran; what is not for the reader of a result is folded away. Inputs of
-cells are folded, parameters are shown once in a fold, and so is the provenance of the runs. A
-published page begins with "In short": a figure and what was found (``short.toml``), with a link to
-the chapter on the paper. Verdicts by rules that have changed since are folded under today's.
-Nothing of a notebook's output is changed."""
+The notebook is shown as it ran, but everything that a reader of results does not need is folded:
+the code of the cells, the parameters, and the provenance of the runs. A published page begins with
+"In short": a figure and what was found (``short.toml``), with a link to the chapter on the paper.
+Verdicts by rules that have changed since are folded under today's. Nothing of a notebook's output
+is changed."""
 
 import copy
 import json
@@ -45,7 +45,7 @@ PICTURES = {
 
 @cache
 def short() -> dict[str, dict[str, str]]:
-    """Return the "In short" of each page: chapter, figure, finding, text."""
+    """Return the "In short" of each page: its chapter, figure, finding and text."""
     return tomllib.loads(SHORT.read_text(encoding="utf-8"))
 
 
@@ -69,7 +69,7 @@ def as_page(notebook: Notebook, name: str, published: bool) -> Notebook:
 
 
 def _with_todays_verdicts(cells: list[Notebook], profile: str, experiment: str) -> list[Notebook]:
-    """Return the cells with today's verdicts before those that the rules have overtaken."""
+    """Return the cells, with today's verdicts before those by earlier rules."""
     shown = []
     for place, cell in enumerate(cells):
         if text := old_verdicts.note(cell, profile, experiment):

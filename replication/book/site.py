@@ -1,4 +1,4 @@
-"""What the built site needs where it is published: a Sphinx extension.
+"""What the book needs when it is published on the web: a Sphinx extension.
 
 One setting drives the buttons and links to the repository: ``REPLICATION_REPOSITORY``, its address
 (on GitHub's machines it is known). With it each page gets a repository button, and each results

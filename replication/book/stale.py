@@ -1,4 +1,4 @@
-"""Published pages that were not made from the notebooks, parameters and code of now."""
+"""Published pages that are out of date with the notebooks, parameters or code."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from replication.runs.places import writing_to
 
 
 def stale_pages() -> dict[str, list[str]]:
-    """Return, by page, which parts of its stamp are not those of now. Current pages are left out.
+    """Return, by page, which parts of its stamp are out of date. Current pages are left out.
 
     Results are not compared here: their seals are (``runs.seal``), which name damaged pages too."""
     found = {}
@@ -47,7 +47,7 @@ def stale_line() -> str:
 
 
 def _commands(names: Iterable[str]) -> list[str]:
-    """Return the commands that execute pages again, each at the profile that it was made at."""
+    """Return the commands that execute pages again, each at the page's own profile."""
     by_profile: dict[str, list[str]] = {}
     for name in sorted(names):
         by_profile.setdefault(_profile(paths.pages() / f"{name}.ipynb"), []).append(name)

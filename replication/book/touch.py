@@ -1,9 +1,9 @@
-"""Two things to touch, without a server: a Sphinx extension.
+"""Two interactive figures that need no server: a Sphinx extension.
 
 ``{figure1-slider}``: the curves of Figure 1 as they are stored, with a slider for the target error;
 the ratio follows. ``{normalisation-slider}``: the formula of section 3.3 on nine made-up responses.
-The page carries the numbers as JSON, and ``_static/touch.js`` draws them. Without a script the
-reader is told what would be here."""
+The page carries the numbers as JSON, and ``_static/touch.js`` draws them. Without a script, a
+sentence says what would be shown."""
 
 import json
 from typing import Any

@@ -24,7 +24,7 @@ QUESTION = "The paper does not say which of three training errors it plots."
 
 
 class Answer(NamedTuple):
-    """What one curve says of the training errors, each by its name and its distance."""
+    """What one curve says about the training errors: each one's name and distance."""
 
     nearest: tuple[str, str]
     excluded: list[tuple[str, str]]
@@ -91,7 +91,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 class TrainingError(SphinxDirective):
-    """``{training-error} TITLE``: which training error the tanh curve of Figure 1 tells apart."""
+    """``{training-error} TITLE``: which training errors the tanh curve of Figure 1 excludes."""
 
     optional_arguments = 1
     final_argument_whitespace = True

@@ -116,7 +116,7 @@ def tune(validation: Sequence[Predictions], k: int = 5) -> np.ndarray:
 
 
 def _leads(aligned: list[Predictions]) -> tuple[np.ndarray, np.ndarray]:
-    """Return by how much each other class leads the label, and its image.
+    """Return by how much other classes exceed the label, and the image of each.
 
     Float64 (R nets, P) and int64 (P,). Classes that no net puts level with the label or above it
     are left out: no average does either. In a trained net few remain. A row with a NaN is a mistake

@@ -1,4 +1,4 @@
-"""A trained net as a folder that can be given away.
+"""Exporting a trained net to a folder that others can use.
 
 ``weights.safetensors`` holds the weights and the mean image, ``config.json`` the recipe and the
 classes, ``README.md`` what the net is, what it was trained on and how often it is wrong, and

@@ -1,9 +1,9 @@
 """Top-1 and top-5 error (sections 1 and 6).
 
 The top-k error is the share of images whose label is not among the k most probable classes. An
-error must not depend on the order of the classes, so ties with the label are never resolved by
-position. ``mistakes`` is pessimistic: every class as probable as the label counts as ahead of it.
-All reported errors use it, because it counts whole images. ``credit`` is the released code's rule
+error must not depend on the order of the classes, so position never resolves a tie with the label.
+``mistakes`` is pessimistic: every class that is as probable as the label counts as ahead of it. All
+reported errors use it, because it counts whole images. ``credit`` is the released code's rule
 (``src/layer_kernels.cu``, lines 104 to 118): classes that tie for the remaining places among the k
 share them. The two differ only on images with a tie at the k-th place. With fewer than k classes,
 no finite row is a mistake. A row with a value that is not finite is a mistake under both rules.
@@ -27,7 +27,7 @@ def tops(classes: int) -> tuple[int, ...]:
 
 
 def mistakes(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Return whether each label is not surely among the ``k`` largest of its row: bool (N,).
+    """Return for each row whether its label may be outside the ``k`` largest: bool (N,).
 
     ``scores`` (N, K), ``labels`` int (N,).
     """
@@ -68,7 +68,7 @@ def error_interval(predictions: Predictions, k: int) -> "Interval":
 def _standing(
     scores: np.ndarray, labels: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return per row how many classes exceed and equal the label, and if all are finite.
+    """Return per row how many classes exceed the label and equal it, and if all are finite.
 
     The label itself is among those that equal it.
     """

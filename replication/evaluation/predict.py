@@ -1,4 +1,4 @@
-"""Labels of any image file by a trained net: Figure 4 (section 6) for one's own pictures.
+"""Labelling any image file with a trained net, as in Figure 4 (section 6).
 
 Three lines do it in Python:
 
@@ -49,7 +49,7 @@ class Label(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a net says of one image."""
+    """The most probable labels of one image."""
 
     image: Path
     labels: tuple[Label, ...]  # the most probable first

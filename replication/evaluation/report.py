@@ -1,6 +1,6 @@
 """The error table of one or more runs, their average, and each pair compared.
 
-It answers ``replication evaluate``: train, validation and test error with intervals. Section 6
+``replication evaluate`` prints it: train, validation and test error with intervals. Section 6
 reports top-1 and top-5 error in this way, for one net and for averages of several.
 """
 

@@ -1,4 +1,4 @@
-"""What the ablations measure: which difference or ratio answers which of the paper's claims.
+"""The claims that the ablations measure, and the difference or ratio for each.
 
 A difference is that of the means over all seeds of a variant and of the baseline, in percentage
 points; a ratio compares iterations. The depth claim is about the mean of the four nets without a

@@ -1,12 +1,12 @@
-"""The net with one thing changed at a time, beside the whole net (sections 3 to 5 and 7).
+"""Ablations: the net with one part changed at a time (sections 3 to 5 and 7).
 
 The changes are those of sections 3.2 to 3.4, 4.1, 4.2, 5 and 7. A difference is that of the means
 over all seeds of a variant and of the baseline. Its interval is simultaneous for all variants, from
 the spread within variants, pooled (``ledger.families``). Errors are on the held-out images, over
 ten views; the gap is the test error over one view minus the error of the same net on its training
-images. Which of them answers which claim is in ``ablation_claims``. In the learnt regime controls,
-sizes and rates are compared too (``common.controls``). With ``only_stored`` the page shows what a
-campaign has trained so far.
+images. ``ablation_claims`` says which of these numbers measures which claim. In the learnt regime
+controls, sizes and rates are compared too (``common.controls``). With ``only_stored`` the page
+shows what a campaign has trained so far.
 """
 
 import math

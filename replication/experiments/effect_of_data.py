@@ -1,8 +1,8 @@
-"""Where a regulariser helps: dropout and crops over the number of training images (4.1, 4.2).
+"""Dropout and crops with few and with many training images (sections 4.1 and 4.2).
 
 The same net learns from few and from many images of each class, with and without dropout, with and
-without crops and reflections. What fights overfitting costs error if nothing is overfitted, so
-whether it helps depends on the number of images; the paper has 1200 of each class. An effect is the
+without crops and reflections. A regulariser raises the error of a net that does not overfit, so
+whether it helps depends on the number of images. The paper has 1200 of each class. An effect is the
 error without the regulariser minus the error with it: above zero, it helps.
 
 One linear model per quantity covers all cells, with the spread within cells pooled. The intervals
@@ -89,7 +89,7 @@ def plan(settings: Settings) -> str:
 def tasks(settings: Settings) -> list[Task]:
     """Return the runs: those at the baseline's own number of images, then seed by seed.
 
-    A number of ``images`` may be the baseline's own: a run that is both is there once."""
+    A number in ``images`` may be the baseline's own; such a run is listed once."""
     own = [(variant, seed) for seed in settings.own_seeds for variant in OWN]
     others = [
         (baselines.data_variant(*cell), seed)

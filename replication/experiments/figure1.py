@@ -232,11 +232,11 @@ def candidates(settings: Settings) -> tuple[Candidate, ...]:
 
 
 def planned(settings: Settings) -> list[Task]:
-    """Return the most that may be run: every rate of every grid, then the reporting seeds.
+    """Return every run that may be needed: all rates of all grids, then reporting seeds.
 
-    The search decides which rates are tried, and at which rate the reporting seeds run. Where its
-    runs are stored the list has those; otherwise the reporting seeds have the middle rate of the
-    grid.
+    The search decides which rates are tried, and at which rate the reporting seeds run. If the runs
+    of the search are stored, the list has those; otherwise it has the reporting seeds at the grid's
+    middle rate.
     """
     listed = []
     for candidate in candidates(settings):

@@ -49,7 +49,7 @@ class Arm(NamedTuple):
 def beside(kind: Kind, rate: float) -> str:
     """Return the name of the race's net at a rate beside the chosen one of a curve.
 
-    It has the curve too: a rate may be beside those of both, and each is a candidate of its own."""
+    The name includes the curve, because a rate can be beside the chosen rates of both curves."""
     return f"{BESIDE} {rate:g} of {kind}"
 
 
@@ -115,7 +115,7 @@ def together(rows: pd.DataFrame) -> pd.Series:
 
 
 def _has(candidate: str, kind: Kind) -> bool:
-    """Return whether a candidate always has a curve of its own; one at another rate may not."""
+    """Return whether a candidate always has this curve; one at another rate may lack it."""
     if candidate.startswith(BESIDE):
         return False
     return kind in CANDIDATES.get(candidate, RACE).kinds
@@ -166,7 +166,7 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
 
 
 def verdicts(groups: Sequence[list[float]]) -> list[str]:
-    """Return what the distances of each of ``groups``, one per seed, say of it.
+    """Return the verdict on each of ``groups``, from its distances, one per seed.
 
     "nearest": the lowest mean, of those with two seeds or more if there are any. "excluded": above
     the nearest by more than chance allows (Welch), at 95% for all pairs together (Bonferroni),

@@ -4,7 +4,7 @@ Figure 3 and section 6.1. The nets are the baselines of the other experiments. A
 with the same number of conv1 kernels in one tower are trained, and their kernels dealt to two
 towers at random: there, specialisation can only be chance. A profile may name the recipe of one
 large net, which takes too long to train on several seeds; its kernels are then the ones shown. The
-paper's own kernels, as far as they can be read off its Figure 3, have the same test.
+same test is applied to the paper's own kernels, as far as Figure 3 shows them.
 """
 
 from typing import Any, Literal, NamedTuple

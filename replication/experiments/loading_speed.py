@@ -2,8 +2,8 @@
 
 Decoding alone, DALI, the reference, and torch's DataLoader with Pillow. The paper's augmentation is
 free only while the loader keeps up with the net. The timed code is in ``benchmarks/loader.py``,
-beside the package in the repository. All cases take turns within a round, so that what slows the
-machine slows all of them alike.
+beside the package in the repository. All cases take turns within a round, so that a slow moment of
+the machine affects all of them equally.
 """
 
 import importlib

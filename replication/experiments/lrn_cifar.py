@@ -154,7 +154,7 @@ def stage_rows(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def gain_rows(stages: pd.DataFrame) -> pd.DataFrame:
-    """Return what each variant's test error is above that of the net with its normalisations.
+    """Return each variant's test error minus that of the net with its normalisations.
 
     One row per length, epoch, number of views and variant. The intervals are simultaneous over the
     variants of one row's epoch and views. ``stages``: from ``stage_rows``.
@@ -192,7 +192,7 @@ def claim_length(settings: Settings, table: pd.DataFrame) -> int:
 
 
 def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> list[Measurement]:
-    """Return what the claims on these nets are measured by, over ten views if not named otherwise.
+    """Return the measurements for the claims on these nets, over ten views unless named.
 
     The increase in test error without the normalisations, and that of the other arms; then the
     errors. ``table``: from ``error_table``, of ``runs``. An arm without a run has no measurement.
@@ -233,9 +233,9 @@ class _Length:
     def difference(
         self, variant: str, name: str, family: Sequence[str], column: str = "test_top1"
     ) -> Measurement:
-        """Return what a variant's error is above the net's, as the claim's variant ``name``.
+        """Measure a variant's error minus the net's, as the claim's variant ``name``.
 
-        ``family``: the variants whose intervals hold together."""
+        ``family``: the variants whose intervals are simultaneous."""
         runs = self.by_variant[variant]
         table = self.table[self.table["variant"].isin([WITH, *family])]
         return measured(

@@ -1,10 +1,10 @@
-"""Figure 4: the net's predictions, and the training images that it finds most alike.
+"""Figure 4: the net's predictions, and the nearest training images by its features.
 
 Section 6.1. The paper shows pictures. Here numbers over all test images are added: how near the
 wrong ones of the five most probable labels are to the right one in WordNet, what share of the six
 nearest training images is of the query's class by features and by pixels, and how far the two
-distances agree at all. A profile may name the recipe of one large net, whose pictures are then the
-ones shown.
+distances agree. A profile may name the recipe of one large net, whose pictures are then the ones
+shown.
 """
 
 from typing import NamedTuple
@@ -159,7 +159,7 @@ def _study(settings: Settings, net: str, runs: list[Run]) -> tuple[pd.DataFrame,
 
 
 def _without(classes: tuple[str, ...]) -> str:
-    """Return why the labels cannot be compared in WordNet, or ""."""
+    """Return why the labels cannot be compared in WordNet; "" if they can."""
     if lost := wordnet.missing(classes, wordnet.read()):
         return f"{len(lost)} of {len(classes)} classes have no place in WordNet ({lost[0]})"
     return f"there are only {counted(len(classes), 'class')}" if len(classes) <= wordnet.TOP else ""

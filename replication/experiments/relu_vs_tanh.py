@@ -90,7 +90,7 @@ def _list(values: Sequence[float]) -> str:
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Return the most that may be run, as far as the stored runs tell."""
+    """Return every run that may be needed, given the stored runs."""
     listed = planned(settings)
     if settings.rates_beside:
         for kind in RACE.kinds:

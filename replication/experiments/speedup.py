@@ -1,4 +1,4 @@
-"""How many times sooner ReLU reaches a training error than a saturating function.
+"""Ratios: how many times sooner ReLU reaches a training error than another function.
 
 The ratio of iterations for each net and regime of ``figure1`` (claim ``relu-tanh``), the smallest
 of them (``relu-several``), and the ratio at other training errors.

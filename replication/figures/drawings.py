@@ -214,7 +214,7 @@ def plateau() -> Figure:
 
 
 def removed_layer() -> Figure:
-    """Draw the net without one of its middle layers: its reader reads what the layer read."""
+    """Draw the net without a middle layer: the next layer reads what that layer read."""
     layers = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 1.5), layout="constrained")

@@ -13,7 +13,7 @@ SHIFT = 1.04  # between the two lines of a panel, as a factor on the axis of ima
 
 
 def effects(frame: pd.DataFrame) -> Figure:
-    """Draw what each regulariser takes off the test error, against images of each class.
+    """Draw how much each regulariser lowers the test error, against images of each class.
 
     One panel per regulariser, one line with and one without the other regulariser. Above zero, the
     net with the regulariser has the lower error. Bars are the simultaneous 95% intervals.

@@ -151,7 +151,7 @@ def distances(table: pd.DataFrame) -> Figure:
 
 
 def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> Figure:
-    """Draw how many times sooner ReLU gets to a training error, against that error.
+    """Draw how many times sooner ReLU reaches a training error, against that error.
 
     ``table``: candidate, definition, mark, ratio, low, high, selection; ``value``: what the paper
     says, at ``mark``. Black: the ratio of the paper's two curves. Dotted: one of the two curves is

@@ -21,7 +21,7 @@ def over_length(
     paper: Mapping[str, float],
     rates: Mapping[tuple[int, int], str],
 ) -> Figure:
-    """Draw the test errors, and what each is above the first net's, over the length of training.
+    """Draw each net's test error, and its difference from the first net's, over training.
 
     One column per planned length, one place per epoch at which the nets were tested.
 

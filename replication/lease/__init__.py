@@ -1,1 +1,1 @@
-"""A GPU for some minutes: pack a plan of runs at home, work through it on a bare machine."""
+"""Using a GPU for a few minutes: pack a plan of runs here, work through it there."""

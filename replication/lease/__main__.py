@@ -1,9 +1,9 @@
 """On the machine: ``python -m replication.lease PLAN --minutes N``.
 
 It needs torch, numpy, Pillow and pydantic; DALI is used if it is installed. PLAN is the plan.json
-of the folder that ``python -m replication.lease.pack`` wrote. The facts come back as one archive;
-``tar -xzf facts.tar.gz results`` in the clone puts its results beside the others, and ``replication
-run`` then makes the pages of them."""
+of the folder that ``python -m replication.lease.pack`` wrote. The results come back as one archive.
+In the clone, ``tar -xzf facts.tar.gz results`` puts them beside the others, and ``replication run``
+then builds their pages."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ from replication.lease.plan import read_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the options, work through the plan; 0 if all of it is done, 1 if something is left."""
+    """Read the options and work through the plan; return 0 if all is done, else 1."""
     parser = argparse.ArgumentParser(prog="python -m replication.lease", description=__doc__)
     parser.add_argument("plan", type=Path)
     parser.add_argument("--minutes", type=float, required=True, help="for this call")

@@ -1,8 +1,8 @@
-"""The runs of an experiment that need no result that is not stored yet.
+"""The runs of an experiment that do not depend on results that are still missing.
 
-An experiment lists the most that it may train. Some of its recipes are placeholders until a result
-is known: a rate that a search chooses, or a constant that is measured in a trained net. Trained on
-a GPU, they would be runs that nobody asks for."""
+An experiment lists all runs that it may train. Some of its recipes are placeholders until a result
+is known: a rate that a search chooses, or a constant that is measured in a trained net. To train a
+placeholder would be a waste."""
 
 from replication.base.models import Frozen
 from replication.experiments import lrn_cifar_nets, relu_vs_tanh

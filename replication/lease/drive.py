@@ -1,11 +1,11 @@
-"""On the machine: work through a plan until the minutes are over, and bring small facts back.
+"""Working through a plan on the GPU machine until its time is up, and packing the facts.
 
 Every step has a limit, and is interrupted in the way that leaves a checkpoint. Commands run alone,
 each in a process of its own; trainings run side by side, because one of them leaves much of a GPU
 unused, in processes that train one run after another, under NVIDIA's MPS if the machine has it.
 What is done and what is under way is kept in a state folder, so the same command resumes where the
-last one was stopped. After every step the facts are written anew, so that they come back even if
-the machine is taken away during the next one."""
+last one was stopped. After every step the facts are written again, so that none are lost if the
+machine goes away during the next step."""
 
 import io
 import json
@@ -259,7 +259,7 @@ class Lease:
 
 
 def default_state() -> Path:
-    """Return the folder whose content outlasts one call, but not the machine."""
+    """Return the folder for state between calls on the same machine."""
     return Path(tempfile.gettempdir()) / "replication-lease"
 
 

@@ -1,11 +1,11 @@
-"""At home: write a plan of runs, and the images that they need, into one folder.
+"""Packing: write a plan of runs, and the images that they need, into one folder.
 
     python -m replication.lease.pack FOLDER
 
-The plan is ``thirty_minutes.toml``, or that of another file, ``--order FILE``. Its parts come in
-the order of worth: first whether the machine gives the right numbers, then runs of experiments and
-benchmarks. Of each part the first seed of every run comes before the second of any. The images of a
-data set travel as one compressed archive, cut into parts of less than 40 MB."""
+The plan is ``thirty_minutes.toml``, or that of another file, ``--order FILE``. The most useful
+parts come first: checks that the machine gives the right numbers, then runs of experiments and
+benchmarks. In each part every run gets its first seed before any run gets a second one. The images
+of a data set travel as one compressed archive, cut into parts of less than 40 MB."""
 
 import argparse
 import sys

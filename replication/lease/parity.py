@@ -1,4 +1,4 @@
-"""Whether a GPU gives the CPU's numbers: measured on the machine, in a minute, without pytest.
+"""Parity: whether a GPU gives the CPU's numbers. It takes a minute and no pytest.
 
     python -m replication.lease.parity --device cuda
 
@@ -43,7 +43,7 @@ SPEC = AlexNetSpec(side=56, width=1 / 4, classes=10, init="same_variance", dropo
 
 
 class Compared(NamedTuple):
-    """A difference that was measured, and the most that it may be."""
+    """A measured difference, and its limit."""
 
     what: str
     difference: float

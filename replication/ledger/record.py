@@ -158,7 +158,7 @@ class Measurement(Frozen):
 
     @property
     def outdated(self) -> bool:
-        """Whether the claim's quantity was defined anew after this was measured."""
+        """Whether the claim's quantity was redefined after this was measured."""
         claim = find_claim(self.claim)
         return self.quantity != (claim.statement if claim.kind in "AS" else self.target.quantity)
 

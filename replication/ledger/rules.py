@@ -145,8 +145,8 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
 def excluded_side(measurement: Measurement) -> Side | None:
     """Return the side of ``null`` on which the whole interval is, or None.
 
-    The size of a difference without its sign has the claimed side only: if it is less than chance
-    makes it, that is no effect the other way round."""
+    The size of a difference without its sign can only be on the claimed side: a size below that of
+    chance is not an effect in the other direction."""
     if measurement.reach is None or measurement.null is None:
         return None
     low, high = measurement.reach
@@ -158,10 +158,11 @@ def excluded_side(measurement: Measurement) -> Side | None:
 
 
 def is_small(measurement: Measurement) -> bool:
-    """Return whether an effect of the paper's size is excluded: what there is, is smaller.
+    """Return whether an effect of the paper's size is excluded, because ours is smaller.
 
-    At the paper's own scale alone, since a smaller one says nothing about the size there, and for a
-    size that the paper gives. Not if the effect is reversed. A check has no size."""
+    This needs a run at the paper's own scale, because a smaller scale says nothing about the size
+    there, and a claim for which the paper gives a size. It is false for a check, and if the effect
+    is reversed."""
     if measurement.mean is None or measurement.null is None:
         return False
     target = measurement.target

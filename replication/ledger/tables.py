@@ -181,7 +181,7 @@ def in_ledger_order(measurements: Sequence[Measurement]) -> list[Measurement]:
 
 
 def missing_html(rows: list[Row]) -> str:
-    """Return what it would take to run each row that is ``not run``.
+    """Return what each row that is ``not run`` needs.
 
     Rows that are quoted by design come last.
     """
@@ -278,7 +278,7 @@ def _scales(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _letters(measurements: Sequence[Measurement]) -> dict[str, str]:
-    """Return a number for every scale, so that each is written out once."""
+    """Return a number for every scale, so that each scale is written in full only once."""
     texts = dict.fromkeys(_scale_text(one) for one in measurements if one.values)
     return {text: str(place) for place, text in enumerate(texts, start=1)}
 
@@ -315,7 +315,7 @@ def _ours(measurement: Measurement | None, scales: dict[str, str], named: bool =
 
 
 def _more(facts: dict[str, str], measurement: Measurement | None, changes: Sequence[Change]) -> str:
-    """Return what a row has to say beyond its line, folded; "" for nothing."""
+    """Return the further facts of a row, folded; "" if there are none."""
     items = list(facts.items())
     if measurement is not None and measurement.values:
         items.append(("smallest effect found four times in five", detectable_text(measurement)))

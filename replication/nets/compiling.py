@@ -1,4 +1,4 @@
-"""What ``torch.compile`` and Triton need on this machine, and how a function is compiled."""
+"""Compiling functions with ``torch.compile`` and Triton, if this machine can."""
 
 import logging
 import os

@@ -112,7 +112,7 @@ def dropout_layers(net: nn.Module) -> dict[str, Dropout]:
 def seed_layers(
     layers: Mapping[str, Dropout], seed: int, step: int, first: int = 0, total: int = 0
 ) -> None:
-    """As ``seed_masks``, without a walk through the net: ``layers`` are its ``dropout_layers``."""
+    """Do the same as ``seed_masks`` for ``layers``, which are a net's ``dropout_layers``."""
     for name, layer in layers.items():
         layer.seed = _mix([seed, step, *name.encode()])
         layer.first, layer.total = first, total

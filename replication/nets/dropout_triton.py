@@ -18,7 +18,7 @@ STREAM = tl.constexpr(3)  # ``dropout.STREAM``
 def counter_mask(
     key: Sequence[int] | Tensor, first: int, shape: torch.Size, device: torch.device
 ) -> Tensor:
-    """As ``dropout.counter_mask``; ``key`` may be a tensor of its two words on ``device``."""
+    """Return ``dropout.counter_mask``; ``key`` may be a tensor of two words on ``device``."""
     kept = torch.empty(shape, dtype=torch.bool, device=device)
     loaded = isinstance(key, Tensor)
     low, high = (0, 0) if loaded else key

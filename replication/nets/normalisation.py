@@ -109,7 +109,7 @@ class SameMapNorm(_ResponseNorm):
 class Gain(nn.Module):
     """A multiplication by a constant, in the place of a normalisation.
 
-    Its control: a normalisation makes its inputs smaller too, and this does nothing else."""
+    It is a control: a normalisation also makes its inputs smaller, and a gain does only that."""
 
     def __init__(self, value: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A Dask cluster: its workers train runs, and what goes wrong there is one line here."""
+"""Training on a Dask cluster; every failure there becomes one line here."""
 
 import sys
 import time

@@ -67,7 +67,7 @@ def forget(folder: Path) -> None:
 
 
 def _is_of(value: dict[str, Any] | None, training: str) -> bool:
-    """Return whether there is a value, and it is not known to be of other trainings."""
+    """Return whether a value exists and is not known to come from other trainings."""
     return value is not None and (not training or value.get("training", training) == training)
 
 

@@ -1,4 +1,4 @@
-"""What experiments would train, and what that costs on this machine, without training it.
+"""A forecast of what experiments would train, and how long that takes on this machine.
 
 The hours follow from a probe: training steps on random images, for about ten seconds in all. They
 are an upper estimate of the training alone. A run may stop at its target error or by its plateau
@@ -75,7 +75,7 @@ class Forecast(NamedTuple):
 
     @property
     def hours(self) -> float | None:
-        """Of all experiments; None if those of one are not known."""
+        """The hours of all experiments; None if those of one are unknown."""
         each = [share.hours for share in self.shares if share.hours is not None]
         return math.fsum(each) if len(each) == len(self.shares) else None
 

@@ -174,7 +174,7 @@ _stopping = threading.Event()  # no further run in this worker
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Interrupt a run once; a worker without one is ended by the process that started it."""
+    """Interrupt a run once; the parent process ends a worker that has no run."""
     first = not _stopping.is_set()
     _stopping.set()
     if first and _training.is_set():

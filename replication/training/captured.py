@@ -1,12 +1,12 @@
-"""The step as one CUDA graph: launched at once instead of kernel by kernel.
+"""The training step as one CUDA graph, launched at once instead of kernel by kernel.
 
 A step at 224 x 224 launches some hundred kernels, and a GPU is done with them sooner than the host
 has launched them. A graph holds them all. The host must then read nothing in between: the losses
 and mistakes of a burst of steps are kept on the GPU and read together. A loss that is not finite is
 found at its step all the same: the burst is undone, and its steps are taken one by one.
 
-``steps`` is what the loop sees. Where a graph cannot be (on a CPU, among ranks, with a minibatch in
-parts) it takes each step by itself."""
+``steps`` is what the loop sees. If a graph is impossible (on a CPU, with several ranks, with a
+minibatch in parts), it takes the steps one by one."""
 
 import logging
 import math
@@ -97,7 +97,7 @@ def in_bursts(
 
 
 class StaticStep:
-    """The step on buffers that stay where they are, so that a graph can hold it."""
+    """The step on buffers with fixed addresses, so that a graph can record it."""
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner

@@ -1,8 +1,8 @@
 """A drop of the rate by hand during a run, as the authors did (section 5).
 
 The request is a file in the run's folder. The trainer takes it at the end of the epoch and records
-the decision. A request contains a word of its own, so that it is granted once even if the run is
-killed in between."""
+the decision. Each request contains a unique word, so that it is granted only once even if the run
+is killed in between."""
 
 import uuid
 from pathlib import Path

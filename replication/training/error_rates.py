@@ -1,4 +1,4 @@
-"""The errors of a net in training on a whole split: the exact training error, and validation."""
+"""The errors of a net on a whole split during training: exact training and validation."""
 
 import torch
 from torch import nn

@@ -1,8 +1,8 @@
-"""Training that fails: a loss that is not finite, and a loss that stays at that of guessing.
+"""Detecting failed training: a loss that is not finite, or stays at that of guessing.
 
 The softmax loss of a net that has learnt nothing is ln K for K classes. A net with small initial
-weights stays there for a while and then leaves it. One that is still there after ``STUCK_STEPS``
-updates does not leave by itself."""
+weights stays there for a while and then leaves it. A net whose loss is still there after
+``STUCK_STEPS`` updates does not recover by itself."""
 
 import math
 from typing import Any

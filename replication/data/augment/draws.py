@@ -1,9 +1,9 @@
 """The random numbers of augmentation, a pure function of seed, epoch and image.
 
-A counter-based generator, Philox4x32-10, turns each counter into four words that look random, for a
-whole batch at once. So draws do not depend on batch size, order, workers, ranks or interruption, no
-generator state has to be stored, and two pipelines can be compared pixel by pixel on the same
-draws."""
+The counter-based generator Philox4x32-10 turns each counter into four random-looking words, for a
+whole batch at once. So the draws do not depend on batch size, order, workers, ranks or
+interruption, and no state of a generator has to be stored. Two pipelines can be compared pixel by
+pixel on the same draws."""
 
 from typing import NamedTuple
 
@@ -35,9 +35,9 @@ def draw(
 ) -> Draws:
     """Return the draws of images ``ids`` in epoch ``epoch``.
 
-    ``positions``: offsets of the crop along an axis, 0 to positions - 1. ``chunk`` above 1: that
-    many images which follow each other in the epoch's order share crop and flip; ``places`` (N,)
-    are their places in it. Colour is always drawn for each image."""
+    ``positions``: offsets of the crop along an axis, 0 to positions - 1. If ``chunk`` is above 1,
+    that many consecutive images in the epoch's order share crop and flip; ``places`` (N,) are the
+    images' places in that order. Colour is always drawn for each image."""
     ids = np.asarray(ids, np.uint64)
     who = ids if chunk == 1 else np.asarray(places, np.uint64) // np.uint64(chunk)
     top, left, flip, _ = philox(seed, who, epoch, GEOMETRY)
@@ -111,7 +111,7 @@ def philox_words(
 
 
 def _below(words: np.ndarray, n: int) -> np.ndarray:
-    """Return 0 to n - 1, evenly but for 1 part in 2^32 / n."""
+    """Return numbers from 0 to n - 1, uniform up to 1 part in 2^32 / n."""
     return ((words * np.uint64(n)) >> WORD).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""From a file's bytes to RGB pixels, by one stated policy for every pipeline.
+"""Decoding: from a file's bytes to RGB pixels, by one policy for every pipeline.
 
 The paper says nothing of files that are not plain RGB JPEGs. ILSVRC has grey, CMYK and misnamed
 ones, and a collection of one's own may have any kind. ``POLICY`` says what is done with each kind;
@@ -127,7 +127,7 @@ class Unreadable(InputError):
 
 
 class Unreachable(Unreadable):
-    """A file that the machine could not read or hold this time, which tells nothing of it."""
+    """A file that this machine could not read or hold; the file itself may be good."""
 
     def __init__(self, message: str) -> None:
         super().__init__("unreachable", message)

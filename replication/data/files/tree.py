@@ -96,7 +96,7 @@ def walk(root: Path, each: Callable[[Folder], None]) -> None:
 
 
 def base(root: Path) -> Path:
-    """Return the folder of the splits: ``root``, or the one inside Kaggle's ImageNet."""
+    """Return the folder of the splits: ``root``, or the one inside Kaggle's ImageNet tree."""
     if not root.is_dir():
         raise InputError(f"no such folder: {printable(str(root))}")
     if not any(_candidates(root, split) for split in SPLIT_FOLDERS):
@@ -165,7 +165,7 @@ def check_distinct(folder: Path, names: Iterable[str]) -> None:
 
 
 def plain(name: str) -> str:
-    """Return a name without what the eye does not see: Unicode form, case, outer blanks."""
+    """Return a name without differences that people overlook: Unicode form, case, blanks."""
     visible = "".join(c for c in name if unicodedata.category(c) != "Cf")
     return " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
 

@@ -1,9 +1,9 @@
 """Whether files are still those that something was built from.
 
-A fingerprint covers names and sizes, so that it is the same on every machine; it cannot see a file
-that was replaced by another of its size. A note *beside* what was built holds what can: the time
-stamps of the files on this machine, and a hash of their contents for the case that only the stamps
-differ, as after a copy. The note also tells whether the built file itself is whole."""
+A fingerprint covers names and sizes, so it is the same on every machine. But it does not change if
+a file is replaced by another one of the same size. So a note *beside* the built file stores more:
+the time stamps of the files on this machine, and a hash of their contents, in case only the stamps
+differ, as after a copy. The note also shows whether the built file itself is complete."""
 
 import contextlib
 import hashlib
@@ -75,7 +75,7 @@ def note_of_run(run: str) -> Path:
 
 
 def begin(note: Path, index: Index) -> None:
-    """Keep in ``note`` which images a run begins with, unless it is there already."""
+    """Record in ``note`` which images a run begins with, unless that is recorded already."""
     if not note.is_file():
         _remember(note, {"stamp": index.stamp, "content": content(index)})
 
@@ -83,7 +83,7 @@ def begin(note: Path, index: Index) -> None:
 def check_same(note: Path, index: Index, what: str) -> None:
     """Raise InputError if the images have changed since ``begin`` kept ``note``.
 
-    ``what`` began then. Without a note, as of results of another machine, nothing is known."""
+    ``what`` began then. Without a note, as for results of another machine, nothing is checked."""
     kept = _read(note)
     if not kept or kept.get("stamp") == index.stamp:
         return
@@ -106,7 +106,7 @@ def _digest(path: Path) -> str:
 
 
 def _remember(path: Path, note: dict[str, Any]) -> None:
-    """Write a note; in somebody else's folder everything is read again the next time."""
+    """Write a note; if the folder cannot be written, the next call reads all files again."""
     with contextlib.suppress(PermissionError):
         write_json(path, note)
 

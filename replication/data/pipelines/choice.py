@@ -1,4 +1,4 @@
-"""Which pipeline prepares a loader's batches: by its source, its device, and what is installed."""
+"""The choice of a loader's pipeline, by its source, its device, and what is installed."""
 
 import functools
 import sys
@@ -19,7 +19,7 @@ Backend = Literal["auto", "raw", "reference", "dali", "dali-mixed", "device"]
 
 @functools.cache
 def has_dali() -> bool:
-    """Return whether DALI is installed and loads; if it does not, say why once."""
+    """Return whether DALI can be imported; if it is installed but fails, log why once."""
     try:
         import nvidia.dali  # noqa: F401
     except ModuleNotFoundError:

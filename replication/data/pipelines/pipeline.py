@@ -17,7 +17,7 @@ from replication.recipe import Data
 
 
 class BatchRequest(NamedTuple):
-    """What one batch shall hold."""
+    """The images, draws and views of one batch to prepare."""
 
     rows: np.ndarray  # int64 (N,): of the index
     draws: Draws | None  # of N training images; None: the central crop, or ten views

@@ -2,8 +2,8 @@
 
 "The transformed images are generated in Python code on the CPU while the GPU is training on the
 previous batch of images." Pillow decodes and reduces each file as the raw store does, then the
-arithmetic is the raw pipeline's: so both give the same bits. It serves where DALI is missing
-(macOS), and is what DALI is compared with.
+arithmetic is the raw pipeline's: so both give the same bits. It is used if DALI is missing (macOS),
+and DALI is compared with it.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
-"""The runs of an experiment: all of them trained, or those that are stored so far.
+"""Collecting an experiment's runs: train all of them, or read those stored so far.
 
-A campaign takes days, and what it has stored is worth a page before it has ended. Such a page
-shows the stored runs, names the missing ones, and has no verdict with too few seeds.
+A campaign takes days, and its first results are worth a page before it ends. Such a page shows the
+stored runs, names the missing ones, and gives no verdict with too few seeds.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def stored_text(runs: Sequence[Run], missing: Sequence[Task], of: int) -> str:
 
 
 def waiting_for(tasks: Sequence[Task], only_stored: bool, stage: str) -> str:
-    """Return why a page of these tasks has nothing to compare yet; "" if it has or trains them."""
+    """Return why these tasks' page has nothing to compare yet; "" if it has, or trains."""
     return waiting(collect(tasks, only_stored=True).runs, stage) if only_stored else ""
 
 
@@ -85,7 +85,7 @@ def waiting(runs: Sequence[Run], stage: str, baseline: str = "baseline") -> str:
 
 
 def nothing_yet(lacks: str, *stages: str) -> str:
-    """Return that ``lacks``, such as "no run is", stored, and which commands train the runs.
+    """Return a line: what is missing (``lacks``, "no run is"), and how to train the runs.
 
     ``stages``: of the campaign."""
     names = " ".join(stage if stage.isidentifier() else repr(stage) for stage in stages)

@@ -1,4 +1,4 @@
-"""Runs beside one another: their errors as a table, and when a loss meets a target.
+"""Comparing runs: their errors as a table, and when a loss meets a target.
 
 Serves the ablations of sections 3 to 5, section 3.3's nets for CIFAR-10, and Tables 1 and 2. Errors
 are fractions in the runs and in per cent here, differences of errors in percentage points, as in
@@ -114,7 +114,8 @@ def crossing(values: Sequence[float], mark: float, start: float, first: float) -
     """Return the epochs until ``values``, one per epoch, first fall to ``mark``; NaN if never.
 
     The curve is linear between the values and is ``start`` at epoch 0. The first value belongs to
-    epoch ``first``, each other one to one epoch later. A ``mark`` of ``start`` or more is met at 0.
+    epoch ``first``, each other one to one epoch later. A ``mark`` of ``start`` or more is met at
+    epoch 0.
     """
     if start <= mark:
         return 0.0
@@ -211,7 +212,7 @@ def ran(run: Run, target_error: float | None = None) -> Ran:
 
 
 def diverged(runs: Sequence[Run]) -> str:
-    """Name the runs whose loss was not finite or that never learnt anything; "" if none.
+    """Name the runs whose loss was not finite or that learnt nothing; "" if there are none.
 
     Their errors count as they are.
     """

@@ -1,4 +1,4 @@
-"""The contract of an experiment: what its module offers, and how its tables are stored.
+"""The contract of an experiment: what its module defines, and how its tables are stored.
 
 A module of ``experiments/`` has
 

@@ -1,10 +1,10 @@
-"""What is compared with the ablations of a baseline that has learnt: controls, sizes and rates.
+"""Controls, sizes and rates: runs beside the ablations of a baseline that has learnt.
 
 - Controls: what else a variant changes besides the part that it is about. A normalisation also
   makes its inputs smaller, and a net without a layer also starts from other weights.
 - Sizes: half and twice the width, half the length (claim ``bigger-longer``).
-- Rates: variants at half and at twice the baseline's rate. A variant that prefers another rate
-  looks worse than it is at the baseline's. The best rate is chosen on validation images.
+- Rates: variants at half and at twice the baseline's rate. A variant that needs another rate looks
+  worse than it is at the baseline's rate. The best rate is chosen on validation images.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Section 4.2: how far the halved net is from the mean of the nets that dropout samples.
+"""Section 4.2: the distance of the halved net from the mean of dropout's masked nets.
 
 The mean is geometric. The distance of a single such net is given for comparison.
 ``evaluation.dropout`` does the sampling. The distances of a run need its weights, so they are

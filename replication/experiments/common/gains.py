@@ -1,7 +1,7 @@
 """The mean gain of each response normalisation of a trained net (section 3.3).
 
-A normalisation divides by something larger than one, so it also rescales. A net with this constant
-in its place is the control of what it does besides."""
+A normalisation divides by something larger than one, so it also rescales. A net that only rescales,
+by this constant gain, is the control that shows its other effects."""
 
 import numpy as np
 import torch

@@ -1,8 +1,9 @@
 """Which images a run gets wrong, for the interval of a difference of errors over images too.
 
-Several nets are evaluated on the same images. An interval over seeds alone leaves out that other
-images would give other errors. ``evaluation.seeds_and_images`` has the interval over both; here is
-what it is taken of: errors, gaps, means of several nets, and differences within one seed.
+Several nets are evaluated on the same images. An interval over seeds alone does not show that other
+images would give other errors. ``evaluation.seeds_and_images`` computes the interval over both.
+This module supplies the numbers: errors, gaps, means of several nets, and differences within one
+seed.
 """
 
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ def images_of(run: Run, column: str) -> Images | None:
 
 
 def wrong_in(entry: dict[str, Any], k: int) -> Images:
-    """Return 1 for each image that a stored answer has wrong at top-``k``, else 0."""
+    """Return 1 for each image that the net got wrong at top-``k`` by its stored answer, else 0."""
     return Images(entry["fingerprint"], (~per_image.right(entry, k)).astype(np.float64))
 
 
@@ -76,10 +77,11 @@ def noise(
     """Return the interval over seeds and images of a difference of errors, in percentage points.
 
     One entry per seed. ``second`` None: ``first`` are differences within a seed already.
-    ``comparisons``: how many such intervals hold together. ``mean``: the difference of all seeds,
-    in percentage points; around it is the interval if ``FEWEST`` entries of each side or more are
-    known, and others are not: the noise of the images is that of fewer seeds then, so a little
-    large. None if fewer are, or if they are not of the same images."""
+    ``comparisons``: how many such intervals are simultaneous. ``mean``: the difference over all
+    seeds, in percentage points. If only some entries are known, but at least ``FEWEST`` on each
+    side, the interval is around ``mean``; its noise of the images then comes from fewer seeds and
+    is slightly too large. Return None if fewer entries are known, or if they are not of the same
+    images."""
     sides = [[one for one in side if one is not None] for side in (first, second or ())]
     whole = len(sides[0]) == len(first) and len(sides[1]) == len(second or ())
     enough = all(len(side) >= FEWEST for side in sides[: 1 if second is None else 2])

@@ -97,7 +97,7 @@ class Ranks:
     def communicating(self, what: str) -> Iterator[None]:
         """Turn the failure of a collective operation into a TrainingError.
 
-        Its message says which rank failed which.
+        Its message names the rank and the operation that failed.
         """
         try:
             yield
