@@ -138,7 +138,7 @@ def test_a_plan_is_done_on_a_bare_machine_and_its_facts_come_back(
     assert "hello" not in again.stdout and "bad: status 1" in again.stdout
 
 
-def test_a_step_that_is_cut_off_goes_on_in_the_next_call(tmp_path: Path) -> None:
+def test_a_step_that_is_cut_off_resumes_in_the_next_call(tmp_path: Path) -> None:
     long = RECIPE.model_copy(update={"epochs": 100_000})
     [step] = pack.trainings([Task("quick", "x", "long", long)], 5.0)
     plan = Plan(steps=(step,))
@@ -324,7 +324,7 @@ def test_without_mps_fewer_trainings_share_the_gpu(
 
 
 @pytest.mark.parametrize(("cpus", "jobs", "processes"), [(2, None, 2), (16, 5, 5), (16, 1, 1)])
-def test_there_are_no_more_trainings_than_cpus_or_as_many_as_asked_for(
+def test_there_are_as_many_trainings_as_requested_or_at_most_one_per_cpu(
     tmp_path: Path,
     gpu: Path,
     monkeypatch: pytest.MonkeyPatch,

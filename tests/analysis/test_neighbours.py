@@ -29,7 +29,7 @@ def test_the_order_is_that_of_brute_force_with_its_ties(points: np.ndarray, k: i
     assert np.allclose(found.distances, apart, rtol=1e-12)
 
 
-def test_near_ties_far_from_the_origin_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_ties_far_from_the_origin_are_ranked_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(N, "BLOCK", 1000)  # several blocks of queries
     monkeypatch.setattr(N, "PART", 1000)  # and of the base
     monkeypatch.setattr(N, "GATHER", 1000)
@@ -48,7 +48,7 @@ def test_a_copy_is_its_own_nearest_and_the_first_of_equals_wins() -> None:
     assert not found.distances[:, :3].any()
 
 
-def test_what_has_no_nearest_is_refused() -> None:
+def test_a_search_without_a_defined_nearest_row_is_refused() -> None:
     base = np.zeros((3, 2), np.float32)
     with pytest.raises(ValueError, match="neighbours"):
         N.nearest(base, base, 4)

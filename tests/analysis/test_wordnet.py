@@ -30,7 +30,7 @@ def test_similarity_by_hand_takes_the_better_of_two_ancestors() -> None:
     assert np.allclose(found, [[1, 2 / 3, 1 / 3], [2 / 3, 1, 2 / 3], [1 / 3, 2 / 3, 1]])
 
 
-def test_a_shortcut_upwards_counts() -> None:
+def test_similarity_uses_the_shortest_way_up() -> None:
     parents = SMALL | {"cat": ("animal", "root")}
     assert W.similarity(["cup", "cat"], parents)[0, 1] == pytest.approx(2 / 5)  # two steps and one
 

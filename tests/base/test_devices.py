@@ -42,7 +42,7 @@ def test_the_first_line_says_why_it_is_the_cpu(old_driver):
     assert devices.described("cpu").startswith("cpu (the driver 550.54.15 runs CUDA 12.4 at most")
 
 
-def test_cuda_that_was_asked_for_is_refused_with_the_reason(old_driver):
+def test_unavailable_cuda_is_refused_with_the_reason(old_driver):
     with pytest.raises(InputError, match=r"no device 'cuda:1': the driver 550.* at most.*use cpu"):
         devices.check_device("cuda:1")
 

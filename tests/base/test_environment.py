@@ -93,7 +93,7 @@ def test_the_lock_holds_one_version_of_each_direct_dependency_inside_its_bounds(
             assert direct.specifier.contains(exact.version), f"{direct} is locked as {exact}"
 
 
-def test_the_build_needs_nothing_that_the_lock_does_not_hold():
+def test_the_build_needs_nothing_outside_the_lock():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     for text in build:
         needed = Requirement(text)
@@ -104,7 +104,7 @@ def test_the_build_needs_nothing_that_the_lock_does_not_hold():
     assert "--only-binary :all:" in LOCK.splitlines()
 
 
-def test_nothing_of_cuda_is_asked_for_on_macos():
+def test_macos_needs_no_cuda_package():
     mac = [machine for machine in MACHINES if machine["sys_platform"] == "darwin"]
     assert [
         pin.name
@@ -330,7 +330,7 @@ def test_a_clone_that_was_renamed_or_copied_gets_an_environment_of_its_own(clone
     assert clone.installs() == []
 
 
-def test_an_environment_that_does_not_say_where_it_was_made_is_kept(clone):
+def test_an_environment_without_a_recorded_folder_is_kept(clone):
     clone.setup()
     (clone.folder / ".venv" / ".ready").write_text("")
     clone.setup()
@@ -362,7 +362,7 @@ def test_a_python_without_its_venv_module_is_refused_with_the_package_to_install
     assert not (clone.folder / ".venv").exists()
 
 
-def test_a_full_disk_is_refused_before_anything_is_made(clone):
+def test_a_full_disk_is_refused_before_anything_is_written(clone):
     clone.command(
         "df",
         "#!/bin/sh\necho Filesystem 1024-blocks Used Available Capacity\necho /dev/x 9000000"
@@ -372,12 +372,12 @@ def test_a_full_disk_is_refused_before_anything_is_made(clone):
     assert not (clone.folder / ".venv").exists()
 
 
-def test_a_venv_that_cannot_be_made_leaves_nothing(clone):
+def test_a_venv_that_cannot_be_created_leaves_nothing(clone):
     assert "-m venv failed" in complaint(clone.setup("broken-venv"))
     assert not (clone.folder / ".venv").exists()
 
 
-def test_an_install_that_fails_is_not_ready_and_goes_on_next_time(clone):
+def test_a_failed_install_is_not_ready_and_resumes_next_time(clone):
     line = complaint(clone.setup("no-network"))
     assert "No matching distribution found for torch==2.13.0" in line and "setup.log" in line
     assert not clone.ready()

@@ -32,7 +32,7 @@ def test_a_format_applies_to_its_column() -> None:
     assert "12.3%" in shown and "50.0%" in shown and "<td>yes</td>" in shown
 
 
-def test_a_number_that_a_format_made_of_nan_is_missing() -> None:
+def test_nan_that_a_format_turned_into_text_is_missing() -> None:
     speeds = pd.Series([1346.0, float("nan")]).map("{:,.0f}".format)
     shown = html_table(pd.DataFrame({"images/s": speeds}))
     assert "nan" not in shown and '<td class="number">1,346</td>' in shown

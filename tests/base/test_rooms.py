@@ -42,7 +42,7 @@ def _imports(file: Path) -> set[str]:
     return rooms & FLOOR.keys()
 
 
-def test_imports_only_go_down() -> None:
+def test_a_room_imports_only_from_the_rooms_below_it() -> None:
     package = paths.ROOT / "replication"
     upward = []
     for file in sorted(package.rglob("*.py")):

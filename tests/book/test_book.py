@@ -203,7 +203,7 @@ def pages(book: Path) -> dict[str, Page]:
     }
 
 
-def test_every_page_is_there_and_loads_nothing_from_elsewhere(pages: dict[str, Page]) -> None:
+def test_every_page_exists_and_loads_nothing_from_elsewhere(pages: dict[str, Page]) -> None:
     assert {f"{page}.html" for page in contents()} <= set(pages)
     away = {source for page in pages.values() for source in page.loaded if urlsplit(source).netloc}
     assert not away
@@ -363,7 +363,7 @@ def test_text_can_be_read_in_both_themes(browser, address: str, theme: str) -> N
     tab.close()
 
 
-def test_the_search_finds_dropout(browser, address: str) -> None:
+def test_the_book_s_search_finds_dropout(browser, address: str) -> None:
     tab = browser.new_page()
     tab.goto(f"{address}/search.html?q=dropout")
     tab.wait_for_selector("#search-results li a", timeout=20_000)

@@ -77,7 +77,7 @@ def test_another_address_of_the_site_or_the_repository_is_another_book(
     assert tool.calls == 2
 
 
-def test_a_quick_run_that_was_not_made_is_not_left_out_in_silence(tool: Tool) -> None:
+def test_a_missing_quick_run_is_an_error(tool: Tool) -> None:
     with pytest.raises(InputError, match="replication run --profile quick"):
         build.build_book("quick")
     assert tool.calls == 0
@@ -99,7 +99,7 @@ def test_a_second_build_at_the_same_time_leaves_the_first_alone(tool: Tool) -> N
     build.build_book()
 
 
-def test_a_build_with_warnings_leaves_no_mark_of_success(tool: Tool) -> None:
+def test_a_build_with_warnings_does_not_count_as_built(tool: Tool) -> None:
     tool.status = 1
     for _ in range(2):
         with pytest.raises(NotebookError, match="a page is bad"):

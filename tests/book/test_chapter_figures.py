@@ -29,7 +29,7 @@ def marks(figure: Figure, kind: str) -> list[tuple[float, float]]:
     )
 
 
-def test_a_change_stands_at_its_mean_with_the_paper_s_beside_it() -> None:
+def test_an_effect_is_drawn_at_its_mean_beside_the_paper_s() -> None:
     paper = {"test_top1": {"no-lrn": 1.4, "one-gpu": 1.7}}  # one-gpu was not run
     figure = ablations.effects(DIFFERENCES, {"test_top1": "error"}, paper)
     assert marks(figure, "|") == [(1.4, 1.0)]

@@ -58,7 +58,7 @@ def test_the_photograph_is_wider_than_high_so_that_a_margin_is_lost() -> None:
     assert channels == 3 and width > 1.3 * height
 
 
-def test_a_formula_stands_on_the_line_and_says_its_tex() -> None:
+def test_a_formula_is_on_the_baseline_and_has_its_tex_as_text() -> None:
     flat, deep = formulas.outline("x"), formulas.outline(r"\frac{x}{y}")
     assert deep[3] > flat[3] >= 0
     html = formulas.element(r"a < \alpha_1")

@@ -74,7 +74,7 @@ def test_a_run_under_another_recipes_hash_is_noticed(results: Path) -> None:
         page.checks(page.stored_runs("laptop"))
 
 
-def test_no_runs_make_a_page_too(results: Path) -> None:
+def test_the_page_can_be_built_without_any_runs(results: Path) -> None:
     runs = page.table(page.stored_runs("laptop"))
     assert page.counts_text(runs) == "no stored runs"
     for shown in (page.experiments_table(runs), page.environments_table(runs), runs):

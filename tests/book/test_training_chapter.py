@@ -23,7 +23,7 @@ def test_the_rule_of_the_paper_is_three_drops_and_the_end() -> None:
 
 
 @pytest.mark.parametrize("change", [{"drops": 2}, {"factor": 5.0}])
-def test_another_rule_is_not_section_5s(change: dict) -> None:
+def test_a_rule_with_other_numbers_does_not_follow_section_5(change: dict) -> None:
     assert not training.follows_section_5(rule(**change))
 
 
@@ -42,7 +42,7 @@ def test_the_claim_is_checked_on_the_logged_runs_and_could_fail() -> None:
     assert not training.measure("quick", early).holds
 
 
-def test_a_drop_stands_at_the_end_of_the_last_epoch_at_the_old_rate() -> None:
+def test_a_drop_is_drawn_at_the_end_of_the_last_epoch_at_the_old_rate() -> None:
     runs = pd.DataFrame(
         {
             "seed": [0] * 4 + [1] * 4,

@@ -52,7 +52,7 @@ def test_nothing_is_said_if_the_tanh_curve_excludes_nothing(frame: pd.DataFrame)
     assert training_error.sentences(frame) == []
 
 
-def test_the_selection_seed_answers_nothing() -> None:
+def test_the_selection_seed_is_never_a_result() -> None:
     frame = table(("tanh", "exact_error", 1.0, "nearest"), ("tanh", "running_error", 9, "excluded"))
     assert training_error.sentences(frame)
     assert training_error.sentences(frame.assign(selection=True)) == []

@@ -49,7 +49,7 @@ print(json.dumps(loaded))
     assert json.loads(done.stdout) == {" ".join(words): [] for words in READERS}
 
 
-def test_version():
+def test_the_version_option_prints_the_version():
     answer = CliRunner().invoke(command_line.app, ["--version"])
     assert (answer.exit_code, answer.output) == (0, f"replication {__version__}\n")
 

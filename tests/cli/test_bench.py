@@ -100,7 +100,9 @@ def test_a_benchmark_prints_one_json_document_of_ratios_with_their_spread(
     assert found["settings"]["batch"] == 1 and found["machine"]["device"] == "cpu"
 
 
-def test_outside_the_repository_the_benchmarks_are_missed_in_one_line(monkeypatch, tmp_path):
+def test_outside_the_repository_one_line_says_that_the_benchmarks_are_missing(
+    monkeypatch, tmp_path
+):
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.raises(
         InputError, match=r"lrn.py does not exist; the benchmarks are in the repository"

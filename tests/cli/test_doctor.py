@@ -104,7 +104,7 @@ def test_a_full_disk_is_a_fault(monkeypatch, tmp_path):
     assert "REPLICATION_RUNS" in check.cure
 
 
-def test_a_folder_that_cannot_be_written_is_a_fault_and_a_folder_that_can_is_left_unmade(tmp_path):
+def test_an_unwritable_folder_is_a_fault_and_a_writable_one_is_not_created(tmp_path):
     (tmp_path / "file").touch()
     check = folders.writable("results folder", tmp_path / "file" / "results", "REPLICATION_RESULTS")
     assert (check.ok, check.needed) == (False, True)

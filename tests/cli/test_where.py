@@ -35,7 +35,7 @@ def entries(monkeypatch):
 
 
 @pytest.mark.parametrize("words", ["PCA", "pca rgb", "colour", "eigenvalues", "pixel value"])
-def test_any_words_of_the_sentence_find_it_whatever_their_case(words):
+def test_any_words_of_a_sentence_find_it_in_any_case(words):
     assert [one.id for one in index.find(words)] == ["pca"]
 
 

@@ -159,7 +159,7 @@ def test_a_folder_of_ones_own(folders):
     assert index.name == "folder-my pictures" and len(index) == 1
 
 
-def test_the_whole_catalog_is_listed():
+def test_data_list_shows_the_whole_catalog():
     rows = {row["name"]: row for row in catalog.listing()}
     assert {"synthetic", "cifar10", "tiny-imagenet-100", "imagenette"} <= set(rows)
     assert rows["imagenette"]["form"] is None and rows["imagenette"]["where"] is None
@@ -195,7 +195,9 @@ def test_get_downloads_checks_and_unpacks(monkeypatch, folders, few, server, cap
     assert capsys.readouterr() == ("", "")  # a progress bar only on a terminal
 
 
-def test_the_second_of_two_at_once_waits_and_fetches_nothing(monkeypatch, folders, few, server):
+def test_the_second_of_two_concurrent_downloads_waits_and_fetches_nothing(
+    monkeypatch, folders, few, server
+):
     server.content = few
     use(monkeypatch, entry(few, server.url))
     places = []
@@ -207,7 +209,7 @@ def test_the_second_of_two_at_once_waits_and_fetches_nothing(monkeypatch, folder
     assert places == [folders / "data" / "few"] * 2 and len(server.starts) == 1
 
 
-def test_get_takes_an_archive_from_wherever_it_lies(monkeypatch, folders, few):
+def test_get_takes_an_archive_from_any_folder(monkeypatch, folders, few):
     use(monkeypatch, entry(few))
     (folders / "elsewhere").mkdir()
     with pytest.raises(InputError, match="elsewhere"):
@@ -296,7 +298,7 @@ def test_zip_files_are_unpacked_and_checked_too(folders):
         download.unpack(folders / "bad.zip", "few", folders / "other")
 
 
-def test_the_authors_files_are_told_from_copies(folders, monkeypatch):
+def test_the_authors_files_are_distinguished_from_copies(folders, monkeypatch):
     root = folders / "data" / "cifar-10-batches-bin"
     root.mkdir()
     for name, content in binary_files().items():

@@ -144,7 +144,7 @@ def test_batches_that_are_kept_are_not_written_over(tree: Path) -> None:
     st.booleans(),
 )
 @settings(max_examples=200, deadline=None)
-def test_the_decoded_part_holds_what_the_filter_reaches(
+def test_the_decoded_part_contains_all_pixels_that_the_filter_reads(
     height: int, width: int, top: int, left: int, flip: bool
 ) -> None:
     draws = Draws(np.array([top]), np.array([left]), np.array([flip]), np.zeros((1, 3)))

@@ -104,7 +104,7 @@ PLAIN = {"plain.jpg", "progressive.JPEG", "upright.jpg", "no orientation.jpg", "
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_kind_is_told_and_converted(name):
+def test_every_kind_of_file_is_recognised_and_converted(name):
     content, kinds, pixels = FILES[name]
     found = picture(content, name)
     image = decode(content, name)
@@ -161,7 +161,7 @@ def test_photographs_are_turned_upright(orientation, order):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_metadata_that_cannot_be_read_turns_nothing():
+def test_unreadable_metadata_does_not_rotate_an_image():
     content = encoded(RGB, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert np.array_equal(decode(content, "odd.jpg"), decode(JPEG, "plain.jpg"))
     assert plain_size(content) is None

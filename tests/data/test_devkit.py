@@ -93,7 +93,7 @@ def test_a_damaged_table_of_classes_is_named(kit, cut):
         devkit.wnids(kit.parent)
 
 
-def test_a_table_that_holds_nothing_is_named(kit):
+def test_an_empty_table_of_classes_is_named(kit):
     nothing = zlib.compress(b"")
     (kit / "meta.mat").write_bytes(META[:128] + struct.pack("<II", 15, len(nothing)) + nothing)
     with pytest.raises(InputError, match=r"cannot read .*meta\.mat"):

@@ -54,7 +54,7 @@ def test_every_offset_is_as_likely_as_the_next(positions):
     assert abs(chi_square(pairs) - freedom) <= 4 * np.sqrt(2 * freedom)
 
 
-def test_flips_and_places_of_one_image_know_nothing_of_each_other():
+def test_flip_and_place_of_an_image_are_independent():
     draws = draw(7, 3, IDS, IDS, 32)
     table = np.zeros((2, 32))
     np.add.at(table, (draws.flip.astype(int), draws.top), 1)

@@ -56,7 +56,7 @@ def parts(tmp_path):
     }
 
 
-def test_everything_is_put_in_its_place(tmp_path, parts):
+def test_ilsvrc_files_are_unpacked_to_their_places(tmp_path, parts):
     root = ilsvrc.prepare(tmp_path / "root", parts, workers=2)
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.JPEG"))
     assert names == [f"train/{w}/{w}_{n}.JPEG" for w in WNIDS for n in range(3)] + [
@@ -71,7 +71,7 @@ def test_everything_is_put_in_its_place(tmp_path, parts):
     assert (root / "devkit-1.0" / "data" / "meta.mat").is_file()
 
 
-def test_an_interrupted_unpacking_goes_on_and_is_not_used_before(tmp_path, parts, monkeypatch):
+def test_an_interrupted_unpacking_resumes_and_is_not_used_before(tmp_path, parts, monkeypatch):
     root = tmp_path / "root"
     (root / ".train" / ".n02").mkdir(parents=True)  # broke off in the middle of n02, after n01
     (root / ".train" / ".n02" / "n02_0.JPEG").write_bytes(b"half")
@@ -125,7 +125,7 @@ def test_two_processes_lose_no_image(tmp_path, parts):
     assert len(list((tmp_path / "root").rglob("*.JPEG"))) == 3 * len(WNIDS) + 2
 
 
-def test_nothing_is_done_before_its_images_are_counted(tmp_path, parts):
+def test_a_split_is_not_done_before_its_images_are_counted(tmp_path, parts):
     with pytest.raises(InputError, match="holds 9 of 10 images"):
         ilsvrc.prepare(tmp_path / "root", {"train": parts["train"]}, images={"train": 10})
     assert not (tmp_path / "root" / ".train.done").exists()

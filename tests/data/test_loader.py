@@ -84,7 +84,7 @@ def test_evaluation_yields_each_image_exactly_once(tree: Path, backend: str, sha
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("batch", [1, 7, 32, 64])
-def test_an_epoch_visits_images_in_its_order_and_goes_on_from_any_minibatch(
+def test_an_epoch_visits_images_in_its_order_and_resumes_at_any_minibatch(
     tree: Path, backend: str, batch: int
 ) -> None:
     loader = open_loaders(recipe(tree, batch=batch, files=files(backend)), backend=backend).training

@@ -60,7 +60,7 @@ def write(folder, form: str, seed: int = 0) -> dict[str, tuple[np.ndarray, list[
 
 
 @pytest.mark.parametrize("form", ["cifar-python", "cifar-binary"])
-def test_images_and_labels_come_back(tmp_path, form):
+def test_images_and_labels_are_read_as_they_were_written(tmp_path, form):
     content = write(tmp_path, form)
     index = index_cifar(tmp_path, "train", form)
     assert len(index) == 4 + 5 + 6 + 7 + 8

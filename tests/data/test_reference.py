@@ -119,7 +119,7 @@ def test_a_file_that_breaks_is_left_out_and_counted_where_the_recipe_allows_it(
     loader.close()
 
 
-def test_a_batch_of_which_nothing_can_be_read_ends_the_run(broken: Path) -> None:
+def test_a_batch_without_any_readable_image_ends_the_run(broken: Path) -> None:
     the = recipe(broken, unreadable="skip").model_copy(update={"batch": 1})
     loaders = [open_loaders(the, backend=backend).training for backend in ("reference", "auto")]
     spoil(broken)

@@ -39,7 +39,7 @@ def kept() -> list[Path]:
     return sorted((paths.runs() / "statistics").glob("*.npz"))
 
 
-def test_they_are_what_numpy_says(index):
+def test_statistics_agree_with_numpy(index):
     store = prepare(index, SIZE)
     found = statistics(store)
     pixels = store.images.reshape(-1, 3).astype(np.float64)
@@ -88,7 +88,7 @@ def test_sums_do_not_overflow():
         assert (mean_image(white) == 255).all()
 
 
-def test_of_some_rows_only(index):
+def test_statistics_of_some_rows_are_of_those_rows_only(index):
     store = prepare(index, SIZE)
     rows = np.array([1, 4, 9])
     found = statistics(store, rows)
@@ -128,7 +128,7 @@ def test_those_of_other_images_are_refused(index):
     assert str(mine) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_damaged_file_is_made_anew(index):
+def test_a_damaged_statistics_file_is_computed_again(index):
     store = prepare(index, SIZE)
     first = statistics(store)
     kept()[0].write_bytes(kept()[0].read_bytes()[:200])

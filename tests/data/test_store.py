@@ -161,7 +161,7 @@ def test_a_torn_file_is_repaired(index, torn):
     assert np.array_equal(prepare(index, SIZE).images, whole)
 
 
-def test_a_killed_process_leaves_what_the_next_one_goes_on_from(index, read):
+def test_after_a_kill_the_next_process_resumes(index, read):
     program = (
         "import sys, time; from pathlib import Path; from replication.data.prepared import store;"
         " from replication.data.files.index import index_folder\nstore.BLOCK_BYTES ="
@@ -187,7 +187,7 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(index, read):
     assert min(read) == 8 and len(files()) == 1
 
 
-def test_two_at_once_make_it_once(index, read):
+def test_concurrent_callers_build_the_store_once(index, read):
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(prepare(index, SIZE).images)) for _ in range(3)
@@ -200,7 +200,7 @@ def test_two_at_once_make_it_once(index, read):
     assert len(found) == 3 and all(np.array_equal(images, found[0]) for images in found)
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(index, monkeypatch):
+def test_a_full_disk_gives_one_line_and_loses_nothing(index, monkeypatch):
     def full(file):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -245,7 +245,7 @@ def test_jpeg_files_go_on_and_are_not_mixed_with_others(index, tmp_path, read):
         prepare_jpeg(index, SIZE, tmp_path / "own")
 
 
-def test_a_kill_while_the_files_are_read_for_the_mark_loses_no_image(index, read, monkeypatch):
+def test_a_kill_during_the_final_reading_of_the_files_loses_no_image(index, read, monkeypatch):
     """The mark takes minutes for a large set, after the hours of decoding."""
 
     def killed(index):

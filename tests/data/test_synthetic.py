@@ -77,7 +77,7 @@ def test_mean_colour_does_not_tell_the_class(root):
     assert (guess == truth).mean() < 0.1 + 3 * (0.1 * 0.9 / len(truth)) ** 0.5
 
 
-def test_nothing_is_left_when_it_breaks_off(tmp_path, monkeypatch):
+def test_an_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
     def full(image, path, quality):
         raise OSError(28, "No space left on device")
 
@@ -89,7 +89,7 @@ def test_nothing_is_left_when_it_breaks_off(tmp_path, monkeypatch):
     assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
-def test_a_set_made_meanwhile_by_another_process_is_used(tmp_path):
+def test_a_set_that_another_process_drew_meanwhile_is_used(tmp_path):
     few = {"train": 1, "val": 1}
     synthetic.make(tmp_path / "set", per_class=few)
     before = (tmp_path / "set" / "manifest.json").stat().st_ino
@@ -99,7 +99,7 @@ def test_a_set_made_meanwhile_by_another_process_is_used(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["a file is missing", "a tail of zeros", "the manifest"])
-def test_a_set_that_is_not_whole_is_made_again(tmp_path, monkeypatch, damage):
+def test_an_incomplete_set_is_drawn_again(tmp_path, monkeypatch, damage):
     monkeypatch.setattr(synthetic, "PER_CLASS", {"train": 1, "val": 1})
     root = synthetic.ensure(tmp_path)
     images = sorted(root.rglob("*.JPEG"))

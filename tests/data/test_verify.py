@@ -101,7 +101,7 @@ def test_each_kind_is_found_and_counted(index):
     )
 
 
-def test_one_report_for_all_splits(tree):
+def test_one_report_covers_all_splits(tree):
     (tree / "train" / "n01 größe" / "gone.JPEG").unlink()
     report = verify(str(tree), crop=32).dump()
     train, val = report["splits"]
@@ -188,7 +188,7 @@ def test_a_data_set_of_nothing_but_broken_files_is_refused(tmp_path, runs):
         readable(index_folder(tmp_path, "train"))
 
 
-def test_a_flat_folder_of_photographs(tmp_path):
+def test_a_flat_folder_of_photographs_is_verified_as_one_split(tmp_path):
     picture().save(tmp_path / "b.png")
     (tmp_path / "more").mkdir()
     picture().save(tmp_path / "more" / "a.png")

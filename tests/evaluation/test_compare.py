@@ -71,7 +71,7 @@ def test_the_bootstrap_interval_is_that_of_resampled_images() -> None:
     assert (found.low, found.high) == pytest.approx((scipys.low, scipys.high), abs=0.0015)
 
 
-def test_nets_that_err_alike_cannot_be_told_apart() -> None:
+def test_nets_with_the_same_mistakes_cannot_be_distinguished() -> None:
     found = compare(*_pair(20, 0, 0, 80))
     assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
 

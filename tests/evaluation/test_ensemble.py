@@ -41,7 +41,7 @@ def _wrong(one: Predictions, k: int) -> int:
     return int(mistakes(one.p, one.labels, k).sum())
 
 
-def test_an_average_is_the_mean_of_probabilities_whatever_the_order_of_the_rows() -> None:
+def test_an_average_is_the_mean_of_probabilities_in_any_order_of_the_rows() -> None:
     a, b = _net(1, 1), _net(1, 2)
     joint = average([a, _permuted(b, 5)])
     # float32 rounding
@@ -83,7 +83,9 @@ def test_weights_that_make_no_average_are_refused(weights: list[float]) -> None:
         ({"labels": np.zeros(300, int)}, "different labels"),
     ],
 )
-def test_nets_that_were_asked_different_things_are_not_averaged(change: dict, message: str) -> None:
+def test_nets_evaluated_on_different_images_or_classes_are_not_averaged(
+    change: dict, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         align([_net(1, 1), dataclasses.replace(_net(1, 2), **change)])
 
@@ -121,7 +123,7 @@ def test_a_misleading_net_loses_its_weight() -> None:
     assert weights[1] < 0.2 < weights[0]
 
 
-def test_tuning_changes_nothing_where_nothing_can_improve() -> None:
+def test_tuning_changes_nothing_if_no_weight_can_improve() -> None:
     few = [
         dataclasses.replace(one, p=one.p[:, :4], labels=one.labels % 4, classes=CLASSES[:4])
         for one in (_net(1, 1), _net(1, 2))

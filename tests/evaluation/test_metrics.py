@@ -59,7 +59,9 @@ def test_a_row_of_nan_is_a_mistake_even_with_fewer_than_five_classes() -> None:
 
 
 @given(cases())
-def test_against_a_count_by_hand(case: tuple[np.ndarray, np.ndarray, int]) -> None:
+def test_mistakes_and_credit_agree_with_a_count_by_hand(
+    case: tuple[np.ndarray, np.ndarray, int],
+) -> None:
     p, labels, k = case
     for row, label, wrong, share in zip(
         p, labels, mistakes(p, labels, k), credit(p, labels, k), strict=True
@@ -121,7 +123,7 @@ def test_wilson_interval_agrees_with_a_published_example() -> None:
 
 
 @pytest.mark.parametrize("images", [1, 7, 50_000])
-def test_wilson_interval_at_no_mistakes_and_at_nothing_but(images: int) -> None:
+def test_wilson_interval_with_no_mistakes_and_with_mistakes_only(images: int) -> None:
     error, low, high = wilson(0, images)
     assert (error, low) == (0, 0) and high == pytest.approx(Z95**2 / (images + Z95**2))
     assert wilson(images, images)[1:] == pytest.approx((1 - high, 1))

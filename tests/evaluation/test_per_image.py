@@ -47,7 +47,7 @@ def test_an_evaluated_run_keeps_them_beside_its_errors(
             assert (~right(run.per_image[key], k)).sum() == errors[f"mistakes{k}"]
 
 
-def test_weights_that_are_kept_on_the_way_are_asked_too(
+def test_weights_kept_during_training_are_evaluated_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))

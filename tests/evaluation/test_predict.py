@@ -186,9 +186,7 @@ def test_no_image_has_no_prediction_and_many_are_decoded_a_few_at_a_time(tree, r
 
 
 @pytest.mark.parametrize("content", ['{"model_type": "another"}', "{", '{"run": "RUN"}'])
-def test_a_configuration_of_something_else_beside_weights_is_passed_over(
-    tree, recipe, tmp_path, content
-):
+def test_a_foreign_configuration_beside_weights_is_ignored(tree, recipe, tmp_path, content):
     (tmp_path / "config.json").write_text(content.replace("RUN", recipe.id))
     weights = load_weights(weights_path(recipe.id))
     assert predict.titles_of(weights, tmp_path) == ("apple", "bee", *KEYS[2:])

@@ -123,7 +123,7 @@ def test_answers_are_kept_and_read_again_without_the_net(
     assert [path.name for path in (runs / recipe.id).glob("*.npz")] == ["predictions-test-1.npz"]
 
 
-def test_answers_of_other_weights_or_images_and_damaged_ones_are_made_again(
+def test_answers_that_are_damaged_or_of_other_weights_or_images_are_computed_again(
     tree: Path, runs: Path
 ) -> None:
     recipe = _recipe(tree)

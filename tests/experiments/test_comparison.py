@@ -42,7 +42,7 @@ def test_a_crossing_is_read_on_the_line_between_two_epochs() -> None:
 
 
 @given(st.lists(st.floats(0.1, 4), min_size=1, max_size=20), st.floats(0.2, 3), st.floats(0.2, 3))
-def test_a_lower_mark_is_never_met_earlier(losses: list[float], one: float, other: float) -> None:
+def test_a_lower_target_is_never_met_earlier(losses: list[float], one: float, other: float) -> None:
     low, high = sorted((one, other))
     early, late = (crossing(losses, mark, start=3.5, first=0.5) for mark in (high, low))
     assert math.isnan(late) or early <= late + 1e-9
@@ -67,7 +67,7 @@ def test_runs_that_never_learnt_are_named_and_many_are_counted() -> None:
     assert diverged([sound, *[idle] * 5]).endswith("5 of 6 runs")
 
 
-def test_half_way_lies_between_guessing_and_what_all_runs_reach() -> None:
+def test_halfway_is_between_guessing_and_what_all_runs_reach() -> None:
     def made(errors: list[float]) -> Run:
         history = pd.DataFrame({"loss": [1.0] * len(errors), "validation_error": errors})
         return Run(

@@ -40,7 +40,7 @@ def test_the_plan_can_be_built_at_every_profile(experiment: Experiment, profile:
 
 
 @pytest.mark.parametrize("experiment", TRAINING, ids=lambda experiment: experiment.name)
-def test_a_plan_of_single_things_has_them_in_the_singular(experiment: Experiment) -> None:
+def test_a_plan_with_one_of_each_uses_the_singular(experiment: Experiment) -> None:
     if not hasattr(experiment.module, "plan"):
         return
     ones = {"seeds": [7], "groups": 1, "epochs": 3, "code_epochs": 1, "ranked": 1}

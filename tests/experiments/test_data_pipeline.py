@@ -51,7 +51,7 @@ def test_every_version_of_an_image_is_that_of_its_draws(material: page.Material)
     assert len({image.tobytes() for image in images}) == 6
 
 
-def test_the_shift_along_a_direction_is_the_eigenvalue_on_the_scale_that_is_said(
+def test_the_shift_along_a_direction_is_the_eigenvalue_on_the_stated_scale(
     material: page.Material,
 ) -> None:
     table = page.directions(material.statistics)

@@ -78,14 +78,14 @@ def test_the_search_ends_at_a_rate_that_no_neighbour_beats(
     assert all(truth[grid[i]] > truth[grid[best]] for i in beside if 0 <= i < len(grid))
 
 
-def test_every_rate_is_tried_while_none_has_reached_the_mark() -> None:
+def test_every_rate_is_tried_while_none_has_reached_the_target() -> None:
     grid, scores = (1.0, 2.0, 3.0, 4.0), {}
     while (rate := next_rate(scores, grid)) is not None:
         scores[rate] = math.inf
     assert set(scores) == set(grid)
 
 
-def test_a_number_stands_where_its_images_were_seen() -> None:
+def test_a_training_error_is_placed_when_its_images_were_seen() -> None:
     """The same numbers read as means over whole epochs are met half an epoch earlier."""
     task = figure1.reporting(SETTINGS, RACE, "relu", 0.002)[0]
     run = _run(task, [0.5, 0.3, 0.2])
@@ -143,7 +143,7 @@ def _arms() -> list[Arm]:
 
 
 @pytest.mark.parametrize(("candidates", "seeds"), [(9, 3), (27, 5)])
-def test_equal_distances_are_seldom_told_apart(candidates: int, seeds: int) -> None:
+def test_equal_distances_seldom_exclude_a_candidate(candidates: int, seeds: int) -> None:
     draws = np.random.default_rng(1).normal(1.2, 0.2, (100, candidates, seeds))
     wrong = sum("excluded" in identification.verdicts(world.tolist()) for world in draws)
     assert wrong <= 5

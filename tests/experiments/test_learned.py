@@ -247,7 +247,7 @@ def test_figure_4_counts_the_neighbours_that_brute_force_finds(recipe: Recipe) -
     predictions_figure.neighbours(*shown).canvas.draw()
 
 
-def test_codes_are_judged_beside_the_vectors_they_are_made_from(recipe: Recipe) -> None:
+def test_codes_are_compared_with_the_vectors_that_they_are_made_from(recipe: Recipe) -> None:
     settings = binary_codes.settings(
         profile="quick",
         seeds=SEEDS,

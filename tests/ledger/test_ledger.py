@@ -62,7 +62,7 @@ def test_a_measurement_changes_its_row_and_deleting_it_takes_that_back(results):
     assert before.verdict == "not run" and before.ours is None
 
 
-def test_the_largest_published_scale_counts_and_quick_only_when_asked_for(results):
+def test_the_largest_published_scale_counts_and_quick_only_on_request(results):
     write_measurements("quick", "ablations", [gain([5 * x for x in FIVE], "quick")])
     assert row_of("lrn-gain").verdict == "not run"
     assert row_of("lrn-gain", "quick").ours.profile == "quick"

@@ -68,7 +68,7 @@ def test_n_of_a_ratio_is_the_smaller_group():
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8))
-def test_any_values_survive_the_file(values):
+def test_a_measurement_with_any_values_survives_a_json_file(values):
     made = difference_of(values)
     assert Measurement.model_validate(json.loads(json.dumps(made.model_dump(mode="json")))) == made
 
@@ -149,7 +149,7 @@ def test_a_variant_that_no_target_judges_is_refused_before_the_run():
         difference(variant="top-3")
 
 
-def test_a_bound_opens_the_interval_on_the_side_it_says_nothing_about():
+def test_a_bound_opens_the_interval_on_its_uninformative_side():
     assert ratio(bound="lower").reach == (ratio().low, float("inf"))
     assert ratio(bound="upper").reach == (float("-inf"), ratio().high)
     assert ratio().reach == (ratio().low, ratio().high)

@@ -257,7 +257,7 @@ def test_a_row_could_fail_only_with_seeds_enough_for_a_verdict(values, profile, 
     assert could_fail(claim("lrn-gain"), gain(values, profile)) == expected
 
 
-def test_context_is_never_run():
+def test_a_context_claim_is_never_run():
     assert judge(claim("table1-fv"), None) == (
         "not run",
         "quoted from others; not measured here by design",

@@ -54,7 +54,7 @@ def test_the_released_initialisation_is_drawn_from_the_generator_alone() -> None
     assert not first.conv1.bias.any()
 
 
-def test_18pct_without_its_norms_is_19pct() -> None:
+def test_18pct_without_its_norms_is_the_net_19pct() -> None:
     specs = (CifarNetSpec(name="18pct", norms=False), CifarNetSpec(name="19pct"))
     first, second = (cifar_net(spec, generator=torch.Generator().manual_seed(7)) for spec in specs)
     x = torch.randn(2, 3, 32, 32)

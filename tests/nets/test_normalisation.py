@@ -97,7 +97,7 @@ def test_the_fast_form_gives_the_numbers_of_the_plain_formula(make, layout):
 
 @pytest.mark.parametrize("make", [LocalResponseNorm, SameMapNorm])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_blocks_and_the_last_shorter_one_change_nothing(make, layout, monkeypatch):
+def test_computing_in_blocks_with_a_shorter_last_one_changes_nothing(make, layout, monkeypatch):
     x = activations(5, 6, 4, 3, dtype=torch.float64).to(memory_format=layout)
     g = activations(5, 6, 4, 3, seed=1, dtype=torch.float64).to(memory_format=layout)
 

@@ -14,7 +14,7 @@ def column(counts, name):
     return {row.name: getattr(row, name) for row in counts.layers if row.parameters}
 
 
-def test_the_papers_net():
+def test_the_papers_net_has_the_counted_parameters_neurons_and_products():
     counts = summary(NAMED["alexnet"])
     assert (counts.total.parameters, counts.total.neurons, counts.total.multiply_adds) == (
         60_965_224,
@@ -52,7 +52,9 @@ def test_the_papers_net():
         ("alexnet-6conv", 61_555_304, 745_640_480),
     ],
 )
-def test_the_named_variants(name, parameters, multiply_adds):
+def test_the_named_variants_have_the_counted_parameters_and_products(
+    name, parameters, multiply_adds
+):
     total = summary(NAMED[name]).total
     assert (total.parameters, total.multiply_adds) == (parameters, multiply_adds)
 
@@ -66,7 +68,7 @@ def test_the_named_variants(name, parameters, multiply_adds):
         ("conv-local-11pct", 2_112_970),
     ],
 )
-def test_the_cifar_nets(name, parameters):
+def test_the_cifar_nets_have_the_counted_parameters(name, parameters):
     assert summary(CifarNetSpec(name=name)).total.parameters == parameters
 
 
@@ -86,7 +88,7 @@ def test_bytes_cross_into_conv3_and_the_full_layers_only():
     )
 
 
-def test_each_row_names_its_towers():
+def test_each_row_of_the_summary_names_its_towers():
     counts = summary(NAMED["alexnet"])
     assert {row.name: row.towers for row in counts.layers}["conv4"] == (0, 1)
     assert [row.towers for row in counts.rows if row.name == "fc8"] == [(0,)]

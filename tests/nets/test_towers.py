@@ -88,7 +88,7 @@ def test_another_nets_checkpoint_is_refused():
         load_towers(make(), state)
 
 
-def test_as_many_devices_as_towers_are_asked_for():
+def test_there_must_be_as_many_devices_as_towers():
     with pytest.raises(InputError, match="2 towers and was given 1 device;"):
         on_devices(make(), ["cpu"])
     assert type(on_devices(make(), ["cpu", "cpu"]).exchange) is OneDevice

@@ -120,7 +120,7 @@ def test_a_run_that_is_trained_again_does_not_keep_its_facts(tmp_path: Path) -> 
     assert make.times == 2 and is_known(path, "a", [again]) and not is_known(path, "a", [first])
 
 
-def test_a_fact_that_does_not_say_of_which_training_it_is_is_kept(tmp_path: Path) -> None:
+def test_a_fact_without_a_recorded_training_is_kept(tmp_path: Path) -> None:
     path = tmp_path / AVERAGES
     write_json(path, {"a": {"error": 0.5}})
     assert kept(path, "a", Costly(), [_run(1.0)]) == {"error": 0.5}

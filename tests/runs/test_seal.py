@@ -190,7 +190,7 @@ def test_resealing_needs_a_reason_and_keeps_it(published: Path) -> None:
     assert "a corrected unit" in log and "laptop/one" in log and log.count("\n") == 1
 
 
-def test_resealing_what_is_as_sealed_writes_nothing(published: Path) -> None:
+def test_resealing_unchanged_results_writes_nothing(published: Path) -> None:
     before = (published / "results" / seal.FILE).stat().st_mtime_ns
     assert seal.reseal("nothing has changed") == []
     assert not (published / "results" / seal.LOG).exists()

@@ -125,7 +125,7 @@ def test_a_second_checkpoint_of_a_step_takes_the_place_of_the_first(tmp_path: Pa
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_one_of_another_version_is_passed_over(
+def test_a_checkpoint_of_another_version_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _save(tmp_path, 1)

@@ -151,7 +151,7 @@ def test_a_finished_run_says_how_to_train_longer(root: Path, tmp_path: Path) -> 
     assert "the run has ended (epochs); --set epochs=4 extends it" in lines
 
 
-def test_a_net_that_only_guesses_is_told_from_one_that_has_learned() -> None:
+def test_a_net_that_only_guesses_is_distinguished_from_one_that_has_learned() -> None:
     def line(running: float, validation: float | None = None) -> str:
         row = {"epoch": 3, "iterations": 30, "running_error": running}
         return guard.nothing_learned(

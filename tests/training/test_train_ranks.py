@@ -76,7 +76,7 @@ def test_ranks_end_in_the_weights_of_one_process(
 
 
 @pytest.mark.parametrize(("interrupted", "step"), [("training", 1), ("evaluation", 3)])
-def test_one_process_goes_on_from_the_checkpoint_of_interrupted_ranks(
+def test_one_process_resumes_from_the_checkpoint_of_interrupted_ranks(
     interrupted: str, step: int, root: Path, alone: Path, tmp_path: Path
 ) -> None:
     # the signal came to one of them, and all stop after one checkpoint

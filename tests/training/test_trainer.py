@@ -273,7 +273,7 @@ conduct.run(store.Task("quick", "kill", "run", recipe))
 """
 
 
-def test_a_killed_run_goes_on_to_the_result_of_an_uninterrupted_one_and_is_not_trained_again(
+def test_a_killed_run_resumes_to_the_result_of_an_uninterrupted_one_and_is_not_trained_again(
     tmp_path: Path,
 ) -> None:
     recipe = RECIPE.model_copy(

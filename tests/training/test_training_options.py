@@ -82,7 +82,7 @@ def test_a_drop_by_hand_in_the_epoch_of_the_rules_own_lowers_the_rate_once(tmp_p
     assert not run.progress.schedule.done
 
 
-def test_a_drop_is_asked_only_of_a_run_that_is_under_way(tmp_path: Path) -> None:
+def test_a_drop_can_be_requested_only_of_a_run_in_progress(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run is under way"):
         request_drop(tmp_path)
     with locked(tmp_path, "a run"):
