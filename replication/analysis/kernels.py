@@ -32,7 +32,7 @@ GRID = 32
 AT_ONCE = 512  # kernels transformed together: 12 MB of spectrum
 # kernels of independent weights that represent chance: 200 of them are above the threshold of 5%
 UNTRAINED = 4000
-MARK = 0.95  # "more selective than 95% of untrained ones"
+SELECTIVE_SHARE = 0.95  # "more selective than 95% of untrained ones"
 PERMUTATIONS = 10_000
 
 KINDS = ("colour", "orientation", "frequency")
@@ -108,18 +108,22 @@ def _chance(k: int) -> pd.DataFrame:
     return measure(untrained(k))
 
 
-def marks(k: int) -> dict[str, float]:
+def limits(k: int) -> dict[str, float]:
     """Return the value of each measure that 5% of untrained kernels of side ``k`` exceed.
 
     Bandwidth counts as exceeded when it is below the value.
     """
     chance = _chance(k)
-    bounds = {"colourfulness": MARK, "orientation": MARK, "bandwidth": 1 - MARK}
+    bounds = {
+        "colourfulness": SELECTIVE_SHARE,
+        "orientation": SELECTIVE_SHARE,
+        "bandwidth": 1 - SELECTIVE_SHARE,
+    }
     return {name: float(chance[name].quantile(bound)) for name, bound in bounds.items()}
 
 
 class Selectivity(NamedTuple):
-    """Which kernels are more selective than ``MARK`` of untrained ones; boolean (n,) each."""
+    """Which kernels exceed ``SELECTIVE_SHARE`` of untrained ones; boolean (n,) each."""
 
     colour: np.ndarray
     orientation: np.ndarray
@@ -141,8 +145,8 @@ def selective(kernels: np.ndarray) -> Selectivity:
     shares, chance_shares = (
         _share_below(order, scores) for scores in (_scores(measure(kernels)), chance)
     )
-    mark = np.quantile(chance_shares.max(0), MARK)
-    return Selectivity(*(shares > MARK), shares.max(0) > mark)  # type: ignore[call-arg]
+    limit = np.quantile(chance_shares.max(0), SELECTIVE_SHARE)
+    return Selectivity(*(shares > SELECTIVE_SHARE), shares.max(0) > limit)  # type: ignore[call-arg]
 
 
 def _scores(measures: pd.DataFrame) -> np.ndarray:

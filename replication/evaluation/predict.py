@@ -28,7 +28,7 @@ from replication.data.pipelines.pipeline import BatchRequest, check_views
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import reduce
 from replication.data.splits import training_index
-from replication.evaluation.probabilities import ask
+from replication.evaluation.probabilities import mean_over_views
 from replication.evaluation.report import find
 from replication.evaluation.trained import check_device, weights_file
 from replication.nets.build import build
@@ -99,7 +99,7 @@ class Predictor:
             self.transform.batch(squares, rows, BatchRequest(rows, None, views))
         )
         with numerics(exact(self.recipe)):
-            return ask(self.net, crops.movedim(-1, -3).to(self.device)).cpu().numpy()
+            return mean_over_views(self.net, crops.movedim(-1, -3).to(self.device)).cpu().numpy()
 
     def _best(self, p: np.ndarray, top: int) -> tuple[Label, ...]:
         order = np.argsort(-p, kind="stable")[:top]

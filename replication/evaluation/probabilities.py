@@ -24,7 +24,7 @@ def probabilities(
     kept in ``runs/<id>/``. Raises InputError if weights or images are not available, do not belong
     together, or an image cannot be read: an error is never of fewer images than the split has."""
     name = f"predictions-{split}-{views}"
-    loader, found = every_image(recipe, split, name, ask, views, device, epoch=epoch)
+    loader, found = every_image(recipe, split, name, mean_over_views, views, device, epoch=epoch)
     return Predictions(
         found["ids"],
         found["labels"],
@@ -35,7 +35,7 @@ def probabilities(
     )
 
 
-def ask(net: nn.Module, images: Tensor) -> Tensor:
+def mean_over_views(net: nn.Module, images: Tensor) -> Tensor:
     """Return probabilities float32 (N, K), averaged over the views.
 
     Images are (N, 3, side, side), or N times ten views (N, 10, 3, side, side).

@@ -89,13 +89,13 @@ def every_image(
     recipe: Recipe,
     split: str,
     name: str,
-    ask: Callable[[nn.Module, Tensor], Tensor],
+    answer: Callable[[nn.Module, Tensor], Tensor],
     views: int = 1,
     device: str | None = None,
     ids: np.ndarray | None = None,
     epoch: int | None = None,
 ) -> tuple[Loader, Arrays]:
-    """Return the loader and ``ask(net, images)`` of every image of ``split``.
+    """Return the loader and ``answer(net, images)`` of every image of ``split``.
 
     The arrays are ids, labels and answers (N, ...) in the index's order, read from ``name``.npz if
     it is sound. ``images`` are (n, 3, side, side), or (n, 10, 3, side, side) with ten ``views``, on
@@ -121,10 +121,12 @@ def every_image(
         noted = unchanged.note_of(kept).is_file()
         if found is None or (noted and not unchanged.is_current(kept, loader.index)):
             with numerics(exact(recipe)):
-                found = _ask(trained_net(recipe, loader.classes, device, epoch), loader, views, ask)
+                found = _answers(
+                    trained_net(recipe, loader.classes, device, epoch), loader, views, answer
+                )
             check_whole(found["ids"], loader, split)
             write_atomic(kept, lambda file: np.savez(file, stamp=np.array(stamp), **found))
-            unchanged.mark(kept, loader.index)
+            unchanged.record(kept, loader.index)
     finally:
         loader.close()
     return loader, found
@@ -150,13 +152,13 @@ def check_whole(ids: np.ndarray, loader: Loader, split: str) -> None:
 
 
 @torch.inference_mode()
-def _ask(
-    net: nn.Module, loader: Loader, views: int, ask: Callable[[nn.Module, Tensor], Tensor]
+def _answers(
+    net: nn.Module, loader: Loader, views: int, answer: Callable[[nn.Module, Tensor], Tensor]
 ) -> Arrays:
     ids, labels, answers = [], [], []
     for batch in loader.once(views):
         answers += [
-            ask(net, images).cpu().numpy()
+            answer(net, images).cpu().numpy()
             for images in batch.images.split(max(1, AT_ONCE // views))
         ]
         ids.append(batch.ids.cpu().numpy())

@@ -150,14 +150,14 @@ def selecting(
     return task(settings, trial)
 
 
-def epochs_to(run: Run, mark: float, definition: str = "exact_error") -> float:
-    """Return the epochs until a run's training error first meets ``mark``; NaN if never.
+def epochs_to(run: Run, target: float, definition: str = "exact_error") -> float:
+    """Return the epochs until a run's training error first meets ``target``; NaN if never.
 
     The curve starts from chance at epoch 0.
     """
     if run.history.empty:
         return math.nan
-    return crossing(run.history[definition].tolist(), mark, CHANCE, DEFINITIONS[definition].place)
+    return crossing(run.history[definition].tolist(), target, CHANCE, DEFINITIONS[definition].place)
 
 
 def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | None:

@@ -157,7 +157,7 @@ def run(settings: Settings) -> Outcome:
         kernels,
         summary(kernels),
         tests,
-        analysis.marks(learned[0][0].shape[-1]),
+        analysis.limits(learned[0][0].shape[-1]),
         learned[-1] if LARGE in nets else learned[0],
         _measurements(settings, kernels, tests, runs[: nets.count(TOWERS)]),
         tuple(runs),

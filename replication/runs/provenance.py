@@ -88,7 +88,7 @@ def _git(*words: str) -> str:
     answer, and NotADirectoryError if the repository is not ours."""
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
 
-    def ask(*words: str) -> str:
+    def answer(*words: str) -> str:
         done = subprocess.run(
             ["git", "-C", str(ROOT), *words],
             capture_output=True,
@@ -100,9 +100,9 @@ def _git(*words: str) -> str:
         )
         return done.stdout.strip()
 
-    if Path(top := ask("rev-parse", "--show-toplevel")).resolve() != ROOT:
+    if Path(top := answer("rev-parse", "--show-toplevel")).resolve() != ROOT:
         raise NotADirectoryError(f"{ROOT} is inside another repository, {top}")
-    return ask(*words)
+    return answer(*words)
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:

@@ -64,7 +64,7 @@ def test_five_per_cent_of_untrained_kernels_are_selective_by_chance(k: int) -> N
     found = K.selective(K.untrained(k, seed=99))
     for part in found:
         # two draws of 4000: standard error 0.005
-        assert part.mean() == pytest.approx(1 - K.MARK, abs=0.02)
+        assert part.mean() == pytest.approx(1 - K.SELECTIVE_SHARE, abs=0.02)
 
 
 def test_gratings_and_colours_are_selective_each_in_its_own_way() -> None:

@@ -176,10 +176,12 @@ def test_no_image_has_no_prediction_and_many_are_decoded_a_few_at_a_time(tree, r
     assert predictor.predict([]) == []
     files = _files(tree)[:5]
     whole = predictor.predict(files)
-    square, ask = predictor._square, predict.ask
+    square, answer = predictor._square, predict.mean_over_views
     monkeypatch.setattr(predict, "AT_ONCE", 2)
     monkeypatch.setattr(predictor, "_square", lambda file: (held.append("image"), square(file))[1])
-    monkeypatch.setattr(predict, "ask", lambda *given: (held.append("net"), ask(*given))[1])
+    monkeypatch.setattr(
+        predict, "mean_over_views", lambda *given: (held.append("net"), answer(*given))[1]
+    )
     for one, other in zip(whole, predictor.predict(files), strict=True):
         np.testing.assert_allclose(one.p, other.p, rtol=1e-5)
     assert held == ["image", "image", "net", "image", "image", "net", "image", "net"]

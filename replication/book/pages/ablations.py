@@ -161,7 +161,7 @@ def speed_html(outcome: Outcome) -> str:
 
 def checks(settings: Settings, outcome: Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
-    said = [stored_check(outcome.runs)]
+    lines = [stored_check(outcome.runs)]
     complete = 0
     recipes = {run.task.name: run.task.recipe for run in outcome.runs}
     for seed in settings.seeds:
@@ -180,14 +180,14 @@ def checks(settings: Settings, outcome: Outcome) -> str:
         whole = len(ours) == len(settings.variants)
         check(whole or settings.only_stored, "a seed lacks a variant")
         complete += whole
-    said.append(
+    lines.append(
         f"each of {complete} seeds has every variant, and all runs of a seed have the same images,"
         " minibatches, epochs and schedule"
     )
     again = beside_baseline.differences(outcome.table, BASELINE)
     check(again.equals(outcome.differences), "a difference is not of these runs")
-    said.append(
+    lines.append(
         f"differences recomputed from the runs: {len(outcome.differences)} of {len(QUANTITIES)}"
         " quantities, equal"
     )
-    return "\n".join(said)
+    return "\n".join(lines)

@@ -63,12 +63,12 @@ def cells_html(outcome: Outcome) -> str:
 
 def checks(outcome: Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
-    said = [stored_check(outcome.runs)]
+    lines = [stored_check(outcome.runs)]
     for (images, seed), rows in outcome.table.groupby(["images", "seed"]):
         twice = rows.duplicated(["dropout", "crops"]).any()
         check(not twice, f"two runs of seed {seed} are the same cell of {images} images")
-    said.append(f"one run per cell and seed: {len(outcome.table)}")
+    lines.append(f"one run per cell and seed: {len(outcome.table)}")
     again = measured_effects(outcome.table, list(outcome.runs))
     check(again["mean"].equals(outcome.effects["mean"]), "an effect is not of these runs")
-    said.append(f"effects recomputed from the runs: {len(again)}, equal")
-    return "\n".join(said)
+    lines.append(f"effects recomputed from the runs: {len(again)}, equal")
+    return "\n".join(lines)

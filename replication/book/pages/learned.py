@@ -67,19 +67,19 @@ def stored_text(settings: kernels.Settings, outcome: kernels.Outcome) -> str:
 
 def kernels_checks(outcome: kernels.Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
-    said = [stored_check(outcome.runs)]
+    lines = [stored_check(outcome.runs)]
     again = kernels.specialisation(outcome.kernels)
     check(
         np.allclose(again["p"], outcome.tests["p"]),
         "the permutation test depends on something but its seed",
     )
-    said.append("permutation tests made again: equal")
+    lines.append("permutation tests made again: equal")
     side = outcome.shown[0].shape[-1]
     share = analysis.selective(analysis.untrained(side, seed=1)).any.mean()
     # standard error 0.005
     check(abs(share - 0.05) < 0.02, "untrained kernels are not selective at the rate of chance")
-    said.append(f"other untrained kernels that count as selective: {share:.1%}, and chance is 5%")
-    return "\n".join(said)
+    lines.append(f"other untrained kernels that count as selective: {share:.1%}, and chance is 5%")
+    return "\n".join(lines)
 
 
 def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:

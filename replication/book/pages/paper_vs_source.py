@@ -63,15 +63,15 @@ def answer(effect: pd.Series, profile: Profile) -> str:
 
 def checks(outcome: Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
-    said = [stored_check(outcome.runs)]
+    lines = [stored_check(outcome.runs)]
     by_name = {run.task.name: run.task.recipe for run in outcome.runs}
     for name, recipe in by_name.items():
         whole = by_name.get(f"{BASELINE}-seed{recipe.seed}", recipe)
         same = ("data", "schedule", "batch", "epochs")
         alike = all(getattr(recipe, part) == getattr(whole, part) for part in same)
         check(alike, f"{name} differs from the baseline in more than its net and its biases' rate")
-    said.append("data, schedule and length are those of the baseline in every run")
+    lines.append("data, schedule and length are those of the baseline in every run")
     again = beside_baseline.differences(outcome.table, BASELINE)
     check(again.equals(outcome.differences), "a difference is not of these runs")
-    said.append(f"differences recomputed from the runs: {len(again)}, equal")
-    return "\n".join(said)
+    lines.append(f"differences recomputed from the runs: {len(again)}, equal")
+    return "\n".join(lines)

@@ -166,19 +166,19 @@ def paper_gains() -> dict[tuple[str, str], float]:
 
 def checks(settings: Settings, outcome: Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
-    said = [stored_check(outcome.runs)]
+    lines = [stored_check(outcome.runs)]
     seeds = [set(settings.seeds_of(group)) for group in range(settings.groups)]
     check(len(set.union(*seeds)) == settings.groups * settings.members, "two averages share a net")
     updates = outcome.controls.groupby("model")["updates"].mean()
     if {LONG, PRE} <= set(updates.index):
         apart = updates[LONG] / updates[PRE] - 1
         check(abs(apart) < 0.01, f"the control has {apart:+.1%} more updates than pre-training")
-        said.append(f"updates of the control, over those of pre-training: {apart:+.2%}")
-    said.append(f"groups of nets without a net in common: {settings.groups}")
+        lines.append(f"updates of the control, over those of pre-training: {apart:+.2%}")
+    lines.append(f"groups of nets without a net in common: {settings.groups}")
     tests = outcome.table[(outcome.table["split"] == "test") & (outcome.table["data"] == "table 2")]
     check(tests["images"].nunique() == 1, "two rows of table 2 are errors of different images")
-    said.append(
+    lines.append(
         f"every row of table 2 is of the same {tests['images'].iloc[0]:,} held-out images, each"
         " counted once"
     )
-    return "\n".join(said)
+    return "\n".join(lines)

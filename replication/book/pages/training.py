@@ -143,16 +143,16 @@ def choices_html(recipe: Recipe) -> str:
 
 def checks(settings: Settings, outcome: Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
-    said = [stored_check(outcome.runs)]
+    lines = [stored_check(outcome.runs)]
     for run in outcome.runs:
         rates = run.history["rate"] if len(run.history) else pd.Series(dtype=float)
         check(rates.is_monotonic_decreasing, f"{run.task.name}: a rate rose")
-    said.append("no run's rate ever rises")
+    lines.append("no run's rate ever rises")
     rule = outcome.runs[-1].history
     drops = int((rule["decision"] == "drop").sum())
     check(
         drops == rule["rate"].nunique() - 1 or rule["decision"].iloc[-1] == "drop",
         "a drop was decided and not taken",
     )
-    said.append(f"drops decided by the rule in its run: {drops}, each taken")
-    return "\n".join(said)
+    lines.append(f"drops decided by the rule in its run: {drops}, each taken")
+    return "\n".join(lines)

@@ -39,8 +39,8 @@ def draw(
     that many consecutive images in the epoch's order share crop and flip; ``places`` (N,) are the
     images' places in that order. Colour is always drawn for each image."""
     ids = np.asarray(ids, np.uint64)
-    who = ids if chunk == 1 else np.asarray(places, np.uint64) // np.uint64(chunk)
-    top, left, flip, _ = philox(seed, who, epoch, GEOMETRY)
+    item = ids if chunk == 1 else np.asarray(places, np.uint64) // np.uint64(chunk)
+    top, left, flip, _ = philox(seed, item, epoch, GEOMETRY)
     return Draws(
         _below(top, positions),
         _below(left, positions),
@@ -83,11 +83,11 @@ def chunk(recipe: Recipe) -> int:
     return CHUNK if recipe.takes_source("shared-crops") else 1
 
 
-def philox(seed: int, who: np.ndarray, epoch: int, stream: int) -> tuple[np.ndarray, ...]:
+def philox(seed: int, item: np.ndarray, epoch: int, stream: int) -> tuple[np.ndarray, ...]:
     """Return four uint64 (N,) of 32 random bits each.
 
-    Philox4x32-10 of the counters (who, epoch, stream) under the key ``seed``."""
-    c0, c1 = who & LOW, who >> WORD
+    Philox4x32-10 of the counters (item, epoch, stream) under the key ``seed``."""
+    c0, c1 = item & LOW, item >> WORD
     c2, c3 = np.full_like(c0, epoch & 0xFFFFFFFF), np.full_like(c0, stream)
     return philox_words(c0, c1, c2, c3, seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
 

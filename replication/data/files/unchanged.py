@@ -47,7 +47,7 @@ def note_of(built: Path) -> Path:
     return built.with_name(f".{built.name}.json")
 
 
-def mark(built: Path, index: Index) -> None:
+def record(built: Path, index: Index) -> None:
     """Note that ``built`` is whole and belongs to the index's files as they are."""
     note = {"stamp": index.stamp, "content": content(index), "built": _built(built)}
     write_json(note_of(built), note | {"digest": _digest(built)})

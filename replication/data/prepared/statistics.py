@@ -187,7 +187,7 @@ def _keep(
     }
     head = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     write_atomic(path, lambda file: np.savez(file, head=head, pixels=pixels, products=products))
-    unchanged.mark(path, index)
+    unchanged.record(path, index)
     return result
 
 

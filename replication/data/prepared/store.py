@@ -54,7 +54,7 @@ def prepare(index: Index, size: int) -> Store:
             if not unchanged.is_current(path, index):  # no other process has built it meanwhile
                 _discard(path)
                 _write(path, index, size)
-                unchanged.mark(path, index)
+                unchanged.record(path, index)
                 _stamps(path).unlink(missing_ok=True)
     return Store(index, np.load(path, mmap_mode="r", allow_pickle=False), size)
 
@@ -179,9 +179,9 @@ def _write(path: Path, index: Index, size: int) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Remove an array that is not current; one that was never marked is continued instead.
+    """Remove an array that is not current; one that was never recorded is continued instead.
 
-    Its process was ended while it read all files once more, for the mark."""
+    Its process was ended while it read all files once more, for the record."""
     note = unchanged.note_of(path)
     if path.is_file() and _stamps(path).is_file() and not note.is_file():
         path.replace(_unfinished(path))
@@ -194,7 +194,7 @@ def _unfinished(path: Path) -> Path:
 
 
 def _stamps(path: Path) -> Path:
-    """Return where the stamps of the files are kept, as they were read; until it is marked."""
+    """Return where the stamps of the files are kept, as they were read, until it is recorded."""
     return path.with_name(f".{path.name}.partial.npy")
 
 

@@ -172,7 +172,7 @@ def _unreadable(index: Index) -> np.ndarray:
     if not (kinds & PASSING).any():
         policy = np.array(list(BITS))
         write_atomic(path, lambda file: np.savez(file, policy=policy, kinds=kinds))
-        unchanged.mark(path, index)
+        unchanged.record(path, index)
     return kinds
 
 

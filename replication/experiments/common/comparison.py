@@ -110,26 +110,26 @@ def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=ERROR_COLUMNS)
 
 
-def crossing(values: Sequence[float], mark: float, start: float, first: float) -> float:
-    """Return the epochs until ``values``, one per epoch, first fall to ``mark``; NaN if never.
+def crossing(values: Sequence[float], target: float, start: float, first: float) -> float:
+    """Return the epochs until ``values``, one per epoch, first fall to ``target``; NaN if never.
 
     The curve is linear between the values and is ``start`` at epoch 0. The first value belongs to
-    epoch ``first``, each other one to one epoch later. A ``mark`` of ``start`` or more is met at
+    epoch ``first``, each other one to one epoch later. A ``target`` of ``start`` or more is met at
     epoch 0.
     """
-    if start <= mark:
+    if start <= target:
         return 0.0
     before, then = start, 0.0
     for epoch, value in enumerate(values):
         here = epoch + first
-        if value <= mark:
-            return then + (here - then) * (before - mark) / (before - value)
+        if value <= target:
+            return then + (here - then) * (before - target) / (before - value)
         before, then = value, here
     return math.nan
 
 
-def iterations_to_loss(run: Run, mark: float) -> float:
-    """Return the iterations until ``run``'s training loss meets ``mark``; NaN if never.
+def iterations_to_loss(run: Run, target: float) -> float:
+    """Return the iterations until ``run``'s training loss meets ``target``; NaN if never.
 
     At the start the loss is ln K, that of a net that knows nothing of K classes.
     """
@@ -137,20 +137,20 @@ def iterations_to_loss(run: Run, mark: float) -> float:
         return math.nan
     start = math.log(run.provenance["data"]["classes"])
     return (
-        crossing(run.history["loss"].tolist(), mark, start, MID_EPOCH)
+        crossing(run.history["loss"].tolist(), target, start, MID_EPOCH)
         * run.summary["iterations_per_epoch"]
     )
 
 
-def iterations_to_validation(run: Run, mark: float) -> float:
-    """Return the iterations until ``run``'s validation error meets ``mark``; NaN if never.
+def iterations_to_validation(run: Run, target: float) -> float:
+    """Return the iterations until ``run``'s validation error meets ``target``; NaN if never.
 
     The error is top-1, a fraction, measured after each epoch.
     """
     if "validation_error" not in run.history:
         return math.nan
     return (
-        crossing(run.history["validation_error"].tolist(), mark, guessing(run), END_OF_EPOCH)
+        crossing(run.history["validation_error"].tolist(), target, guessing(run), END_OF_EPOCH)
         * run.summary["iterations_per_epoch"]
     )
 
