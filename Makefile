@@ -7,12 +7,12 @@ PYTHON ?=
 # uv writes the lock; nothing else needs it.
 UV := uv==0.13.9
 
-# Nothing from outside .venv may stand in for what the lock names: not ~/.local, not PYTHONPATH, not a kernel of the user's.
+# Only .venv may provide what the lock names: not ~/.local, not PYTHONPATH, and no kernel of the user.
 export PYTHONNOUSERSITE := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME
 
-# The commands in .venv name the folder that they were installed in. Of a clone that was renamed, moved or copied, .venv is made anew.
+# The commands in .venv contain the path of their folder. If the clone was renamed, moved or copied, .venv is built again.
 INSTALLED_IN := $(shell cat $(READY) 2>/dev/null)
 ifneq ($(INSTALLED_IN),)
 ifneq ($(INSTALLED_IN),$(CURDIR))
@@ -47,20 +47,20 @@ format: $(READY) ## Format the code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-setup: $(READY) ## Make .venv from requirements.lock, or bring it up to date (PYTHON=... chooses the interpreter).
+setup: $(READY) ## Create .venv from requirements.lock, or bring it up to date (PYTHON=... chooses the interpreter).
 
 $(READY): requirements.lock pyproject.toml
 	@PYTHON='$(PYTHON)' sh scripts/setup.sh
 
-lock: ## Write requirements.lock anew from pyproject.toml; pins that still fit are kept (UPGRADE=--upgrade: the newest).
+lock: ## Write requirements.lock again from pyproject.toml; keep pins that still fit (UPGRADE=--upgrade: use the newest versions).
 	$(or $(PYTHON),python3) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet $(UV)
 	build/lock/bin/uv pip compile --quiet $(UPGRADE) --output-file requirements.lock pyproject.toml
 
-clean: ## Remove what the commands built; keep .venv, data/, runs/ and the caches.
+clean: ## Remove everything that the commands built; keep .venv, data/, runs/ and the caches.
 	rm -rf _build book/_build build results/quick
 	find . \( -path ./.venv -o -path ./.git -o -path ./data -o -path ./runs \) -prune -o \
 	    -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
-full-clean: clean ## Remove also .venv, the caches, and runs/ with its checkpoints and weights; keep data/.
+full-clean: clean ## Also remove .venv, the caches, and runs/ with its checkpoints and weights; keep data/.
 	rm -rf .venv runs *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage

@@ -1,11 +1,11 @@
-"""The campaign of runs behind the published verdicts, in the order in which they are worth having.
+"""Train the runs behind the published verdicts, the most useful first.
 
-python scripts/campaign.py --dry-run      what there is to do, how long it takes, and what is done
-python scripts/campaign.py --jobs 2       do it; stop it at any moment; the same command resumes
+python scripts/campaign.py --dry-run      list the runs, how long they take, and which are done
+python scripts/campaign.py --jobs 2       train them; stop at any time; the same command resumes
 
 Run it from a clone of its own at a fixed commit, with REPLICATION_RESULTS and REPLICATION_RUNS
 outside it, so that work on the code does not change what is being measured. REPLICATION_SCHEDULER
-spreads it over a cluster. Hours are of one core that trains the quarter-width net at about 1,200
+spreads the runs over a cluster. Hours are for one core that trains the quarter-width net at about 1,200
 images/s and 19pct at about 2,000, or 4,000 with bf16 instructions.
 """
 
@@ -52,7 +52,7 @@ class Stage(NamedTuple):
 
 
 def _search(candidate: Candidate, kind: Kind) -> Search:
-    """The choice of a rate as far as its runs are stored."""
+    """Return the choice of a rate, as far as its runs are stored."""
     return figure1.search(FIGURE1, candidate, kind)
 
 

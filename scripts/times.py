@@ -3,7 +3,7 @@
     python scripts/times.py      run it on an idle machine, in a clean clone after `make setup`
 
 It removes results/quick and keeps runs in a folder of its own, so that nothing is reused, and
-writes results/times.json. `replication claims --readme` then renews README."""
+writes results/times.json. Then run `replication claims --readme` to update the README."""
 
 import os
 import shutil
