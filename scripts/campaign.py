@@ -5,8 +5,8 @@ python scripts/campaign.py --jobs 2       train them; stop at any time; the same
 
 Run it from a clone of its own at a fixed commit, with REPLICATION_RESULTS and REPLICATION_RUNS
 outside it, so that work on the code does not change what is being measured. REPLICATION_SCHEDULER
-spreads the runs over a cluster. Hours are for one core that trains the quarter-width net at about 1,200
-images/s and 19pct at about 2,000, or 4,000 with bf16 instructions.
+spreads the runs over a cluster. Hours are for one core that trains the quarter-width net at about
+1,200 images/s and 19pct at about 2,000, or 4,000 with bf16 instructions.
 """
 
 import argparse
