@@ -51,6 +51,8 @@ class Data(Frozen):
         path = name.removeprefix("folder:")
         if path == name and "/" not in name and not name.startswith(("~", ".")):
             return name  # of the catalog
+        if not path:
+            raise ValueError("no path after folder:")
         return (
             f"folder:{path if os.path.isabs(path) else os.path.abspath(os.path.expanduser(path))}"
         )
@@ -265,7 +267,7 @@ class Recipe(Frozen):
     # source of the initial weights: the id of a run, or "file:" and the first 16 digits of a
     # file's sha256
     init_from: str | None = None
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**64)
 
     @field_validator("init_from")
     @classmethod

@@ -38,6 +38,19 @@ def _absolute() -> None:
 _absolute()
 
 
+def named(path: str | Path) -> Path:
+    """Return a path that the user named, with "~" as the home folder.
+
+    Raises InputError for "", which would mean the working folder, and for a user without a home."""
+    if str(path) == "":
+        raise InputError("an empty path, as of a variable that is not set: name a file or folder")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        user = Path(path).parts[0]
+        raise InputError(f"{path}: {user} is no user with a home folder; write the path") from None
+
+
 def is_clone() -> bool:
     """Return whether the package runs from a clone of the repository."""
     return (ROOT / "pyproject.toml").is_file() and NOTEBOOKS.is_dir()

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from replication.cli.output import named_path
+
 
 def book(
     profile: Annotated[
@@ -14,7 +16,11 @@ def book(
     force: Annotated[bool, typer.Option(help="Build it even if it is up to date.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="Build in this folder's _build; default: _build of the clone."),
+        typer.Option(
+            parser=named_path,
+            metavar="PATH",
+            help="Build in this folder's _build; default: _build of the clone.",
+        ),
     ] = None,
 ) -> None:
     """Build the book and print the path of its first page."""

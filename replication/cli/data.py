@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from replication.base.text import counted, printable
-from replication.cli.output import Json, print_json
+from replication.cli.output import Json, named_path, print_json
 
 
 def complete_data(start: str) -> list[str]:
@@ -65,7 +65,12 @@ def data_get(
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Take the files from this folder instead of downloading them."),
+        typer.Option(
+            "--from",
+            parser=named_path,
+            metavar="PATH",
+            help="Take the files from this folder instead of downloading them.",
+        ),
     ] = None,
 ) -> None:
     """Download a data set from its official source, or generate it, and print its folder."""
@@ -152,7 +157,9 @@ def data_prepare(
     jpeg: Annotated[
         Path | None,
         typer.Option(
-            help="Write JPEG files to this folder, instead of one array to the runs folder."
+            parser=named_path,
+            metavar="PATH",
+            help="Write JPEG files to this folder, instead of one array to the runs folder.",
         ),
     ] = None,
     skip: Annotated[
@@ -169,7 +176,7 @@ def data_prepare(
         place = (
             prepare(wanted, size).images.filename  # type: ignore[attr-defined]  # memory-mapped
             if jpeg is None
-            else prepare_jpeg(wanted, size, jpeg.expanduser().resolve())
+            else prepare_jpeg(wanted, size, jpeg.resolve())
         )
         left_out = len(index) - len(wanted)
         print(
@@ -180,15 +187,25 @@ def data_prepare(
 
 def data_unpack(
     source: Annotated[
-        Path, typer.Argument(help="A folder of parquet, arrow, tar or zip files of images.")
+        Path,
+        typer.Argument(
+            parser=named_path,
+            metavar="source",
+            help="A folder of parquet, arrow, tar or zip files of images.",
+        ),
     ],
     folder: Annotated[
-        Path, typer.Argument(help="A new folder; the images go to <split>/<class>/<image>.")
+        Path,
+        typer.Argument(
+            parser=named_path,
+            metavar="folder",
+            help="A new folder; the images go to <split>/<class>/<image>.",
+        ),
     ],
 ) -> None:
     """Unpack files of many images each into class folders, and count the images."""
     from replication.data.sources import shards
 
-    counts = shards.unpack(source.expanduser().resolve(), folder.expanduser().resolve())
+    counts = shards.unpack(source.resolve(), folder.resolve())
     for split, count in counts.items():
         print(f"{split}: {counted(count, 'image')} in {folder / split}")

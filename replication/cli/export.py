@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replication.cli.output import Profile
+from replication.cli.output import Profile, named_path
 from replication.cli.train import complete_recipe
 
 
@@ -17,10 +17,17 @@ def export(
             autocompletion=complete_recipe,
         ),
     ],
-    folder: Annotated[Path, typer.Argument(help="A folder that is empty or does not exist yet.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            parser=named_path,
+            metavar="folder",
+            help="A folder that is empty or does not exist yet.",
+        ),
+    ],
     profile: Profile = "quick",
 ) -> None:
     """Export a trained net to a folder: weights, recipe, model card, licence, hubconf.py."""
     from replication.evaluation.export import export as write
 
-    print(write(run, folder.expanduser().absolute(), profile))
+    print(write(run, folder.absolute(), profile))

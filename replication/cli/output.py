@@ -2,16 +2,27 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from replication.base import paths
+from replication.base.errors import InputError
 from replication.base.types import PROFILES
 
 
 def complete_profile(start: str) -> list[str]:
     """Return the profiles that begin with ``start``, for the shell."""
     return [name for name in PROFILES if name.startswith(start)]
+
+
+def named_path(text: str) -> Path:
+    """Return the path of an option or argument, for typer: not "", and with "~" expanded."""
+    try:
+        return paths.named(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replication.cli.output import Json, Profile, print_json
+from replication.cli.output import Json, Profile, named_path, print_json
 from replication.cli.train import complete_recipe
 
 if TYPE_CHECKING:
@@ -22,13 +22,20 @@ def predict(
             autocompletion=complete_recipe,
         ),
     ],
-    images: Annotated[list[Path], typer.Argument(help="Image files of any kind.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(parser=named_path, metavar="images", help="Image files of any kind."),
+    ],
     views: Annotated[
         int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
     ] = 1,
     figure: Annotated[
         Path | None,
-        typer.Option(help="Draw the predictions as in the paper's Figure 4 into this file."),
+        typer.Option(
+            parser=named_path,
+            metavar="PATH",
+            help="Draw the predictions as in the paper's Figure 4 into this file.",
+        ),
     ] = None,
     profile: Profile = "quick",
     device: Annotated[
@@ -79,6 +86,4 @@ def _draw(predictor: "Predictor", predictions: list["Prediction"], path: Path) -
     if suffix not in picture.canvas.get_supported_filetypes():
         known = ", ".join(sorted(picture.canvas.get_supported_filetypes()))
         raise InputError(f"--figure {path}: cannot draw this kind of file; use one of {known}")
-    write_atomic(
-        path.expanduser().absolute(), lambda file: picture.savefig(file, format=suffix, dpi=150)
-    )
+    write_atomic(path.absolute(), lambda file: picture.savefig(file, format=suffix, dpi=150))

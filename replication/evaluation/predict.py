@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from replication.base import paths
 from replication.base.devices import best_device
 from replication.base.errors import InputError
 from replication.base.files import read_json
@@ -122,7 +123,7 @@ def files_of(images: Sequence[str | Path], views: int = 1) -> list[Path]:
 
     Raises InputError for a missing one, or for a number of views other than 1, 9 or 10."""
     check_views(views)
-    files = [Path(image).expanduser() for image in images]
+    files = [paths.named(image) for image in images]
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such image file; name image files, not their folder")
@@ -131,7 +132,7 @@ def files_of(images: Sequence[str | Path], views: int = 1) -> list[Path]:
 
 def weights_of(run: str | Path, profile: str = "quick") -> Path:
     """Return the file of a run's weights; ``run`` as for ``load``."""
-    path = Path(run).expanduser()
+    path = paths.named(run)
     if path.suffix == ".safetensors":
         return path
     if (path / FILE).is_file():

@@ -106,7 +106,7 @@ def find(run: str, profile: str = "quick") -> Recipe:
     if RUN_ID.fullmatch(run):
         path = weights_path(run)
         return load_weights(path).recipe
-    folder = Path(run).expanduser()
+    folder = paths.named(run)
     if folder.is_dir():
         return _stored(folder / "recipe.json")
     from replication.recipes import NAMES, named

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from replication.base import paths
 from replication.base.errors import InputError, unknown
 from replication.base.models import validated
 from replication.recipe import Recipe
@@ -93,9 +94,8 @@ def planned_epochs(name: str, profile: str) -> int | None:
 
 
 def _before_changes(name: str, profile: str) -> dict[str, Any]:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml", ".json"):
-        return _read(path)
+    if Path(name).suffix in (".yaml", ".yml", ".json"):
+        return _read(paths.named(name))
     return named(name, profile).model_dump(mode="json")
 
 

@@ -24,7 +24,7 @@ def adopt(source: str) -> str:
 
     A folder means the weights in it, as of a run or of an exported net. A file is copied into
     ``runs/weights`` and named by its content, because a path may lead to others tomorrow."""
-    path = Path(source).expanduser()
+    path = paths.named(source)
     if source == path.name and weights_path(source).is_file():
         return source
     if path.is_dir():

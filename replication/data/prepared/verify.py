@@ -195,8 +195,8 @@ def open_indexes(name: str, split: str | None = None) -> list[Index]:
 
     All images of a folder without splits are one index."""
     root = catalog.folder_of(name)
-    if root is None and name not in catalog.names() and Path(name).is_dir():
-        root = Path(name).resolve()
+    if root is None and name not in catalog.names() and (named := paths.named(name)).is_dir():
+        root = named.resolve()
     if root is None:
         return [
             catalog.open_index(name, one)

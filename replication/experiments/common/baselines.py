@@ -15,6 +15,7 @@ together.
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from replication.base.models import validated
 from replication.base.types import Profile
 from replication.recipe import SWITCHES, Recipe
 from replication.recipes import named
@@ -147,7 +148,7 @@ def baseline(
     recipe = named(name, profile).model_dump()
     for part, values in changes.items():
         recipe[part] = recipe[part] | values if isinstance(values, dict) else values
-    return Recipe.model_validate(recipe | {"seed": seed})
+    return validated(Recipe, f"{name} at {profile}", recipe | {"seed": seed})
 
 
 def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") -> Recipe:
