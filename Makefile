@@ -36,7 +36,7 @@ test: $(READY) ## Set up if needed, run the tests, execute the notebooks and com
 
 book: $(READY) ## Build the book from the committed notebooks alone, warnings as errors.
 	rm -rf _build/html _build/.doctrees # a page that left the source leaves the book
-	$(BIN)/jupyter-book build book/ -W -n --keep-going
+	env -u REPLICATION_RESULTS $(BIN)/jupyter-book build book/ -W -n --keep-going
 
 lint: $(READY) ## Check the code, its format and its types.
 	$(BIN)/ruff check .

@@ -87,6 +87,11 @@ def results() -> Path:
     return _folder("REPLICATION_RESULTS", "results")
 
 
+def published() -> Path:
+    """Return where the results of the clone's own pages are, regardless of where others go."""
+    return ROOT / "results"
+
+
 def runs() -> Path:
     """Return where checkpoints and prepared arrays are kept. Default ``runs/``."""
     return _folder("REPLICATION_RUNS", "runs")
@@ -102,7 +107,7 @@ def place(profile: str) -> str:
     named = os.environ.get(PLACE)
     if named is not None:
         return named
-    guarded = profile in PUBLISHED and results() == ROOT / "results"
+    guarded = profile in PUBLISHED and results() == published()
     return f"{OWN}/by-hand" if guarded else ""
 
 

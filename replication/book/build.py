@@ -34,8 +34,9 @@ def build_book(profile: str | None = None, force: bool = False, output: Path | N
     """Build the book strictly (a warning is an error) and return its first page.
 
     It is built anew, into ``_build/html`` of the clone or of ``output``, if its source has changed
-    or if a built page is missing or damaged. ``profile="quick"`` adds the notebooks of your own
-    quick run as a part of their own."""
+    or if a built page is missing or damaged. Its chapters quote the results of the clone, whose
+    pages it shows, even if ``REPLICATION_RESULTS`` names another folder. ``profile="quick"`` adds
+    the notebooks of your own quick run as a part of their own."""
     if profile not in (None, "quick"):
         raise InputError(
             f"book --profile {profile}: only quick is added to the book; the other profiles' pages"
@@ -62,7 +63,14 @@ def _built_book(tool: Path, root: Path, own: list[Path], force: bool) -> Path:
     stage = _stage(root / "stage", own)
     command = [str(tool), "build", str(stage), "--path-output", str(root.parent)]
     command += ["-W", "-n", "--keep-going"]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        command,
+        env=os.environ | {"REPLICATION_RESULTS": str(paths.published())},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     if done.returncode or not (html / "index.html").is_file():
         lines = [
             line.strip()
@@ -113,7 +121,8 @@ def _wanted(own: list[Path]) -> str:
 def _sources(own: list[Path]) -> list[Path]:
     package = Path(__file__).parents[1]
     quoted = [file for kind in CODE for file in package.rglob(kind)]
-    results = [*paths.results().glob(f"*/*/{FILE}"), paths.results() / seal.FILE, times_file()]
+    root = paths.published()
+    results = [*root.glob(f"*/*/{FILE}"), root / seal.FILE, times_file()]
     return [
         paths.ROOT / "_config.yml",
         *sorted(file for file in paths.BOOK.rglob("*") if file.is_file()),

@@ -182,7 +182,12 @@ def pictures() -> dict[Path, bytes]:
 def update_readme() -> bool:
     """Write today's block and figures of README.md; return whether that changed anything.
 
-    Raises InputError if the markers are missing."""
+    Raises InputError if the markers are missing, or if the results are not the clone's."""
+    if paths.results() != paths.published():
+        raise InputError(
+            f"{README} shows the results in {paths.published()}, and REPLICATION_RESULTS names"
+            f" {paths.results()}: unset it"
+        )
     text = README.read_text(encoding="utf-8")
     pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
     if not re.search(pattern, text, flags=re.DOTALL):

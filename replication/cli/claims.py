@@ -1,9 +1,12 @@
 """``replication claims``: the ledger of the paper's claims."""
 
+import sys
 from typing import Annotated
 
 import typer
 
+from replication.base import paths
+from replication.base.errors import InputError
 from replication.cli.output import Json, complete_profile, warn_of_seals
 
 
@@ -24,6 +27,8 @@ def claims(
     if readme:
         from replication.book import headlines
 
+        if profile is not None or as_json:
+            raise InputError("--readme writes README.md's block: leave --profile and --json out")
         changed = headlines.update_readme()
         print(f"{headlines.README}: {'written' if changed else 'up to date'}")
         return
@@ -32,4 +37,8 @@ def claims(
 
     warn_of_seals()
     rows = ledger.ledger(profile)
+    if not any(row.ours for row in rows):
+        scale = f" at {profile}" if profile else ""
+        line = f"nothing was measured{scale} in {paths.results()} (REPLICATION_RESULTS names it)"
+        print(f"replication: {line}", file=sys.stderr)
     print(ledger.rows_json(rows) if as_json else ledger_tables.rows_table(rows).rstrip())

@@ -23,8 +23,11 @@ class Tool:
         self.calls = 0
         self.status = 0
 
-    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, command: list[str], env: dict[str, str], **_: Any
+    ) -> subprocess.CompletedProcess[str]:
         self.calls += 1
+        self.environment = env
         stage, output = Path(command[2]), Path(command[4])
         html = output / "_build" / "html"
         html.mkdir(parents=True, exist_ok=True)
@@ -75,6 +78,14 @@ def test_another_address_of_the_site_or_the_repository_is_another_book(
     monkeypatch.setenv(name, "https://example.org/here")
     build.build_book()
     assert tool.calls == 2
+
+
+def test_the_chapters_quote_the_clones_results_wherever_new_ones_go(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "elsewhere"))
+    build.build_book()
+    assert tool.environment["REPLICATION_RESULTS"] == str(tmp_path / "results")
 
 
 def test_a_missing_quick_run_is_an_error(tool: Tool) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from replication import __version__
 from replication.base import devices
 from replication.base.errors import InputError
-from replication.book import execute
+from replication.book import execute, headlines
 from replication.cli import app as command_line
 from replication.data import splits
 from replication.paper import claims
@@ -77,6 +77,7 @@ def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
         (["run", "loading_speed", "--set", "profile=laptop"], "--profile"),
         (["data", "index", "folder:/nowhere"], "/nowhere"),
         (["net", "lenet"], "lenet"),
+        (["claims", "--readme", "--profile", "gpu"], "leave --profile"),
         (["data", "prepare", "synthetic", "--jpeg", ""], "an empty path"),
         (["data", "get", "cifar10", "--from", ""], "an empty path"),
         (["data", "verify", ""], "an empty path"),
@@ -122,6 +123,20 @@ def test_bad_input_is_one_line_and_exit_status_2(
     status, line = ended(monkeypatch, capsys, *words)
     assert status == 2
     assert line.count("\n") == 1 and named in line
+
+
+def test_results_of_another_folder_do_not_replace_the_readmes(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
+    before = headlines.README.read_bytes()
+    status, line = ended(monkeypatch, capsys, "claims", "--readme")
+    assert status == 2 and "REPLICATION_RESULTS" in line
+    assert headlines.README.read_bytes() == before
+
+
+def test_a_ledger_without_a_measurement_names_the_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "typo"))
+    answer = CliRunner().invoke(command_line.app, ["claims"])
+    assert answer.exit_code == 0 and str(tmp_path / "typo") in answer.stderr
 
 
 def test_the_ledger_command_lists_every_claim() -> None:
