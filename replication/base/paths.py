@@ -30,7 +30,7 @@ def _absolute() -> None:
     for variable in FOLDERS:
         if named := os.environ.get(variable):
             try:
-                os.environ[variable] = str(Path(named).expanduser().resolve())
+                os.environ[variable] = os.path.realpath(Path(named).expanduser())
             except RuntimeError:  # "~" without a home; ``_folder`` refuses it with its name
                 continue
 
@@ -49,6 +49,13 @@ def named(path: str | Path) -> Path:
     except RuntimeError:
         user = Path(path).parts[0]
         raise InputError(f"{path}: {user} is no user with a home folder; write the path") from None
+
+
+def absolute(path: str | Path) -> Path:
+    """Return a path that the user named as an absolute one without links.
+
+    Links that lead to each other stay as they are: who reads the path is told of them."""
+    return Path(os.path.realpath(named(path)))
 
 
 def is_clone() -> bool:
@@ -71,7 +78,7 @@ def home() -> Path:
 def _folder(variable: str, name: str) -> Path:
     if named := os.environ.get(variable):
         try:
-            return Path(named).expanduser().resolve()
+            return Path(os.path.realpath(Path(named).expanduser()))
         except RuntimeError:
             raise InputError(f"{variable} is {named}, and this user has no home folder") from None
     return (ROOT if is_clone() else home()) / name

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replication.base import paths
 from replication.base.text import counted, printable
 from replication.cli.output import Json, named_path, print_json
 
@@ -176,7 +177,7 @@ def data_prepare(
         place = (
             prepare(wanted, size).images.filename  # type: ignore[attr-defined]  # memory-mapped
             if jpeg is None
-            else prepare_jpeg(wanted, size, jpeg.resolve())
+            else prepare_jpeg(wanted, size, paths.absolute(jpeg))
         )
         left_out = len(index) - len(wanted)
         print(
@@ -206,6 +207,6 @@ def data_unpack(
     """Unpack files of many images each into class folders, and count the images."""
     from replication.data.sources import shards
 
-    counts = shards.unpack(source.resolve(), folder.resolve())
+    counts = shards.unpack(paths.absolute(source), paths.absolute(folder))
     for split, count in counts.items():
         print(f"{split}: {counted(count, 'image')} in {folder / split}")

@@ -38,6 +38,27 @@ def picture(height: int = 40, width: int = 48) -> Image.Image:
     return Image.fromarray(RNG.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
+def test_training_images_that_are_still_packed_are_not_passed_over(tmp_path):
+    (tmp_path / "val" / "cat").mkdir(parents=True)
+    picture().save(tmp_path / "val" / "cat" / "0.png")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "n01440764.tar").write_bytes(b"")
+    with pytest.raises(InputError, match="data unpack"):
+        verify(str(tmp_path))
+
+
+def test_links_that_lead_to_each_other_are_an_error_of_the_file_system(tmp_path):
+    (tmp_path / "ring").symlink_to("ring")
+    with pytest.raises(OSError, match="ring"):
+        verify(str(tmp_path / "ring"))
+
+
+def test_a_tree_that_was_unpacked_too_deep_is_found(tmp_path):
+    (tmp_path / "images" / "again" / "train").mkdir(parents=True)
+    with pytest.raises(InputError, match="again has: name that one"):
+        index_folder(tmp_path, "train")
+
+
 def jpeg(image: Image.Image, **options) -> bytes:
     content = io.BytesIO()
     image.save(content, "JPEG", **options)

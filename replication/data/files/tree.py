@@ -123,6 +123,11 @@ def split_folder(root: Path, split: str) -> Path:
     if found:
         return found[0]
     names = SPLIT_FOLDERS[split]
+    if inner := _only_folder(root, split):
+        raise InputError(
+            f"{printable(str(root))} has no folder {' or '.join(names)}, but"
+            f" {printable(str(inner))} has: name that one"
+        )
     raise InputError(
         f"{printable(str(root))} has no folder {' or '.join(names)}: found {contents(root)};"
         f" the layout accepted is {names[0]}/<class>/<image>.JPEG{_shard_hint(root)}"
@@ -135,6 +140,17 @@ def _candidates(root: Path, split: str) -> list[Path]:
         for path in root.iterdir()
         if path.name.casefold() in SPLIT_FOLDERS[split] and path.is_dir()
     )
+
+
+def _only_folder(root: Path, split: str) -> Path | None:
+    """Return the folder in ``root``, unpacked one level too deep, that has the split."""
+    while len(folders := list_folder(root).folders) == 1:
+        root /= folders[0]
+        if _candidates(root, split):
+            return root
+        if root.is_symlink():
+            break
+    return None
 
 
 def _shard_hint(root: Path) -> str:

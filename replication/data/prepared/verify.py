@@ -195,20 +195,30 @@ def open_indexes(name: str, split: str | None = None) -> list[Index]:
 
     All images of a folder without splits are one index."""
     root = catalog.folder_of(name)
-    if root is None and name not in catalog.names() and (named := paths.named(name)).is_dir():
-        root = named.resolve()
+    if root is None and name not in catalog.names() and paths.named(name).is_dir():
+        root = paths.absolute(name)
     if root is None:
         return [
             catalog.open_index(name, one)
             for one in ([split] if split else catalog.find(name).splits)
         ]
     known = layouts.splits(root) if root.is_dir() else ()
+    if known and "train" not in known and _is_packed(root):
+        known = ("train", *known)  # which says how to unpack it
     if split or known:
         return [
             catalog.open_index(f"{catalog.FOLDER}{root}", one)
             for one in ([split] if split else known)
         ]
     return [_loose(root)]
+
+
+def _is_packed(root: Path) -> bool:
+    """Return whether the training images are still in archives."""
+    try:
+        return bool(tree.list_folder(tree.split_folder(tree.base(root), "train")).shards())
+    except InputError:
+        return False
 
 
 def _open(index: Index, row: int) -> tuple[Image.Image, tuple[str, ...]]:

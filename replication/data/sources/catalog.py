@@ -76,7 +76,7 @@ class Dataset(Frozen):
 def folder_of(name: str) -> Path | None:
     """Return the folder of ``folder:/path`` or of a bare path, None for a name of the catalog."""
     if name.startswith(FOLDER) or "/" in name or name.startswith(("~", ".")):
-        return paths.named(name.removeprefix(FOLDER)).resolve()
+        return paths.absolute(name.removeprefix(FOLDER))
     return None
 
 
@@ -198,7 +198,7 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
             path = paths.data() / archive.file
             download.download(archive.url, archive.hash, path, instead)
         else:
-            path = paths.named(source).resolve() / archive.file
+            path = paths.absolute(source) / archive.file
             if not path.is_file():
                 raise InputError(
                     f"{path} does not exist: name the folder that holds {archive.file}, or leave"
@@ -223,7 +223,7 @@ def _prepare_parts(dataset: Dataset, source: Path | None) -> Path:
     lacking = parts.lacking(root, images)
     if not lacking:
         return root
-    places = [paths.data()] if source is None else [paths.named(source).resolve(), paths.data()]
+    places = [paths.data()] if source is None else [paths.absolute(source), paths.data()]
     files = {
         part: next((place / part.file for place in places if (place / part.file).is_file()), None)
         for part in dataset.parts

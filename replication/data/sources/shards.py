@@ -62,7 +62,10 @@ def unpack(source: Path, place: Path) -> Counter[str]:
                     _write(item, work / split, path)
                     counts[split] += 1
             if not counts:
-                raise InputError(f"{printable(str(source))}: its files hold no image with a class")
+                raise InputError(
+                    f"{printable(str(source))}: its files hold no image with a class; unpack"
+                    " archives that hold archives by hand first"
+                )
             work.rename(place)
         finally:
             shutil.rmtree(work, ignore_errors=True)
