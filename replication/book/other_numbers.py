@@ -1,0 +1,97 @@
+"""Numbers for prose that no claim has, read from the results when the book is built.
+
+Roles: ``{change}`no-dropout`` is what a variant of the ablations does to the top-1 test error;
+``{waited}`lrn_cifar`` is the share of the time in which an experiment's runs on a GPU waited for
+their minibatches. A number that the results do not have is an error of the build."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxRole
+
+from replication.base import files, paths
+from replication.base.text import counted
+from replication.book.findings import note_results, rows
+from replication.ledger.units import numbers, with_unit
+from replication.runs.store import TIMINGS
+
+ABLATIONS, ERROR = "ablations", "test_top1"
+
+
+def change_text(variant: str) -> str:
+    """Return the change of the top-1 test error in a variant: "-2.59 points (-3.69 to ...)".
+
+    Raises LookupError if it was not measured at the scale that has the ablations' verdicts."""
+    file = _folder(ABLATIONS) / "differences.csv"
+    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    for row in table.itertuples():
+        if (row.variant, row.quantity) == (variant, ERROR):
+            middle, low, high = numbers(row.mean, row.low, row.high)
+            return f"{with_unit(middle, 'points')} ({low} to {high}, n = {row.n})"
+    raise LookupError(variant)
+
+
+def waited_text(experiment: str) -> str:
+    """Return the lowest and the highest share of waiting of the runs on a GPU: "2% to 3% (3 runs)".
+
+    Without the first epoch, which also warms up. Raises LookupError if there is no such run."""
+    shares = []
+    for provenance in sorted(_folder(experiment).glob("*/provenance.json")):
+        timings = provenance.with_name(TIMINGS)
+        if not files.read_json(provenance)["device"].startswith("cuda") or not timings.is_file():
+            continue
+        epochs = [json.loads(line) for line in timings.read_text(encoding="utf-8").splitlines()]
+        later = epochs[1:] or epochs
+        shares.append(sum(one["waited"] for one in later) / sum(one["seconds"] for one in later))
+    if not shares:
+        raise LookupError(experiment)
+    return f"{min(shares):.0%} to {max(shares):.0%} ({counted(len(shares), 'run')})"
+
+
+def _folder(experiment: str) -> Path:
+    """Return the results of an experiment at the scale of its verdicts. Raises LookupError."""
+    every = (row.ours for row in rows().values() if row.experiment == experiment)
+    profile = next((ours.profile for ours in every if ours is not None), None)
+    if profile is None:
+        raise LookupError(experiment)
+    return paths.results() / profile / experiment
+
+
+class _Number(SphinxRole):
+    """A role whose text says which number is wanted."""
+
+    read: ClassVar[Callable[[str], str]]
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        note_results(self.env)
+        try:
+            return [nodes.inline("", type(self).read(self.text), classes=["ours"])], []
+        except LookupError:
+            message = self.inliner.reporter.error(
+                f"{self.text}: the results have no such number", line=self.lineno
+            )
+            return [nodes.problematic(self.rawtext, self.rawtext)], [message]
+
+
+class Change(_Number):
+    """``{change}`VARIANT``."""
+
+    read = staticmethod(change_text)
+
+
+class Waited(_Number):
+    """``{waited}`EXPERIMENT``."""
+
+    read = staticmethod(waited_text)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the roles."""
+    app.add_role("change", Change())
+    app.add_role("waited", Waited())
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

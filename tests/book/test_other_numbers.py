@@ -1,0 +1,40 @@
+"""Numbers in prose that no claim has."""
+
+import re
+
+import pytest
+
+from replication.base import paths
+from replication.book import findings, other_numbers
+
+
+def test_a_change_of_the_test_error_is_that_of_the_ablations() -> None:
+    assert re.fullmatch(
+        r"-?\d\.\d\d points \(.+ to .+, n = 5\)", other_numbers.change_text("no-dropout")
+    )
+    gain, change = findings.answer("lrn-gain")[1], other_numbers.change_text("no-lrn")
+    assert change == findings.ours_text(gain)  # the same number, by another way
+    with pytest.raises(LookupError):
+        other_numbers.change_text("no-such-variant")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "variant"), [("dropout", "no-dropout"), ("augmentation", "no-crops")]
+)
+def test_a_chapter_on_overfitting_says_what_happens_to_the_test_error(chapter, variant) -> None:
+    """A wider gap alone would let the reader think that the error is higher, too."""
+    text = (paths.BOOK / "paper" / f"{chapter}.md").read_text(encoding="utf-8")
+    assert f"{{change}}`{variant}`" in text
+
+
+def test_the_waiting_is_that_of_the_runs_on_a_gpu() -> None:
+    found = re.fullmatch(r"(\d+)% to (\d+)% \((\d+) runs\)", other_numbers.waited_text("lrn_cifar"))
+    assert found and 3 < int(found[1]) <= int(found[2]) < 100 and int(found[3]) > 3
+    with pytest.raises(LookupError):
+        other_numbers.waited_text("ablations")  # on CPUs
+
+
+def test_the_chapter_on_augmentation_names_the_runs_that_waited() -> None:
+    """The verdict is from a CPU, where a step is long; on a GPU the loader was too slow."""
+    text = (paths.BOOK / "paper" / "augmentation.md").read_text(encoding="utf-8")
+    assert "{waited}`lrn_cifar`" in text
