@@ -13,7 +13,7 @@ import pandas as pd
 
 from replication.base.types import Profile
 from replication.experiments.common import beside_baseline, step_time
-from replication.experiments.common.baselines import BASELINE, VARIANTS
+from replication.experiments.common.baselines import BASELINE, SIZES, VARIANTS
 from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import (
     END_OF_EPOCH as END,
@@ -24,6 +24,7 @@ from replication.experiments.common.comparison import (
     ran,
     scale,
 )
+from replication.experiments.common.controls import rows
 from replication.experiments.common.image_noise import images_of, mean_of, noise
 from replication.ledger.measurement import Measurement, lowest, measured
 from replication.paper import claim as find_claim
@@ -48,6 +49,8 @@ CLAIMS = (
     ("dropout-overfit", "", NO_DROPOUT, "gap"),
     ("weight-decay", "", "no-weight-decay", "train_top1"),
     ("lrn-generalises", "", "no-lrn", "gap"),
+)
+SIZE_CLAIMS = (
     ("bigger-longer", "width", "half-width", "test_top1"),
     ("bigger-longer", "length", "half-length", "test_top1"),
     ("bigger-longer", "twice the width", "twice-width", "test_top1"),
@@ -72,57 +75,29 @@ RATIOS = (
 
 
 def measure(
-    profile: Profile,
-    table: pd.DataFrame,
-    dropout: pd.DataFrame,
-    runs: Sequence[Run],
-    sizes: pd.DataFrame | None = None,
+    profile: Profile, table: pd.DataFrame, dropout: pd.DataFrame, runs: Sequence[Run]
 ) -> list[Measurement]:
     """Return a measurement of every claim that the stored variants can answer.
 
-    ``sizes``: the rows of the baseline and of other sizes, which are a family of their own.
-    """
-    by_variant: dict[str, list[Run]] = {}
-    for run in runs:
-        by_variant.setdefault(variant_of(run.task), []).append(run)
+    Other sizes of the net are not among these: see ``measure_sizes``."""
+    by_variant = _by_variant(runs)
     names = set(table["variant"])
-    first = by_variant[BASELINE][0]
-    one, ten = (scale(first, views) for views in ("one view", "ten views"))
-    where = ran(first)
-    measurements = []
+    claims = (*CLAIMS, *(("depth", name, name, "test_top1") for name in MIDDLE))
+    measurements = _differences(profile, table, by_variant, claims)
 
     def add(
         claim: str,
         variant: str,
         compared: Mapping[str, Any],
         ours: Sequence[str],
-        scale: str = one,
+        views: str = "one view",
         note: str = "",
     ) -> None:
-        if not compared:
-            return
-        remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
-        cut = "a run that ended before the target counts with its last measured iteration"
-        reason = "; ".join(filter(None, (note, cut * (compared.get("bound") is not None), remark)))
-        measurements.append(
-            measured(
-                claim,
-                variant=variant,
-                reason=reason,
-                profile=profile,
-                scale=scale,
-                ran=where,
-                **compared,
+        if compared:
+            measurements.append(
+                _measured(profile, by_variant, claim, variant, compared, ours, views, note)
             )
-        )
 
-    for claim, variant, ours, column in (
-        *CLAIMS,
-        *(("depth", name, name, "test_top1") for name in MIDDLE),
-    ):
-        rows = table if ours in names or sizes is None or sizes.empty else sizes
-        compared = beside_baseline.difference(rows, column, ours, BASELINE, by_variant)
-        add(claim, variant, compared, [ours], ten if column in OVER_TEN else one)
     by_seed = table.pivot(index="seed", columns="variant", values="test_top1")
     if set(MIDDLE) <= names and len(whole := by_seed[[*MIDDLE]].dropna()):
         layers = table[table["variant"].isin(MIDDLE) & table["seed"].isin(whole.index)]
@@ -142,7 +117,7 @@ def measure(
                 mean=float(np.mean(values) - np.mean(whole_net)),
             ),
         }
-        add("depth", ALL_MIDDLE, compared, MIDDLE, ten)
+        add("depth", ALL_MIDDLE, compared, MIDDLE, "ten views")
     for claim, variant, slow, fast, column, place in RATIOS:
         compared = (
             beside_baseline.ratio(table, column, slow, fast, BASELINE, place)
@@ -157,11 +132,11 @@ def measure(
         steps = -np.diff(gains.to_numpy(), axis=1).T
         for values in steps.tolist():
             compared = {"values": values, "comparisons": len(steps)}
-            add("importance-order", "", compared, IMPORTANCE, ten)
+            add("importance-order", "", compared, IMPORTANCE, "ten views")
         measurements[-len(steps) :] = [lowest(measurements[-len(steps) :])]
     if len(dropout):
         add("dropout-average", "", {"values": dropout["halved"] / dropout["single"]}, [])
-    recipe = first.task.recipe
+    recipe = by_variant[BASELINE][0].task.recipe
     if faster := step_time.on_two_gpus(recipe):
         shown = step_time.scale(recipe)
         measurements.append(
@@ -174,6 +149,67 @@ def measure(
             )
         )
     return measurements
+
+
+def measure_sizes(profile: Profile, runs: Sequence[Run]) -> list[Measurement]:
+    """Return the measurements of the claim that larger nets and longer training lower the error.
+
+    Of ``runs`` those of the baseline and of its other sizes are compared, a family of their own."""
+    by_variant = {name: of for name, of in _by_variant(runs).items() if name in (BASELINE, *SIZES)}
+    table = rows([run for of in by_variant.values() for run in of])
+    return _differences(profile, table, by_variant, SIZE_CLAIMS)
+
+
+def _by_variant(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    by_variant: dict[str, list[Run]] = {}
+    for run in runs:
+        by_variant.setdefault(variant_of(run.task), []).append(run)
+    return by_variant
+
+
+def _differences(
+    profile: Profile,
+    table: pd.DataFrame,
+    by_variant: Mapping[str, Sequence[Run]],
+    claims: Sequence[tuple[str, str, str, str]],
+) -> list[Measurement]:
+    """Return the measurements of ``claims``, each a difference between a variant and the baseline.
+
+    Claims about variants that are not stored are left out."""
+    measurements = []
+    for claim, variant, ours, column in claims:
+        if compared := beside_baseline.difference(table, column, ours, BASELINE, by_variant):
+            views = "ten views" if column in OVER_TEN else "one view"
+            measurements.append(
+                _measured(profile, by_variant, claim, variant, compared, [ours], views)
+            )
+    return measurements
+
+
+def _measured(
+    profile: Profile,
+    by_variant: Mapping[str, Sequence[Run]],
+    claim: str,
+    variant: str,
+    compared: Mapping[str, Any],
+    ours: Sequence[str],
+    views: str,
+    note: str = "",
+) -> Measurement:
+    """Return the measurement of a comparison of the variants ``ours`` with the baseline."""
+    first = by_variant[BASELINE][0]
+    remark = diverged([run for name in (BASELINE, *ours) for run in by_variant[name]])
+    cut = "a run that ended before the target counts with its last measured iteration"
+    reason = "; ".join(filter(None, (note, cut * (compared.get("bound") is not None), remark)))
+    return measured(
+        claim,
+        variant=variant,
+        reason=reason,
+        profile=profile,
+        scale=scale(first, views),
+        ran=ran(first),
+        **compared,
+    )
 
 
 def paper_differences() -> dict[str, dict[str, float]]:

@@ -5,8 +5,8 @@ over all seeds of a variant and of the baseline. Its interval is simultaneous fo
 the spread within variants, pooled (``ledger.families``). Errors are on the held-out images, over
 ten views; the gap is the test error over one view minus the error of the same net on its training
 images. ``ablation_claims`` says which of these numbers measures which claim. In the learnt regime
-controls, sizes and rates are compared too (``common.controls``). With ``only_stored`` the page
-shows what a campaign has trained so far.
+controls, sizes and rates are compared too (``common.controls``). A page of the first regime can
+show the sizes of the learnt one. With ``only_stored`` the page shows what a campaign has trained.
 """
 
 import math
@@ -18,7 +18,12 @@ from pydantic import Field, field_validator
 from replication.base.errors import InputError
 from replication.base.models import Frozen
 from replication.base.text import counted
-from replication.experiments.ablation_claims import NO_DROPOUT, measure, paper_differences
+from replication.experiments.ablation_claims import (
+    NO_DROPOUT,
+    measure,
+    measure_sizes,
+    paper_differences,
+)
 from replication.experiments.common import beside_baseline, controls, dropout_average
 from replication.experiments.common.baselines import (
     ALL,
@@ -65,6 +70,9 @@ class Settings(Frozen):
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: MoreSeeds = ()
+    # of the learnt regime's baseline, at its own size and at others, beside the variants of the
+    # first: of these, the stored runs are shown, and none is trained
+    learnt_seeds: MoreSeeds = ()
     # training loss, nats, at which dropout's iterations are compared, besides the validation error
     # halfway
     mark: float = Field(gt=0)
@@ -96,7 +104,8 @@ class Outcome(NamedTuple):
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
     # one row per baseline run: distances to the average of its dropped-out nets
     dropout: pd.DataFrame
-    controls: controls.Controls  # controls, sizes and rates; empty in the first regime
+    # controls, sizes and rates; of the first regime only the sizes of ``learnt_seeds``
+    controls: controls.Controls
     measurements: list[Measurement]
     runs: tuple[Run, ...]  # of the variants
     missing: tuple[Task, ...]  # not stored yet; () if everything was to be trained
@@ -143,6 +152,12 @@ def beside_tasks(settings: Settings) -> list[Task]:
     return [one for one in every if variant_of(one) not in settings.variants]
 
 
+def size_tasks(settings: Settings) -> list[Task]:
+    """Return the learnt regime's runs that a page of the first regime shows, if they are stored."""
+    seeds = settings.learnt_seeds if settings.regime == "first" else ()
+    return controls.size_tasks(settings.profile, seeds, "learnt")
+
+
 def waits(settings: Settings) -> str:
     """Return why there is nothing to show yet; "" if there is."""
     return waiting_for(_variant_tasks(settings), settings.only_stored, STAGE)
@@ -170,7 +185,12 @@ def run(settings: Settings) -> Outcome:
         settings.masks,
         settings.only_stored,
     )
-    beside = controls.compare(collected.runs if len(collected.runs) > len(runs) else ())
+    if later := size_tasks(settings):
+        sized = collect(later, only_stored=True).runs
+        beside = controls.compare_sizes(sized)
+    else:
+        sized = collected.runs
+        beside = controls.compare(sized if len(sized) > len(runs) else ())
     table = error_rows(runs, names)
     table["parameters"] = [run.summary["parameters"] for run in runs]
     table["iterations_to_mark"] = [iterations_to_loss(run, settings.mark) for run in runs]
@@ -196,7 +216,7 @@ def run(settings: Settings) -> Outcome:
         ),
         dropout,
         beside,
-        measure(settings.profile, table, dropout, collected.runs, beside.sizes),
+        measure(settings.profile, table, dropout, runs) + measure_sizes(settings.profile, sized),
         tuple(runs),
         tuple(collected.missing),
     )
@@ -205,7 +225,9 @@ def run(settings: Settings) -> Outcome:
         "differences": outcome.differences,
         "dropout": outcome.dropout,
     }
+    if len(beside.differences):
+        tables["beside"] = beside.differences
     if len(beside.rates):
-        tables |= {"beside": beside.differences, "rates": beside.rates}
+        tables["rates"] = beside.rates
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome

@@ -383,6 +383,29 @@ def test_controls_and_sizes_stand_beside_the_variants_with_their_parameters() ->
     assert ablations_page.rates_html(outcome) and ablations_figures.rates(outcome.controls.rates)
 
 
+def test_a_page_of_the_first_regime_shows_the_stored_sizes_of_the_learnt_one() -> None:
+    for seed in (0, 1):
+        for name, error in {"baseline": 0.6, "one-gpu": 0.65}.items():
+            store(baselines.task("laptop", name, seed, "first"), error + 0.01 * seed)
+        for name, error in {"baseline": 0.4, "half-width": 0.45, "half-length": 0.41}.items():
+            store(baselines.task("laptop", name, seed, "learnt"), error + 0.01 * seed)
+    settings = learnt(["baseline", "one-gpu"]).model_copy(
+        update={"profile": "laptop", "regime": "first", "seeds": (0, 1), "learnt_seeds": (0, 1, 2)}
+    )
+    outcome = ablations.run(settings)
+    found = {(one.claim, one.variant): one for one in outcome.measurements}
+    # each beside the baseline of its own regime
+    assert found["bigger-longer", "width"].mean == pytest.approx(5)
+    assert found["bigger-longer", "length"].mean == pytest.approx(1)
+    assert found["two-gpu-gain", "top-1"].mean == pytest.approx(5)
+    assert ("bigger-longer", "twice the width") not in found
+    assert set(outcome.table["variant"]) == {"baseline", "one-gpu"} and not outcome.missing
+    page = ablations_page.controls_html(settings, outcome)
+    assert "half-length" in page and "not run yet" in page  # twice the width
+    none = settings.model_copy(update={"learnt_seeds": ()})
+    assert "bigger-longer" not in {one.claim for one in ablations.run(none).measurements}
+
+
 def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants() -> None:
     names = ["baseline", "tanh", "one-gpu", "no-lrn", "non-overlapping", *ablation_claims.MIDDLE]
     for seed in (0, 1, 2):

@@ -72,9 +72,12 @@ def stored_text(settings: Settings, outcome: Outcome) -> str:
 def controls_html(settings: Settings, outcome: Outcome) -> str:
     """Return each control beside its variant, with the nets' parameters, then the sizes."""
     if settings.regime == "first":
+        learnt = "a baseline that has learnt: <code>regime: learnt</code>"
+        if not settings.learnt_seeds:
+            return f"<p>Not run in this regime. They are for {learnt}.</p>"
         return (
-            "<p>Not run in this regime. They are for a baseline that has learnt:"
-            " <code>regime: learnt</code>.</p>"
+            f"<p>Of {learnt}, other sizes have been trained. Controls and rates were not run.</p>"
+            + _sizes_html(outcome)
         )
     counts = outcome.table.groupby("variant")["parameters"].first()
     variants = outcome.differences.assign(parameters=outcome.differences["variant"].map(counts))
@@ -89,12 +92,17 @@ def controls_html(settings: Settings, outcome: Outcome) -> str:
             | {"control": control}
             | {f"control's {name}": text for name, text in _effect(beside, control).items()}
         )
+    return html_table(pd.DataFrame(rows)) + _sizes_html(outcome)
+
+
+def _sizes_html(outcome: Outcome) -> str:
+    beside = outcome.controls.differences
     sizes = [
         {"size": name, **_effect(beside, name)}
         | {"change of the gap": _effect(beside, name, "gap")["effect"]}
         for name in SIZES
     ]
-    return html_table(pd.DataFrame(rows)) + html_table(pd.DataFrame(sizes))
+    return html_table(pd.DataFrame(sizes))
 
 
 def _effect(differences: pd.DataFrame, variant: str, quantity: str = "test_top1") -> dict[str, str]:

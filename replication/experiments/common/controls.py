@@ -43,7 +43,6 @@ SAME, OWN = 1.0, "its own best"  # the baseline's rate; each variant's rate by v
 class Controls(NamedTuple):
     """The tables of the runs beside the ablations. A table without stored runs is empty."""
 
-    sizes: pd.DataFrame  # one row per run of the baseline and of the other sizes
     # of the controls, then of the sizes: the columns of ``beside_baseline.differences``, and
     # parameters, of the net
     differences: pd.DataFrame
@@ -51,6 +50,11 @@ class Controls(NamedTuple):
     # as text), chosen (that factor), n, validation, test (per cent); mean, low, high: its test
     # error minus that of the baseline at the same factor, percentage points
     rates: pd.DataFrame
+
+
+def size_tasks(profile: Profile, seeds: Sequence[int], regime: Regime) -> list[Task]:
+    """Return the runs of the baseline and of its other sizes, seed by seed."""
+    return [task(profile, name, seed, regime) for seed in seeds for name in (BASELINE, *SIZES)]
 
 
 def tasks(profile: Profile, seeds: Sequence[int], regime: Regime) -> list[Task]:
@@ -73,13 +77,22 @@ def tasks(profile: Profile, seeds: Sequence[int], regime: Regime) -> list[Task]:
 def compare(runs: Sequence[Run]) -> Controls:
     """Return the tables of ``runs``: those of ``tasks``, the baseline, and the variants beside."""
     table = rows(runs)
+    return Controls(_differences(table, CONTROLS, SIZES), rates(table))
+
+
+def compare_sizes(runs: Sequence[Run]) -> Controls:
+    """Return the tables of ``runs`` of the baseline and of its other sizes alone."""
+    table = rows(runs)
+    return Controls(_differences(table, SIZES), rates(table[:0]))
+
+
+def _differences(table: pd.DataFrame, *families: Iterable[str]) -> pd.DataFrame:
     differences = pd.concat(
-        [beside_baseline.differences(_of(table, family), BASELINE) for family in (CONTROLS, SIZES)],
+        [beside_baseline.differences(_of(table, family), BASELINE) for family in families],
         ignore_index=True,
     )
     counts = table.groupby("variant")["parameters"].first()
-    differences["parameters"] = differences["variant"].map(counts)
-    return Controls(_of(table, SIZES), differences, rates(table))
+    return differences.assign(parameters=differences["variant"].map(counts))
 
 
 def rows(runs: Sequence[Run]) -> pd.DataFrame:
