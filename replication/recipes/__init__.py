@@ -5,6 +5,7 @@ differs from a recipe's defaults. Rates, epochs and widths of the reduced scales
 short trials on validation images, never on the reported split.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,36 @@ NETS = ("alexnet", "alexnet-2012", "alexnet-one-gpu", "alexnet-6conv", "19pct")
 OTHERS = ("alexnet-2012-learnt",)
 NAMES = (*NETS, *OTHERS)
 PROFILES = ("quick", "laptop", "gpu", "paper")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its guesses: 010 is no octal number, ``yes`` no 1, a key is given once."""
+
+    yaml_implicit_resolvers = {
+        first: [
+            (tag, re.compile(r"[-+]?[0-9]+$") if tag.endswith(":int") else pattern)
+            for tag, pattern in resolvers
+            if not tag.endswith(":bool") or first in "tTfF"
+        ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Return a whole number, read in base ten."""
+        return int(self.construct_scalar(node))
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping. Raises ConstructorError for a key that is given twice."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key} is given twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 @cache
@@ -44,12 +75,12 @@ def named(name: str, profile: str) -> Recipe:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror}; name a file that `train NAME --dry-run` printed"
         ) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise InputError(
             f"{path} is not YAML ({' '.join(str(error).split())}); write it as `train NAME"
             " --dry-run` does"
