@@ -284,6 +284,23 @@ def test_an_average_that_needs_weights_or_images_which_are_not_here_is_left_out_
     assert all(ours[gain].over_images.images == 200 for gain in gains)
 
 
+def test_the_gains_over_the_controls_are_taken_in_top_1_and_in_top_5_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RUNS", "RESULTS", "DATA"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    settings = tables.settings(**GOOD | {"only_stored": True, "control_epochs": 2})
+    errors = {SIX: 0.34, LONG: 0.26}
+    for task in tables.tasks(settings):
+        of = [e for model, e in errors.items() if task.name.startswith(run_name(model, 0)[:-1])]
+        store(task, of[0] if of else 0.3)
+    ours = {(one.claim, one.variant): one for one in tables.run(settings).measurements}
+    for control, sign in (("over six layers", 1), ("over as many updates", -1)):
+        first = ours["table2-1cnn-pre", f"{control}, top-1"]
+        assert first.mean == pytest.approx(4 * sign) and first.over_images.images == 200
+        assert sign * ours["table2-1cnn-pre", control].mean > 0
+
+
 def test_fall_2009_is_a_net_of_its_own_where_there_is_a_copy() -> None:
     settings = tables.settings(**GOOD | {"fall2009": "synthetic"})
     (wanted,) = [task for task in tables.tasks(settings) if task.name.startswith("sixth-layer-on")]

@@ -206,9 +206,10 @@ def measure(
         )
         add(claim, variant, values, shown, reason, over_images=_noise(gain_images, values))
     for model, variant in ((SIX, "over six layers"), (LONG, "over as many updates")):
-        values = gained_over(controls, model)
-        noisy = _noise(_pre_training_images(runs, model), values)
-        add("table2-1cnn-pre", variant, values, fine, sixth, over_images=noisy)
+        for k, name in (("top5", variant), ("top1", f"{variant}, top-1")):
+            values = gained_over(controls, model, k)
+            noisy = _noise(_pre_training_images(runs, model, k), values)
+            add("table2-1cnn-pre", name, values, fine, sixth, over_images=noisy)
     for split, number, views in (("val", VIEWS, "ten views"), ("validation", 1, "one view")):
         sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
             index="seed", columns="split", values="top5"
@@ -231,13 +232,13 @@ def _noise_of_views(runs: Sequence[Run], k: str) -> ImageNoise | None:
     return noise([minus(images_of(run, one), images_of(run, ten)) for run in nets])
 
 
-def _pre_training_images(runs: Sequence[Run], model: str) -> list[Images | None]:
-    """Return what pre-training gains over the nets of ``model`` on each image, in top-5 error.
+def _pre_training_images(runs: Sequence[Run], model: str, k: str = "top5") -> list[Images | None]:
+    """Return what pre-training gains over the nets of ``model`` on each image, in the error ``k``.
 
     One entry per seed of which both nets are stored."""
     sides = [
         {
-            run.task.recipe.seed: images_of(run, "test_top5")
+            run.task.recipe.seed: images_of(run, f"test_{k}")
             for run in runs
             if variant_of(run.task) == _slug(one)
         }
