@@ -151,7 +151,7 @@ def test_only_the_cpus_that_may_be_used_are_counted(monkeypatch):
 
 def test_stale_pages_come_with_the_commands_that_execute_them_again(monkeypatch, tmp_path):
     for name, profile in (("b", "laptop"), ("a", "laptop"), ("c", "paper")):
-        notes = {"metadata": {"replication": {"profile": profile}}}
+        notes = {"cells": [], "metadata": {"replication": {"profile": profile}}}
         (tmp_path / f"{name}.ipynb").write_text(json.dumps(notes))
     monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path))
     monkeypatch.setattr(stale, "stale_pages", lambda: {"b": ["code"], "a": ["code"], "c": ["code"]})
