@@ -100,7 +100,7 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Run the command line and exit; an expected error becomes one line and an exit status."""
-    streams.prepare()
+    standard = streams.prepare()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -120,8 +120,11 @@ def main() -> None:
         status = _fail(str(error), 3)
     except NotebookError as error:
         status = _fail(str(error), 1)
-    except BrokenPipeError:
-        status = 0  # a reader such as ``head`` has seen enough
+    except SystemExit as end:  # typer and rich turn every BrokenPipeError into this
+        fault = end.__context__
+        if isinstance(fault, BrokenPipeError) and streams.has_reader(standard):
+            raise fault from None  # of another pipe, for instance to a process of ours that died
+        status = 0 if isinstance(fault, BrokenPipeError) else end.code  # head has seen enough
     except OSError as error:
         if error.errno is None:
             raise

@@ -1,13 +1,15 @@
 """Standard streams that are closed, full, or of an encoding that lacks our characters."""
 
 import os
+import select
 import sys
 
 
-def prepare() -> None:
+def prepare() -> select.poll:
     """Give every standard stream a place to write to, and a way to write any character.
 
-    A closed one (``2>&-``) becomes /dev/null, so that no data file takes its number."""
+    A closed one (``2>&-``) becomes /dev/null, so that no data file takes its number. Return a poll
+    of output and error as they are now, for ``has_reader``: rich replaces broken ones."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -19,6 +21,15 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    poll = select.poll()
+    for number in (1, 2):
+        poll.register(os.dup(number), 0)  # a pipe without a reader is reported all the same
+    return poll
+
+
+def has_reader(poll: select.poll) -> bool:
+    """Return whether what is written to standard output and standard error can still be read."""
+    return not poll.poll(0)
 
 
 def finish() -> str:
