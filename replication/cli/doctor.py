@@ -228,7 +228,9 @@ def _data() -> Check:
     from replication.data.sources import catalog
 
     folder = paths.data()
-    found = [f"{row['name']} ({row['form']})" for row in catalog.listing() if row["where"]]
+    found = [
+        f"{row['name']} ({row['form']}){_lacking(row)}" for row in catalog.listing() if row["where"]
+    ]
     sets = ", ".join(found) or "no data set"
     if folder.is_dir():
         return Check("data folder", True, False, f"{folder}: {sets}")
@@ -243,6 +245,11 @@ def _data() -> Check:
         f"{folder} does not exist: {sets}; the embedded data set serves",
         cure,
     )
+
+
+def _lacking(row: dict) -> str:
+    missing = [split for split in row["splits"] if split not in row["present"]]
+    return f" without {' and '.join(missing)}" if missing and row["form"] != "archive" else ""
 
 
 def _version(package: str) -> str | None:

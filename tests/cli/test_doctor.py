@@ -158,3 +158,10 @@ def test_stale_pages_come_with_the_commands_that_execute_them_again(monkeypatch,
     check = doctor._pages()
     assert (check.ok, check.found) == (False, "3 pages are older than their code")
     assert "`replication run a b --profile laptop` and `replication run c --profile" in check.cure
+
+
+def test_a_data_set_without_images_is_no_data_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "cifar-10-batches-py").mkdir(parents=True)
+    assert "cifar10 (cifar-python) without train and test" in doctor._data().found

@@ -348,3 +348,29 @@ def test_the_list_of_the_subset_is_every_second_class():
     listed = subset.listed("tiny-imagenet-100")
     assert len(listed) == 100 and list(listed) == sorted(listed)
     assert all(len(digest) == 16 for digest in listed.values())
+
+
+@pytest.mark.parametrize(
+    ("left", "missing"),
+    [((), "train and test"), (("data_batch_1.bin", "test_batch.bin"), "train")],
+)
+def test_a_folder_that_lacks_files_is_neither_listed_nor_taken_as_whole(
+    monkeypatch, folders, few, left, missing
+):
+    use(monkeypatch, entry(few))
+    root = folders / "data" / "few"
+    write(root, {name: content for name, content in binary_files().items() if name in left})
+    root.mkdir(exist_ok=True)
+    (row,) = catalog.listing()
+    assert row["present"] == [split for split in ("train", "test") if split not in missing]
+    with pytest.raises(InputError, match=f"lacks the images of {missing}: .*data get few") as error:
+        catalog.get("few")
+    assert str(root) in line(error)
+    with pytest.raises(InputError, match="data_batch_[12].bin is missing.*data get"):
+        catalog.open_index("few", "train")
+
+
+def test_a_subset_that_lacks_a_split_is_not_taken_as_whole(folders):
+    write(folders / "data" / "tiny-imagenet-100", {"train/n00000000/images/1.JPEG": b"1"})
+    with pytest.raises(InputError, match="lacks the images of val"):
+        catalog.get("tiny-imagenet-100")

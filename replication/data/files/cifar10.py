@@ -61,6 +61,11 @@ def files(form: str, split: str) -> tuple[str, ...]:
     return (PYTHON_FILES if form == "cifar-python" else BINARY_FILES)[split]
 
 
+def is_present(root: Path, form: str, split: str) -> bool:
+    """Return whether ``root`` has all files of ``split``."""
+    return all((root / name).is_file() for name in files(form, split))
+
+
 def is_original(root: Path, form: str) -> bool:
     """Return whether all files of ``form`` in ``root`` are the author's, by their hashes."""
     for name in (*files(form, "train"), *files(form, "test")):
@@ -83,7 +88,9 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         stat = path.stat()
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: unpack CIFAR-10's archive again") from None
+        raise InputError(
+            f"{path} is missing: move its folder away, and run `replication data get cifar10`"
+        ) from None
     return _load(path, stat.st_size, stat.st_mtime_ns)
 
 

@@ -161,7 +161,9 @@ def _origin(form: Form, root: Path) -> str:
 
 
 def _present(form: Form, root: Path, dataset: Dataset) -> tuple[str, ...]:
-    return dataset.splits if form.form in PACKED else layouts.splits(root)
+    if form.form in PACKED:
+        return tuple(split for split in dataset.splits if packed.is_present(root, form.form, split))
+    return layouts.splits(root)
 
 
 def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
@@ -190,7 +192,7 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
     with writing(place, name), locked(place):
         for root in (paths.data(), _built()):
             if (root / archive.folder).is_dir():
-                return root / archive.folder
+                return _whole(dataset, root / archive.folder)
         if source is None:
             instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
             if found := _locate(dataset):
@@ -206,6 +208,18 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
                 )
             download.check_hash(path, archive.hash)
         return download.unpack(path, archive.folder, paths.data())
+
+
+def _whole(dataset: Dataset, root: Path) -> Path:
+    """Return the folder of a data set. Raises InputError if splits are missing in it."""
+    form = next(form for form in dataset.forms if form.folder == root.name)
+    present = _present(form, root, dataset)
+    if missing := [split for split in dataset.splits if split not in present]:
+        raise InputError(
+            f"{root} lacks the images of {' and '.join(missing)}: move it away or delete it, and"
+            f" run `replication data get {dataset.name}` again"
+        )
+    return root
 
 
 def _chosen(dataset: Dataset, file: str | None) -> Archive:
@@ -243,7 +257,7 @@ def _prepare_parts(dataset: Dataset, source: Path | None) -> Path:
 def _build_subset(dataset: Dataset, source: Path | None) -> Path:
     place = paths.data() / dataset.forms[0].folder
     if found := _locate(dataset):
-        return found[1]
+        return _whole(dataset, found[1])
     whole = _locate(find(dataset.subset_of))
     root = whole[1] if whole else get(dataset.subset_of, source=source)
     with writing(place, dataset.name), locked(place):
