@@ -22,6 +22,7 @@ from replication.ledger.families import Family
 from replication.ledger.record import ImageNoise, Measurement
 from replication.ledger.scale import Ran
 from replication.paper import claim as find_claim
+from replication.paper import claims
 
 __all__ = [
     "FILE",
@@ -164,6 +165,7 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     """Return the measurements in one file.
 
     Raises InputError that names the file and the field at fault."""
+    claims()  # so that a damaged claims.toml is not taken for a fault of this file
     try:
         entries = files.read_json(path)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -36,4 +36,6 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not TOML: {error}") from error
+        raise InputError(
+            f"{path} is not TOML ({error}); correct it, or `git checkout` restores it"
+        ) from error

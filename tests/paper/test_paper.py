@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from replication import paper
+from replication.base import paths
 from replication.base.errors import InputError
-from replication.paper import Claim, claim, claims, rule_changes, tables
+from replication.ledger.measurement import read_measurements
+from replication.paper import Claim, claim, claims, deviations, rule_changes, statements, tables
 
 CHECKED = [(claim.id, target) for claim in claims() for target in claim.targets]
 
@@ -148,7 +150,7 @@ def test_a_claim_that_could_not_be_judged_is_refused(change, complaint):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[[claim]\n", "bad.toml is not TOML"),
+        ("[[claim]\n", "bad.toml is not TOML .*git checkout"),
         (
             '[[claim]]\nid = "x"\nsection = "1"\nkind = "Z"\nstatement = ""\npaper = ""\n',
             "claim x: kind",
@@ -165,3 +167,20 @@ def test_a_damaged_claims_file_is_refused_in_one_line(tmp_path, text, complaint)
     with pytest.raises(InputError, match=complaint) as caught:
         paper.read_entries(path, "claim", paper.Claim)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_claims_file_is_not_taken_for_damaged_measurements(tmp_path, monkeypatch):
+    (tmp_path / "claims.toml").write_text("[[claim]\n")
+    monkeypatch.setattr(statements, "HERE", tmp_path)
+    stored = next(paths.published().glob("*/*/measurements.json"))
+    for cached in (statements.claims, deviations.deviations):
+        cached.cache_clear()
+    try:
+        for read in (lambda: read_measurements(stored), deviations.deviations):
+            with pytest.raises(InputError, match="claims.toml is not TOML") as caught:
+                read()
+            assert "delete" not in str(caught.value)
+            assert "deviation" not in str(caught.value)
+    finally:
+        for cached in (statements.claims, deviations.deviations):
+            cached.cache_clear()
