@@ -17,7 +17,7 @@ from replication.base.html_tables import html_table
 from replication.base.models import Frozen
 from replication.base.types import Profile
 from replication.experiments.common import net_checks
-from replication.experiments.common.contract import store_tables
+from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement
 from replication.ledger.tables import number
 from replication.nets.alexnet import (
@@ -59,6 +59,9 @@ class Settings(Frozen):
     profile: Profile
     images: int = Field(ge=1)  # generated for the comparison of paper and source
     seed: int = Field(ge=0)  # of those images and of the weights
+
+
+settings = settings_of(Settings, EXPERIMENT)
 
 
 class Outcome(NamedTuple):

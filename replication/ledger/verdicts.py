@@ -12,7 +12,7 @@ from typing import Any
 from replication.base import paths
 from replication.base.errors import InputError, unknown
 from replication.base.models import Frozen
-from replication.ledger.measurement import PROFILES, Measurement, all_measurements
+from replication.ledger.measurement import PROFILES, Measurement, Profile, all_measurements
 from replication.ledger.rules import VERDICTS, Verdict, could_fail, judge, range_text, verdict
 from replication.paper import Change, Claim, claims
 
@@ -29,6 +29,7 @@ __all__ = [
     "ledger",
     "range_text",
     "rows_json",
+    "scales",
     "verdict",
 ]
 PUBLISHED = tuple(reversed(PROFILES[1:]))  # quick is a trial of the chain, not a result
@@ -98,6 +99,15 @@ def chapter_rows(profile: str) -> list[Row]:
     """
     check_profile(profile)
     return ledger("quick" if profile == "quick" else None)
+
+
+def scales(profile: str) -> tuple[Profile, ...]:
+    """Return the scales whose results a page shows, in this order.
+
+    At ``quick`` these are the trial runs only, at every other profile what is published, from the
+    largest scale down. Raises InputError for an unknown profile."""
+    check_profile(profile)
+    return ("quick",) if profile == "quick" else PUBLISHED
 
 
 def check_profile(profile: str) -> None:

@@ -9,7 +9,9 @@ import nbformat
 import pytest
 
 from replication.base.errors import CheckError, InputError
+from replication.book.pages import deviations
 from replication.book.pages import runs as page
+from replication.ledger import verdicts as ledger
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 
 RECIPE = Recipe(data=Data(name="synthetic"), net=CifarNetSpec(), update=Update(rate=0.01), epochs=1)
@@ -91,3 +93,9 @@ def test_the_pages_are_those_of_the_folder_that_the_environment_names(
     nbformat.write(page_of_mine, tmp_path / "mine.ipynb")
     monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path))
     assert page.pages_table().to_numpy().tolist() == [["mine", "gpu", 2.0, "not noted"]]
+
+
+@pytest.mark.parametrize("show", [page.stored_runs, deviations.checks, ledger.chapter_rows])
+def test_a_page_refuses_an_unknown_profile_instead_of_showing_the_published_one(show) -> None:
+    with pytest.raises(InputError, match="did you mean 'quick'"):
+        show("qiuck")

@@ -8,7 +8,7 @@ import yaml
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.types import PROFILES
-from replication.book.notebooks import settings
+from replication.book.notebooks import parameters, settings
 from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment
 
@@ -66,3 +66,12 @@ def test_seeds_that_are_negative_or_occur_twice_are_refused_by_name(experiment: 
 def test_a_size_that_no_recipe_accepts_is_refused_by_name(name, change, words) -> None:
     with pytest.raises(InputError, match=words):
         settings(name, "quick", [change])
+
+
+@pytest.mark.parametrize("experiment", TRAINING, ids=lambda experiment: experiment.name)
+def test_a_notebook_refuses_a_wrong_parameter_in_one_line(experiment: Experiment) -> None:
+    text = (paths.NOTEBOOKS / f"{experiment.name}.ipynb").read_text(encoding="utf-8")
+    assert ".settings(" in text and ".Settings(" not in text
+    with pytest.raises(InputError, match=f"{experiment.name}: profile: ") as caught:
+        experiment.module.settings(**parameters(experiment.name, "quick") | {"profile": "qiuck"})
+    assert "\n" not in str(caught.value)

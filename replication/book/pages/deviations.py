@@ -31,13 +31,6 @@ class Found(NamedTuple):
     profile: str
 
 
-def scales(profile: Profile) -> tuple[str, ...]:
-    """Return where effects are looked for, in this order.
-
-    That is the trial runs only, or what is published from the largest scale down."""
-    return ("quick",) if profile == "quick" else ledger.PUBLISHED
-
-
 def effect(wanted: Effect, profile: Profile) -> Found | None:
     """Return the effect as it was measured, or None.
 
@@ -55,7 +48,7 @@ def _claim(wanted: Effect, profile: Profile) -> Found | None:
 
 
 def _cell(wanted: Effect, profile: Profile) -> Found | None:
-    for scale in scales(profile):
+    for scale in ledger.scales(profile):
         path = paths.results() / scale / wanted.experiment / wanted.file
         if not path.is_file():
             continue

@@ -18,7 +18,7 @@ from replication.base.html_tables import html_table
 from replication.base.pages import notes_of, read_page
 from replication.base.text import counted
 from replication.ledger.measurement import Profile
-from replication.ledger.verdicts import PUBLISHED
+from replication.ledger.verdicts import scales
 from replication.recipe import Recipe
 from replication.runs.store import check_files
 
@@ -61,12 +61,12 @@ class Stored(NamedTuple):
 def stored_runs(profile: Profile) -> list[Stored]:
     """Return every run of the published scales, or of ``quick`` only.
 
-    Raises InputError for a folder without provenance."""
-    return list(_runs(("quick",) if profile == "quick" else PUBLISHED))
+    Raises InputError for an unknown profile, or a folder without provenance."""
+    return list(_runs(scales(profile)))
 
 
-def _runs(scales: tuple[str, ...]) -> Iterator[Stored]:
-    for scale in scales:
+def _runs(profiles: tuple[str, ...]) -> Iterator[Stored]:
+    for scale in profiles:
         for recipe in sorted((paths.results() / scale).glob("*/*/recipe.json")):
             folder = recipe.parent
             if folder.name.startswith("."):
