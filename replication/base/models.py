@@ -21,9 +21,30 @@ def validated(kind: type[Model], where: str, values: Mapping[str, Any]) -> Model
 
     Raises InputError that names ``where`` the first invalid value is, and why."""
     try:
-        return kind.model_validate(values)
+        built = kind.model_validate(values)
     except ValidationError as error:
         raise InputError(f"{where}: {first_fault(error, kind)}") from None
+    if field := _truth_as_number(values, built):
+        raise InputError(f"{where}: {field}: Input should be a number, not true or false")
+    return built
+
+
+def _truth_as_number(given: Any, built: Any, field: str = "") -> str:
+    """Return the field whose true or false became 1 or 0, as "update.rate"; "" if none did."""
+    if isinstance(given, bool):
+        return "" if isinstance(built, bool) else field
+    if isinstance(given, Mapping):
+        parts = [
+            (str(name), value, getattr(built, str(name), value)) for name, value in given.items()
+        ]
+    elif isinstance(given, list | tuple) and isinstance(built, tuple):
+        parts = [(str(n), *pair) for n, pair in enumerate(zip(given, built, strict=False))]
+    else:
+        return ""
+    for name, value, result in parts:
+        if found := _truth_as_number(value, result, f"{field}.{name}".removeprefix(".")):
+            return found
+    return ""
 
 
 def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> str:

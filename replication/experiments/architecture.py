@@ -58,7 +58,7 @@ class Settings(Frozen):
 
     profile: Profile
     images: int = Field(ge=1)  # generated for the comparison of paper and source
-    seed: int = Field(ge=0)  # of those images and of the weights
+    seed: int = Field(ge=0, lt=2**64)  # of those images and of the weights
 
 
 settings = settings_of(Settings, EXPERIMENT)

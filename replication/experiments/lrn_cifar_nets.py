@@ -66,7 +66,11 @@ class Settings(Frozen):
     rate: float = Field(gt=0)
     precision: Precision = "float32"  # of the products in training
     seeds: Seeds
-    arms: Annotated[tuple[str, ...], some_of("arm", ARMS)] = (WITH, WITHOUT, RELEASED)
+    arms: Annotated[tuple[str, ...], Field(min_length=1), some_of("arm", ARMS)] = (
+        WITH,
+        WITHOUT,
+        RELEASED,
+    )
     gain_seed: int = Field(100, ge=0)  # of the net whose normalisations' mean gains are taken
     every_stage: bool = False  # also test on nine views, and on the way through the schedule
     long_epochs: int = Field(0, ge=0)  # the clean comparison also at this length; 0: no

@@ -75,3 +75,18 @@ def test_a_notebook_refuses_a_wrong_parameter_in_one_line(experiment: Experiment
     with pytest.raises(InputError, match=f"{experiment.name}: profile: ") as caught:
         experiment.module.settings(**parameters(experiment.name, "quick") | {"profile": "qiuck"})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("architecture", {"images": True}, "images: Input should be a number"),
+        ("architecture", {"seed": 2**64}, "seed: "),
+        ("ablations", {"seeds": [0, True]}, "seeds.1: Input should be a number"),
+        ("lrn_cifar", {"arms": []}, "arms: .*at least 1"),
+    ],
+)
+def test_truth_values_as_numbers_and_empty_lists_are_refused(name, change, words) -> None:
+    chosen = next(one for one in TRAINING if one.name == name)
+    with pytest.raises(InputError, match=f"{name}: {words}"):
+        chosen.module.settings(**settings(name, "quick").model_dump() | change)
