@@ -7,6 +7,7 @@ tables and measurements that it wrote are put back as they were. SIGINT, SIGTERM
 the kernel and its training processes, which write a checkpoint and end."""
 
 import contextlib
+import errno
 import os
 import signal
 import tempfile
@@ -37,6 +38,7 @@ from replication.runs.places import place_of, writing_to
 
 WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 SECONDS = 3.0  # a signal this soon after the first is the same request
 OF_THE_USER = ("MPLBACKEND", "MPLSTYLE", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS")
 # in a page a shell command or a magic that fails is a failure, as an exception is
@@ -170,6 +172,8 @@ def _executed(
     except BaseException as error:
         if unfinished.is_file():
             unfinished.replace(failed)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            error.filename = str(folder)  # papermill writes there, and its error does not name it
         if isinstance(error, (NotebookError, *WITH_STATUS.values())):
             raise type(error)(f"{error} (see {failed})") from error.__cause__
         raise

@@ -8,6 +8,7 @@ Nothing here imports torch: each command imports what it needs when it is called
 completion and the commands that only read files answer at once."""
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -42,6 +43,7 @@ UsageProblem: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or the user's share of it
 COMMANDS = (
     run.run,
     claims.claims,
@@ -145,8 +147,9 @@ def _usage(error: Any) -> str:
 
 def _of_the_system(error: OSError) -> str:
     """Return the file that an OSError is about, why, and the variable that moves its folder."""
+    advice = "; free some space, or name another place" if error.errno in FULL else ""
     if not error.filename:
-        return f"a standard stream or an open file: {error.strerror}"
+        return f"a standard stream or an open file: {error.strerror}{advice}"
     path = Path(os.fsdecode(error.filename))
     for variable, folder in (
         ("REPLICATION_RUNS", paths.runs()),
@@ -155,7 +158,7 @@ def _of_the_system(error: OSError) -> str:
     ):
         if path.is_relative_to(folder) or folder.is_relative_to(path):
             return f"{path}: {error.strerror}; name another folder in {variable}"
-    return f"{path}: {error.strerror}"
+    return f"{path}: {error.strerror}{advice}"
 
 
 def _fail(line: str, status: int) -> int:

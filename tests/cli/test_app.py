@@ -1,5 +1,6 @@
 """The command line as a whole: what it imports, how it reports errors, what it suggests."""
 
+import errno
 import json
 import os
 import subprocess
@@ -258,3 +259,20 @@ def test_run_says_first_which_device_it_uses_and_why(monkeypatch, capsys):
     assert log.startswith("replication run: on cpu (the driver 550 is too old), ")
     status, log = ended(monkeypatch, capsys, "run", "architecture", "--scheduler", "tcp://here:1")
     assert log.splitlines()[0] == "replication run: on tcp://here:1"
+
+
+def test_a_full_disk_is_named_with_what_to_do(monkeypatch, capsys, tmp_path):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write says it, without a name
+
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(execute.papermill, "execute_notebook", full)
+    status, line = ended(monkeypatch, capsys, "run", "deviations", "--profile", "quick")
+    folder = tmp_path / "results" / "quick" / "deviations"
+    assert status == 2
+    assert f"{folder}: No space left on device; name another folder in REPLICATION_RESULTS" in line
+    full_disk = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "net"))
+    assert command_line._of_the_system(full_disk).endswith(
+        "device; free some space, or name another place"
+    )
