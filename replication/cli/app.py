@@ -124,9 +124,11 @@ def main() -> None:
         status = _fail(str(error), 1)
     except SystemExit as end:  # typer and rich turn every BrokenPipeError into this
         fault = end.__context__
-        if isinstance(fault, BrokenPipeError) and streams.has_reader(standard):
+        if not isinstance(fault, BrokenPipeError):
+            raise
+        if streams.has_reader(standard):
             raise fault from None  # of another pipe, for instance to a process of ours that died
-        status = 0 if isinstance(fault, BrokenPipeError) else end.code  # head has seen enough
+        status = 0  # a reader such as ``head`` has seen enough
     except OSError as error:
         if error.errno is None:
             raise

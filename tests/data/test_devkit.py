@@ -98,3 +98,23 @@ def test_an_empty_table_of_classes_is_named(kit):
     (kit / "meta.mat").write_bytes(META[:128] + struct.pack("<II", 15, len(nothing)) + nothing)
     with pytest.raises(InputError, match=r"cannot read .*meta\.mat"):
         devkit.wnids(kit.parent)
+
+
+def test_another_contests_kit_does_not_label_the_images(tmp_path, kit):
+    flat(tmp_path, "val", 2010, [1, 2])
+    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text("1\n2\n")
+    with pytest.raises(InputError, match=r"has no ILSVRC2010\*_validation_ground_truth\.txt"):
+        index_folder(tmp_path, "val")
+    own = tmp_path / "devkit-1.0" / "data"  # after the other one by its name
+    own.mkdir(parents=True)
+    (own / "meta.mat").write_bytes(META)
+    (own / "ILSVRC2010_validation_ground_truth.txt").write_text("3\n1\n")
+    index = index_folder(tmp_path, "val")
+    assert [index.classes[label] for label in index.labels] == ["n02", "n03"]
+
+
+def test_a_table_with_a_number_out_of_range_is_named(kit, monkeypatch):
+    rows = [{"ILSVRC2012_ID": float("inf"), "WNID": "n01"}]
+    monkeypatch.setattr(devkit, "_structures", lambda content: iter(rows))
+    with pytest.raises(InputError, match=r"cannot read .*meta\.mat"):
+        devkit.wnids(kit.parent)

@@ -33,13 +33,18 @@ _NUMBERS = {
 }
 
 
-def find(root: Path) -> Path | None:
-    """Return the kit's folder (``ILSVRC2012_devkit_t12``, ``devkit-1.0``), if it is near."""
-    for place in (root, root.parent):
-        for folder in sorted(place.glob("*devkit*")):
-            if (folder / "data" / "meta.mat").is_file():
-                return folder
-    return None
+def find(root: Path, contest: str = "ILSVRC") -> Path | None:
+    """Return the kit's folder (``ILSVRC2012_devkit_t12``, ``devkit-1.0``), if it is near.
+
+    Of several, it is the first that has a table of ``contest``, for instance "ILSVRC2010"."""
+    kits = [
+        folder
+        for place in (root, root.parent)
+        for folder in sorted(place.glob("*devkit*"))
+        if (folder / "data" / "meta.mat").is_file()
+    ]
+    own = [kit for kit in kits if any((kit / "data").glob(f"{contest}*"))]
+    return next(iter([*own, *kits]), None)
 
 
 def wnids(kit: Path) -> dict[int, str]:
@@ -57,6 +62,7 @@ def wnids(kit: Path) -> dict[int, str]:
         TypeError,
         KeyError,
         IndexError,
+        OverflowError,
         StopIteration,
     ) as error:
         raise InputError(
@@ -69,19 +75,20 @@ def wnids(kit: Path) -> dict[int, str]:
     return table
 
 
-def truth(root: Path, split: str) -> tuple[Path, list[str]] | None:
+def truth(root: Path, split: str, contest: str = "ILSVRC") -> tuple[Path, list[str]] | None:
     """Return the table of true classes of ``split``, "val" or "test", and its wnids.
 
-    Image number n has entry n - 1. None if there is no kit.
+    Image number n has entry n - 1. None if there is no kit. ``contest``: how the images' names
+    begin, for instance "ILSVRC2010"; another year's table is as long, and would be wrong.
 
     The truth of the ILSVRC-2010 test set is a file of its own, found in the kit or in ``root``;
     that of 2012 was never published."""
-    kit = find(root)
+    kit = find(root, contest)
     if kit is None:
         return None
     pattern = {
-        "val": "ILSVRC*_validation_ground_truth.txt",
-        "test": "ILSVRC*_test_ground_truth.txt",
+        "val": f"{contest}*_validation_ground_truth.txt",
+        "test": f"{contest}*_test_ground_truth.txt",
     }[split]
     tables = [
         path

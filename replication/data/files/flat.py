@@ -15,6 +15,7 @@ TINY = "val_annotations.txt"
 SOLUTION = "LOC_val_solution.csv"
 ABOVE = 4  # folders above the images in which Kaggle's table may be
 WNID = re.compile(r"(?<![0-9A-Za-z])n\d{8}(?![0-9])")
+CONTEST = re.compile(r"ILSVRC(\d{4})?")  # how an image's name begins
 NUMBERED = re.compile(r"ILSVRC\d+_\w+?_0*(\d+)\.jpe?g", re.I)
 
 
@@ -56,9 +57,10 @@ def table(
         return None, by_name
     if split == "val" and (path := solution(folder)) is not None:
         return path, _from_solution(path, names)
-    if split == "train" or not names[0].startswith("ILSVRC"):
+    contest = CONTEST.match(names[0])
+    if split == "train" or contest is None:
         return None
-    found = devkit.truth(root, split)
+    found = devkit.truth(root, split, contest[0])
     if found is None:
         return None
     path, wnids = found
