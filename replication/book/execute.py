@@ -7,7 +7,6 @@ tables and measurements that it wrote are put back as they were. SIGINT, SIGTERM
 the kernel and its training processes, which write a checkpoint and end."""
 
 import contextlib
-import errno
 import os
 import signal
 import tempfile
@@ -26,7 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError
-from replication.base.files import write_text
+from replication.base.files import FULL, write_text
 from replication.base.locks import held
 from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
@@ -38,7 +37,6 @@ from replication.runs.places import place_of, writing_to
 
 WITH_STATUS = {kind.__name__: kind for kind in (InputError, TrainingError)}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 SECONDS = 3.0  # a signal this soon after the first is the same request
 OF_THE_USER = ("MPLBACKEND", "MPLSTYLE", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS")
 # in a page a shell command or a magic that fails is a failure, as an exception is
@@ -313,10 +311,9 @@ def _apart_from_the_user() -> Iterator[None]:
             yield
         finally:
             for variable in (*OF_THE_USER, "IPYTHONDIR", "MATPLOTLIBRC"):
+                os.environ.pop(variable, None)
                 if variable in before:
                     os.environ[variable] = before[variable]
-                else:
-                    os.environ.pop(variable, None)
 
 
 def _store(notebook: nbformat.NotebookNode, page: Path) -> None:

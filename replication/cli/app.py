@@ -8,7 +8,6 @@ Nothing here imports torch: each command imports what it needs when it is called
 completion and the commands that only read files answer at once."""
 
 import contextlib
-import errno
 import logging
 import os
 import sys
@@ -20,6 +19,7 @@ import typer
 from replication import __version__
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError
+from replication.base.files import FULL
 from replication.cli import (
     bench,
     book,
@@ -43,7 +43,6 @@ UsageProblem: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 INTERRUPTED = 130
-FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or the user's share of it
 COMMANDS = (
     run.run,
     claims.claims,
