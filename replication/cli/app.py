@@ -101,7 +101,7 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Run the command line and exit; an expected error becomes one line and an exit status."""
-    standard = streams.prepare()
+    output, report = streams.prepare()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -125,9 +125,11 @@ def main() -> None:
         fault = end.__context__
         if not isinstance(fault, BrokenPipeError):
             raise
-        if streams.has_reader(standard):
+        report_is_read = streams.has_reader(report)
+        if report_is_read and streams.has_reader(output):
             raise fault from None  # of another pipe, for instance to a process of ours that died
-        status = 0  # a reader such as ``head`` has seen enough
+        # a reader such as ``head`` has seen enough; without its report, a training was cut short
+        status = 0 if report_is_read else 1
     except OSError as error:
         if error.errno is None:
             raise

@@ -3,13 +3,14 @@
 import os
 import select
 import sys
+from functools import cache
 
 
-def prepare() -> select.poll:
+def prepare() -> tuple[int, int]:
     """Give every standard stream a place to write to, and a way to write any character.
 
-    A closed one (``2>&-``) becomes /dev/null, so that no data file takes its number. Return a poll
-    of output and error as they are now, for ``has_reader``: rich replaces broken ones."""
+    A closed one (``2>&-``) becomes /dev/null, so that no data file takes its number. Return
+    copies of output and error, for ``has_reader``: rich replaces an output that is broken."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -21,14 +22,18 @@ def prepare() -> select.poll:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    return _copies()
+
+
+@cache
+def _copies() -> tuple[int, int]:
+    return os.dup(1), os.dup(2)
+
+
+def has_reader(number: int) -> bool:
+    """Return False for a pipe that nobody reads any more, else True."""
     poll = select.poll()
-    for number in (1, 2):
-        poll.register(os.dup(number), 0)  # a pipe without a reader is reported all the same
-    return poll
-
-
-def has_reader(poll: select.poll) -> bool:
-    """Return whether what is written to standard output and standard error can still be read."""
+    poll.register(number, 0)  # such a pipe is reported all the same
     return not poll.poll(0)
 
 

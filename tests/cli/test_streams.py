@@ -57,6 +57,23 @@ def test_a_reader_that_stops_is_no_failure(words: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_command_whose_report_nobody_reads_is_cut_short_and_not_done() -> None:
+    program = """
+import sys, typer
+from replication.cli import app
+app.app = typer.Typer()
+app.app.command()(lambda: print("epoch 1", file=sys.stderr))
+sys.argv = ["replication"]
+app.main()
+"""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=writing, stderr=writing, timeout=120, check=False)
+    os.close(writing)
+    assert done.returncode == 1
+
+
 def test_a_broken_pipe_to_a_process_of_ours_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
