@@ -10,6 +10,7 @@ parameters and on the published images writes there; it says so in ``REPLICATION
 else is written to a folder of its own under ``results/own/``."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from replication.base.errors import InputError
@@ -23,19 +24,6 @@ FOLDERS = ("REPLICATION_DATA", "REPLICATION_RESULTS", "REPLICATION_RUNS", "REPLI
 PLACE = "REPLICATION_PLACE"  # under results(): "" is the published place
 OWN = "own"  # where results are kept that are not published
 OTHER_IMAGES = f"{OWN}/images"  # of those, the ones of other images than the published
-
-
-def _absolute() -> None:
-    """Make the variables absolute once, so that every process started later reads the same."""
-    for variable in FOLDERS:
-        if named := os.environ.get(variable):
-            try:
-                os.environ[variable] = os.path.realpath(Path(named).expanduser())
-            except RuntimeError:  # "~" without a home; ``_folder`` refuses it with its name
-                continue
-
-
-_absolute()
 
 
 def named(path: str | Path) -> Path:
@@ -58,6 +46,18 @@ def absolute(path: str | Path) -> Path:
     return Path(os.path.realpath(named(path)))
 
 
+def _make_absolute() -> None:
+    """Make the variables absolute once, so that every process started later reads the same."""
+    for variable in FOLDERS:
+        if value := os.environ.get(variable):
+            # what is no path, ``_folder`` refuses with the variable's name
+            with suppress(InputError):
+                os.environ[variable] = str(absolute(value))
+
+
+_make_absolute()
+
+
 def is_clone() -> bool:
     """Return whether the package runs from a clone of the repository."""
     return (ROOT / "pyproject.toml").is_file() and NOTEBOOKS.is_dir()
@@ -76,11 +76,11 @@ def home() -> Path:
 
 
 def _folder(variable: str, name: str) -> Path:
-    if named := os.environ.get(variable):
+    if value := os.environ.get(variable):
         try:
-            return Path(os.path.realpath(Path(named).expanduser()))
-        except RuntimeError:
-            raise InputError(f"{variable} is {named}, and this user has no home folder") from None
+            return absolute(value)
+        except InputError as error:
+            raise InputError(f"{variable}: {error}") from None
     return (ROOT if is_clone() else home()) / name
 
 

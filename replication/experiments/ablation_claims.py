@@ -16,9 +16,7 @@ from replication.experiments.common import beside_baseline, step_time
 from replication.experiments.common.baselines import BASELINE, SIZES, VARIANTS
 from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import (
-    END_OF_EPOCH as END,
-)
-from replication.experiments.common.comparison import (
+    END_OF_EPOCH,
     MID_EPOCH,
     diverged,
     ran,
@@ -67,9 +65,16 @@ MASKED = (
 # its epoch a value behind that column belongs
 ITERATIONS = "dropout-iterations"
 RATIOS = (
-    (ITERATIONS, "validation error", BASELINE, NO_DROPOUT, "iterations_to_halfway", END),
+    (ITERATIONS, "validation error", BASELINE, NO_DROPOUT, "iterations_to_halfway", END_OF_EPOCH),
     (ITERATIONS, "training loss", BASELINE, NO_DROPOUT, "iterations_to_mark", MID_EPOCH),
-    (ITERATIONS, "end of the plateau rule", BASELINE, NO_DROPOUT, "iterations_to_plateau", END),
+    (
+        ITERATIONS,
+        "end of the plateau rule",
+        BASELINE,
+        NO_DROPOUT,
+        "iterations_to_plateau",
+        END_OF_EPOCH,
+    ),
     ("bias-one", "", "biases-zero", BASELINE, "iterations_to_early_mark", MID_EPOCH),
 )
 
