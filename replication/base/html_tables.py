@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+ ?%?")
-INTERVAL = re.compile(rf"({NUMBER.pattern}) (\[[^\]]+\])")
+# a number and its interval, and a remark if there is one
+INTERVAL = re.compile(rf"({NUMBER.pattern}) (\[[^\]]+\])( \w[\w ]*)?")
 NOT_A_NUMBER = re.compile(r"[+-]?nan ?%?")  # what a format makes of NaN
 Formats = Mapping[str, Callable[[object], str]]
 
@@ -21,7 +22,7 @@ def html_table(frame: pd.DataFrame, formats: Formats | None = None, missing: str
 
     ``formats`` turns a column's values into text; ``missing`` is the text for None and NaN. In a
     column of numbers the decimal points are under one another: floats get one number of decimals,
-    cells are aligned to the right, and an interval is on a line of its own."""
+    cells are aligned to the right, and an interval has a line of its own, before a remark on it."""
     cells = {
         name: _texts(frame[name], (formats or {}).get(str(name)), missing) for name in frame.columns
     }
@@ -82,6 +83,7 @@ def _kind(numeric: bool) -> str:
 
 def _cell(text: str) -> str:
     if found := INTERVAL.fullmatch(text):
-        mean, interval = found.groups()
-        return f'{html.escape(mean)} <span class="interval">{html.escape(interval)}</span>'
+        mean, interval, remark = found.groups()
+        cell = f'{html.escape(mean)} <span class="interval">{html.escape(interval)}</span>'
+        return f"{cell}{html.escape(remark)}" if remark else cell
     return html.escape(text)

@@ -18,6 +18,13 @@ def test_an_interval_is_on_a_line_of_its_own() -> None:
     assert shown.count('class="number"') == 3
 
 
+def test_a_remark_stands_below_the_interval() -> None:
+    cells = ["1.10 [0.18, 2.02] excluded", "2.30", "1.50 [0.01, 2.99] possible"]
+    shown = html_table(pd.DataFrame({"distance": cells}))
+    assert '1.10 <span class="interval">[0.18, 2.02]</span> excluded</td>' in shown
+    assert shown.count('class="number"') == 4
+
+
 def test_words_for_a_missing_number_do_not_change_its_column() -> None:
     shown = html_table(
         pd.DataFrame({"epochs": ["7.86", "not reached", "9.10"], "x": [1.0, None, 2]})

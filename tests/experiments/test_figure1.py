@@ -295,8 +295,7 @@ def _shown(outcome: relu_vs_tanh.Outcome) -> str:
     learning.rate_search(outcome.selection, PAPER.mark)
     tables = (
         report.progress_html, report.race_html, report.definitions_html, report.several_html,
-        report.several_text, report.distances_html, report.identified, report.verdicts_html,
-        report.selection_html,
+        report.several_text, report.identified_html, report.verdicts_html, report.selection_html,
     )  # fmt: skip
     parts = [table(outcome) for table in tables]
     return "\n".join([*parts, report.checks(PAPER, outcome), report.stored_text(PAPER, outcome)])
@@ -315,9 +314,14 @@ def test_the_relu_sides_alone_identify_the_relu_curve(nothing_stored: None) -> N
     _run_curve(CANDIDATES["80sec"], "relu", 3, above=0.06)
     outcome = relu_vs_tanh.run(PAPER)
     _shown(outcome)
-    relu, tanh, both = report.identified(outcome).split("\n\n")
-    assert "nearest: 19pct at 0.002" in relu and "excluded: " in relu and "80sec" in relu
-    assert "no distance is known yet" in tanh and "no distance is known yet" in both
+    shown = report.identified_html(outcome)
+    relu, tanh, both = (part for part in shown.split("<p>") if part)
+    assert "nearest of 6 readings is <code>19pct</code> at rate 0.002" in relu
+    words = outcome.distances["verdict"].value_counts()
+    assert f"excludes {words['excluded']} readings" in relu and words["excluded"]
+    assert relu.count("</span> excluded</td>") == words["excluded"]
+    assert relu.count("</span> nearest</td>") == 1 and "<td>80sec</td>" in relu
+    assert "No distance is known yet" in tanh and "No distance is known yet" in both
     assert set(outcome.distances["curve"]) == {"relu"}
     assert [one.variant for one in outcome.measurements] == ["relu"]  # its distance
 

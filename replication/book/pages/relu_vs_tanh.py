@@ -1,12 +1,12 @@
 """Figure 1's tables and checks, as its page shows them. Nothing is measured here."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from replication.base.errors import check
+from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text
 from replication.experiments.candidates import PAIR, RACE
 from replication.experiments.figure1 import DEFINITIONS, Settings
@@ -21,14 +21,14 @@ from replication.runs.store import load
 
 NOTHING = "No run is stored at this profile yet."
 NOT_RUN = "not run yet"
-WORDS = {  # of the stored distances
+WORDS = {  # beside the stored distances
     "nearest": "nearest",
-    "not told apart": "cannot be told from the nearest",
+    "not told apart": "possible",
     "excluded": "excluded",
-    "": "one seed, no verdict",
+    "": "",  # one seed
 }
 SEVERAL = float(find_claim("relu-several").target("smallest ratio").low)  # times
-CURVES = {"relu": "the ReLU curve", "tanh": "the tanh curve", TOGETHER: "both curves together"}
+CURVES = {"relu": "The ReLU curve", "tanh": "The tanh curve", TOGETHER: "Both curves together"}
 
 
 def stored_text(settings: Settings, outcome: Outcome) -> str:
@@ -191,33 +191,6 @@ def _ratio_text(one: Measurement) -> str:
     return prefix + interval_text(*one.estimate, form=".2f")
 
 
-def distances_html(outcome: Outcome) -> str:
-    """Return every candidate's distance to the paper's curves, nearest first.
-
-    Candidates without a run are listed at the end of each curve. They lack both curves together
-    too.
-    """
-    rows = []
-    for curve in CURVES:
-        table = outcome.distances[outcome.distances["curve"] == curve]
-        for row in table.itertuples():
-            rows.append(
-                {
-                    "curve": LABELS.get(curve, "both"),
-                    "candidate": row.candidate,
-                    "rate": row.rate,
-                    "error": DEFINITIONS[row.definition].title,
-                    "distance, points": interval_text(row.mean, row.low, row.high, ".2f"),
-                    "seeds": f"{row.n} (selection)" if row.selection else str(row.n),
-                    "": WORDS[row.verdict],
-                }
-            )
-        for name in missing(outcome, curve) if curve != TOGETHER else ():
-            cells = {"rate": "", "error": "", "distance, points": "", "seeds": "", "": NOT_RUN}
-            rows.append({"curve": LABELS.get(curve, "both"), "candidate": name, **cells})
-    return html_table(pd.DataFrame(rows))
-
-
 def missing(outcome: Outcome, curve: str) -> list[str]:
     """Return the candidates that have no distance to ``curve`` yet, in their order."""
     wanted = [
@@ -230,37 +203,56 @@ def missing(outcome: Outcome, curve: str) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name not in have]
 
 
-def identified(outcome: Outcome) -> str:
-    """Describe what the figure shows: for ReLU and tanh apart, and for both together."""
-    return "\n\n".join(_identified(outcome, curve) for curve in CURVES)
+def identified_html(outcome: Outcome) -> str:
+    """Return what the figure shows: for ReLU and tanh apart, and for both together.
+
+    Each curve has a summary and a table, which has one row per candidate, the nearest first. Its
+    cells are the distances by each meaning of training error, with their verdicts."""
+    return "\n".join(_identified_html(outcome, curve) for curve in CURVES)
 
 
-def _identified(outcome: Outcome, curve: str) -> str:
-    table = outcome.distances[outcome.distances["curve"] == curve]
-    absent = "; ".join(missing(outcome, curve)) or "none"
-    title = f"{CURVES[curve][0].upper()}{CURVES[curve][1:]}"
-    if table.empty:
-        return f"{title}: no distance is known yet\n  {NOT_RUN}: {absent}"
-    rows = list(table.itertuples())
-    nearest = next(row for row in rows if row.verdict == "nearest")
-    distance = interval_text(nearest.mean, nearest.low, nearest.high, ".2f")
-    seeds = "the selection seed alone" if nearest.selection else f"n = {nearest.n}"
-    lines = [f"{title}\n  nearest: {_name(nearest)}, {distance} points ({seeds})"]
-    for word in ("not told apart", "excluded"):
-        lines.append(f"  {WORDS[word]}: {_names(row for row in rows if row.verdict == word)}")
-    if single := [row for row in rows if not row.verdict]:
-        lines.append(f"  {WORDS['']}: {_names(single)}")
-    return "\n".join([*lines, f"  {NOT_RUN}: {absent}"])
+def _identified_html(outcome: Outcome, curve: str) -> str:
+    distances = outcome.distances[outcome.distances["curve"] == curve]
+    absent = missing(outcome, curve)
+    remark = f" {NOT_RUN.capitalize()}: {', '.join(absent)}." if absent else ""
+    if distances.empty:
+        return f"<p><strong>{CURVES[curve]}.</strong> No distance is known yet.{remark}</p>"
+    rows = []
+    for (candidate, rate), group in distances.groupby(["candidate", "rate"], sort=False):
+        first, by_definition = group.iloc[0], group.set_index("definition")
+        row = {"candidate": candidate, "rate": rate}
+        row |= {
+            meaning.title: _distance_text(by_definition.loc[definition])
+            for definition, meaning in DEFINITIONS.items()
+            if definition in by_definition.index
+        }
+        rows.append(row | {"seeds": f"{first.n} (selection)" if first.selection else str(first.n)})
+    table = pd.DataFrame(rows)
+    table = table.drop(columns=["rate"] * (curve == TOGETHER))
+    return f"<p>{_summary(distances, curve)}{remark}</p>\n{html_table(table)}"
 
 
-def _names(rows: Iterable[Any]) -> str:
-    return "; ".join(map(_name, rows)) or "none"
+def _distance_text(row: Any) -> str:
+    distance = interval_text(row["mean"], row["low"], row["high"], ".2f")
+    return f"{distance} {WORDS[row['verdict']]}".strip()
 
 
-def _name(row: Any) -> str:
-    beside = row.candidate.startswith(BESIDE)
-    rate = "" if beside or not row.rate else f" at {row.rate}"
-    return f"{row.candidate}{rate}, error {DEFINITIONS[row.definition].title}"
+def _summary(distances: pd.DataFrame, curve: str) -> str:
+    """Return the nearest reading of a curve, and how many others it can be told apart from."""
+    nearest = distances[distances["verdict"] == "nearest"].iloc[0]
+    counts = distances["verdict"].value_counts()
+    rate = f" at rate {nearest['rate']}" if nearest["rate"] else ""
+    seeds = "the selection seed alone" if nearest["selection"] else f"n = {nearest['n']}"
+    excluded = counted(counts.get("excluded", 0), "reading")
+    single = f", and {counts['']} with one seed cannot be judged" if "" in counts else ""
+    return (
+        f"<strong>{CURVES[curve]}.</strong> The nearest of {counted(len(distances), 'reading')} is"
+        f" <code>{nearest['candidate']}</code>{rate} with the error"
+        f" {DEFINITIONS[nearest['definition']].title}: its distance is"
+        f" {interval_text(nearest['mean'], nearest['low'], nearest['high'], '.2f')} points"
+        f" ({seeds}). The figure excludes {excluded} and cannot tell"
+        f" {counts.get('not told apart', 0)} from the nearest{single}."
+    )
 
 
 def verdicts_html(outcome: Outcome) -> str:
