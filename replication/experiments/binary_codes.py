@@ -9,6 +9,7 @@ vectors that the codes are learned from.
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,8 @@ def plan(settings: Settings) -> str:
 def tasks(settings: Settings) -> list[Task]:
     """Return the baseline's runs."""
     profile, regime = settings.profile, settings.regime
-    return [baselines.task(profile, "baseline", seed, regime) for seed in settings.seeds]
+    every = [baselines.task(profile, "baseline", seed, regime) for seed in settings.seeds]
+    return [replace(task, needs_weights=True) for task in every]
 
 
 def run(settings: Settings) -> Outcome:

@@ -7,6 +7,7 @@ large net, which takes too long to train on several seeds; its kernels are then 
 same test is applied to the paper's own kernels, as far as Figure 3 shows them.
 """
 
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -119,7 +120,8 @@ def _list(seeds: tuple[int, ...]) -> str:
 
 def tasks(settings: Settings) -> list[Task]:
     """Return the runs: two towers, the control, the large net."""
-    return [task for group in grouped_tasks(settings).values() for task in group]
+    every = [task for group in grouped_tasks(settings).values() for task in group]
+    return [replace(task, needs_weights=True) for task in every]
 
 
 def grouped_tasks(settings: Settings) -> dict[str, list[Task]]:

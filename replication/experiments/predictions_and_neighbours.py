@@ -7,6 +7,7 @@ distances agree. A profile may name the recipe of one large net, whose pictures 
 shown.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -95,7 +96,8 @@ def tasks(settings: Settings) -> list[Task]:
     """Return the baseline's runs, then the large net's if there is one."""
     profile, regime = settings.profile, settings.regime
     baseline = [baselines.task(profile, BASELINE, seed, regime) for seed in settings.seeds]
-    return [*baseline, *large_net(settings.profile, settings.large)]
+    every = [*baseline, *large_net(settings.profile, settings.large)]
+    return [replace(task, needs_weights=True) for task in every]
 
 
 def run(settings: Settings) -> Outcome:

@@ -18,7 +18,9 @@ from replication.runs.progress import note
 from replication.runs.store import (
     Run,
     Task,
+    lacks_weights,
     load,
+    trained_again,
     unanswered,
     write_evaluation,
     write_run,
@@ -26,19 +28,23 @@ from replication.runs.store import (
 from replication.training.process.progress import Snapshot
 from replication.training.run import Options
 from replication.training.session import run_folder, session
+from replication.training.trainer import Outcome
 from replication.training.weights import training_command, weights_path
 
 
 def run(task: Task) -> Run:
     """Return the result of ``task``: read it if it is stored, else train it; then evaluate it.
 
-    Training resumes from the last checkpoint if there is one."""
+    Training resumes from the last checkpoint if there is one. A stored run is trained again if the
+    experiment reads the trained net and it is not here; the stored result stays as it is."""
     stored = load(task)
     if stored is not None and not _usable(stored):
         stored = None
     if stored is not None:
         result = _evaluate(task, stored)
-        _keep_probabilities(task)
+        if lacks_weights(result):
+            _train_again(result)
+        _keep_probabilities(result)
         note(task.recipe.id, task.name, "stored")
         return result
     note(task.recipe.id, task.name, "training")
@@ -46,7 +52,7 @@ def run(task: Task) -> Run:
     result = _stored(task)
     print(f"trained {_line(result)}", flush=True)
     result = _evaluate(task, result)
-    _keep_probabilities(task)
+    _keep_probabilities(result)
     note(task.recipe.id, task.name, "done", result=_line(result))
     return result
 
@@ -54,15 +60,7 @@ def run(task: Task) -> Run:
 def _train(task: Task) -> None:
     # what is measured at the end is looked for before training
     check_measurable(task.recipe.data, tuple(split for split, _ in task.evaluate))
-    work = run_folder(task.recipe)
-    work.mkdir(parents=True, exist_ok=True)
-    with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
-        outcome = session(
-            task.recipe,
-            lambda line: print(line, file=log),
-            (best_device(),),
-            options=Options(watch=partial(_note_epoch, task)),
-        )
+    outcome = _session(task)
     index, progress = training_index(task.recipe.data), outcome.progress
     last = progress.history[-1] if progress.history else {}
     steps = len(index) // task.recipe.batch
@@ -80,6 +78,27 @@ def _train(task: Task) -> None:
         index, task.recipe.seed, progress.seconds, outcome.device, outcome.made_by, outcome.skipped
     )
     write_run(task, progress.history, progress.timings, summary, origin)
+
+
+def _train_again(stored: Run) -> None:
+    task = stored.task
+    note(task.recipe.id, task.name, "training")
+    _session(task)
+    other = ", with other numbers than the stored result" if trained_again(stored) else ""
+    print(f"trained {task.name} again, because its weights were not here{other}", flush=True)
+
+
+def _session(task: Task) -> Outcome:
+    """Train the recipe of ``task``, with a log in its folder."""
+    work = run_folder(task.recipe)
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / "train.log", "a", encoding="utf-8", buffering=1) as log:
+        return session(
+            task.recipe,
+            lambda line: print(line, file=log),
+            (best_device(),),
+            options=Options(watch=partial(_note_epoch, task)),
+        )
 
 
 def _note_epoch(task: Task, snapshot: Snapshot) -> None:
@@ -109,6 +128,12 @@ def _evaluate(task: Task, result: Run) -> Run:
             f"{task.folder}: its evaluation lacks {next(iter(wanted))}, and its weights"
             f" are not in {paths.runs()}; train it with `{training_command(task.recipe.id)}`"
         )
+    if trained_again(result):
+        raise InputError(
+            f"{task.folder}: its evaluation lacks {next(iter(wanted))}, and the weights in"
+            f" {run_folder(task.recipe)} are of another training; move the stored result away to"
+            " run it again"
+        )
     note(task.recipe.id, task.name, "evaluating")
     answers = {
         key: probabilities(task.recipe, split, views, epoch=epoch)
@@ -127,14 +152,15 @@ def _stored(task: Task) -> Run:
     return result
 
 
-def _keep_probabilities(task: Task) -> None:
+def _keep_probabilities(result: Run) -> None:
     """Store the probabilities of the held-out images if the task asks for them.
 
-    A run without weights here, or stored in another place, is left as it is."""
+    A run whose own weights are not here, or stored in another place, is left as it is."""
+    task = result.task
     path = task.folder / PROBABILITIES
     if not task.keep_probabilities or path.is_file() or task.folder != task.place:
         return
-    if weights_path(task.recipe.id).is_file():
+    if weights_path(task.recipe.id).is_file() and not trained_again(result):
         wanted = [(split, views) for split, views in task.evaluate if split != "train"]
         answers = {
             f"{split}/{views}": probabilities(task.recipe, split, views) for split, views in wanted

@@ -4,8 +4,8 @@
 ``timings.jsonl`` (one line per epoch), ``summary.json``, ``provenance.json``, and
 ``evaluation.json`` with ``per_image.json`` if the task asks for errors. The folder is moved into
 place complete, after the run has ended. While a run is under way, its checkpoints and its log are
-in ``runs/<id>/``, and its weights stay there. The same recipe is never trained twice, and a changed
-recipe never finds an old result."""
+in ``runs/<id>/``, and its weights stay there. A stored recipe is trained again only if an
+experiment reads the trained net and it is not here. A changed recipe never finds an old result."""
 
 import json
 import shutil
@@ -31,7 +31,8 @@ from replication.runs import seal
 if TYPE_CHECKING:
     import pandas as pd
 
-FILES = ("recipe.json", "metrics.jsonl", "summary.json", "provenance.json")
+METRICS = "metrics.jsonl"
+FILES = ("recipe.json", METRICS, "summary.json", "provenance.json")
 TIMINGS = "timings.jsonl"  # how long each epoch took; absent in the oldest runs
 EVALUATION = "evaluation.json"
 PER_IMAGE = "per_image.json"  # right or wrong for every image; absent in the oldest runs
@@ -49,6 +50,8 @@ class Task:
     evaluate: tuple[tuple[str, int], ...] = ()
     # store the probabilities of the held-out images too
     keep_probabilities: bool = False
+    # the experiment reads the trained net, which is not published, besides its result
+    needs_weights: bool = False
 
     @property
     def _name(self) -> str:
@@ -66,7 +69,8 @@ class Task:
 
     def is_stored(self) -> bool:
         """Return whether the result is complete, so that nothing has to be computed."""
-        return (stored := load(self)) is not None and not unanswered(self, stored)
+        stored = load(self)
+        return stored is not None and not unanswered(self, stored) and not lacks_weights(stored)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,27 @@ class Run:
     evaluation: dict[str, dict[str, Any]]
     # "split/views" -> what ``evaluation.per_image.right`` reads
     per_image: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def lacks_weights(run: Run) -> bool:
+    """Return whether the experiment reads the trained net of ``run``, and it is not here."""
+    from replication.training.weights import weights_path  # it loads torch
+
+    left_some = run.summary["ended"] != "diverged"
+    return run.task.needs_weights and left_some and not weights_path(run.task.recipe.id).is_file()
+
+
+def trained_again(run: Run) -> bool:
+    """Return whether the net here is of another training than the stored result of ``run``.
+
+    On another machine the same recipe gives other numbers. A net whose training is not on record
+    counts as the stored one."""
+    here = paths.runs() / run.task.recipe.id / METRICS
+    return here.is_file() and _losses(here) != _losses(run.task.folder / METRICS)
+
+
+def _losses(path: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def check_files(folder: Path) -> None:
@@ -104,8 +129,7 @@ def load(task: Task) -> Run | None:
     try:
         stored = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
         history = [
-            json.loads(line)
-            for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()
         ]
         run = Run(
             task,
@@ -175,7 +199,7 @@ def write_run(
     unfinished.mkdir()
     try:
         write_json(unfinished / "recipe.json", task.recipe.model_dump(mode="json"))
-        for name, rows in (("metrics.jsonl", history), (TIMINGS, timings)):
+        for name, rows in ((METRICS, history), (TIMINGS, timings)):
             write_text(
                 unfinished / name, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
             )

@@ -3,14 +3,17 @@
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.evaluation.artefacts import PROBABILITIES
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs import conduct, store
+from replication.training.weights import weights_path
 
 
 def test_the_evaluation_of_a_diverged_run_without_weights_is_refused_with_the_reason(
@@ -84,3 +87,58 @@ def test_a_copy_of_a_published_run_that_was_interrupted_is_no_result(
     assert not place.exists()
     store.write_evaluation(published, {"a": {}}, {"a": {}})
     assert set(store.load(task).evaluation) == {"a"} and store.load(task).task.folder == place
+
+
+@pytest.fixture
+def read_by_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Task:
+    """The task of an experiment that reads the trained net."""
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+    recipe = Recipe(
+        data=Data(name="synthetic", count=40, size=32),
+        net=CifarNetSpec(),
+        update=Update(rate=0.001),
+        batch=20,
+        epochs=1,
+    )
+    return store.Task("quick", "x", "run", recipe, needs_weights=True)
+
+
+def test_a_stored_run_is_trained_again_only_for_an_experiment_that_reads_the_net(
+    read_by_net: store.Task, capsys: pytest.CaptureFixture
+) -> None:
+    task = read_by_net
+    first = conduct.run(task)
+    weights = weights_path(task.recipe.id)
+    assert task.is_stored() and not store.trained_again(first)
+    shutil.rmtree(weights.parent)
+    assert replace(task, needs_weights=False).is_stored() and not task.is_stored()
+    conduct.run(replace(task, needs_weights=False))
+    assert not weights.exists()
+    before = {path.name: path.read_bytes() for path in task.folder.iterdir()}
+    conduct.run(task)
+    assert weights.is_file() and task.is_stored()
+    assert {path.name: path.read_bytes() for path in task.folder.iterdir()} == before
+    assert "trained run again, because its weights were not here\n" in capsys.readouterr().out
+
+
+def test_a_net_of_another_training_adds_nothing_to_a_stored_result(
+    read_by_net: store.Task, capsys: pytest.CaptureFixture
+) -> None:
+    task = read_by_net
+    conduct.run(task)
+    metrics = task.folder / store.METRICS  # as if another machine had stored it
+    metrics.write_text(metrics.read_text().replace('"loss": ', '"loss": 1'))
+    shutil.rmtree(weights_path(task.recipe.id).parent)
+    again = conduct.run(task)
+    assert store.trained_again(again)
+    assert "with other numbers than the stored result" in capsys.readouterr().out
+    with pytest.raises(InputError, match="lacks test/1, and the weights .* of another training"):
+        conduct.run(replace(task, evaluate=(("test", 1),)))
+    conduct.run(replace(task, keep_probabilities=True))
+    assert not (task.folder / PROBABILITIES).exists()
+
+
+def test_a_diverged_run_has_no_weights_to_train_again_for(read_by_net: store.Task) -> None:
+    diverged = store.Run(read_by_net, None, {"ended": "diverged"}, {}, {})
+    assert not store.lacks_weights(diverged)

@@ -14,7 +14,7 @@ from replication.book.pages.tables import html_table, interval_text, stored_chec
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
 from replication.experiments.common.collect import missing_text
 from replication.experiments.common.comparison import scale
-from replication.runs.store import Run
+from replication.runs.store import Run, trained_again
 
 KERNEL_MEANS = {"colourfulness": "mean colourfulness", "coloured": "more colour than brightness"}
 SELECTIVE = {name: f"selective: {name}" for name in (*analysis.KINDS, "any")}
@@ -67,7 +67,7 @@ def stored_text(settings: kernels.Settings, outcome: kernels.Outcome) -> str:
 
 def kernels_checks(outcome: kernels.Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
-    lines = [stored_check(outcome.runs)]
+    lines = [stored_check(outcome.runs), _nets_line(outcome.runs)]
     again = kernels.specialisation(outcome.kernels)
     check(
         np.allclose(again["p"], outcome.tests["p"]),
@@ -80,6 +80,12 @@ def kernels_checks(outcome: kernels.Outcome) -> str:
     check(abs(share - 0.05) < 0.02, "untrained kernels are not selective at the rate of chance")
     lines.append(f"other untrained kernels that count as selective: {share:.1%}, and chance is 5%")
     return "\n".join(lines)
+
+
+def _nets_line(runs: Sequence[Run]) -> str:
+    """Return which nets the page shows that are not those of the stored results."""
+    again = ", ".join(run.task.name for run in runs if trained_again(run)) or "none"
+    return f"nets trained again, with other numbers than the stored results: {again}"
 
 
 def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
@@ -132,6 +138,7 @@ def neighbours_checks(outcome: predictions_and_neighbours.Outcome) -> str:
     return "\n".join(
         [
             stored_check(outcome.runs),
+            _nets_line(outcome.runs),
             (
                 "neighbours by pixels shown in order of their distance, measured again from the"
                 f" pictures: {len(apart)} of {len(apart)}"
@@ -190,6 +197,7 @@ def codes_checks(settings: binary_codes.Settings, outcome: binary_codes.Outcome)
     return "\n".join(
         [
             stored_check(outcome.runs),
+            _nets_line(outcome.runs),
             (
                 f"codes judged: {counted(len(settings.bits), 'length')} from each of 2 sources"
                 f" on each of {counted(len(settings.seeds), 'seed')}"
