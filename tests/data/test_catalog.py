@@ -298,6 +298,16 @@ def test_zip_files_are_unpacked_and_checked_too(folders):
         download.unpack(folders / "bad.zip", "few", folders / "other")
 
 
+def test_an_archive_that_is_cut_between_two_entries_is_refused(folders):
+    archive = folders / "cut.tar"
+    with tarfile.open(archive, "w") as opened:
+        for name in ("few/a", "few/b"):
+            opened.addfile(tarfile.TarInfo(name))
+    archive.write_bytes(archive.read_bytes()[: tarfile.BLOCKSIZE])
+    with pytest.raises(InputError, match="ends early"):
+        download.unpack(archive, "few", folders / "into")
+
+
 def test_the_authors_files_are_distinguished_from_copies(folders, monkeypatch):
     root = folders / "data" / "cifar-10-batches-bin"
     root.mkdir()

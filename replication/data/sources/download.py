@@ -101,7 +101,7 @@ def unpack(archive: Path, folder: str, into: Path) -> Path:
     check_space(into, archive.stat().st_size, f"the files of {archive.name}")
     with tempfile.TemporaryDirectory(dir=into, prefix=f".{folder}.") as work:
         try:
-            for name, content in _members(archive):
+            for name, content in members(archive):
                 _write(name, content, Path(work), archive)
         except (*DAMAGE, OSError) as error:
             raise InputError(
@@ -114,8 +114,11 @@ def unpack(archive: Path, folder: str, into: Path) -> Path:
     return place
 
 
-def _members(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
-    """Yield (name, content) of each file of an archive; content None if it is no plain file."""
+def members(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
+    """Yield (name, content) of each file of a zip or tar file; content None if it is no plain file.
+
+    The content can be read until the next one is asked for. Raises one of ``DAMAGE``, also for an
+    archive that is cut short."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
@@ -129,7 +132,8 @@ def _members(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
             for member in opened:
                 if not member.isdir():
                     yield member.name, opened.extractfile(member) if member.isfile() else None
-            check_sum(opened)
+            check_end(opened)
+            _check_sum(opened)
 
 
 def check_end(archive: tarfile.TarFile) -> None:
@@ -141,7 +145,7 @@ def check_end(archive: tarfile.TarFile) -> None:
         raise tarfile.ReadError("it ends early")
 
 
-def check_sum(archive: tarfile.TarFile) -> None:
+def _check_sum(archive: tarfile.TarFile) -> None:
     """Read the rest of an archive; Python then raises an error if a compressed one is damaged.
 
     Its checksum comes last, and reading the entries does not reach it."""

@@ -7,8 +7,6 @@ Understood: tar and zip files of class folders, of images named by wnid, or of W
 import json
 import re
 import shutil
-import tarfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -135,15 +133,15 @@ def _arrow_exception(path: Path) -> type[Exception]:
 def _archive_items(path: Path) -> Iterator[Item]:
     images: dict[str, tuple[str, bytes]] = {}  # of a pair, until its class is known
     labels: dict[str, str] = {}
-    for name, content in _members(path):
+    for name, opened in download.members(path):
         place = PurePosixPath(name)
-        if _is_passed_over(place):
+        if opened is None or _is_passed_over(place):
             continue
         stem = str(place.with_suffix(""))
         if place.suffix.lower() == ".cls":
-            labels[stem] = content.decode("utf-8", "replace").strip()
+            labels[stem] = opened.read().decode("utf-8", "replace").strip()
         elif place.suffix.lower() in tree.IMAGE_SUFFIXES:
-            key = _class_of(place, path)
+            key, content = _class_of(place, path), opened.read()
             if key is not None:
                 yield Item(key, place.name, content)
                 continue
@@ -178,23 +176,6 @@ def _class_of(place: PurePosixPath, archive: Path) -> str | None:
 
 def _names_split(part: str) -> bool:
     return part in (".", "images") or any(part.casefold() in n for n in tree.SPLIT_FOLDERS.values())
-
-
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as opened:
-            for entry in opened.infolist():
-                if entry.flag_bits & download.ENCRYPTED:
-                    raise zipfile.BadZipFile("it is encrypted")
-                if not entry.is_dir():
-                    yield entry.filename, opened.read(entry)
-        return
-    with tarfile.open(path) as opened:
-        for member in opened:
-            if member.isfile():
-                yield member.name, opened.extractfile(member).read()
-        download.check_end(opened)
-        download.check_sum(opened)
 
 
 def _table_items(path: Path) -> Iterator[Item]:
