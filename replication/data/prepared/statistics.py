@@ -46,35 +46,19 @@ def statistics(store: Store, rows: np.ndarray | None = None) -> Statistics:
     """Return the statistics of the store's images, or of ``rows`` of them.
 
     They are computed in one pass and kept in a small file."""
-    key = (
-        store.index.fingerprint
-        if rows is None
-        else hashlib.sha256(store.index.fingerprint.encode() + rows.tobytes()).hexdigest()[:16]
-    )
-    path = paths.runs() / "statistics" / f"{store.index.name}-{store.size}-{key}.npz"
-    count = len(store.index) if rows is None else len(rows)
-    if (kept := _read(path, store.index, key, count, store.size)) is not None:
-        return kept
-    return _keep(
-        path,
-        store.index,
-        *_sums(_parts(store.images, np.arange(count) if rows is None else rows), store.size),
-        count,
-        store.size,
-        key,
-    )
+    index = store.index
+    if rows is None:
+        key, rows = index.fingerprint, np.arange(len(index))
+    else:
+        key = hashlib.sha256(index.fingerprint.encode() + rows.tobytes()).hexdigest()[:16]
+    return _kept(index, store.size, key, len(rows), _parts(store.images, rows))
 
 
 def streamed_statistics(index: Index, size: int) -> Statistics:
     """Return the statistics of an index's images at ``size``, decoded for it and not stored.
 
     For a data set that is too large for a store."""
-    path = paths.runs() / "statistics" / f"{index.name}-{size}-{index.fingerprint}.npz"
-    if (kept := _read(path, index, index.fingerprint, len(index), size)) is not None:
-        return kept
-    return _keep(
-        path, index, *_sums(blocks(index, size), size), len(index), size, index.fingerprint
-    )
+    return _kept(index, size, index.fingerprint, len(index), blocks(index, size))
 
 
 def mean_image(images: np.ndarray) -> np.ndarray:
@@ -167,16 +151,14 @@ def _statistics(
     )
 
 
-def _keep(
-    path: Path,
-    index: Index,
-    pixels: np.ndarray,
-    products: np.ndarray,
-    count: int,
-    size: int,
-    fingerprint: str,
+def _kept(
+    index: Index, size: int, fingerprint: str, count: int, parts: Iterable[np.ndarray]
 ) -> Statistics:
-    result = _statistics(pixels, products, count, size, fingerprint)
+    """Return the statistics of ``parts``, read from a file if it is there, else kept in it."""
+    path = paths.runs() / "statistics" / f"{index.name}-{size}-{fingerprint}.npz"
+    if (found := _read(path, index, fingerprint, count, size)) is not None:
+        return found
+    pixels, products = _sums(parts, size)
     facts = {
         "format": FORMAT,
         "fingerprint": fingerprint,
@@ -188,7 +170,7 @@ def _keep(
     head = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     write_atomic(path, lambda file: np.savez(file, head=head, pixels=pixels, products=products))
     unchanged.record(path, index)
-    return result
+    return _statistics(pixels, products, count, size, fingerprint)
 
 
 def _read(path: Path, index: Index, fingerprint: str, count: int, size: int) -> Statistics | None:
