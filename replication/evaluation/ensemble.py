@@ -6,6 +6,7 @@ never searched on images whose error is then reported.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,16 +46,7 @@ def align(predictions: Sequence[Predictions]) -> list[Predictions]:
                 f"the nets were evaluated on the same {first.split} images with different labels:"
                 " evaluate them again"
             )
-        aligned.append(
-            Predictions(
-                first.ids,
-                first.labels,
-                other.p[rows],
-                first.classes,
-                first.split,
-                first.fingerprint,
-            )
-        )
+        aligned.append(replace(first, p=other.p[rows]))
     return aligned
 
 
@@ -71,14 +63,7 @@ def average(
     total = np.zeros(first.p.shape)
     for factor, one in zip(factors, aligned, strict=True):
         total += factor * one.p
-    return Predictions(
-        first.ids,
-        first.labels,
-        total.astype(np.float32),
-        first.classes,
-        first.split,
-        first.fingerprint,
-    )
+    return replace(first, p=total.astype(np.float32))
 
 
 def tune(validation: Sequence[Predictions], k: int = 5) -> np.ndarray:
