@@ -81,18 +81,6 @@ def _from_flat(old: dict[str, Any]) -> dict[str, Any]:
     return values | {"sums": {"late_mistakes": None} | sums, "schedule": old["memory"]}
 
 
-def velocities(net: nn.Module, optimiser: PaperSGD) -> dict[str, Tensor]:
-    """Return every parameter's velocity by its name; zeros before its first update."""
-    moving = {
-        name: optimiser.state[p].get("velocity") if p in optimiser.state else None
-        for name, p in net.named_parameters()
-    }
-    return {
-        name: torch.zeros_like(p) if moving[name] is None else moving[name]
-        for name, p in net.named_parameters()
-    }
-
-
 @torch.no_grad()
 def is_finite(net: nn.Module, optimiser: PaperSGD) -> bool:
     """Return whether every weight and every velocity of this process is a finite number."""
@@ -110,7 +98,8 @@ def dump(
 ) -> dict[str, Any] | None:
     """Return what a checkpoint holds; None in a process that writes none. A joint call."""
     weights = group.gather(net.state_dict(), net)
-    moving = group.gather(velocities(net, optimiser), net)
+    velocities = {name: optimiser.velocity(p) for name, p in net.named_parameters()}
+    moving = group.gather(velocities, net)
     if not group.is_main:
         return None
     return {
