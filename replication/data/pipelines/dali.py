@@ -53,7 +53,6 @@ class DaliPipeline:
         source: Store | Index,
         transform: Transform,
         device: torch.device,
-        threads: int | None = None,
         mixed: bool = False,
     ) -> None:
         from nvidia import dali
@@ -65,7 +64,6 @@ class DaliPipeline:
         self.squares = np.asarray(source.images) if isinstance(source, Store) else None
         self.index = source.index if isinstance(source, Store) else source
         self.transform, self.device = transform, device
-        self.threads = threads or cpus()
         self._idle: list[Graph] = []
         self._lock = threading.Lock()
 
@@ -106,16 +104,11 @@ class DaliPipeline:
                     request.rows
                 ):
                     return self._idle.pop(i)
-        return Graph(
-            self.transform,
-            request.views,
-            colour,
-            self.squares is None,
-            len(request.rows),
-            self.device,
-            self.threads,
-            self.mixed,
-        )
+        return self._graph(request.views, colour, len(request.rows))
+
+    def _graph(self, views: int, colour: bool, batch: int) -> Graph:
+        encoded = self.squares is None
+        return Graph(self.transform, views, colour, encoded, batch, self.device, cpus(), self.mixed)
 
     def _submit(
         self,
@@ -155,10 +148,9 @@ class DaliPipeline:
     def _prepare(
         self, request: BatchRequest, readers: ThreadPoolExecutor, careful: bool
     ) -> "_Flight":
+        size, side = self.transform.size, self.transform.side
+        draws = request.draws or central(len(request.rows), size, side)
         if self.squares is not None:
-            draws = request.draws or central(
-                len(request.rows), self.transform.size, self.transform.side
-            )
             inputs: dict[str, Any] = {"image": [self.squares[row] for row in request.rows.tolist()]}
             if request.views == 1:
                 inputs |= {
@@ -180,18 +172,15 @@ class DaliPipeline:
         )
         if not len(kept):
             return _Flight(request, kept, None)
-        draws = request.draws or central(
-            len(request.rows), self.transform.size, self.transform.side
-        )
         draws = Draws(*(part[kept] for part in draws))
         if request.views != 1:  # the whole stored square, of which the views are cut
             draws = draws._replace(top=np.zeros_like(kept), left=np.zeros_like(kept))
-        side = self.transform.side if request.views == 1 else self.transform.size
+            side = size
         heights, widths = np.array(
             [(encoded[place].height, encoded[place].width) for place in kept.tolist()]
         ).T
         inputs = {"image": [encoded[place].content for place in kept.tolist()]}
-        inputs |= windows(heights, widths, self.transform.size, side, draws)
+        inputs |= windows(heights, widths, size, side, draws)
         return _Flight(request, kept, inputs | self._drawn(draws, request))
 
     def _drawn(self, draws: Draws, request: BatchRequest) -> dict[str, np.ndarray]:
@@ -233,16 +222,7 @@ class DaliPipeline:
         error: RuntimeError,
     ) -> tuple[Graph, PreparedBatch]:
         if self.squares is None:
-            graph = Graph(
-                self.transform,
-                graph.views,
-                graph.colour,
-                True,
-                graph.batch,
-                self.device,
-                self.threads,
-                self.mixed,
-            )
+            graph = self._graph(graph.views, graph.colour, graph.batch)
             requests = [flying.request for flying in flight]
             flight.clear()
             flight.extend(
