@@ -7,7 +7,7 @@ import pytest
 
 from replication.base.errors import InputError
 from replication.data.augment.views import CENTRE, offsets
-from replication.data.loader import view_places
+from replication.data.pipelines.pipeline import view_places
 from replication.data.pipelines.stored import Transform
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
@@ -52,7 +52,7 @@ def test_views_are_the_windows_at_the_offsets_then_their_reflections_pixel_by_pi
     )
     rows = np.array([2, 0])
     # (N, V, crop, crop, 3)
-    views = Transform(recipe, None).testing(images, rows, *view_places(recipe.data, 10))
+    views = Transform(recipe, None).testing(images, rows, 10)
     assert views.shape == (2, 10, crop, crop, 3)
     for place, (top, left) in enumerate(offsets(size, crop)):
         for row in range(crop):
@@ -60,7 +60,4 @@ def test_views_are_the_windows_at_the_offsets_then_their_reflections_pixel_by_pi
                 pixels = images[rows, top + row, left + column]
                 assert (views[:, place, row, column] == pixels).all()
                 assert (views[:, place + 5, row, crop - 1 - column] == pixels).all()
-    assert (
-        Transform(recipe, None).testing(images, rows, *view_places(recipe.data, 1))[:, 0]
-        == views[:, CENTRE]
-    ).all()
+    assert (Transform(recipe, None).testing(images, rows, 1)[:, 0] == views[:, CENTRE]).all()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from replication.data.augment.draws import Draws
-from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_places
+from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_draws
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.store import Store
 
@@ -52,10 +52,8 @@ class DevicePipeline:
                 else None
             )
             return self._crops(request.rows, request.draws, shift)
-        places, flips = view_places(transform.data, request.views)
         rows = np.repeat(request.rows, request.views)
-        top, left = np.tile(places, (len(request.rows), 1)).T
-        draws = Draws(top, left, np.tile(flips, len(request.rows)), np.empty((0, 3)))
+        draws = view_draws(transform.data, request.views, len(request.rows))
         crops = self._crops(rows, draws, None)
         return (
             crops if request.views == 1 else crops.unflatten(0, (len(request.rows), request.views))

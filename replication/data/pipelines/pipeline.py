@@ -70,3 +70,10 @@ def view_places(data: Data, views_each: int) -> tuple[np.ndarray, np.ndarray]:
             " the views would be two; use 1 view, or set data.size or data.crop"
         )
     return np.tile(places, (2, 1)), np.arange(views.VIEWS) >= views.VIEWS // 2
+
+
+def view_draws(data: Data, views_each: int, images: int) -> Draws:
+    """Return the draws that cut the views of ``images`` images, without colour, image by image."""
+    places, flips = view_places(data, views_each)
+    top, left = np.tile(places, (images, 1)).T
+    return Draws(top, left, np.tile(flips, images), np.empty((0, 3)))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from replication.data.augment.draws import Draws
-from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_places
+from replication.data.pipelines.pipeline import BatchRequest, PreparedBatch, view_draws
 from replication.data.prepared.statistics import Statistics, image_divisor, shifts
 from replication.recipe import Recipe
 
@@ -49,7 +49,7 @@ class Transform:
         """Return the batch of ``request`` from ``images[rows]``; ``out`` (N V, side, side, 3)."""
         if request.draws is not None:
             return self.training(images, rows, request.draws, request.colour, out)
-        views = self.testing(images, rows, *view_places(self.data, request.views), out)
+        views = self.testing(images, rows, request.views, out)
         return views[:, 0] if request.views == 1 else views
 
     def training(
@@ -71,16 +71,13 @@ class Transform:
         self,
         images: np.ndarray,
         rows: np.ndarray,
-        places: np.ndarray,
-        flips: np.ndarray,
+        views: int,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return V views of each of ``images[rows]``, at ``places`` (V, 2) and ``flips`` (V,).
+        """Return the ``views`` of each of ``images[rows]``.
 
         float32 (N, V, side, side, 3), without colour shift."""
-        views = len(places)
-        top, left = np.tile(places, (len(rows), 1)).T
-        draws = Draws(top, left, np.tile(flips, len(rows)), np.empty((0, 3)))
+        draws = view_draws(self.data, views, len(rows))
         crops = self.crops(images, np.repeat(rows, views), draws, out=out)
         return crops.reshape(len(rows), views, *crops.shape[1:])
 
