@@ -170,15 +170,11 @@ def _keep_probabilities(result: Run) -> None:
 
 def _line(result: Run) -> str:
     summary = result.summary
-    error = (
-        ""
-        if summary["running_error"] is None
-        else f", training error {summary['running_error']:.1%}"
-    )
+    error = summary["running_error"]
+    shown = "" if error is None else f", training error {error:.1%}"
     return (
-        f"{result.task.name}: {counted(summary['epochs'], 'epoch')}{error},"
-        f" {result.provenance['seconds']:.0f}"
-        f" s ({summary['ended']})"
+        f"{result.task.name}: {counted(summary['epochs'], 'epoch')}{shown},"
+        f" {result.provenance['seconds']:.0f} s ({summary['ended']})"
     )
 
 
