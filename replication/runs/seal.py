@@ -49,11 +49,9 @@ def digest(folder: Path) -> str:
     return hashlib.sha256(text(folder).encode()).hexdigest()
 
 
-def seal(folder: Path) -> list[str]:
-    """Write the seal of ``folder``; return what is not as it was sealed before."""
-    changes = faults(folder) if (folder / FILE).is_file() else []
+def seal(folder: Path) -> None:
+    """Write the seal of ``folder``."""
     write_text(folder / FILE, text(folder))
-    return changes
 
 
 def add(run: Path, contents: Mapping[str, bytes]) -> None:
@@ -107,7 +105,7 @@ def published_faults() -> list[str]:
     """Return all differences between the published results and pages and their seals."""
     root = paths.results()
     if not (root / FILE).is_file():
-        cloned = root == paths.ROOT / "results" and paths.is_clone()
+        cloned = root == paths.published() and paths.is_clone()
         return [f"{_short(root / FILE)} is missing"] if cloned else []
     listed = _read(root / FILE)
     differences = [f"results/{fault}" for fault in _damage(root / FILE)]
@@ -155,7 +153,7 @@ def published_folders() -> list[Path]:
 
 def published_pages() -> list[Path]:
     """Return the executed notebooks of the book that belong to these results."""
-    if paths.results() != paths.ROOT / "results" and not os.environ.get("REPLICATION_PAGES"):
+    if paths.results() != paths.published() and not os.environ.get("REPLICATION_PAGES"):
         return []
     return sorted(paths.pages().glob("*.ipynb"))
 
@@ -178,7 +176,7 @@ def list_published(changed: Iterable[Path]) -> None:
     """Bring the entries of ``changed`` (seals and pages) in ``results/SHA256SUMS`` up to date."""
     root = paths.results()
     with held(paths.runs() / LOCK):  # experiments that end together
-        listed = _read(root / FILE) if (root / FILE).is_file() else {}
+        listed = _listed()
         for path in changed:
             name = os.path.relpath(path, root)
             if path.is_file():
@@ -204,9 +202,8 @@ def reseal(because: str) -> list[str]:
         if faults(folder):
             seal(folder)
     older = [page for page in published_pages() if _renew(page)]
-    paths_now = [folder / FILE for folder in published_folders()] + published_pages()
-    gone = [root / name for name in (_read(root / FILE) if (root / FILE).is_file() else {})]
-    list_published([*paths_now, *(path for path in gone if path not in paths_now)])
+    present = [*(folder / FILE for folder in published_folders()), *published_pages()]
+    list_published([*present, *(root / name for name in _listed())])  # those that are gone, too
     log = root / LOG
     before = log.read_text(encoding="utf-8") if log.is_file() else ""
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -250,6 +247,12 @@ def _left_by_a_command(folder: Path, fault: str) -> bool:
         return False
     run_seal = folder / run / FILE
     return run_seal.is_file() and f"{sha256(folder / name)}  {file}" in _lines(run_seal)
+
+
+def _listed() -> dict[str, str]:
+    """Return the list of all that is published, {} if there is none."""
+    path = paths.results() / FILE
+    return _read(path) if path.is_file() else {}
 
 
 def _read(path: Path) -> dict[str, str]:
