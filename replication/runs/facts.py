@@ -13,8 +13,8 @@ from typing import Any
 
 from replication.base import paths
 from replication.base.errors import check
-from replication.base.files import read_json, write_json
-from replication.runs.store import Run
+from replication.base.files import write_json
+from replication.runs.store import Run, read_if_present
 
 AVERAGES = "averages.json"  # errors of averages of nets
 DROPOUT = "dropout.json"  # distances to the mean of the nets that dropout samples
@@ -32,7 +32,7 @@ def kept(
     check(path.name in FILES, f"{path.name} is not listed in FILES: a failure would lose its facts")
     values, training = _stored(path), _training(runs)
     if not _is_of(values.get(key), training):
-        left = _read(_hidden(path)).get(key)
+        left = read_if_present(_hidden(path)).get(key)
         named = {"training": training} if training else {}
         values[key] = left if _is_of(left, training) else make() | named
         write_json(path, dict(sorted(values.items())))
@@ -42,21 +42,23 @@ def kept(
 def is_known(path: Path, key: str, runs: Sequence[Run]) -> bool:
     """Return whether ``kept`` can return the value of ``key`` without its ``make``."""
     training = _training(runs)
-    return any(_is_of(of.get(key), training) for of in (_stored(path), _read(_hidden(path))))
+    return any(
+        _is_of(of.get(key), training) for of in (_stored(path), read_if_present(_hidden(path)))
+    )
 
 
 def known(path: Path) -> dict[str, Any]:
     """Return every value that ``kept`` can return without its ``make``, by key."""
-    return _read(_hidden(path)) | _stored(path)
+    return read_if_present(_hidden(path)) | _stored(path)
 
 
 def take_back(path: Path, before: Path) -> None:
     """Remove ``path``, of an execution that failed, and hide what it has beyond ``before``.
 
     Only ``kept`` and ``known`` find it there."""
-    published = _read(before)
-    if new := {key: value for key, value in _read(path).items() if key not in published}:
-        write_json(_hidden(path), _read(_hidden(path)) | new)
+    published = read_if_present(before)
+    if new := {key: value for key, value in read_if_present(path).items() if key not in published}:
+        write_json(_hidden(path), read_if_present(_hidden(path)) | new)
     path.unlink()
 
 
@@ -79,12 +81,8 @@ def _training(runs: Sequence[Run]) -> str:
 
 def _stored(path: Path) -> dict[str, Any]:
     profile, experiment = path.parts[-3:-1]
-    return _read(path if path.is_file() else paths.stored(profile, experiment, path.name))
+    return read_if_present(path if path.is_file() else paths.stored(profile, experiment, path.name))
 
 
 def _hidden(path: Path) -> Path:
     return path.with_name(f".{path.name}")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}

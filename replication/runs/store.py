@@ -136,8 +136,8 @@ def load(task: Task) -> Run | None:
             _table(history),
             read_json(folder / "summary.json"),
             read_json(folder / "provenance.json"),
-            _read_if_present(folder / EVALUATION),
-            _read_if_present(folder / PER_IMAGE),
+            read_if_present(folder / EVALUATION),
+            read_if_present(folder / PER_IMAGE),
         )
     except ValueError as error:
         raise InputError(
@@ -230,9 +230,10 @@ def write_evaluation(run: Run, errors: dict[str, Any], bits: dict[str, Any]) -> 
             copy.rename(folder)
         # per image first: a folder with errors always has it
         both = {PER_IMAGE: bits, EVALUATION: errors}
-        whole = {name: _read_if_present(folder / name) | new for name, new in both.items()}
+        whole = {name: read_if_present(folder / name) | new for name, new in both.items()}
         seal.add(folder, {name: json_text(value).encode() for name, value in whole.items()})
 
 
-def _read_if_present(path: Path) -> dict[str, Any]:
+def read_if_present(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; {} if there is none."""
     return read_json(path) if path.is_file() else {}
