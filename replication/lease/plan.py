@@ -79,13 +79,6 @@ class Plan(Frozen):
             raise ValueError(f"two steps are named {twice[0]}")
         return self
 
-    def step(self, name: str) -> Step:
-        """Return the step of that name. Raises InputError if it does not exist."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise InputError(f"the plan has no step {name!r}")
-
 
 def read_plan(path: Path) -> Plan:
     """Read a plan. Raises InputError that names the file and the first fault."""
