@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from replication.base.errors import InputError
 from replication.data.loader import Loader
