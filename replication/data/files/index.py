@@ -87,7 +87,7 @@ class Index:
         if count is None or count == len(self):
             return self
         each, rest = divmod(count, len(self.classes))
-        smallest = int(layouts.class_counts(self.labels, len(self.classes)).min())
+        smallest = int(np.bincount(self.labels, minlength=len(self.classes)).min())
         if rest or not 1 <= each <= smallest:
             raise InputError(
                 f"cannot take {counted(count, 'image')} of {self.name} {self.split}: use a"

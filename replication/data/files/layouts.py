@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from replication.base.errors import InputError
 from replication.base.text import counted, printable
 from replication.data.files import flat
@@ -256,8 +254,3 @@ def _add_flat(
     prefix = found.path.relative_to(root).as_posix()
     for number, name, size, stamp in sorted(rows):
         result.add(f"{prefix}/{name}", number, size, stamp)
-
-
-def class_counts(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return the images of each class, int64 (classes,)."""
-    return np.bincount(labels, minlength=classes)
