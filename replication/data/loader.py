@@ -64,18 +64,13 @@ class Loader:
         device: torch.device | str = "cpu",  # where the batches are wanted
         # the part of every training minibatch that this copy of the net takes
         share: slice | None = None,
-        # which, of how many, parts of the split ``once`` goes through
-        shard: tuple[int, int] = (0, 1),
         backend: Backend = "auto",
         workers: int = 0,  # processes of the reference pipeline
     ) -> None:
-        self.recipe, self.rows, self.transform, self.device = (
-            recipe,
-            rows,
-            transform,
-            torch.device(device),
-        )
-        self.share, self.shard = share or slice(None), shard
+        self.recipe, self.rows, self.transform = recipe, rows, transform
+        self.device = torch.device(device)
+        self.share = share or slice(None)
+        self.shard = 0, 1  # which, of how many, parts of the split ``once`` goes through
         whole = index_of(source)
         self.index = whole.take(rows) if len(rows) != len(whole) else whole
         self.batch = recipe.batch
@@ -278,7 +273,6 @@ def evaluation_loader(
     split: Split,
     device: torch.device | str = "cpu",
     backend: Backend = "auto",
-    shard: tuple[int, int] = (0, 1),
     ids: np.ndarray | None = None,
 ) -> Loader:
     """Return the loader of one split, with the statistics of the recipe's training images.
@@ -307,7 +301,7 @@ def evaluation_loader(
             )
     if ids is not None:
         rows = rows[np.isin(index_of(images).ids[rows], ids)]
-    return Loader(recipe, images, rows, transform, device, shard=shard, backend=backend)
+    return Loader(recipe, images, rows, transform, device, backend=backend)
 
 
 def _statistics(data: Data, source: Store | Index, training: np.ndarray) -> Statistics | None:

@@ -24,7 +24,6 @@ def features(
     recipe: Recipe,
     split: str,
     layer: str = "fc7",
-    device: str | None = None,
     ids: np.ndarray | None = None,
 ) -> Features:
     """Return the activations of a ``layer`` for the central crop of every image, flattened.
@@ -35,7 +34,7 @@ def features(
     ``probabilities`` does, and for an unknown layer."""
     name = f"features-{split}-{layer}" + ("" if ids is None else f"-{len(ids)}")
     _, found = every_image(
-        recipe, split, name, lambda net, images: activations(net, images, layer), 1, device, ids
+        recipe, split, name, lambda net, images: activations(net, images, layer), ids=ids
     )
     return Features(found["ids"], found["labels"], found["answers"])
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from replication.base import paths
-from replication.base.devices import best_device
+from replication.base.devices import best_device, check_device
 from replication.base.errors import InputError
 from replication.base.files import read_json
 from replication.data.augment.views import VIEWS
@@ -31,7 +31,7 @@ from replication.data.prepared.store import reduce
 from replication.data.splits import training_index
 from replication.evaluation.probabilities import mean_over_views
 from replication.evaluation.report import find
-from replication.evaluation.trained import check_device, weights_file
+from replication.evaluation.trained import weights_file
 from replication.nets.build import build
 from replication.training.process.numerics import exact, numerics
 from replication.training.weights import FILE, Weights, load_weights
@@ -75,16 +75,14 @@ class Predictor:
         self.transform.mean = mean
         self.net = net_of(weights).to(self.device, memory_format=torch.channels_last)
 
-    def predict(
-        self, images: Sequence[str | Path], views: int = 1, top: int = LABELS
-    ) -> list[Prediction]:
-        """Return the ``top`` most probable labels of every image file, over 1 or 10 views.
+    def predict(self, images: Sequence[str | Path], views: int = 1) -> list[Prediction]:
+        """Return the most probable labels of every image file, over 1, 9 or 10 views.
 
         Raises InputError for a file that is missing or cannot be decoded."""
         files = files_of(images, views)
         parts = [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
         return [
-            Prediction(file, self._best(p, top), p)
+            Prediction(file, self._best(p), p)
             for part in parts
             for file, p in zip(part, self._probabilities(part, views), strict=True)
         ]
@@ -102,8 +100,8 @@ class Predictor:
         with numerics(exact(self.recipe)):
             return mean_over_views(self.net, crops.movedim(-1, -3).to(self.device)).cpu().numpy()
 
-    def _best(self, p: np.ndarray, top: int) -> tuple[Label, ...]:
-        order = np.argsort(-p, kind="stable")[:top]
+    def _best(self, p: np.ndarray) -> tuple[Label, ...]:
+        order = np.argsort(-p, kind="stable")[:LABELS]
         return tuple(Label(self.classes[k], self.titles[k], float(p[k])) for k in order)
 
 
@@ -118,7 +116,7 @@ def load(run: str | Path, profile: str = "quick", device: str | None = None) -> 
     return Predictor(weights, mean_of(weights), titles_of(weights, path.parent), device)
 
 
-def files_of(images: Sequence[str | Path], views: int = 1) -> list[Path]:
+def files_of(images: Sequence[str | Path], views: int) -> list[Path]:
     """Return the image files, which are looked for before a net is loaded.
 
     Raises InputError for a missing one, or for a number of views other than 1, 9 or 10."""

@@ -13,6 +13,7 @@ from replication.recipe import Recipe, Steps
 # deviations after a thousand
 STUCK_STEPS = 4000
 STUCK_SHARE = 0.99  # of ln K
+SHOWN = 8  # images named in one message
 
 
 def is_stuck(mean_loss: float, classes: int) -> bool:
@@ -33,9 +34,8 @@ def nothing_learned(history: list[dict[str, Any]], classes: int, recipe: Recipe)
         margin = 3 * math.sqrt(guessing * (1 - guessing) / max(images, 1))
         if row.get(name) is not None and row[name] < guessing - margin:
             return ""
-    epochs = 10 * recipe.epochs
-    moved = drops_moved(recipe, epochs / recipe.epochs)
-    longer = f"train longer ({' '.join([f'--set epochs={epochs}', *moved])})"
+    options = [f"--set epochs={10 * recipe.epochs}", *drops_moved(recipe, 10)]
+    longer = f"train longer ({' '.join(options)})"
     if getattr(recipe.net, "dropout", False):
         longer += " and without dropout, which slows learning (--set net.dropout=false)"
     return (
@@ -85,12 +85,12 @@ def not_finite(what: str, place: str, learning_rate: float, folder: object) -> s
     )
 
 
-def of_images(ids: tuple[int, ...], most: int = 8) -> str:
+def of_images(ids: tuple[int, ...]) -> str:
     """Return the ids of a minibatch's images as text, the first few of many."""
     if not ids:
         return ""
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return f" (images {', '.join(map(str, ids[:most]))}{more})"
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return f" (images {', '.join(map(str, ids[:SHOWN]))}{more})"
 
 
 def stuck(mean_loss: float, classes: int, place: str, learning_rate: float, folder: object) -> str:

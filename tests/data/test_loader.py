@@ -65,9 +65,9 @@ def files(backend: str) -> str:
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_evaluation_yields_each_image_exactly_once(tree: Path, backend: str, shards: int) -> None:
     the = recipe(tree, files=files(backend))
-    loaders = [
-        evaluation_loader(the, "train", backend=backend, shard=(k, shards)) for k in range(shards)
-    ]
+    loaders = [evaluation_loader(the, "train", backend=backend) for _ in range(shards)]
+    for k, loader in enumerate(loaders):
+        loader.shard = (k, shards)
     for batch in (1, 7, 32, 64):
         next(loaders[0].once(batch=batch))  # and left early
         for views in (1, 10) if batch == 7 else (1,):

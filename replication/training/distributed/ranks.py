@@ -114,17 +114,15 @@ def join(
     device: str | None = None,
     rendezvous: str = "env://",
     timeout: float = LOOP_SECONDS,
-    patience: float = PATIENT_SECONDS,
     **place: int,
 ) -> Ranks:
     """Join the other ranks that torchrun started; blocks until all have joined.
 
     Call ``leave`` at the end. ``device``: "cuda", one GPU per rank of this machine; "cuda:0", the
     same card for all of them; "cpu"; None: CUDA if this machine has a GPU, else the CPU.
-    ``timeout``: for a silent rank in the loop; ``patience``: for one that joins, prepares or saves,
-    both in seconds. ``rendezvous``, and ``rank`` and ``world_size`` in ``place``, replace
-    torchrun's environment. Raises InputError for an odd number of ranks, and for fewer GPUs than
-    ranks.
+    ``timeout``: seconds for a silent rank in the loop. ``rendezvous``, and ``rank`` and
+    ``world_size`` in ``place``, replace torchrun's environment. Raises InputError for an odd number
+    of ranks, and for fewer GPUs than ranks.
     """
     world = place.get("world_size") or world_size()
     if world < 2 or world % 2:
@@ -141,9 +139,8 @@ def join(
         torch.cuda.set_device(here)
     backend = "nccl" if here.type == "cuda" and not staged else "gloo"
     try:
-        dist.init_process_group(
-            backend, init_method=rendezvous, timeout=timedelta(seconds=patience), **place
-        )
+        patient = timedelta(seconds=PATIENT_SECONDS)
+        dist.init_process_group(backend, init_method=rendezvous, timeout=patient, **place)
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"this rank cannot join the {world} ranks ({str(error).splitlines()[0][:200]}); start"

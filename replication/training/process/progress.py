@@ -1,7 +1,7 @@
 """The progress of a run as text: a live line on a terminal, and one line per epoch anywhere."""
 
 import sys
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from replication.recipe import Recipe
 from replication.training.state import Progress
@@ -72,17 +72,16 @@ def epoch_line(recipe: Recipe, row: dict[str, Any], timing: dict[str, Any], seco
 
 
 class Terminal:
-    """Shows snapshots and lines on a terminal; if ``out`` is no terminal, the lines only."""
+    """Shows snapshots and lines on standard error; if that is no terminal, the lines only."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self.out = out or sys.stderr
-        self.live = self.out.isatty()
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
 
     def watch(self, snapshot: Snapshot) -> None:
         """Write over the last snapshot."""
         if self.live:
-            print(f"\r\x1b[K{snapshot.line()}", end="", file=self.out, flush=True)
+            print(f"\r\x1b[K{snapshot.line()}", end="", file=sys.stderr, flush=True)
 
     def report(self, line: str) -> None:
         """Print a line that stays."""
-        print(f"\r\x1b[K{line}" if self.live else line, file=self.out, flush=True)
+        print(f"\r\x1b[K{line}" if self.live else line, file=sys.stderr, flush=True)
