@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from replication.cli.output import Json, Profile, print_json
+from replication.cli.output import Device, Json, Profile, Views, print_json
 from replication.cli.train import complete_recipe
 
 
@@ -16,9 +16,7 @@ def evaluate(
             autocompletion=complete_recipe,
         ),
     ],
-    views: Annotated[
-        int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
-    ] = 1,
+    views: Views = 1,
     split: Annotated[
         str,
         typer.Option(
@@ -30,9 +28,7 @@ def evaluate(
         typer.Option(help="How to average several runs: equal, or tuned on the validation images."),
     ] = "equal",
     profile: Profile = "quick",
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default: cuda if there is one.")
-    ] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Print the top-1 and top-5 errors of trained runs, with intervals.

@@ -30,6 +30,10 @@ Profile = Annotated[
     str,
     typer.Option(help="Scale: quick, laptop, gpu or paper.", autocompletion=complete_profile),
 ]
+Views = Annotated[
+    int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda if there is one.")]
 
 
 def print_json(value: Any) -> None:

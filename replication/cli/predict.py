@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replication.cli.output import Json, Profile, named_path, print_json
+from replication.cli.output import Device, Json, Profile, Views, named_path, print_json
 from replication.cli.train import complete_recipe
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def predict(
         list[Path],
         typer.Argument(parser=named_path, metavar="images", help="Image files of any kind."),
     ],
-    views: Annotated[
-        int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
-    ] = 1,
+    views: Views = 1,
     figure: Annotated[
         Path | None,
         typer.Option(
@@ -38,9 +36,7 @@ def predict(
         ),
     ] = None,
     profile: Profile = "quick",
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default: cuda if there is one.")
-    ] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Print the five most probable labels of each image."""
