@@ -65,32 +65,33 @@ def run(
         from replication.runs.cluster import SCHEDULER
 
         os.environ[SCHEDULER] = scheduler  # the notebooks' kernels inherit it
-    chosen = names or experiments()
+    chosen, changes = names or experiments(), changes or []
     if dry_run:
-        return _forecast(chosen, profile, changes or (), as_json)
+        return _forecast(chosen, profile, changes, as_json)
     if not names:
-        waiting = {name: waits(name, profile, changes or ()) for name in chosen}
+        waiting = {name: waits(name, profile, changes) for name in chosen}
         chosen = [name for name in chosen if not waiting[name]]
-        for name in (name for name, reason in waiting.items() if reason):
-            print(f"{name} ({profile}): left out, {waiting[name]}")
-    unchanged = {} if force else {name: kept(name, profile, changes or ()) for name in chosen}
+        for name, reason in waiting.items():
+            if reason:
+                print(f"{name} ({profile}): left out, {reason}")
+    unchanged = {} if force else {name: kept(name, profile, changes) for name in chosen}
     for name in chosen:  # every mistake is found before the first is started
         if not unchanged.get(name):
-            check(name, profile, changes or ())
+            check(name, profile, changes)
     where = scheduler or f"{described(best_device())}, {counted(torch.get_num_threads(), 'thread')}"
     print(f"replication run: on {where}", file=sys.stderr, flush=True)
     for name in chosen:
-        if not force and is_current(name, profile, changes or ()):
+        if not force and is_current(name, profile, changes):
             print(f"{name} ({profile}): up to date")
             continue
         if unchanged.get(name):
             print(f"{name} ({profile}): {unchanged[name]}")
             continue
         log = progress.log_path(name, profile)
-        folder = place(name, profile, changes or ())
+        folder = place(name, profile, changes)
         apart = f", not published: kept in results/{folder}" if folder else ""
         print(f"{name} ({profile}): running, log in {log}{apart}", file=sys.stderr, flush=True)
-        page = execute(name, profile, changes or (), jobs)
+        page = execute(name, profile, changes, jobs)
         print(f"{name} ({profile}): {page}", flush=True)
 
 
