@@ -1,7 +1,6 @@
 """``replication train``: start or resume the run of a named recipe or of a recipe file."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -90,18 +89,12 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     terminal = Terminal()
-    on_epoch: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
     board = None
     if log == "tensorboard" and is_first():
         from replication.training.process.tensorboard import TensorBoard
 
         board = TensorBoard(folder)
-
-        def add_epoch(row: dict[str, Any], timing: dict[str, Any]) -> None:
-            board.update()
-
-        on_epoch = add_epoch
-
+    on_epoch = board.update if board else None
     before = planned_epochs(name, profile) if init_from is None else None
     if is_first() and (line := guard.early_drops(recipe, before)):
         terminal.report(line)

@@ -39,13 +39,14 @@ class Options:
     within 3% of the time. ``divergence``: what to do about a loss that is not finite or does not
     leave that of guessing. "record" ends the run as "diverged" for the former and notes the latter
     in the epoch's row; "stop" raises TrainingError for either. ``watch`` is called with a snapshot
-    about twice a second, ``on_epoch`` with each epoch's row and timing. ``extend``: a run without a
-    checkpoint starts from that of a shorter run which it would repeat."""
+    about twice a second, ``on_epoch`` after each epoch, whose row is then in the run's folder.
+    ``extend``: a run without a checkpoint starts from that of a shorter run which it would repeat.
+    """
 
     checkpoint_seconds: float | None = None
     divergence: Literal["record", "stop"] = "record"
     watch: Callable[[Snapshot], None] | None = None
-    on_epoch: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
+    on_epoch: Callable[[], None] | None = None
     extend: bool = False
 
 

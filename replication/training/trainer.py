@@ -245,7 +245,7 @@ def record(run: Run, row: Row) -> None:
         _write_lines(run.folder / "metrics.jsonl", progress.history)
         _write_lines(run.folder / "timings.jsonl", progress.timings)
         if run.options.on_epoch is not None:
-            run.options.on_epoch(row, timing)
+            run.options.on_epoch()
     run.report(epoch_line(recipe, row, timing, run.clock.total))
 
 
