@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj, rmtree
+from typing import IO
 
 from replication.base import files
 from replication.base.errors import InputError
@@ -109,17 +110,18 @@ def _train(path: Path, root: Path, part: str, workers: int) -> None:
 def _class(path: Path, start: int, folder: Path) -> None:
     """Unpack the inner archive at byte ``start``, unless all its images are in ``folder``."""
     with path.open("rb") as outer:
-        outer.seek(start)
-        with tarfile.open(fileobj=outer, mode="r:") as archive:
-            if folder.is_dir():
+
+        def inner() -> tarfile.TarFile:
+            outer.seek(start)
+            return tarfile.open(fileobj=outer, mode="r:")
+
+        if folder.is_dir():
+            with inner() as archive:
                 if len(os.listdir(folder)) == sum(1 for _ in _images(archive)):
                     return
-                rmtree(folder)
-                outer.seek(start)
-                with tarfile.open(fileobj=outer, mode="r:") as again:
-                    _unpack_images(again, folder)
-            else:
-                _unpack_images(archive, folder)
+            rmtree(folder)
+        with inner() as archive:
+            _unpack_images(archive, folder)
 
 
 def _unpack_images(archive: tarfile.TarFile, folder: Path) -> None:
@@ -129,7 +131,8 @@ def _unpack_images(archive: tarfile.TarFile, folder: Path) -> None:
     work.mkdir()
     expected = 0
     for name, _, content in _images(archive):
-        _write(work / name, content)
+        with (work / name).open("xb") as file:
+            copyfileobj(content, file)
         expected += 1
     if len(os.listdir(work)) != expected:
         raise InputError(f"{work} does not hold the {expected} images of its archive; run it again")
@@ -161,7 +164,7 @@ def _patch(path: Path, root: Path, _part: str, _workers: int) -> None:
             place.with_name(f".{name}").replace(place)
 
 
-def _images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, object]]:
+def _images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, IO[bytes]]]:
     """Yield (name, its folder's name, content) of each image; other entries are passed over."""
     for member in archive:
         path = PurePosixPath(member.name)
@@ -172,11 +175,6 @@ def _images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, object]]:
         ):
             yield path.name, path.parent.name, archive.extractfile(member)
     download.check_end(archive)
-
-
-def _write(path: Path, content: object) -> None:
-    with path.open("xb") as file:
-        copyfileobj(content, file)
 
 
 _UNPACK = {
