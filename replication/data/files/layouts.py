@@ -20,6 +20,7 @@ from replication.data.files.tree import (
     check_distinct,
     contents,
     list_folder,
+    list_split,
     plain,
     split_folder,
     unpack_hint,
@@ -103,31 +104,26 @@ def splits(root: Path) -> tuple[str, ...]:
 
 def _is_labelled(root: Path, split: str) -> bool:
     try:
-        folder = split_folder(root, split)
-    except InputError:
-        return False
-    try:
-        found = _without_images_folder(list_folder(folder))
-        if (folder / flat.TINY).is_file() or found.folders not in ([], ["images"]):
+        if (listed := list_split(root, split)) is None:
+            return False
+        found = _without_images_folder(listed)
+        if (listed.path / flat.TINY).is_file() or found.folders not in ([], ["images"]):
             return True
         if found.folders:  # "images" may be a class, unless the training images have others
             return _training_classes(root) in ((), ("images",))
-        names = [name for name, _, _ in found.images]
-        return bool(names) and flat.table(root, found.path, split, names) is not None
+        return bool(found.images) and flat.table(root, found.path, split, found.names) is not None
     except InputError:
         return True  # there is something, and the scan says what is wrong
 
 
 def _training_classes(root: Path) -> tuple[str, ...]:
     """Return the keys of the training split; () without one."""
-    try:
-        folder = split_folder(root, "train")
-    except InputError:
+    if (listed := list_split(root, "train")) is None:
         return ()
-    found = _without_images_folder(list_folder(folder))
+    found = _without_images_folder(listed)
     if found.folders:
         return tuple(found.folders)
-    by_name = flat.wnids_in_names([name for name, _, _ in found.images])
+    by_name = flat.wnids_in_names(found.names)
     return tuple(sorted(set((by_name or {}).values())))
 
 
@@ -135,7 +131,7 @@ def _without_images_folder(found: Folder) -> Folder:
     """Return ``images/`` instead of ``found`` if it is all there is and names the classes."""
     if found.folders == ["images"] and not found.images:
         inner = list_folder(found.path / "images")
-        if flat.wnids_in_names([name for name, _, _ in inner.images]) is not None:
+        if flat.wnids_in_names(inner.names) is not None:
             return inner
     return found
 
@@ -213,7 +209,7 @@ def _tiny_images(found: Folder) -> Folder | None:
 
 
 def _flat(result: Scan, root: Path, found: Folder, split: str) -> None:
-    names = [name for name, _, _ in found.images]
+    names = found.names
     labelled = flat.table(root, found.path, split, names)
     if labelled is None:
         ilsvrc = split != "train" and names[0].startswith("ILSVRC")

@@ -36,6 +36,11 @@ class Folder:
     skipped: Counter[str] = field(default_factory=Counter)  # kind of entry -> how many
     passed: list[str] = field(default_factory=list)  # names of files with other suffixes
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the images."""
+        return [name for name, _, _ in self.images]
+
     def shards(self) -> list[str]:
         """Return the names of files that hold many images each."""
         return sorted(name for name in self.passed if name.lower().endswith(SHARDS))
@@ -132,6 +137,15 @@ def split_folder(root: Path, split: str) -> Path:
         f"{printable(str(root))} has no folder {' or '.join(names)}: found {contents(root)};"
         f" the layout accepted is {names[0]}/<class>/<image>.JPEG{_shard_hint(root)}"
     )
+
+
+def list_split(root: Path, split: str) -> Folder | None:
+    """List the folder of ``split``; None if there is none, or more than one."""
+    try:
+        folder = split_folder(root, split)
+    except InputError:
+        return None
+    return list_folder(folder)
 
 
 def _candidates(root: Path, split: str) -> list[Path]:

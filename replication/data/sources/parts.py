@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from replication.base.errors import InputError
 from replication.data.files import devkit, flat, layouts, tree
 from replication.data.sources import ilsvrc
 
@@ -31,20 +30,13 @@ def lacking(root: Path, parts: dict[str, int | None]) -> tuple[str, ...]:
 
 
 def _has_images(root: Path, split: str) -> bool:
-    try:
-        folder = tree.split_folder(root, split)
-    except InputError:
-        return False
-    found = tree.list_folder(folder)
-    return bool(found.images or found.folders)
+    found = tree.list_split(root, split)
+    return found is not None and bool(found.images or found.folders)
 
 
 def _labels_itself(root: Path) -> bool:
     """Return whether the validation images have classes without the development kit."""
-    try:
-        folder = tree.split_folder(root, "val")
-    except InputError:
-        return False
-    found = tree.list_folder(folder)
-    names = [name for name, _, _ in found.images]
-    return bool(found.folders or flat.solution(folder) or flat.wnids_in_names(names) is not None)
+    found = tree.list_split(root, "val")
+    return found is not None and bool(
+        found.folders or flat.solution(found.path) or flat.wnids_in_names(found.names) is not None
+    )
