@@ -66,12 +66,10 @@ def _curves(
         for kind in kinds:
             found = _search(candidate, kind)
             so_far = "" if found.ended else " so far"
-            runs = _reporting(candidate, found)
-            stored = f"{sum(task.is_stored() for task in runs)} of {counted(len(runs), 'run')}"
             words.append(
                 f"{kind}: {counted(len(found.tried), 'rate')} tried,"
                 f" {found.rate or 'unknown'}{so_far}, "
-                + (stored if runs else "runs wait for the rate")
+                + _stored(_reporting(candidate, found), "runs wait for the rate")
             )
         return "; ".join(words)
 
@@ -93,15 +91,14 @@ def _reporting(candidate: Candidate, found: Search) -> list[Task]:
 
 
 def _tasks(name: str, hours: float, why: str, tasks: Callable[[], list[Task]]) -> Stage:
-    def done() -> str:
-        wanted = tasks()
-        return (
-            f"{sum(task.is_stored() for task in wanted)} of {counted(len(wanted), 'run')}"
-            if wanted
-            else "waits for its rates"
-        )
+    return Stage(name, hours, why, lambda workers: workers.all(tasks()), lambda: _stored(tasks()))
 
-    return Stage(name, hours, why, lambda workers: workers.all(tasks()), done)
+
+def _stored(tasks: Sequence[Task], without: str = "waits for its rates") -> str:
+    """How many of the runs are stored; ``without`` any runs, why there are none."""
+    if not tasks:
+        return without
+    return f"{sum(task.is_stored() for task in tasks)} of {counted(len(tasks), 'run')}"
 
 
 def _beside(kind: Kind) -> list[Task]:
@@ -192,7 +189,7 @@ STAGES = (
         45.0,
         "section 3.3: 13% to 11%, over the length of training",
         lambda workers: lrn_cifar_nets.train(NORMS, workers),
-        _tasks("", 0, "", _norms).done,
+        lambda: _stored(_norms()),
     ),
     _tasks(
         tables.STAGE,
