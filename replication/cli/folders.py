@@ -38,14 +38,7 @@ def free_disk(folder: Path) -> Check:
             "mount it, or name another folder in REPLICATION_RUNS",
         )
     ok = free >= FREE_GB
-    cure = (
-        ""
-        if ok
-        else (
-            f"free some: {FREE_GB:g} GB are needed; or name a folder on another disk in"
-            " REPLICATION_RUNS"
-        )
-    )
+    cure = "" if ok else f"free some: {FREE_GB:g} GB are needed; or {MOVE_RUNS}"
     return Check("free disk", ok, True, f"{free:.1f} GB for {folder}", cure)
 
 
