@@ -26,7 +26,7 @@ from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
 from replication.training.distributed import exchange, ranks
-from replication.training.distributed.group import ProcessGroup, SingleProcess
+from replication.training.distributed.group import ProcessGroup
 from replication.training.distributed.shared_loader import SharedLoader
 from replication.training.process.machine import limit_threads, note_machine
 from replication.training.run import DEFAULTS, Options, Report
@@ -76,9 +76,10 @@ def session(
     chosen = [check_device(name) for name in devices]
     if chosen[0].type == "cuda" and chosen[0].index is not None:
         torch.cuda.set_device(chosen[0])  # where streams and graphs are made
-    with locked(run_folder(recipe), f"the recipe {recipe.id}"):
+    folder = run_folder(recipe)
+    with locked(folder, f"the recipe {recipe.id}"):
         limit_threads()
-        note_machine(run_folder(recipe), report)
+        note_machine(folder, report)
         loaders = open_loaders(recipe, chosen[0], workers=workers)
         try:
             _check_images(recipe, loaders)
@@ -87,9 +88,9 @@ def session(
             named, threads = ",".join(map(described, chosen)), torch.get_num_threads()
             report(
                 f"run {recipe.id}, seed {recipe.seed}, {named}, {counted(threads, 'thread')}, in"
-                f" {run_folder(recipe)}"
+                f" {folder}"
             )
-            return train(recipe, net, loaders, run_folder(recipe), report, options, SingleProcess())
+            return train(recipe, net, loaders, folder, report, options)
         finally:
             loaders.close()
 
