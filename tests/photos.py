@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from replication.recipe import AlexNetSpec, Data, Recipe, Update
+
 COUNT = 37  # a prime: no batch size divides it
 CLASSES = ("a", "b", "c")
 
@@ -30,6 +32,21 @@ def write_tree(root: Path) -> Path:
             height, width = draws.integers(33, 97, 2).tolist()
             save(k, photo(height, width, k), root / split / CLASSES[k % 3] / f"{k:02d}.jpg")
     return root
+
+
+def recipe(
+    tree: Path, fidelity: str = "paper", batch: int = 9, seed: int = 0, **data: object
+) -> Recipe:
+    """A recipe for the tree: augmented crops of 24 pixels in squares of 32."""
+    given = {"name": f"folder:{tree}", "size": 32, "crop": 24, "augment": True, "colour": 0.1}
+    return Recipe(
+        data=Data(**given | data),
+        net=AlexNetSpec(side=24, fidelity=fidelity, classes=len(CLASSES)),
+        update=Update(rate=0.1),
+        batch=batch,
+        epochs=1,
+        seed=seed,
+    )
 
 
 def save(k: int, pixels: np.ndarray, path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from photos import COUNT, photo, write_tree
+from photos import COUNT, photo, recipe, write_tree
 from PIL import Image
 
 from replication.base.errors import InputError
@@ -19,7 +19,6 @@ from replication.data.loader import Batch, Loader, open_loaders
 from replication.data.pipelines import dali, dali_graph
 from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import Statistics
-from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
 pytest.importorskip("nvidia.dali")
 from nvidia.dali import Pipeline, fn
@@ -30,18 +29,6 @@ ASKED: dict[str, Callable[[Loader], Iterator[Batch]]] = {
     "one view": lambda loader: loader.once(batch=16),
     "ten views": lambda loader: loader.once(10, batch=16),
 }
-
-
-def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
-    given = {
-        "name": f"folder:{tree}",
-        "size": 32,
-        "crop": 24,
-        "augment": True,
-        "colour": 0.1,
-    } | data
-    net = AlexNetSpec(side=24, fidelity=fidelity, classes=3)
-    return Recipe(data=Data(**given), net=net, update=Update(rate=0.1), batch=9, epochs=1)
 
 
 def pairs(one: Loader, other: Loader, asked: str) -> Iterator[tuple[Batch, Batch]]:

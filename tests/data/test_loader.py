@@ -5,9 +5,11 @@ threads, starts or interruptions.
 import dataclasses
 import importlib.util
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import photos
 import pytest
 import torch
 from photos import COUNT, photo
@@ -23,9 +25,10 @@ from replication.data.pipelines.stored import Transform
 from replication.data.prepared.statistics import mean_image, shifts
 from replication.data.prepared.store import Store, prepare
 from replication.data.splits import selected, split_rows
-from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 
-SIZE, SIDE = 32, 24
+SIZE, SIDE = 32, 24  # of ``photos.recipe``
+recipe = partial(photos.recipe, batch=8, seed=3)
 DALI = pytest.param(
     "dali",
     marks=pytest.mark.skipif(
@@ -33,28 +36,6 @@ DALI = pytest.param(
     ),
 )
 BACKENDS = ["raw", "reference", DALI]
-
-
-def recipe(tree: Path, fidelity: str = "paper", batch: int = 8, **data: object) -> Recipe:
-    return Recipe(
-        data=Data(
-            **(
-                {
-                    "name": f"folder:{tree}",
-                    "size": SIZE,
-                    "crop": SIDE,
-                    "augment": True,
-                    "colour": 0.1,
-                }
-                | data
-            )
-        ),
-        net=AlexNetSpec(side=SIDE, fidelity=fidelity, classes=3),
-        update=Update(rate=0.1),
-        batch=batch,
-        epochs=1,
-        seed=3,
-    )
 
 
 def files(backend: str) -> str:

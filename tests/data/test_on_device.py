@@ -5,26 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from photos import write_tree
+from photos import recipe
 
 from replication.data.augment.draws import draws_for
 from replication.data.loader import open_loaders
 from replication.data.pipelines import on_device
 from replication.data.pipelines.pipeline import BatchRequest
-from replication.recipe import AlexNetSpec, Data, Recipe, Update
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REPLICATION_RUNS", str(tmp_path_factory.mktemp("runs")))
-        yield write_tree(tmp_path_factory.mktemp("photos"))
-
-
-def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
-    given = {"name": f"folder:{tree}", "size": 32, "crop": 24, "augment": True, "colour": 0.1}
-    net = AlexNetSpec(side=24, fidelity=fidelity, classes=3)
-    return Recipe(data=Data(**given | data), net=net, update=Update(rate=0.1), batch=9, epochs=1)
 
 
 @pytest.mark.parametrize("asked", ["training", "without colour", "one view", "ten views"])

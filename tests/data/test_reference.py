@@ -5,8 +5,10 @@ processes; broken files named or counted.
 import importlib.util
 import multiprocessing
 import shutil
+from functools import partial
 from pathlib import Path
 
+import photos
 import pytest
 import torch
 from photos import COUNT
@@ -14,8 +16,8 @@ from processes import ended
 
 from replication.base.errors import InputError, TrainingError
 from replication.data.loader import evaluation_loader, open_loaders
-from replication.recipe import AlexNetSpec, Data, Recipe, Update
 
+recipe = partial(photos.recipe, batch=COUNT, files="encoded")
 NEEDS_DALI = pytest.mark.skipif(
     importlib.util.find_spec("nvidia") is None, reason="DALI is not installed"
 )
@@ -33,19 +35,6 @@ def spoil(root: Path) -> None:
     path = root / "train" / "a" / "06.jpg"
     path.write_bytes(path.read_bytes()[:-400])
     (root / "train" / "b" / "10.jpg").unlink()
-
-
-def recipe(tree: Path, fidelity: str = "paper", **data: object) -> Recipe:
-    given = {
-        "name": f"folder:{tree}",
-        "size": 32,
-        "crop": 24,
-        "augment": True,
-        "colour": 0.1,
-        "files": "encoded",
-    } | data
-    net = AlexNetSpec(side=24, fidelity=fidelity, classes=3)
-    return Recipe(data=Data(**given), net=net, update=Update(rate=0.1), batch=COUNT, epochs=1)
 
 
 @pytest.mark.parametrize("fidelity", ["paper", "source2012"])
