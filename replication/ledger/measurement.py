@@ -110,14 +110,17 @@ def measured(
 
 
 def lowest(several: Sequence[Measurement]) -> Measurement:
-    """Return the measurement whose interval reaches lowest: if it is above ``null``, so are all.
+    """Return the measurement that decides whether all of ``several`` are above ``null``.
 
-    The lowest mean would not do: another one may be less certain to be above. ``several``: each
-    measured with as many ``comparisons`` as there are. One without an interval reaches lowest."""
+    If the interval of one is wholly below, that one; otherwise the one whose interval reaches
+    lowest: if it is above ``null``, so are all. The lowest mean would not do: another one may be
+    less certain to be above. ``several``: each measured with as many ``comparisons`` as there are.
+    One without an interval reaches lowest."""
 
-    def reaches(one: Measurement) -> tuple[float, float]:
-        low = -math.inf if one.reach is None else one.reach[0]
-        return low, one.estimate.mean
+    def reaches(one: Measurement) -> tuple[bool, float, float]:
+        low, high = (-math.inf, math.inf) if one.reach is None else one.reach
+        below = one.null is not None and high < one.null
+        return not below, low, one.estimate.mean
 
     return min(several, key=reaches)
 
