@@ -7,7 +7,8 @@ scale" is a property of what was run (``ledger.scale``).
 - ``holds``, ``contradicted``: an A or S claim that is true, or false. ``contradicted`` also for an
   E or Q claim at the paper's own scale whose interval is on the other side of ``null``.
 - ``reproduced``: at the paper's own scale, three seeds or more, the interval excludes ``null`` on
-  the claimed side, and the mean is inside the range of ``claims.toml``.
+  the claimed side, and the mean is inside the range of ``claims.toml``. A number without ``null``
+  has no side; its interval over seeds must be no wider than the range.
 - ``direction reproduced, other size``: at the paper's own scale, on the claimed side, the interval
   wholly outside that range.
 - ``direction reproduced``: at a reduced scale, on the claimed side, the interval excludes ``null``,
@@ -126,9 +127,7 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
     inside = target.accepts(mean) and not measurement.censored
     side = excluded_side(measurement)
     if target.null is None:
-        if inside:
-            return "reproduced", f"the mean is inside the range, {wanted}"
-        return "inconclusive", f"the mean is outside the range, {wanted}"
+        return _number(target, measurement, inside)
     if side is None:
         why = _includes(measurement)
         return "inconclusive", f"{why}, and is outside {wanted}" if is_small(measurement) else why
@@ -140,6 +139,21 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
     if _side_of_range(measurement):
         return "direction reproduced, other size", f"{where}, and outside {wanted}"
     return "inconclusive", f"{where}, but whether its size is {wanted} is open"
+
+
+def _number(target: Target, measurement: Measurement, inside: bool) -> tuple[Verdict, str]:
+    """Judge a number that has a range and no side, such as an error.
+
+    The paper's is of the same test images, so the width that counts is that over seeds."""
+    wanted = range_text(target.low, target.high)
+    _, *ends = measurement.estimate
+    if inside and _width(*ends) <= _width(target.low, target.high):
+        return "reproduced", f"the mean is inside the range, {wanted}"
+    if inside:
+        return "inconclusive", f"the mean is inside {wanted}, and the interval is wider than that"
+    if side := _side_of_range(measurement):
+        return "inconclusive", f"the interval is {side} the range, {wanted}"
+    return "inconclusive", f"the mean is outside the range, {wanted}, and the interval is not"
 
 
 def excluded_side(measurement: Measurement) -> Side | None:
@@ -186,6 +200,10 @@ def _side_of_range(measurement: Measurement) -> Side | None:
     if target.high is not None and low > target.high:
         return "above"
     return "below" if target.low is not None and high < target.low else None
+
+
+def _width(low: float | None, high: float | None) -> float:
+    return math.inf if low is None or high is None else high - low
 
 
 def range_text(low: float | None, high: float | None) -> str:

@@ -189,7 +189,30 @@ def test_a_number_on_ilsvrc_is_not_compared_with_a_smaller_scale():
     assert "not compared" in judge(claim("table1-cnn"), small)[1]
     assert word(gain([17.2, 17.1, 17.3], "paper", "table1-cnn", "top-5")) == "reproduced"
     assert word(gain([17.2], "paper", "table1-cnn", "top-5")) == "inconclusive"
-    assert word(gain([19.0, 19.1, 19.2], "paper", "table1-cnn", "top-5")) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "why"),
+    [
+        ([16.9, 17.0, 17.1], "reproduced", "the mean is inside the range, 16.5 to 17.5"),
+        # the mean is inside by chance
+        ([10.0, 17.0, 24.0], "inconclusive", "inside 16.5 to 17.5, and the interval is wider"),
+        ([17.5, 17.6, 17.7], "inconclusive", "the mean is outside the range, 16.5 to 17.5, and"),
+        ([19.0, 19.1, 19.2], "inconclusive", "the interval is above the range, 16.5 to 17.5"),
+    ],
+)
+def test_a_number_without_a_side_needs_a_mean_in_its_range_and_an_interval_no_wider(
+    values, expected, why
+):
+    given, reason = judge(claim("table1-cnn"), gain(values, "paper", "table1-cnn", "top-5"))
+    assert given == expected and why in reason
+
+
+def test_the_noise_of_the_papers_own_test_images_does_not_widen_a_number():
+    """The paper's error is of the same images, and 10,000 of them leave an error open by a half."""
+    noise = ImageNoise(low=10.3, high=11.45, images=10_000, resamples=20_000)
+    error = gain([10.8, 10.9, 10.9], "paper", "cifar-error", "with norms", over_images=noise)
+    assert error.reach[1] - error.reach[0] > 1.0 and word(error) == "reproduced"
 
 
 def test_a_bound_supports_only_the_side_it_bounds():
@@ -311,6 +334,17 @@ def test_the_lowest_of_several_is_the_one_least_surely_above_no_effect():
     alone = gain(other, "laptop", "relu-several", "smallest ratio")
     # the two intervals hold together
     assert several[1].reach[0] < alone.reach[0] and several[1].detectable > alone.detectable
+
+
+def test_one_of_several_that_is_surely_below_no_effect_decides():
+    """A noisier one, whose interval reaches lower and includes no effect, would hide it."""
+    below, noisy, above = [-0.3, -0.31, -0.32, -0.3, -0.31], [-3, 1.5, -2, 1.8, -1], FIVE
+    several = [
+        gain(values, "laptop", "importance-order", "", comparisons=3)
+        for values in (noisy, below, above)
+    ]
+    assert several[0].reach[0] < several[1].reach[0] and word(several[0]) == "inconclusive"
+    assert word(lowest(several)) == "reversed here"
 
 
 def test_nets_in_the_papers_order_of_importance_seldom_count_as_reversed():
