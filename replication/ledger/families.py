@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.special import chdtri, nctdtrinc, ndtr, stdtrit
+from scipy.special import chdtri, nctdtrinc, ndtr, ndtri, stdtrit
 
 from replication.base.models import Frozen
 from replication.base.statistics import CONFIDENCE, Spread, finite, logs, student_t
@@ -126,3 +126,12 @@ def smallest_detectable(spread: Spread, critical: float | None = None) -> float:
         return math.nan
     critical = student_t(spread.freedom) if critical is None else critical
     return float(nctdtrinc(spread.freedom, 1 - POWER, critical)) * spread.error
+
+
+def detectable_over_images(half_width: float, comparisons: int) -> float:
+    """Return the same of an interval over seeds and images, from its half-width.
+
+    Such an interval reaches about as many standard errors as a normal one. ``comparisons``: how
+    many of them hold together (Bonferroni)."""
+    critical = float(ndtri(1 - (1 - CONFIDENCE) / (2 * comparisons)))
+    return half_width * (1 + float(ndtri(POWER)) / critical)

@@ -23,7 +23,12 @@ from replication.base.statistics import (
     share_interval,
 )
 from replication.base.types import Profile
-from replication.ledger.families import Family, bonferroni, smallest_detectable
+from replication.ledger.families import (
+    Family,
+    bonferroni,
+    detectable_over_images,
+    smallest_detectable,
+)
 from replication.ledger.scale import Ran, shortfalls
 from replication.paper import Claim, Target
 from replication.paper import claim as find_claim
@@ -120,14 +125,19 @@ class Measurement(Frozen):
 
     @property
     def detectable(self) -> float | None:
-        """The smallest effect that the interval finds with 80% power; of a ratio, as a factor.
+        """The smallest effect that the intervals find with 80% power; of a ratio, as a factor.
 
-        None for one seed, and for a share of runs."""
+        If there is an interval over images too, the larger of both. None for one seed, and for a
+        share of runs."""
         if self.target.share:
             return None
         smallest = smallest_detectable(self.spread, self.critical)
         if math.isnan(smallest):
             return None
+        if self.over_images is not None:
+            half = (self.over_images.high - self.over_images.low) / 2
+            together = self.comparisons if self.family is None else len(self.family.groups) - 1
+            smallest = max(smallest, detectable_over_images(half, together))
         return math.exp(smallest) if self.target.ratio else smallest
 
     @property

@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 
 from replication.base.statistics import Spread, interval, mean_spread, student_t
-from replication.ledger.families import dunnett, family, smallest_detectable
+from replication.evaluation.seeds_and_images import difference
+from replication.ledger.families import (
+    detectable_over_images,
+    dunnett,
+    family,
+    smallest_detectable,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +81,20 @@ def test_an_effect_of_the_smallest_detectable_size_is_found_80_times_in_100():
 
 def test_one_seed_finds_nothing():
     assert math.isnan(smallest_detectable(mean_spread([1.0])))
+
+
+def test_what_an_interval_over_images_can_find_is_found_80_times_in_100():
+    """Nets that differ in which images they find hard, and hardly from seed to seed."""
+    random, images, seeds, found, effects = np.random.default_rng(7), 400, 5, 0, []
+    for _ in range(60):
+        hard = random.random((2, images)) < 0.3  # the same images for every seed of a net
+
+        def answers(which, hard=hard):
+            flipped = random.random((seeds, images)) < 0.02
+            return (hard[which] != flipped).astype(float)
+
+        interval = difference(answers(0), answers(1))
+        effects.append(detectable_over_images((interval.high - interval.low) / 2, 1))
+        found += interval.low + effects[-1] > 0  # as if one net were worse by such an effect
+    assert found / len(effects) == pytest.approx(0.8, abs=0.1)
+    assert effects[0] > 0.08  # of 30% on 400 images

@@ -237,6 +237,8 @@ def test_the_noise_of_the_images_counts_too():
     assert word(gain(FIVE)) == "direction reproduced"
     given, reason = judge(claim("lrn-gain"), gain(FIVE, over_images=noise))
     assert given == "inconclusive" and "seeds and images" in reason
+    # what it could have found is no longer what seeds alone could have
+    assert gain(FIVE, over_images=noise).detectable > 1.5 > gain(FIVE).detectable
 
 
 def test_a_family_widens_the_interval_and_pools_the_spread():
