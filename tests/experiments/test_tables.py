@@ -25,6 +25,7 @@ from replication.experiments.common.table_gains import LONG, SIX, gained_over, r
 from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
 from replication.ledger.measurement import ImageNoise
 from replication.runs.facts import AVERAGES
+from replication.runs.store import PER_IMAGE
 
 GOOD = {
     "profile": "quick",
@@ -299,6 +300,27 @@ def test_the_gains_over_the_controls_are_taken_in_top_1_and_in_top_5_error(
         first = ours["table2-1cnn-pre", f"{control}, top-1"]
         assert first.mean == pytest.approx(4 * sign) and first.over_images.images == 200
         assert sign * ours["table2-1cnn-pre", control].mean > 0
+
+
+def test_a_gain_whose_nets_have_their_answers_on_other_seeds_has_an_interval_over_images(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Over seeds alone it could get a direction that other test images would not give."""
+    for name in ("RUNS", "RESULTS", "DATA"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    settings = tables.settings(**GOOD | {"groups": 4, "only_stored": True, "control_epochs": 2})
+    for task in tables.tasks(settings):
+        error = 0.26 if task.name.startswith(run_name(LONG, 0)[:-1]) else 0.3
+        early = task.recipe.seed < 4
+        store(task, error + 0.001 * task.recipe.seed)
+        if early == task.name.startswith(run_name(PRE, 0)[:-1]):
+            (task.folder / PER_IMAGE).unlink()
+    ours = {(one.claim, one.variant): one for one in tables.run(settings).measurements}
+    gain = ours["table2-1cnn-pre", "over as many updates, top-1"]
+    assert gain.n == 4 and gain.mean == pytest.approx(-4)
+    noise = gain.over_images
+    assert noise is not None and noise.low < gain.low and noise.high > gain.high
+    assert (noise.low + noise.high) / 2 == pytest.approx(-4, abs=1)
 
 
 def test_fall_2009_is_a_net_of_its_own_where_there_is_a_copy() -> None:

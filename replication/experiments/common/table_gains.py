@@ -201,14 +201,16 @@ def measure(
         ("table2-7cnn", "seven", "gain of seven", target, sixth),
     ):
         values = gained(name, "top5")
-        gain_images = (
-            _pre_training_images(runs, ONE) if name == "pre-training" else averages[AVERAGES[name]]
+        noisy = (
+            _pre_training_noise(runs, ONE, values)
+            if name == "pre-training"
+            else _noise(averages[AVERAGES[name]], values)
         )
-        add(claim, variant, values, shown, reason, over_images=_noise(gain_images, values))
+        add(claim, variant, values, shown, reason, over_images=noisy)
     for model, variant in ((SIX, "over six layers"), (LONG, "over as many updates")):
         for k, name in (("top5", variant), ("top1", f"{variant}, top-1")):
             values = gained_over(controls, model, k)
-            noisy = _noise(_pre_training_images(runs, model, k), values)
+            noisy = _pre_training_noise(runs, model, values, k)
             add("table2-1cnn-pre", name, values, fine, sixth, over_images=noisy)
     for split, number, views in (("val", VIEWS, "ten views"), ("validation", 1, "one view")):
         sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
@@ -232,20 +234,26 @@ def _noise_of_views(runs: Sequence[Run], k: str) -> ImageNoise | None:
     return noise([minus(images_of(run, one), images_of(run, ten)) for run in nets])
 
 
-def _pre_training_images(runs: Sequence[Run], model: str, k: str = "top5") -> list[Images | None]:
-    """Return what pre-training gains over the nets of ``model`` on each image, in the error ``k``.
+def _pre_training_noise(
+    runs: Sequence[Run], model: str, values: Sequence[float], k: str = "top5"
+) -> ImageNoise | None:
+    """Return the interval over seeds and images of what pre-training gains over ``model``.
 
-    One entry per seed of which both nets are stored."""
-    sides = [
+    It is of the seeds whose two nets have their answers for single images stored. If those are too
+    few, it is of the seeds of either net that have them; ``values``: of all seeds, in points."""
+    without, tuned = (
         {
             run.task.recipe.seed: images_of(run, f"test_{k}")
             for run in runs
             if variant_of(run.task) == _slug(one)
         }
         for one in (model, PRE)
-    ]
-    without, tuned = sides
-    return [minus(without[seed], tuned[seed]) for seed in tuned if seed in without]
+    )
+    paired = [minus(without[seed], tuned[seed]) for seed in tuned if seed in without]
+    known = _noise(paired, values)
+    if known is not None or not values:
+        return known
+    return noise(list(without.values()), list(tuned.values()), mean=sum(values) / len(values))
 
 
 def _noise(gains: Sequence[Images | None], values: Sequence[float]) -> ImageNoise | None:
