@@ -28,7 +28,7 @@ from replication.book.directives import up_to_root
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
-from replication.ledger.rules import MIN_SEEDS, excluded_side, is_small, judge
+from replication.ledger.rules import excluded_side, is_small, judge
 from replication.ledger.units import factor_and_unit, number, numbers, with_unit
 from replication.paper import HERE
 from replication.paper import claim as find_claim
@@ -78,8 +78,8 @@ def outcome(measurement: Measurement | None) -> str:
     if measurement.mean is None:
         return "holds" if measurement.holds else "contradicted"
     if measurement.null is None:
-        enough = not measurement.shortfalls and measurement.n >= MIN_SEEDS[measurement.profile]
-        return "agrees" if enough and measurement.target.accepts(measurement.mean) else "open"
+        verdict = judge(find_claim(measurement.claim), measurement)[0]
+        return "agrees" if verdict == "reproduced" else "open"
     side = excluded_side(measurement)
     if side is None:
         return "open"

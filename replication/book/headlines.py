@@ -18,6 +18,7 @@ from replication.book.findings import ours_text, rows
 from replication.book.pages import runs as provenance
 from replication.book.plates import KINDS, committed_figures
 from replication.ledger.chips import CHIPS, STYLE, chip
+from replication.ledger.text import images_text
 from replication.ledger.units import shown_unit, with_unit
 from replication.ledger.verdicts import VERDICTS, Row, counts
 
@@ -51,7 +52,13 @@ def headline_rows() -> list[Row]:
 def named(row: Row) -> str:
     """Return our number with the name of what was measured, if the claim has several."""
     variant = row.ours.variant if row.ours is not None else ""
-    return f"{ours_text(row.ours)}, {variant}" if variant else ours_text(row.ours)
+    return f"{_judged(row)}, {variant}" if variant else _judged(row)
+
+
+def _judged(row: Row) -> str:
+    """Return our number; beside its interval that over images too, if that one decides."""
+    images, text = images_text(row.ours, "{} to {}"), ours_text(row.ours)
+    return f"{text[:-1]}; {images})" if images else text
 
 
 def paper_text(row: Row) -> str:
@@ -237,7 +244,7 @@ def table_html(up: str) -> str:
 
 
 def _ours(row: Row) -> str:
-    number, _, interval = ours_text(row.ours).partition(" (")
+    number, _, interval = _judged(row).partition(" (")
     if not interval:
         return html.escape(number)
     variant = row.ours.variant if row.ours is not None else ""

@@ -27,11 +27,13 @@ from replication.ledger.targets import targets_html
 from replication.ledger.text import (
     could_fail_text,
     counts_text,
+    images_text,
     kinds_text,
     ours_text,
+    over_images_text,
     rows_table,
 )
-from replication.ledger.units import factor_and_unit, number, numbers, with_unit
+from replication.ledger.units import number, numbers
 from replication.ledger.verdicts import Row, by_number, counts
 from replication.paper import KINDS, Change, rule_changes
 from replication.paper import claim as find_claim
@@ -305,7 +307,7 @@ def _ours(measurement: Measurement | None, scales: dict[str, str], named: bool =
     """Return our number with its scale, and with its variant if ``named``."""
     if measurement is None:
         return ""
-    notes = [measurement.variant] if measurement.variant and named else []
+    notes = list(filter(None, [images_text(measurement), measurement.variant if named else ""]))
     if measurement.values:
         notes.append(f"scale {scales[_scale_text(measurement)]}")
     small = f'<span class="small">{html.escape(", ".join(notes))}</span>' if notes else ""
@@ -319,14 +321,7 @@ def _more(facts: dict[str, str], measurement: Measurement | None, changes: Seque
     items = list(facts.items())
     if measurement is not None and measurement.values:
         items.append(("smallest effect found four times in five", detectable_text(measurement)))
-    if measurement is not None and measurement.over_images is not None:
-        noise = measurement.over_images
-        factor, unit = factor_and_unit(measurement)
-        ends = ", ".join(numbers(factor * noise.low, factor * noise.high))
-        interval = with_unit(f"[{ends}]", unit)
-        items.append(
-            ("interval over seeds and images", f"{interval}, {noise.images:,} test images")
-        )
+        items.append(("interval over seeds and images", over_images_text(measurement)))
     items += [("changed", _change_text(change)) for change in changes]
     items = [(name, text) for name, text in items if text]
     if not items:

@@ -38,6 +38,36 @@ def ours_text(measurement: Measurement | None) -> str:
     return f"{prefix}{with_unit(shown, unit)}, n = {measurement.n}"
 
 
+def images_text(measurement: Measurement | None, form: str = "[{}, {}]") -> str:
+    """Return the interval over seeds and images, if it decides that there is no direction.
+
+    That over seeds alone, which is beside the mean, then excludes no effect. "" otherwise.
+    ``form``: of the two ends."""
+    if measurement is None or measurement.over_images is None or measurement.null is None:
+        return ""
+    _, low, high = measurement.estimate
+    if low is None or high is None or low <= measurement.null <= high:
+        return ""
+    if not measurement.over_images.low <= measurement.null <= measurement.over_images.high:
+        return ""
+    return f"over seeds and images {form.format(*_images_ends(measurement))}"
+
+
+def over_images_text(measurement: Measurement) -> str:
+    """Return the interval over seeds and images with the number of images; "" if there is none."""
+    if measurement.over_images is None:
+        return ""
+    interval = f"[{', '.join(_images_ends(measurement))}]"
+    _, unit = factor_and_unit(measurement)
+    return f"{with_unit(interval, unit)}, {measurement.over_images.images:,} test images"
+
+
+def _images_ends(measurement: Measurement) -> list[str]:
+    factor, _ = factor_and_unit(measurement)
+    noise = measurement.over_images
+    return [] if noise is None else numbers(factor * noise.low, factor * noise.high)
+
+
 def rows_table(rows: list[Row], width: int | None = None) -> str:
     """Return the ledger as a table for a terminal, with the counts by verdict under it.
 
@@ -87,4 +117,5 @@ def _ours_cells(measurement: Measurement | None) -> tuple[str, str]:
     if measurement is None:
         return "", ""
     variant = f", {measurement.variant}" if measurement.variant else ""
-    return ours_text(measurement), f"{measurement.profile}{variant}"
+    ours = "; ".join(filter(None, (ours_text(measurement), images_text(measurement))))
+    return ours, f"{measurement.profile}{variant}"

@@ -40,9 +40,11 @@ class Effect(Frozen):
 
     n: int
     mean: float
-    low: float | None  # 95% interval, simultaneous if the measurement belongs to a family
+    # 95% interval over seeds, simultaneous if the measurement belongs to a family; that over images
+    # too, ``Measurement.over_images``, has to agree
+    low: float | None
     high: float | None
-    # smallest effect that the interval finds with 80% power, from no effect; of a ratio a factor
+    # smallest effect that the intervals find with 80% power, from no effect; of a ratio a factor
     detectable: float | None
     paper_scale: bool
     shortfalls: tuple[str, ...]  # what keeps it from the paper's own scale

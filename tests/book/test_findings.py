@@ -10,7 +10,7 @@ from ledger_worlds import full
 from replication.base import paths
 from replication.base.types import PROFILES
 from replication.book import findings, headlines
-from replication.ledger.measurement import checked, measured
+from replication.ledger.measurement import ImageNoise, checked, measured
 from replication.ledger.verdicts import ledger
 
 SEEDS = [5.0, 6.0, 7.0, 6.0, 6.0]
@@ -53,6 +53,9 @@ def test_an_error_agrees_inside_the_papers_range(rows, error: float, outcome: st
     at = {"profile": "paper", "scale": "made up", "ran": full("cifar-error")}
     rows(measured("cifar-error", [error] * 3, variant="with norms", **at))
     assert findings.stale(f"cifar-error = {outcome}") == []
+    by_chance = [error - 3, error, error + 3]
+    rows(measured("cifar-error", by_chance, variant="with norms", **at))
+    assert findings.stale("cifar-error = open") == []
 
 
 def test_a_check_has_its_verdict_as_outcome(rows) -> None:
@@ -93,6 +96,15 @@ def test_our_number_says_interval_seeds_and_unit(rows) -> None:
     assert text.startswith("5.97 times (") and text.endswith("n = 5)")
     bound = ours.model_copy(update={"bound": "lower"})
     assert findings.ours_text(bound).startswith("at least ")
+
+
+def test_a_headline_has_the_interval_over_images_where_it_decides() -> None:
+    noise = ImageNoise(low=-0.5, high=11.0, images=5000, resamples=20_000)
+    (row,) = (row for row in ledger() if row.id == "overlap-gain")
+    of = {"profile": "laptop", "scale": "made up", "variant": "top-1"}
+    ours = measured("overlap-gain", SEEDS, over_images=noise, **of)
+    row = row.model_copy(update={"ours": ours})
+    assert headlines.named(row).endswith("n = 5; over seeds and images -0.5 to 11.0), top-1")
 
 
 def test_readme_s_results_are_those_of_the_ledger() -> None:

@@ -11,7 +11,7 @@ from replication.base.errors import InputError
 from replication.ledger import tables as ledger_tables
 from replication.ledger import units
 from replication.ledger.chips import chip
-from replication.ledger.measurement import checked, measured, write_measurements
+from replication.ledger.measurement import ImageNoise, checked, measured, write_measurements
 from replication.ledger.verdicts import VERDICTS, counts, judge, ledger, rows_json
 from replication.paper import claim, claims
 
@@ -317,6 +317,21 @@ def test_what_we_found_says_bound_interval_and_seeds():
         == "60,965,224"
     )
     assert ledger_tables.ours_text(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [(-0.5, 2.7, True), (0.4, 1.8, False)],  # it includes zero, and is what decides, or does not
+)
+def test_the_interval_that_decides_is_beside_the_one_over_seeds(results, low, high, shown):
+    noise = ImageNoise(low=low, high=high, images=5000, resamples=20_000)
+    write_measurements("laptop", "ablations", [gain(FIVE, over_images=noise)])
+    row = row_of("lrn-gain")
+    assert (row.verdict == "inconclusive") == shown
+    text = "over seeds and images [-0.50, 2.70]"
+    assert (text in " ".join(ledger_tables.rows_table([row], 400).split())) == shown
+    cell = ledger_tables.rows_html([row]).partition("<details")[0]  # before what is folded
+    assert (text in cell) == shown
 
 
 def test_a_chapter_s_table_begins_with_the_number_that_the_claim_is_judged_by():
