@@ -14,6 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
 from replication.base.html_tables import html_table
+from replication.experiments.common.comparison import QUANTITIES
 from replication.ledger import power
 from replication.ledger.measurement import FILE
 from replication.ledger.units import number, shown_unit, unit_of_differences, with_unit
@@ -21,6 +22,8 @@ from replication.ledger.verdicts import Row, ledger
 from replication.paper import HERE, claim, claims
 
 TOP1 = "lrn-gain"  # whose spread is that of top-1 error
+# whose families' spreads the simulation takes: about equal ones, and the most unequal
+UNEQUAL = (TOP1, "dropout-overfit")
 
 
 def needed_table(rows: list[Row]) -> pd.DataFrame:
@@ -51,12 +54,19 @@ def _seeds(one: power.Needed) -> str:
     return "" if one.paper is None else f"more than {power.MOST_SEEDS}"
 
 
-def false_table(_rows: list[Row]) -> pd.DataFrame:
+def false_table(rows: list[Row]) -> pd.DataFrame:
     """Return the share of families and of rows with a false verdict, in per cent."""
-    rates = power.false_verdicts()
+    ours = {row.id: row.ours for row in rows if row.ours is not None}
+    measured = {
+        QUANTITIES[one.family.quantity]: one.family
+        for claim in UNEQUAL
+        if (one := ours.get(claim)) is not None and one.family is not None
+    }
+    rates = power.false_verdicts(measured)
     return pd.DataFrame(
         {
             "rule": rates["rule"],
+            "spreads": rates["spreads"],
             "seeds of a variant": rates["seeds"],
             "seeds of the baseline": rates["baseline"],
             "families with a false verdict": rates["family"].map("{:.1%}".format),

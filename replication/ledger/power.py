@@ -5,13 +5,15 @@ paper's own size needs. ``false_verdicts`` simulates families of variants withou
 by today's rules and by the rules before them."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
-from replication.base.statistics import Spread, student_t
-from replication.ledger.families import dunnett, smallest_detectable
+from replication.base.statistics import TAIL, Spread, student_t
+from replication.ledger.families import Family, dunnett, smallest_detectable
 from replication.ledger.record import Measurement
 from replication.ledger.verdicts import Row
 from replication.paper import Target
@@ -20,6 +22,9 @@ MOST_SEEDS = 512  # beyond, the number of seeds is not searched
 WORLDS = 4000  # simulated families per rule; a rate of 5% then has a standard error of 0.3 points
 SEED = 2012
 VARIANTS = 13  # of the ablations' family
+TODAY = "today: simultaneous, and by its own spread"
+POOLED = "before: simultaneous, pooled spread alone"
+PAIRED = "before that: each row alone, paired t"
 
 
 class Needed(NamedTuple):
@@ -107,20 +112,28 @@ def _paper_effect(target: Target) -> float | None:
     return target.value if target.ratio else abs(target.value - target.null)
 
 
-def false_verdicts(worlds: int = WORLDS, seed: int = SEED) -> pd.DataFrame:
+def false_verdicts(
+    spreads: Mapping[str, Family] | None = None, worlds: int = WORLDS, seed: int = SEED
+) -> pd.DataFrame:
     """Return how often families without an effect get a verdict on direction.
 
-    Columns rule, seeds, baseline (its seeds), family (share of families with at least one false
-    verdict) and row (share of rows)."""
+    ``spreads``: by quantity, families whose variants' spreads and seeds are taken; otherwise all
+    spreads are equal. Columns rule, spreads, seeds, baseline (its seeds), family (share of families
+    with at least one false verdict) and row (share of rows)."""
     random = np.random.default_rng(seed)
     rows = []
     for seeds, baseline in ((5, 5), (5, 8), (3, 3)):
-        false = simultaneous(*_world(random, worlds, seeds, baseline))
-        rows.append(("simultaneous, pooled spread", seeds, baseline, *_shares(false)))
+        world = _world(random, worlds, seeds, baseline)
+        rows.append((TODAY, "equal", seeds, baseline, *_shares(judged(*world))))
+    for name, measured in (spreads or {}).items():
+        world = _world_like(random, worlds, measured)
+        numbers = world[0].shape[2], world[1].shape[1]
+        for rule, judge in ((TODAY, judged), (POOLED, simultaneous)):
+            rows.append((rule, f"as measured: {name}", *numbers, *_shares(judge(*world))))
     for seeds in (3, 5):
         false = paired(*_world(random, worlds, seeds, seeds))
-        rows.append(("before: each row alone, paired t", seeds, seeds, *_shares(false)))
-    return pd.DataFrame(rows, columns=["rule", "seeds", "baseline", "family", "row"])
+        rows.append((PAIRED, "equal", seeds, seeds, *_shares(false)))
+    return pd.DataFrame(rows, columns=["rule", "spreads", "seeds", "baseline", "family", "row"])
 
 
 def _shares(false: np.ndarray) -> tuple[float, float]:
@@ -137,6 +150,23 @@ def _world(
     return random.normal(size=(worlds, VARIANTS, seeds)), random.normal(size=(worlds, baseline))
 
 
+def _world_like(
+    random: np.random.Generator, worlds: int, measured: Family
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same with the spreads of a measured family, and as many seeds of all variants."""
+    deviations = {name: math.sqrt(group.variance) for name, group in measured.groups.items()}
+    whole = deviations.pop(measured.baseline)
+    seeds = min(group.n for group in measured.groups.values())
+    variants = random.normal(size=(worlds, len(deviations), seeds))
+    baseline = random.normal(size=(worlds, measured.groups[measured.baseline].n))
+    return variants * np.array([*deviations.values()])[:, None], whole * baseline
+
+
+def judged(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Return whether each variant gets a verdict on direction: all its intervals exclude zero."""
+    return simultaneous(variants, baseline) & alone(variants, baseline)
+
+
 def simultaneous(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     """Return whether each variant's simultaneous interval excludes zero.
 
@@ -149,6 +179,16 @@ def simultaneous(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     error = np.sqrt(squares / freedom * (1 / seeds + 1 / controls))
     away = np.abs(variants.mean(axis=2) - baseline.mean(axis=1)[:, None])
     return away > dunnett((seeds,) * count, controls, freedom) * error[:, None]
+
+
+def alone(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Return whether each variant's own interval excludes zero, by Welch's standard error."""
+    seeds, controls = variants.shape[2], baseline.shape[1]
+    parts = variants.var(axis=2, ddof=1) / seeds, baseline.var(axis=1, ddof=1)[:, None] / controls
+    whole = parts[0] + parts[1]
+    freedom = whole**2 / (parts[0] ** 2 / (seeds - 1) + parts[1] ** 2 / (controls - 1))
+    away = np.abs(variants.mean(axis=2) - baseline.mean(axis=1)[:, None])
+    return away > stdtrit(freedom, TAIL) * np.sqrt(whole)
 
 
 def paired(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
@@ -167,7 +207,7 @@ def false_reproductions(spread: float, targets: dict[str, Target], seeds: int = 
     random = np.random.default_rng(SEED)
     variants, baseline = _world(random, WORLDS, seeds, seeds)
     variants, baseline = spread * variants, spread * baseline
-    excluded = simultaneous(variants, baseline)[:, 0]
+    excluded = judged(variants, baseline)[:, 0]
     means = variants[:, 0].mean(axis=1) - baseline.mean(axis=1)
     single = variants[:, 0, 0] - baseline[:, 0]
     rows = []

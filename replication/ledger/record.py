@@ -95,15 +95,20 @@ class Measurement(Frozen):
     @property
     def spread(self) -> Spread:
         """The estimate with its standard error; of a ratio, on logarithms."""
+        own = self.own_spread
+        if self.family is None:
+            return own
+        return Spread(own.mean, self.family.error(self.member), self.family.freedom)
+
+    @property
+    def own_spread(self) -> Spread:
+        """The same from its own groups alone; one variant may vary more than its family does."""
         ratio = self.target.ratio
         values = logs(self.values) if ratio else self.values
         other = self.denominators or self.subtracted
         if not other:
             return mean_spread(values)
-        spread = difference_spread(values, logs(other) if ratio else other)
-        if self.family is None:
-            return spread
-        return Spread(spread.mean, self.family.error(self.member), self.family.freedom)
+        return difference_spread(values, logs(other) if ratio else other)
 
     @property
     def critical(self) -> float | None:
@@ -124,16 +129,23 @@ class Measurement(Frozen):
         return exponential(bounds) if self.target.ratio else bounds
 
     @property
+    def own(self) -> Interval:
+        """Mean and interval by the spread of its own two groups, of this comparison alone."""
+        bounds = interval(self.own_spread)
+        return exponential(bounds) if self.target.ratio else bounds
+
+    @property
     def detectable(self) -> float | None:
         """The smallest effect that the intervals find with 80% power; of a ratio, as a factor.
 
-        If there is an interval over images too, the larger of both. None for one seed, and for a
-        share of runs."""
+        The largest, if there are several intervals. None for one seed, and for a share of runs."""
         if self.target.share:
             return None
         smallest = smallest_detectable(self.spread, self.critical)
         if math.isnan(smallest):
             return None
+        if self.family is not None and not math.isnan(self.own_spread.error):
+            smallest = max(smallest, smallest_detectable(self.own_spread))
         if self.over_images is not None:
             half = (self.over_images.high - self.over_images.low) / 2
             together = self.comparisons if self.family is None else len(self.family.groups) - 1
@@ -146,12 +158,17 @@ class Measurement(Frozen):
 
         It is open on the side on which a bound says nothing. Values cut at the cap are at most the
         true ones, so the lower end of an interval for their mean is a lower end for the true mean
-        as well, while its upper end means nothing; and the other way round for an upper bound. An
-        interval over images widens it as well.
+        as well, while its upper end means nothing; and the other way round for an upper bound. Two
+        further intervals widen it: that over images, and, in a family, that by the spread of its
+        own two groups.
         """
         _, low, high = self.estimate
         if low is None or high is None:
             return None
+        if self.family is not None:
+            _, own_low, own_high = self.own
+            if own_low is not None and own_high is not None:
+                low, high = min(low, own_low), max(high, own_high)
         if self.over_images is not None:
             low, high = min(low, self.over_images.low), max(high, self.over_images.high)
         return (

@@ -1,7 +1,8 @@
 """The rules of the verdicts: a pure function of a claim and a measurement.
 
-``null`` is the value that means no effect; the interval is the simultaneous one if the measurement
-belongs to a family, and both intervals count if there is one over images too. "The paper's own
+``null`` is the value that means no effect. "The interval" is the simultaneous one if the
+measurement belongs to a family; that by the spread of its own two groups then counts as well, and
+so does that over images, if there is one: a verdict on a side needs all of them. "The paper's own
 scale" is a property of what was run (``ledger.scale``).
 
 - ``holds``, ``contradicted``: an A or S claim that is true, or false. ``contradicted`` also for an
@@ -230,7 +231,24 @@ def _includes(measurement: Measurement) -> str:
     low, high = measurement.reach or (-math.inf, math.inf)
     if measurement.null is not None and not low <= measurement.null <= high:
         return f"the size of the difference is less than chance makes it, {measurement.null:g}"
-    return f"the interval{_cut(measurement)} includes {measurement.null:g}"
+    by = " by the spread of its own two groups" if _own_decides(measurement) else _cut(measurement)
+    return f"the interval{by} includes {measurement.null:g}"
+
+
+def _own_decides(measurement: Measurement) -> bool:
+    """Return whether the interval by the spread of its own groups includes ``null``, alone."""
+    null, images = measurement.null, measurement.over_images
+    if measurement.family is None or null is None or measurement.censored:
+        return False
+
+    def includes(low: float | None, high: float | None) -> bool:
+        return low is not None and high is not None and low <= null <= high
+
+    return (
+        includes(*measurement.own[1:])
+        and not includes(*measurement.estimate[1:])
+        and not (images is not None and includes(images.low, images.high))
+    )
 
 
 def _cut(measurement: Measurement) -> str:

@@ -16,7 +16,12 @@ def test_every_measured_effect_has_its_spread_and_the_seeds_that_the_papers_need
 
 def test_the_rate_of_false_verdicts_is_shown_for_todays_rules_and_those_before() -> None:
     rules = page.false_table([])["rule"]
-    assert rules.str.startswith("simultaneous").any() and rules.str.startswith("before").any()
+    assert rules.str.startswith("today").any() and rules.str.startswith("before").any()
+
+
+def test_the_rate_of_false_verdicts_is_shown_for_the_spreads_that_were_measured_too() -> None:
+    spreads = page.false_table(ledger())["spreads"]
+    assert spreads.str.startswith("as measured").sum() == 4
 
 
 def test_the_chance_of_a_number_in_the_range_is_shown_for_each_effect_of_top_1_error() -> None:

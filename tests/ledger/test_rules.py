@@ -252,6 +252,17 @@ def test_a_family_widens_the_interval_and_pools_the_spread():
     assert together.detectable > alone.detectable
 
 
+def test_a_variant_that_varies_more_than_its_family_is_judged_by_its_own_spread_too():
+    baseline, wild = [60.0, 60.1, 59.9, 60.0, 60.1], [66.0, 61.0, 63.5, 58.9, 62.0]
+    calm = {f"other{i}": [50.0, 50.1, 49.9, 50.0, 50.1] for i in range(12)}
+    both = family("top-1", {"baseline": baseline, "no-lrn": wild} | calm, "baseline")
+    made = gain(wild, subtracted=baseline, family=both, member="no-lrn")
+    assert made.estimate.low > 0  # by the pooled spread alone
+    given, reason = judge(claim("lrn-gain"), made)
+    assert given == "inconclusive" and "by the spread of its own two groups includes 0" in reason
+    assert made.detectable > made.mean
+
+
 def test_the_smallest_effect_on_a_share_is_in_points_and_not_in_per_cent_of_all():
     """Of a share that is 5% without an effect, ten points more are 15%."""
     about = {"profile": "laptop", "scale": "s"}
