@@ -31,6 +31,7 @@ class EpochSums:
     stuck: bool = False  # the loss was found stuck at guessing, and training continued
     seconds: float = 0.0
     waited: float = 0.0  # of them, seconds in which the net waited for images
+    early_mistakes: int | None = 0  # in the epoch's first fifth; None: as above
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Progress:
         values = json.loads(text)
         if "sums" not in values:
             values = _from_flat(values)
-        values["sums"] = EpochSums(**values["sums"])
+        values["sums"] = EpochSums(**{"early_mistakes": None} | values["sums"])
         values["schedule"] = ScheduleState(**values["schedule"])
         return cls(**values)
 

@@ -133,6 +133,8 @@ def count(run: Run, loss: float, mistakes: int) -> None:
     progress, sums, steps = run.progress, run.progress.sums, run.loader.steps
     if sums.late_mistakes is not None and progress.step >= steps - _fifth(steps):
         sums.late_mistakes += mistakes
+    if sums.early_mistakes is not None and progress.step < _fifth(steps):
+        sums.early_mistakes += mistakes
     sums.loss += loss
     sums.mistakes += mistakes
     progress.step += 1
@@ -168,13 +170,15 @@ def measure(run: Run, settings: EpochSettings) -> Row:
     """Return the epoch's row: its running errors, and those of evaluation passes (section 5)."""
     recipe, progress, sums, steps = run.recipe, run.progress, run.progress.sums, run.loader.steps
     run.lap()
-    late = sums.late_mistakes
+    early, late = sums.early_mistakes, sums.late_mistakes
+    fifth = _fifth(steps) * recipe.batch  # images
     row = {
         "epoch": progress.epoch + 1,
         "iterations": (progress.epoch + 1) * steps,
         "loss": sums.loss / steps,
         "running_error": sums.mistakes / (steps * recipe.batch),
-        "last_fifth_error": None if late is None else late / (_fifth(steps) * recipe.batch),
+        "first_fifth_error": None if early is None else early / fifth,
+        "last_fifth_error": None if late is None else late / fifth,
         "exact_error": evaluate(run, run.loader)[0] if recipe.exact_error else None,
         "rate": run.learning_rate(settings),
     }
@@ -291,7 +295,7 @@ def _write_lines(path: Path, rows: list[Row]) -> None:
 
 
 def _fifth(steps: int) -> int:
-    """Return the minibatches in the last fifth of an epoch.
+    """Return the minibatches in the first or the last fifth of an epoch.
 
     cuda-convnet reports one number for each of CIFAR-10's five files."""
     return max(1, steps // 5)

@@ -150,17 +150,22 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(loader: Loader, tmp_
     assert _train(loader, tmp_path, recipe).progress.ended == "diverged"
 
 
-def test_the_last_fifth_of_an_epoch_has_an_error_of_its_own(loader: Loader, tmp_path: Path) -> None:
+def test_the_first_and_last_fifth_of_an_epoch_have_errors_of_their_own(
+    loader: Loader, tmp_path: Path
+) -> None:
     still = Update(rate=1e-30)
-    recipe = RECIPE.model_copy(update={"batch": 3, "epochs": 1, "update": still})  # 10 minibatches
+    few = {"batch": 3, "epochs": 1, "update": still, "seed": 2}  # 10 minibatches
+    recipe = RECIPE.model_copy(update=few)
     reader = _loader(recipe, Store(loader.index, loader.pipeline.images, 32))
     done = _train(reader, tmp_path, recipe)
-    batches = list(reader.epoch(0))[-2:]
-    wrong = sum(int(step.mistakes(done.net(batch.images), batch.labels)) for batch in batches)
-    assert done.progress.history[0]["last_fifth_error"] == wrong / 6
+    wrong = [int(step.mistakes(done.net(batch.images), batch.labels)) for batch in reader.epoch(0)]
+    row = done.progress.history[0]
+    assert row["first_fifth_error"] == sum(wrong[:2]) / 6
+    assert row["last_fifth_error"] == sum(wrong[-2:]) / 6
+    assert sum(wrong[:2]) != sum(wrong[-2:])  # so that neither is the other
 
 
-def test_a_checkpoint_from_before_the_last_fifth_was_counted_has_no_number_for_it() -> None:
+def test_a_checkpoint_from_before_the_fifths_were_counted_has_no_number_for_them() -> None:
     earlier = {
         **{"epoch": 1, "step": 2, "mistakes": 3, "loss": 4.5, "window": 4.5, "stuck": False},
         **{"busy": 1.5, "waited": 0.5, "seconds": 9.0, "ended": "", "history": [{"epoch": 1}]},
@@ -168,11 +173,14 @@ def test_a_checkpoint_from_before_the_last_fifth_was_counted_has_no_number_for_i
         "timings": [],
     }
     progress = Progress.read(json.dumps(earlier))
-    assert progress.sums == EpochSums(4.5, 3, None, False, 1.5, 0.5)
+    assert progress.sums == EpochSums(4.5, 3, None, False, 1.5, 0.5, None)
     assert progress.schedule == ScheduleState(1, 0.5, 0, False, ["word"])
     assert progress.epoch == 1 and progress.step == 2 and progress.seconds == 9.0
     later = Progress.read(json.dumps(earlier | {"late": 2}))
     assert later.sums.late_mistakes == 2 and Progress.read(later.dump()) == later
+    before = json.loads(later.dump())
+    del before["sums"]["early_mistakes"]
+    assert Progress.read(json.dumps(before)).sums.early_mistakes is None
 
 
 def test_a_run_may_be_stopped_by_the_exact_error(loader: Loader, tmp_path: Path) -> None:
