@@ -5,8 +5,13 @@ square difference over the paper's points, in points of training error, with eac
 drawn at the epoch's end, as in the figure. If a run ended before the paper's curve does, its last
 number is used for the rest: the error would have continued to fall away from the paper's, so the
 true distance is at least as large.
+
+The paper's curve is one run, and a definition that averages over more of an epoch varies less from
+seed to seed. So a candidate that is right still has a distance: that of its own runs from one
+another (``seeds_apart``).
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,6 +36,7 @@ COLUMNS = (
     "mean",
     "low",
     "high",
+    "seeds_apart",
     "verdict",
     "selection",
 )
@@ -58,11 +64,25 @@ def distance(errors: Sequence[float], kind: Kind) -> float:
 
     ``errors``: one per epoch, fractions.
     """
-    paper = measured_part(kind)
-    ours = np.interp(
-        paper["epoch"], np.arange(1, len(errors) + 1), errors
-    )  # constant beyond the last epoch
-    return 100 * float(np.sqrt(np.mean((ours - paper["error"]) ** 2)))
+    return _points_apart(_at_the_papers(errors, kind), measured_part(kind)["error"].to_numpy())
+
+
+def seeds_apart(curves: Sequence[Sequence[float]], kind: Kind) -> float | None:
+    """Return the distance of two runs of one candidate, the mean over all pairs of its runs.
+
+    At the paper's points, like ``distance``. None for fewer than two runs."""
+    drawn = [_at_the_papers(errors, kind) for errors in curves]
+    pairs = [_points_apart(one, other) for one, other in itertools.combinations(drawn, 2)]
+    return float(np.mean(pairs)) if pairs else None
+
+
+def _at_the_papers(errors: Sequence[float], kind: Kind) -> np.ndarray:
+    """Return a curve at the epochs of the paper's points; constant beyond its last epoch."""
+    return np.interp(measured_part(kind)["epoch"], np.arange(1, len(errors) + 1), errors)
+
+
+def _points_apart(one: np.ndarray, other: np.ndarray) -> float:
+    return 100 * float(np.sqrt(np.mean((one - other) ** 2)))
 
 
 def distances(arms: Sequence[Arm]) -> pd.DataFrame:
@@ -124,9 +144,9 @@ def _has(candidate: str, kind: Kind) -> bool:
 def table(arms: Sequence[Arm]) -> pd.DataFrame:
     """Return mean distance, interval, n and verdict per candidate, curve and definition.
 
-    The interval is over seeds. The curve is "relu", "tanh" or "together". ``verdict``: from
-    ``verdicts``, of the rows of one curve. ``selection``: the one seed is that of the choice of
-    rates.
+    The interval is over seeds. The curve is "relu", "tanh" or "together". ``seeds_apart``: from
+    ``seeds_apart``, None for "together". ``verdict``: from ``verdicts``, of the rows of one curve.
+    ``selection``: the one seed is that of the choice of rates.
     """
     measured = distances(arms)
     groups = {
@@ -139,6 +159,14 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
         level=["candidate", "definition"], sort=False
     ):
         groups[candidate, TOGETHER, "", definition] = values.tolist()
+    apart = {
+        (arm.candidate, arm.kind, definition): seeds_apart(
+            [run.history[definition].tolist() for run in arm.runs if len(run.history)], arm.kind
+        )
+        for arm in arms
+        if arm.kind in PAIR
+        for definition in DEFINITIONS
+    }
     stand_ins = {(arm.candidate, arm.kind) for arm in arms if arm.selection}
     verdict = {}
     for curve in dict.fromkeys(key[1] for key in groups):
@@ -155,6 +183,7 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
                 "definition": definition,
                 "n": len(values),
                 **mean_interval(values)._asdict(),
+                "seeds_apart": apart.get((candidate, kind, definition)),
                 "verdict": verdict[key],
                 "selection": any(
                     (candidate, one) in stand_ins for one in (PAIR if kind == TOGETHER else [kind])

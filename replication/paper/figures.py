@@ -7,9 +7,10 @@ import pandas as pd
 
 from replication.paper import HERE
 
-FIRST_VERTEX = (
-    0.99  # epochs; what is drawn before it leads from the untrained net to the first measurement
-)
+# Epochs. What is drawn before it starts at epoch 0, at an error that is well below that of an
+# untrained net, 90%: 73% for tanh, and 78% for ReLU if its line is extended above the frame. An
+# error that is measured after each epoch has no such point.
+FIRST_VERTEX = 0.99
 
 
 @cache

@@ -22,6 +22,7 @@ from replication.experiments.figure1 import DEFINITIONS, Search, epochs_to, next
 from replication.experiments.identification import TOGETHER, Arm, distance
 from replication.figures import learning
 from replication.ledger.scale import shortfalls
+from replication.paper.figures import figure1 as figure1_of_the_paper
 from replication.paper.figures import figure1_ratio, measured_part
 from replication.runs.store import Run, Task
 
@@ -157,6 +158,20 @@ def test_a_curve_beside_the_papers_is_excluded_and_the_nearest_is_named() -> Non
     assert both.loc[(RACE.name, "exact_error"), "verdict"] == "nearest"
     assert both.loc[("modern", "exact_error"), "verdict"] == "excluded"
     assert both.loc[(RACE.name, "running_error"), "verdict"] == "excluded"
+
+
+def test_runs_of_one_candidate_lie_as_far_apart_as_their_seeds_differ() -> None:
+    relu, tanh = _arms()[:2]
+    first, *others = (run.history["exact_error"].tolist() for run in relu.runs)
+    pair = [first, [error + 0.03 for error in first]]
+    assert identification.seeds_apart(pair, "relu") == pytest.approx(3)
+    assert identification.seeds_apart([*pair, first], "relu") == pytest.approx(2)  # 3, 0 and 3
+    assert identification.seeds_apart(pair[:1], "relu") is None
+    rows = identification.table([relu, tanh._replace(runs=tanh.runs[:1])])
+    by_row = rows.set_index(["curve", "definition"])["seeds_apart"]
+    expected = identification.seeds_apart([first, *others], "relu")
+    assert by_row["relu", "exact_error"] == pytest.approx(expected)
+    assert by_row[["tanh", TOGETHER]].isna().all()
 
 
 def test_a_candidate_of_one_curve_takes_the_other_from_the_race() -> None:
@@ -411,6 +426,15 @@ def test_a_cut_run_counts_from_where_its_last_error_belongs() -> None:
 def test_the_papers_two_curves_have_the_ratio_of_its_text() -> None:
     ratio = figure1_ratio().iloc[-1]
     assert ratio["error"] == pytest.approx(0.26) and ratio["ratio"] == pytest.approx(6, abs=1)
+
+
+@pytest.mark.parametrize(("kind", "start"), [("relu", 0.78), ("tanh", 0.73)])
+def test_the_papers_curves_start_at_epoch_0_below_an_untrained_net(kind: str, start: float) -> None:
+    curve = figure1_of_the_paper()
+    first, after = curve[curve["activation"] == kind].iloc[[0, 1]].itertuples()
+    slope = (after.error - first.error) / (after.epoch - first.epoch)
+    assert first.error - slope * first.epoch == pytest.approx(start, abs=0.005)
+    assert start < figure1.CHANCE - 0.1
 
 
 def test_the_papers_curves_are_drawn_in_the_papers_lines() -> None:
