@@ -2,12 +2,14 @@
 
 The colours are safe for the colour-blind. Nothing here computes a result."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -63,6 +65,15 @@ def ink(colour: Colour) -> tuple[float, float, float]:
     while contrast((red, green, blue)) < READABLE:
         red, green, blue = 0.97 * red, 0.97 * green, 0.97 * blue
     return red, green, blue
+
+
+def legend_entries(axes: Iterable[Axes]) -> tuple[list[Artist], list[str]]:
+    """Return handles and labels for one legend of several panels, each label once."""
+    found: dict[str, Artist] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
 
 
 def nothing(text: str) -> Figure:

@@ -19,7 +19,10 @@ RATES = {0.5: "half", 1.0: "the baseline's", 2.0: "twice"}
 
 
 def effects(
-    differences: pd.DataFrame, titles: Mapping[str, str], paper: Mapping[str, Mapping[str, float]]
+    differences: pd.DataFrame,
+    titles: Mapping[str, str],
+    paper: Mapping[str, Mapping[str, float]],
+    names: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw variant minus baseline in percentage points, one panel per quantity of ``titles``.
 
@@ -27,7 +30,7 @@ def effects(
 
     ``differences``: columns variant, quantity, mean, low, high, values (one for each seed, drawn as
     small rings). ``paper``: by quantity and variant, the paper's difference, drawn as a grey bar;
-    the panels share their variants."""
+    the panels share their variants. ``names``: what a reader calls the variants, if not so."""
     variants = list(dict.fromkeys(differences["variant"]))[::-1]
     if not variants:
         return nothing("no difference is known yet")
@@ -51,10 +54,11 @@ def effects(
                 paper.get(quantity, {}),
             )
             axis.set_title(textwrap.fill(title, 26))
-            axis.set(xlabel="change, percentage points")
-        axes[0, 0].set_yticks(range(len(variants)), variants)
-        if any(paper.values()):
-            figure.legend(handles=[_mark("the paper")], loc="outside lower right")
+        # one label for all panels: beside long names the panels are narrow
+        axes[0, len(titles) // 2].set_xlabel("change, percentage points")
+        labels = [(names or {}).get(variant, variant) for variant in variants]
+        axes[0, 0].set_yticks(range(len(variants)), labels)
+        figure.legend(handles=_legend(any(paper.values())), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -95,10 +99,16 @@ def _effects(
     axis.set(xlim=(shown.min() - margin, shown.max() + margin), ylim=(-0.6, len(variants) - 0.4))
 
 
-def _mark(label: str) -> plt.Line2D:
-    return plt.Line2D(
-        [], [], color=PAPER, marker="|", linestyle="", markersize=12, markeredgewidth=2, label=label
-    )
+def _legend(with_paper: bool) -> list[plt.Line2D]:
+    mean = {"color": TRAIN, "marker": "o", "markersize": 6, "linewidth": 1.6}
+    ring = {"color": TRAIN, "marker": "o", "markersize": 3.5, "linestyle": "", "alpha": 0.6}
+    bar = {"color": PAPER, "marker": "|", "markersize": 12, "linestyle": "", "markeredgewidth": 2}
+    handles = [
+        plt.Line2D([], [], label="mean and 95% interval", **mean),
+        plt.Line2D([], [], label="one seed", markerfacecolor="white", **ring),
+        plt.Line2D([], [], label="the paper", **bar),
+    ]
+    return handles if with_paper else handles[:2]
 
 
 def gaps(table: pd.DataFrame) -> Figure:
@@ -114,9 +124,9 @@ def gaps(table: pd.DataFrame) -> Figure:
         figure, axis = plt.subplots(figsize=(WIDTH, 1.2 + 0.3 * len(means)), layout="constrained")
         axis.hlines(places, means["train_top1"], means["test_top1_one"], color="0.7", linewidth=2)
         axis.plot(means["train_top1"], places, "o", color=TRAIN, label="training images")
-        axis.plot(means["test_top1_one"], places, "s", color=TEST, label="held-out images")
+        axis.plot(means["test_top1_one"], places, "s", color=TEST, label="test images")
         axis.set_yticks(places, means.index)
-        axis.set(xlabel="top-1 error, per cent")
+        axis.set(xlabel="top-1 error over one view, per cent")
         figure.legend(loc="outside upper right", ncols=2)
     return figure
 
@@ -158,7 +168,7 @@ def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], floa
                 )
             axis.axhline(mark, color=PAPER, linewidth=1)
             axis.annotate(
-                f"{mark:g}",
+                f"target: {mark:g}",
                 (1, mark),
                 xycoords=("axes fraction", "data"),
                 ha="right",
@@ -193,6 +203,6 @@ def rates(table: pd.DataFrame) -> Figure | None:
             )
         axis.set_xscale("log", base=2)
         axis.set_xticks([*RATES], [*RATES.values()])
-        axis.set(xlabel="learning rate", ylabel="top-1 error, held-out images, per cent")
+        axis.set(xlabel="learning rate", ylabel="top-1 test error, per cent")
         figure.legend(loc="outside upper right", ncols=3)
     return figure

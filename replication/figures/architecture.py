@@ -29,8 +29,8 @@ def figure2(net: Summary, side: int = 224) -> Figure:
 
     Height and depth are the map's sides, width the number of maps or units.
 
-    Arrows between the towers are the crossings, with the bytes that pass for each image, both
-    directions together. ``side`` is the image's."""
+    Dashed arrows between the towers are the crossings, with the bytes that pass for each image,
+    both directions together. ``side`` is the image's."""
     layers = [row for row in net.layers if row.parameters]
     parts = {(row.name, row.towers[0]): row for row in net.rows if row.parameters and row.towers}
     with style():
@@ -48,7 +48,11 @@ def figure2(net: Summary, side: int = 224) -> Figure:
                 _arrow(axis, (right[tower], height_before[tower]), (left, height), "0.3")
                 if layer.received and 1 - tower in right:
                     _arrow(
-                        axis, (right[1 - tower], height_before[1 - tower]), (left, height), CROSSING
+                        axis,
+                        (right[1 - tower], height_before[1 - tower]),
+                        (left, height),
+                        CROSSING,
+                        "--",
                     )
             _name(axis, left, layer, first=layer is layers[0])
             for tower, end in ends.items():
@@ -118,7 +122,11 @@ def _box(
 
 
 def _arrow(
-    axis: Axes, start: tuple[float, float], end: tuple[float, float], colour: object
+    axis: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    colour: object,
+    line: str = "-",
 ) -> None:
     axis.add_patch(
         FancyArrowPatch(
@@ -128,6 +136,7 @@ def _arrow(
             mutation_scale=8,
             color=colour,
             linewidth=1,
+            linestyle=line,
             shrinkA=1,
             shrinkB=1,
         )

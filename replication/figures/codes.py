@@ -50,8 +50,8 @@ def precision(table: pd.DataFrame, k: int, chance: float) -> Figure:
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.set(
-            xlabel="bits in a code",
-            ylabel=f"share of the nearest {k}\nthat is of the query's class",
+            xlabel="length of the code, bits",
+            ylabel=f"precision: proportion of the nearest {k}\nthat is of the query's class",
             ylim=(0, None),
         )
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1))

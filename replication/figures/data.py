@@ -35,7 +35,7 @@ def mean_image(mean: np.ndarray) -> Figure:
         left.set_title("mean image", fontsize=SMALL)
         drawn = right.imshow(away, cmap="RdBu_r", vmin=-limit, vmax=limit)
         right.set_axis_off()
-        right.set_title("difference from its own mean", fontsize=SMALL)
+        right.set_title("mean image minus its mean over all pixels", fontsize=SMALL)
         figure.colorbar(drawn, ax=right, label="grey levels", shrink=0.8)
     return figure
 
@@ -55,10 +55,10 @@ def colour_grid(images: np.ndarray, multipliers: tuple[float, ...], title: str) 
             for axis, image, multiplier in zip(row, images[i], multipliers, strict=True):
                 _picture(axis, image)
                 if i == 0:
-                    axis.set_title(f"{multiplier:+g}", fontsize=SMALL)
+                    axis.set_title(f"{multiplier:+g} SD" if multiplier else "0", fontsize=SMALL)
             row[0].set_axis_on()
             row[0].set(xticks=[], yticks=[])
-            row[0].set_ylabel(f"direction {i + 1}", fontsize=SMALL)
+            row[0].set_ylabel(f"component {i + 1}", fontsize=SMALL)
         figure.suptitle(title, fontsize=SMALL)
     return figure
 
@@ -79,7 +79,7 @@ def gallery(images: np.ndarray) -> Figure:
             axis.set_axis_off()
         for epoch, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
             _picture(axis, image)
-            axis.set_title(f"{epoch}", fontsize=SMALL)
+            axis.set_title(f"epoch {epoch}", fontsize=SMALL)
     return figure
 
 
@@ -95,7 +95,7 @@ def difference(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) ->
             axis.set_title(name, fontsize=SMALL)
         drawn = axes[2].imshow(away, cmap="viridis", vmin=0)
         axes[2].set_axis_off()
-        axes[2].set_title("largest difference of a channel", fontsize=SMALL)
+        axes[2].set_title("largest difference in any channel", fontsize=SMALL)
         figure.colorbar(drawn, ax=axes[2], label="grey levels", shrink=0.8)
     return figure
 
@@ -109,7 +109,7 @@ def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Fi
     shown = prepared[prepared["begin"] < end]
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 2.1), layout="constrained")
-        _bars(axis, 1, steps["asked"], steps["got"], WAIT, "waiting for a batch")
+        _bars(axis, 1, steps["asked"], steps["got"], WAIT, "waiting for a minibatch")
         _bars(axis, 1, steps["got"], steps["done"], STEP, "training step")
         _bars(
             axis,
@@ -117,7 +117,7 @@ def timeline(steps: pd.DataFrame, prepared: pd.DataFrame, count: int = 12) -> Fi
             shown["begin"],
             shown["end"],
             PREPARE,
-            "preparing a batch",
+            "preparing a minibatch",
         )
         axis.set(
             yticks=[0, 1],

@@ -52,5 +52,5 @@ def effects(frame: pd.DataFrame) -> Figure:
             axis.set(title=title, xlabel="training images of each class")
             if len(rows):
                 axis.legend()
-        axes[0].set_ylabel("top-1 error without it\nminus with it, points")
+        axes[0].set_ylabel("top-1 test error without it\nminus with it, percentage points")
     return figure

@@ -7,15 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from replication.analysis.kernels import mosaic
-from replication.figures import PALETTE, PAPER, WIDTH, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, style
 
 ROWS = 3  # of a tower's 48 kernels, as in the paper: 16 per row
 FEWEST = 6  # kernels per row, if there are as many
 SCALINGS = {False: "one scale for the tower's kernels", True: "each kernel normalised first"}
+SHAPES = "o^"  # of the towers' kernels
 MEASURES = {
-    "colourfulness": "share of energy off the grey axis",
+    "colourfulness": "colourfulness",
     "orientation": "orientation selectivity",
-    "bandwidth": "bandwidth, cycles a pixel",
+    "bandwidth": "bandwidth, cycles per pixel",
 }
 
 
@@ -49,13 +50,17 @@ def by_tower(kernels: pd.DataFrame, marks: dict[str, float]) -> Figure:
     ``kernels``: columns seed, tower and the keys of ``MEASURES``. ``marks``: the value of each
     measure that 5% of untrained kernels pass."""
     with style():
-        figure, axes = plt.subplots(1, len(MEASURES), figsize=(WIDTH, 2.8), layout="constrained")
+        figure, axes = plt.subplots(1, len(MEASURES), figsize=(WIDTH, 3.0), layout="constrained")
         for axis, (measure, words) in zip(axes, MEASURES.items(), strict=True):
             _dots(axis, kernels, measure)
             axis.axhline(marks[measure], color=PAPER, linewidth=1)
             axis.set(ylabel=words, xlabel="seed")
             axis.set_ylim(0, 1.02 if measure != "bandwidth" else None)
-        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        axes[0].plot(
+            [], [], color=PAPER, linewidth=1, label="limit that 5% of untrained kernels pass"
+        )
+        axes[0].plot([], [], color="black", linewidth=2, label="mean of a tower")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
 
@@ -70,10 +75,10 @@ def _dots(axis: Axes, kernels: pd.DataFrame, measure: str) -> None:
         axis.plot(
             middle + spread,
             values,
-            ".",
+            SHAPES[tower],
             color=PALETTE[tower],
             alpha=0.6,
-            markersize=5,
+            markersize=3.2,
             markeredgewidth=0,
             label=label,
         )
@@ -109,9 +114,16 @@ def specialisation(tests: pd.DataFrame) -> Figure:
                 clip_on=False,
             )
         axis.axvline(1, color=PAPER, linewidth=1)
+        chance = {"xycoords": ("data", "axes fraction"), "xytext": (4, -2), "va": "top"}
+        axis.annotate(
+            "chance", (1, 1), textcoords="offset points", color=PAPER, fontsize=SMALL, **chance
+        )
         axis.set_yticks(range(len(nets)), nets)
         axis.set(
-            xlabel="difference of the towers' mean colourfulness, over chance",
+            xlabel=(
+                "difference of the towers' mean colourfulness,\n"
+                "divided by its mean under random reassignment"
+            ),
             xlim=(0, None),
             ylim=(len(nets) - 0.5, -0.5),
         )

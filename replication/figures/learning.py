@@ -1,5 +1,7 @@
 """Figure 1 of the paper beside ours, its identification, and the search for the rates."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -7,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
-from replication.figures import PALETTE, PAPER, SMALL, WIDTH, nothing, style
+from replication.figures import PALETTE, PAPER, WIDTH, legend_entries, nothing, style
 from replication.paper.figures import figure1 as paper_figure1
 from replication.paper.figures import figure1_ratio
 
@@ -16,15 +18,26 @@ COLOURS = dict(zip(LINES, PALETTE, strict=False))
 LABELS = {"relu": "ReLU", "tanh": "tanh", "logistic": "logistic", "abs_tanh": "|tanh|"}
 DEFINITIONS = {
     "exact_error": "over all images, after the epoch",
-    "last_fifth_error": "mean over the last fifth",
-    "running_error": "mean over the epoch",
+    "last_fifth_error": "mean over the epoch's last fifth",
+    "running_error": "mean over the epoch's minibatches",
 }
+SHAPES = "osD"  # of the definitions
+MARKERS = "osD^v<>pXhd8"  # of the candidates
 REGIMES = {  # title -> candidates whose curves share a panel
     "started as in 2012": ("19pct", "saturating"),
     "started as today": ("modern", "modern-saturating"),
 }
+SEARCHED = (("o", "black", "fastest"), ("o", "white", "slower"), ("x", "black", "stopped"))
 NOTHING = "no run is stored yet"
-CHOOSING = "the run its rate was chosen by"  # drawn as long as no reporting seed is stored
+CHOOSING = "the run that chose its rate"  # drawn as long as no reporting seed is stored
+
+
+def reader_name(candidate: str) -> str:
+    """Return what a reader calls a candidate: one at a neighbouring rate is the race's net."""
+    words = candidate.split()
+    if words[:2] != ["neighbouring", "rate"]:
+        return candidate
+    return f"19pct, {LABELS[words[4]]} at {words[2]}"
 
 
 def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = True) -> Figure:
@@ -41,7 +54,7 @@ def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = Tru
         shown = curves[curves["candidate"] == candidate]
         for axis, (definition, title) in zip(axes, DEFINITIONS.items(), strict=True):
             _panel(axis, shown, definition, mark, paper)
-            axis.set_title(title)
+            axis.set_title(textwrap.fill(title, 24))
         axes[0].set_ylabel("training error rate")
         # where a label is long, below the panels
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -49,7 +62,7 @@ def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = Tru
 
 
 def _panel(axis: Axes, curves: pd.DataFrame, definition: str, mark: float, paper: bool) -> None:
-    _ours(axis, curves, definition)
+    _ours(axis, curves, definition, ", ours" if paper else "")
     if paper:
         for activation, points in paper_figure1().groupby("activation", sort=False):
             axis.plot(
@@ -64,24 +77,22 @@ def _panel(axis: Axes, curves: pd.DataFrame, definition: str, mark: float, paper
     _axes(axis, mark)
 
 
-def _ours(axis: Axes, curves: pd.DataFrame, definition: str) -> None:
-    """Draw the mean and the range over seeds of every activation."""
+def _ours(axis: Axes, curves: pd.DataFrame, definition: str, owner: str = "") -> None:
+    """Draw the mean and the range over seeds of every activation.
+
+    ``owner`` is added to the labels where the paper's curves are beside ours."""
     for activation, runs in curves.groupby("activation", sort=False):
         colour, line = COLOURS[activation], LINES[activation]
         ours = runs.groupby("epoch")[definition].agg(["mean", "min", "max"])
-        label = LABELS[activation] + (f", {CHOOSING}" if runs["selection"].any() else "")
+        label = LABELS[activation] + (f", {CHOOSING}" if runs["selection"].any() else owner)
         axis.plot(ours.index, ours["mean"], line, color=colour, lw=2, label=label)
         axis.fill_between(ours.index, ours["min"], ours["max"], color=colour, alpha=0.25, lw=0)
 
 
 def _axes(axis: Axes, mark: float) -> None:
     axis.axhline(mark, color=PAPER, linewidth=1)
-    place = (0.5, mark)  # between the curves
-    data = ("axes fraction", "data")
-    axis.annotate(
-        f"{mark:.0%}", place, xycoords=data, ha="center", va="top", color=PAPER, fontsize=SMALL
-    )
     axis.set(xlabel="epochs", xlim=(0, None), ylim=(0, 0.75))
+    axis.set_yticks(sorted({*(tenth / 10 for tenth in range(8)), mark}))  # names the target
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
@@ -111,7 +122,7 @@ def regimes(curves: pd.DataFrame, mark: float) -> Figure:
 def distances(table: pd.DataFrame) -> Figure:
     """Draw the distance of every candidate to the paper's curves, nearest at the top.
 
-    One panel per curve. A hollow dot is excluded, a square has no interval. ``table``:
+    One panel per curve. A hollow mark is excluded; its shape is the definition. ``table``:
     ``identification.table``: candidate, curve, definition, n, mean, low, high, verdict.
     """
     if table.empty:
@@ -132,20 +143,26 @@ def distances(table: pd.DataFrame) -> Figure:
         for axis, curve in zip(axes[:, 0], panels, strict=True):
             rows = table[table["curve"] == curve].sort_values("mean", ascending=False)
             for place, row in enumerate(rows.itertuples()):
-                colour = PALETTE[list(DEFINITIONS).index(row.definition)]
+                meaning = list(DEFINITIONS).index(row.definition)
+                colour = PALETTE[meaning]
                 axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.5)
                 face = "white" if row.verdict == "excluded" else colour
-                shape = "o" if row.n > 1 else "s"
-                axis.plot(row.mean, place, shape, color=colour, markerfacecolor=face)
-            axis.set_yticks(range(len(rows)), [row.candidate for row in rows.itertuples()])
+                axis.plot(row.mean, place, SHAPES[meaning], color=colour, markerfacecolor=face)
+            names = [
+                reader_name(row.candidate) + (" (one seed)" if row.n == 1 else "")
+                for row in rows.itertuples()
+            ]
+            axis.set_yticks(range(len(rows)), names)
             axis.set_title(LABELS.get(curve, "both curves"))
             axis.set_ylim(-0.6, len(rows) - 0.4)
         axes[-1, 0].set_xlim(0, None)
-        axes[-1, 0].set_xlabel("distance to the paper's curve, points of training error")
+        axes[-1, 0].set_xlabel("root mean square distance to the paper's curve, percentage points")
         for place, title in enumerate(DEFINITIONS.values()):
-            axes[0, 0].plot([], [], "o", color=PALETTE[place], label=title)
+            axes[0, 0].plot([], [], SHAPES[place], color=PALETTE[place], label=title)
         figure.legend(
-            loc="outside lower center", ncols=3, title="hollow: excluded; square: one seed"
+            loc="outside lower center",
+            ncols=3,
+            title="meaning of training error (hollow: excluded)",
         )
     return figure
 
@@ -159,15 +176,14 @@ def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> F
     """
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
-        colours = iter([*PALETTE, *PALETTE])
-        for candidate, rows in table[table["definition"] == definition].groupby(
-            "candidate", sort=False
-        ):
-            colour = next(colours)
+        groups = table[table["definition"] == definition].groupby("candidate", sort=False)
+        for place, (candidate, rows) in enumerate(groups):
+            colour = PALETTE[place % len(PALETTE)]
             selection = bool(rows["selection"].any())
             label = f"{candidate} (selection seed)" if selection else candidate
             line = ":" if selection else "-"
-            axis.plot(rows["mark"], rows["ratio"], line, color=colour, label=label)
+            shape = {"marker": MARKERS[place % len(MARKERS)], "markersize": 4}  # also in grey
+            axis.plot(rows["mark"], rows["ratio"], line, color=colour, label=label, **shape)
             low, high = (rows[name].astype(float) for name in ("low", "high"))
             if np.isfinite(low).all():
                 axis.fill_between(rows["mark"], low, high, color=colour, alpha=0.2, linewidth=0)
@@ -175,7 +191,7 @@ def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> F
         axis.plot(paper["error"], paper["ratio"], color="black", lw=1.2, label="the paper's curves")
         axis.plot(mark, value, "*", color="black", markersize=11, label="the paper's text")
         axis.axhline(1, color=PAPER, linewidth=1)
-        axis.set(xlabel="training error that is reached", ylabel="epochs, saturating over ReLU")
+        axis.set(xlabel="training error reached", ylabel="epochs, saturating function over ReLU")
         axis.set(xlim=(0.62, 0.2), ylim=(0, None))  # falling, as training goes
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.legend()
@@ -211,8 +227,11 @@ def rate_search(selection: pd.DataFrame, mark: float) -> Figure:
             axis.xaxis.set_minor_formatter(NullFormatter())
             rates = sorted(set(tried["rate"]))
             axis.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=60)
-            axis.legend()
-        axes[0, 0].set_ylabel(f"epochs to {mark:.0%}")
+        for axis in axes[:, 0]:
+            axis.set_ylabel(f"epochs to {mark:.0%}")
+        for shape, face, label in SEARCHED:
+            axes[0, 0].plot([], [], shape, color="black", markerfacecolor=face, label=label)
+        figure.legend(*legend_entries(axes.flat), loc="outside lower center", ncols=5)
     return figure
 
 

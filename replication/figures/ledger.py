@@ -4,6 +4,7 @@ Lines show where no effect and the paper's own effect are.
 """
 
 import math
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -13,6 +14,15 @@ from matplotlib.figure import Figure
 from replication.figures import PAPER, style
 
 LIMITS = (-4.0, 8.0)  # of the axis; what is further out is drawn as an arrow at its end
+SHAPES = {  # of the verdicts, whose colours are alike in grey; any other verdict is a dot
+    "direction reproduced, other size": "D",
+    "direction reproduced": "s",
+    "inconclusive": "o",
+    "reversed here": "v",
+    "reproduced": "*",
+    "contradicted": "X",
+}
+SIZES = {"*": 12, "o": 7, "s": 6, "D": 6}  # points
 
 
 def effects(table: pd.DataFrame, reference: dict[str, dict[float, str]]) -> Figure:
@@ -37,7 +47,9 @@ def effects(table: pd.DataFrame, reference: dict[str, dict[float, str]]) -> Figu
             axis.set(xlabel=name)
         shown = table.drop_duplicates("verdict")
         handles = [
-            plt.Line2D([], [], marker="o", linestyle="", color=row.colour, label=row.verdict)
+            plt.Line2D(
+                [], [], linestyle="", color=row.colour, label=row.verdict, **_shape(row.verdict)
+            )
             for row in shown.itertuples()
         ]
         if handles:
@@ -68,8 +80,14 @@ def _panel(axis: Axes, rows: pd.DataFrame, lines: dict[float, str]) -> None:
                 axis.plot(high, place, ">", color=row.colour, markersize=5)
         if not math.isnan(row.value):
             inside = low <= row.value <= high
-            marker = "o" if inside else "<" if row.value < low else ">"
-            axis.plot(min(max(row.value, low), high), place, marker, color=row.colour, markersize=7)
+            away = {"marker": "<" if row.value < low else ">", "markersize": 7}
+            shape = _shape(row.verdict) if inside else away
+            axis.plot(min(max(row.value, low), high), place, color=row.colour, **shape)
     axis.set(xlim=(low - 0.3, high + 0.3), ylim=(-0.7, len(rows) - 0.3))
     axis.set_yticks(range(len(rows)), list(rows["label"])[::-1])
     axis.grid(axis="y", visible=False)
+
+
+def _shape(verdict: str) -> dict[str, Any]:
+    marker = SHAPES.get(verdict, "o")
+    return {"marker": marker, "markersize": SIZES.get(marker, 8)}

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from replication.figures import PALETTE, PAPER, SMALL, WIDTH, nothing, style
+from replication.figures import PALETTE, PAPER, SMALL, WIDTH, legend_entries, nothing, style
 
 SHAPES = ("o", "s", "^", "D")
 SHIFT = 0.09  # between the marks of two nets at one epoch
@@ -60,13 +60,13 @@ def over_length(
             labels = [f"{epoch}\n{rates.get((length, epoch), '')}" for epoch in epochs]
             lower.set_xticks(range(len(epochs)), labels)
             lower.set(
-                xlabel=f"after epoch (of {length}), at learning rate",
+                xlabel=f"epochs (of {length})\nand learning rate up to there",
                 xlim=(-0.5, len(epochs) - 0.5),
             )
         _paper_lines(axes, paper)
-        axes[0, 0].set_ylabel("test error, per cent")
-        axes[1, 0].set_ylabel("error above the net with\nnorms, percentage points")
-        figure.legend(*_legend(axes[0]), loc="outside lower center", ncols=2)
+        axes[0, 0].set_ylabel("test error over ten views,\nper cent")
+        axes[1, 0].set_ylabel("difference from the 11% net,\npercentage points")
+        figure.legend(*legend_entries(axes[0]), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -100,34 +100,26 @@ def _paper_lines(axes: np.ndarray, paper: Mapping[str, float]) -> None:
     gap = max(paper.values()) - min(paper.values())
     for upper, lower in axes.T:
         for error in paper.values():
-            upper.axhline(error, color=PAPER, linewidth=1, linestyle="--")
+            upper.axhline(error, color=PAPER, linewidth=1, linestyle="--", label="the paper")
         lower.axhline(0, color="0.6", linewidth=1)
         lower.axhline(gap, color=PAPER, linewidth=1, linestyle="--")
     for label, error in paper.items():
-        _label(axes[0, 0], label, error, above=error > min(paper.values()))
+        _label(axes[0, -1], label, error)
     low, high = axes[0, 0].get_ylim()
-    axes[0, 0].set_ylim(min(low, min(paper.values()) - 0.15 * (high - low)), high)
-    _label(axes[1, 0], f"the paper: {gap:g} points", gap)
+    axes[0, 0].set_ylim(min(low, min(paper.values()) - 0.1 * (high - low)), high)
+    _label(axes[1, -1], f"{gap:g} points", gap)
 
 
-def _label(axis: Axes, text: str, height: float, above: bool = True) -> None:
+def _label(axis: Axes, text: str, height: float) -> None:
+    """Write beside the last panel, where no curve can cross the text."""
     axis.annotate(
         text,
-        (0, height),
+        (1, height),
         xycoords=("axes fraction", "data"),
-        xytext=(4, 2 if above else -2),
+        xytext=(4, 0),
         textcoords="offset points",
         ha="left",
-        va="bottom" if above else "top",
+        va="center",
         color=PAPER,
         fontsize=SMALL,
     )
-
-
-def _legend(axes: np.ndarray) -> tuple[list, list[str]]:
-    """Return every net once, wherever it is drawn."""
-    found = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)

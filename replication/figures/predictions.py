@@ -52,6 +52,8 @@ def predictions(
             above.imshow(image)
             above.set_title(_short(caption), fontsize=SMALL)
             _bars(below, own, None if labels is None else labels[place], titles)
+            if row == rows - 1:
+                below.set_xlabel("probability", fontsize=SMALL)
     return figure
 
 

@@ -12,7 +12,11 @@ from replication.figures import PALETTE, PAPER, WIDTH, style
 
 COLOURS = {"top1": PALETTE[0], "top5": PALETTE[1]}
 MARKERS = {"top1": "o", "top5": "s"}
-NAMES = {"top1": "top-1", "top5": "top-5"}
+NAMES = {"top1": "top-1, mean", "top5": "top-5, mean"}
+STEPS = {  # what a reader calls a step, where its name in the tables is too short
+    "five": "average of five",
+    "seven": "average of two\npre-trained and five",
+}
 
 
 def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
@@ -29,8 +33,9 @@ def errors(table: pd.DataFrame, models: Sequence[str]) -> Figure:
             _dots(axis, k, np.arange(len(shown)), values)
         axis.set_yticks(range(len(shown)), shown)
         axis.set_ylim(-0.5, len(shown) - 0.5)
-        axis.set(xlabel="error on the held-out images, per cent")
-        figure.legend(loc="outside upper right", ncols=2)
+        axis.set(xlabel="test error, per cent")
+        _ring(axis, "one net or average")
+        figure.legend(loc="outside upper right", ncols=3)
     return figure
 
 
@@ -53,11 +58,17 @@ def gains(frame: pd.DataFrame, paper: Mapping[tuple[str, str], float]) -> Figure
                     axis.plot(
                         paper[step, k], place, "|", color=PAPER, markersize=14, markeredgewidth=2
                     )
+        _ring(axis, "one seed or group")
         axis.plot([], [], "|", color=PAPER, markersize=12, markeredgewidth=2, label="the paper")
-        axis.set_yticks(range(len(steps)), steps)
-        axis.set(xlabel="gain, percentage points")
-        figure.legend(loc="outside upper right", ncols=3)
+        axis.set_yticks(range(len(steps)), [STEPS.get(step, step) for step in steps])
+        axis.set(xlabel="gain: decrease of the test error, percentage points")
+        figure.legend(loc="outside upper right", ncols=4)
     return figure
+
+
+def _ring(axis: Axes, label: str) -> None:
+    """Name the small marks in the legend."""
+    axis.plot([], [], "o", color="0.5", markersize=4, markerfacecolor="white", label=label)
 
 
 def _dots(axis: Axes, k: str, places: np.ndarray, values: Sequence[pd.Series]) -> None:

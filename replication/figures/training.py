@@ -1,15 +1,18 @@
 """Learning curves: training and validation error with the drops of the rate, first epochs."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from replication.figures import PALETTE, PAPER, WIDTH, nothing, style
+from replication.figures import PALETTE, PAPER, WIDTH, legend_entries, nothing, style
 
 TRAIN, VALIDATION = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
+CHARACTERS = 84  # of titles that fit beside each other
 
 
 def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
@@ -26,7 +29,7 @@ def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
         figure, axes = plt.subplots(
             1,
             len(shown),
-            figsize=(WIDTH, 3.2),
+            figsize=(WIDTH, 3.4),
             sharey=True,
             squeeze=False,
             layout="constrained",
@@ -34,19 +37,20 @@ def curves(runs: pd.DataFrame, titles: dict[str, str]) -> Figure:
         for axis, name in zip(axes[0], shown, strict=True):
             here = runs[runs["variant"] == name]
             _errors(axis, here)
-            for epoch in drops(here):
-                axis.axvline(epoch, color=PAPER, linestyle=":", linewidth=1)
-            axis.set(title=titles[name], xlabel="epochs")
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            for place, epoch in enumerate(drops(here)):
+                label = None if place else "learning rate drops"
+                axis.axvline(epoch, color=PAPER, linestyle=":", linewidth=1, label=label)
+            axis.set(title=textwrap.fill(titles[name], CHARACTERS // len(shown)), xlabel="epochs")
+            axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes[0, 0].set_ylabel("error")
-        axes[0, 0].legend()
+        axes[0, 0].set_ylabel("top-1 error")
+        figure.legend(*legend_entries(axes[0]), loc="outside lower center", ncols=3)
     return figure
 
 
 def _errors(axis: Axes, here: pd.DataFrame) -> None:
     for column, label, colour, line in (
-        ("running_error", "training, running", TRAIN, "-"),
+        ("running_error", "training (running)", TRAIN, "-"),
         ("validation_error", "validation", VALIDATION, "--"),
     ):
         if column in here and here[column].notna().any():

@@ -12,7 +12,10 @@ from replication.ledger.chips import CHIPS
 from replication.ledger.verdicts import Effect, Row
 from replication.paper import Target, claim
 
-OVER_PAPER, HALF_WIDTHS = "ours over the paper's", "effect in half-widths of its interval"
+OVER_PAPER, HALF_WIDTHS = (
+    "our effect divided by the paper's",
+    "our effect divided by the half-width of its interval",
+)
 COLUMNS = ("panel", "label", "value", "low", "high", "verdict", "colour")
 
 

@@ -6,11 +6,11 @@ import pytest
 from ledger_worlds import TINY
 from matplotlib.axes import Axes
 
-from replication.figures.ledger import LIMITS
+from replication.figures.ledger import LIMITS, SHAPES
 from replication.figures.ledger import effects as draw
 from replication.ledger.effects import HALF_WIDTHS, OVER_PAPER, effects, scale_of
 from replication.ledger.measurement import measured, write_measurements
-from replication.ledger.verdicts import ledger
+from replication.ledger.verdicts import VERDICTS, ledger
 
 
 @pytest.fixture
@@ -66,3 +66,8 @@ def test_what_is_off_the_axis_is_an_arrow_at_its_end(table):
 def test_an_empty_ledger_has_an_empty_figure(tmp_path, monkeypatch):
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
     assert len(draw(effects(ledger()), {OVER_PAPER: {0: "no effect"}}).axes) == 1
+
+
+def test_verdicts_of_published_effects_can_be_told_apart_without_their_colours():
+    published = [word for word in VERDICTS if word not in ("holds", "trial", "not run")]
+    assert len({SHAPES[word] for word in published}) == len(published)

@@ -23,9 +23,9 @@ CLAIM = find_claim("lrn-cifar")
 NOTHING = "No run is stored at this profile yet."
 TITLES = {
     WITH: "11% net",
-    WITHOUT: "11% net without norms",
+    WITHOUT: "11% net without normalisation",
     RELEASED: "13% net",
-    GAIN: "11% net, norms as constant gains",
+    GAIN: "11% net with constant gains",
 }
 QUANTITIES = {
     "test_top1": "test error, ten views",
@@ -36,8 +36,8 @@ PAPER = {  # quantity -> variant -> the paper's difference
     "test_top1": {name: CLAIM.target(name).value for name in (WITHOUT, GAIN, RELEASED)}
 }
 PAPER_ERRORS = {
-    f"the paper: {error}%, {words} normalisation": float(error)
-    for words, error in zip(("without", "with"), CLAIM.paper.split(" -> "), strict=True)
+    f"{error}%, {word}": float(error)
+    for word, error in zip(("without", "with"), CLAIM.paper.split(" -> "), strict=True)
 }
 RATES = ("full", "1/10", "1/100")  # learning rates of the three stages
 

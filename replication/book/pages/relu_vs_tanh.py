@@ -13,7 +13,7 @@ from replication.experiments.figure1 import DEFINITIONS, Settings
 from replication.experiments.identification import BESIDE, TOGETHER
 from replication.experiments.relu_vs_tanh import Outcome
 from replication.experiments.speedup import EXACT, scale, variant
-from replication.figures.learning import LABELS
+from replication.figures.learning import LABELS, reader_name
 from replication.ledger import tables as ledger_tables
 from replication.ledger.measurement import Measurement
 from replication.paper import claim as find_claim
@@ -40,7 +40,7 @@ def progress_html(outcome: Outcome) -> str:
     """Return how far every curve is: its rate, and its reporting seeds."""
     rows = [
         {
-            "candidate": row.candidate,
+            "candidate": reader_name(row.candidate),
             "activation": LABELS[row.activation],
             "rates tried": row.rates_tried,
             "rate": _rate(row),
@@ -214,13 +214,14 @@ def identified_html(outcome: Outcome) -> str:
 def _identified_html(outcome: Outcome, curve: str) -> str:
     distances = outcome.distances[outcome.distances["curve"] == curve]
     absent = missing(outcome, curve)
-    remark = f" {NOT_RUN.capitalize()}: {', '.join(absent)}." if absent else ""
+    names = ", ".join(map(reader_name, absent))
+    remark = f" {NOT_RUN.capitalize()}: {names}." if absent else ""
     if distances.empty:
         return f"<p><strong>{CURVES[curve]}.</strong> No distance is known yet.{remark}</p>"
     rows = []
     for (candidate, rate), group in distances.groupby(["candidate", "rate"], sort=False):
         first, by_definition = group.iloc[0], group.set_index("definition")
-        row = {"candidate": candidate, "rate": rate}
+        row = {"candidate": reader_name(candidate), "rate": rate}
         row |= {
             meaning.title: _distance_text(by_definition.loc[definition])
             for definition, meaning in DEFINITIONS.items()
@@ -244,13 +245,15 @@ def _summary(distances: pd.DataFrame, curve: str) -> str:
     rate = f" at rate {nearest['rate']}" if nearest["rate"] else ""
     seeds = "the selection seed alone" if nearest["selection"] else f"n = {nearest['n']}"
     excluded = counted(counts.get("excluded", 0), "reading")
+    own = nearest["seeds_apart"]
+    apart = "" if pd.isna(own) else f"; two of its own runs are {own:.2f} points apart on average"
     single = f", and {counts['']} with one seed cannot be judged" if "" in counts else ""
     return (
         f"<strong>{CURVES[curve]}.</strong> The nearest of {counted(len(distances), 'reading')} is"
-        f" <code>{nearest['candidate']}</code>{rate} with the error"
+        f" {reader_name(nearest['candidate'])}{rate} with the error"
         f" {DEFINITIONS[nearest['definition']].title}: its distance is"
         f" {interval_text(nearest['mean'], nearest['low'], nearest['high'], '.2f')} points"
-        f" ({seeds}). The figure excludes {excluded} and cannot tell"
+        f" ({seeds}{apart}). The figure excludes {excluded} and cannot tell"
         f" {counts.get('not told apart', 0)} from the nearest{single}."
     )
 
