@@ -114,16 +114,16 @@ class Outcome(NamedTuple):
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
     more = ", ".join(map(str, settings.baseline_seeds))
-    also = f", the baseline on {more} too" if more else ""
+    also = f", and the baseline also on {more}" if more else ""
     beside = beside_tasks(settings)
     return (
-        f"{counted(len(settings.variants), 'variant')}, the baseline among them, each on seeds"
+        f"{counted(len(settings.variants), 'variant')}, including the baseline, each on seeds"
         f" {', '.join(map(str, settings.seeds))}{also}:"
         f" {counted(len(wanted(settings)), 'run')}\nvariants:"
         f" {', '.join(settings.variants)}\n"
         + (f"controls, sizes and rates: {counted(len(beside), 'run')} more\n" if beside else "")
-        + f"iterations are compared at a training loss of {settings.mark:g}, and early at"
-        f" {settings.early_mark:g}"
+        + f"iterations are compared at a training loss of {settings.mark:g}, and those of the first"
+        f" epochs at {settings.early_mark:g}"
     )
 
 

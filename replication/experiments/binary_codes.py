@@ -79,9 +79,9 @@ def plan(settings: Settings) -> str:
     return (
         f"{baselines.planned(settings.regime, settings.seeds)}\n"
         f"codes of {', '.join(map(str, settings.bits))} bits from features and from"
-        f" pixels, {counted(settings.code_epochs, 'epoch')} each\nprecision of the {settings.k}"
-        f" nearest of {settings.searched or 'all'} training images, {settings.queries or 'all'}"
-        " queries"
+        f" pixels, {counted(settings.code_epochs, 'epoch')} of training each\nprecision of the"
+        f" {settings.k} nearest of {settings.searched or 'all'} training images,"
+        f" over {settings.queries or 'all'} queries"
     )
 
 

@@ -52,20 +52,20 @@ CANDIDATES = {  # 18pct without its norms is the same net as 19pct
         Candidate("bias-factor-1", "biases learn at the weights' rate", bias_rate_factor=1.0),
         Candidate(
             "stored-order",
-            "minibatches are the same slices of the files every epoch, as in 2012",
+            "the minibatches of every epoch are the same slices of the files, as in 2012",
             order="stored",
         ),
         Candidate(
             "modern",
-            "scaled images, fan-in initialisation, one rate",
+            "images of about unit variance, fan-in initialisation, one rate for weights and biases",
             modern=True,
             bias_rate_factor=1.0,
             middles=MODERN,
         ),
-        Candidate("bf16", "products in bf16, as some of the others have", precision="bf16"),
+        Candidate("bf16", "products in bf16, as in some of the other candidates", precision="bf16"),
         Candidate(
             "scaled-tanh",
-            "1.7159 tanh(2x/3) for tanh",
+            "1.7159 tanh(2x/3) instead of tanh(x)",
             tanh="scaled_tanh",
             precision="bf16",
             kinds=("tanh",),
@@ -75,7 +75,7 @@ CANDIDATES = {  # 18pct without its norms is the same net as 19pct
         ),
         Candidate(
             "conv-local-13pct",
-            "net conv-local-13pct, which section 3.3 calls four-layer",
+            "net conv-local-13pct, a four-layer net in the terms of section 3.3",
             net="conv-local-13pct",
             precision="bf16",
         ),
@@ -87,7 +87,7 @@ CANDIDATES = {  # 18pct without its norms is the same net as 19pct
         ),
         Candidate(
             "modern-saturating",
-            "logistic and |tanh|, in the modern regime",
+            "logistic and |tanh| instead of tanh, in the modern regime",
             modern=True,
             bias_rate_factor=1.0,
             precision="bf16",

@@ -39,6 +39,18 @@ FIDELITIES = ("paper", "source2012")
 LIMITS = (0.0, 1.0, 2.0, 4.0)  # grey levels; the share of smaller differences is shown for each
 ROUNDING = 1e-3  # grey levels; the mean is subtracted in float32
 SHARES = {"added", "waited", "share of the values"}  # columns that a page shows in per cent
+TITLES = {  # column of a stored table -> what a page calls it
+    "direction": "component",
+    "shift, paper": "shift, paper, grey levels",
+    "shift, source2012": "shift, source2012, grey levels",
+    "top": "top, pixels",
+    "left": "left, pixels",
+    **{f"shift of {name}": f"shift of {name}, grey levels" for name in "RGB"},
+    "share of the values": "proportion of the values",
+    "preparing a batch, ms": "preparing a minibatch, ms",
+    "added": "added by the loader",
+    "waited": "waiting for minibatches",
+}
 COLOURS = {"R", "G", "B", "shift, paper", "shift, source2012"}  # with one number of decimals
 
 
@@ -119,12 +131,12 @@ def walk(material: Material) -> dict[str, np.ndarray]:
     unshifted = transform.training(material.store.images, np.array([row]), flip, colour=False)[0]
     mean = stats.mean[top : top + side, left : left + side][:, ::-1]
     return {
-        "as it is": read_image(material.store.index, row),
+        "original": read_image(material.store.index, row),
         f"shorter side {material.settings.size},\ncentral square": stored,
         f"random crop of {side}": stored[top : top + side, left : left + side],
         "reflected": shown(unshifted + mean),
         "colour shift": shown(shifted + mean),
-        "minus the mean image\n(grey is 0)": shown(shifted / 2 + 127.5),
+        "mean image subtracted\n(grey is 0)": shown(shifted / 2 + 127.5),
     }
 
 
@@ -285,7 +297,8 @@ def positions_text(settings: Settings) -> str:
     """Describe how many places the crop has, by fidelity."""
     counts = {side: positions(recipe(settings, side)) for side in FIDELITIES}
     return "\n".join(
-        f"{side}: {n} x {n} places and 2 reflections, {2 * n * n} versions of an image"
+        f"{side}: {n} x {n} places of the crop, each reflected or not:"
+        f" {2 * n * n} versions of an image"
         for side, n in counts.items()
     )
 
@@ -310,4 +323,5 @@ def html(table: pd.DataFrame) -> str:
         for column, kind in table.dtypes.items()
         if kind.kind == "b"
     }
-    return html_table(table, formats)
+    formats = {TITLES.get(column, column): form for column, form in formats.items()}
+    return html_table(table.rename(columns=TITLES), formats)

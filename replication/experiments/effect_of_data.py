@@ -81,7 +81,7 @@ def plan(settings: Settings) -> str:
     """Describe what will be run."""
     counts, seeds = (", ".join(map(str, of)) for of in (settings.images, settings.seeds))
     own = ", ".join(map(str, settings.own_seeds))
-    lines = [f"images of each class: {counts}; seeds {seeds}"] if counts else []
+    lines = [f"images per class: {counts}; seeds {seeds}"] if counts else []
     lines += [f"the baseline's own number of images: seeds {own}"] if own else []
     return "\n".join([*lines, f"runs: {len(tasks(settings))}"])
 

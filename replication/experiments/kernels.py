@@ -108,14 +108,14 @@ def plan(settings: Settings) -> str:
     """Describe what will be run."""
     return (
         f"{baselines.planned(settings.regime, settings.seeds)}\n"
-        f"control, one tower of twice the width, on seeds {_list(settings.control_seeds) or 'none'}"
-        + (f"\n{EARLY}, on seeds {_list(settings.early_seeds)}" if settings.early_seeds else "")
-        + (f"\none large net: {settings.large}" if settings.large else "")
+        f"control, one tower of twice the width: {_seeds(settings.control_seeds)}"
+        + (f"\n{EARLY}: {_seeds(settings.early_seeds)}" if settings.early_seeds else "")
+        + (f"\nand one large net: {settings.large}" if settings.large else "")
     )
 
 
-def _list(seeds: tuple[int, ...]) -> str:
-    return ", ".join(map(str, seeds))
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"seeds {', '.join(map(str, seeds))}" if seeds else "none"
 
 
 def tasks(settings: Settings) -> list[Task]:

@@ -27,6 +27,13 @@ from replication.experiments.common.contract import settings_of
 
 EXPERIMENT = "loading_speed"
 RATES = "images per second"
+TITLES = {  # column of a stored table -> what a page calls it
+    "batch": "minibatch",
+    "name": "what is timed",
+    "low": "lowest",
+    "high": "highest",
+    "per core": "median per core",
+}
 
 
 class Settings(Frozen):
@@ -128,4 +135,5 @@ def html(table: pd.DataFrame, digits: str = ",.0f") -> str:
     formats = {
         column: f"{{:{digits}}}".format for column, kind in table.dtypes.items() if kind.kind == "f"
     }
-    return html_table(table, formats)
+    formats = {TITLES.get(column, column): form for column, form in formats.items()}
+    return html_table(table.rename(columns=TITLES), formats)

@@ -145,12 +145,12 @@ def plan(settings: Settings) -> str:
     first, second = stages(settings.epochs)
     arms, seeds = len(settings.arms), len(settings.seeds)
     longer = (
-        f"\nthen {', '.join(LONG)} over {counted(settings.long_epochs, 'epoch')} on seeds"
-        f" {', '.join(map(str, settings.long_seeds))}"
+        f"\nthe longer training, {counted(settings.long_epochs, 'epoch')}: {', '.join(LONG)}"
+        f" on seeds {', '.join(map(str, settings.long_seeds))}"
     )
     return (
         f"{counted(arms, 'net')} on seeds {', '.join(map(str, settings.seeds))}:"
-        f" {counted(arms * seeds, 'run')}, {counted(settings.epochs, 'epoch')} each\nrate"
+        f" {counted(arms * seeds, 'run')}, {counted(settings.epochs, 'epoch')} each\nlearning rate"
         f" {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
         + (longer if settings.long_epochs else "")
     )

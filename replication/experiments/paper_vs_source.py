@@ -82,9 +82,9 @@ class Outcome(NamedTuple):
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
     seeds, more = (", ".join(map(str, of)) for of in (settings.seeds, settings.baseline_seeds))
-    also = f", the net alone on {more} too" if more else ""
+    also = f", and the released net also on {more}" if more else ""
     return (
-        f"the released net and variants of it on seeds {seeds}{also}:"
+        f"the released net and its variants on seeds {seeds}{also}:"
         f" {counted(len(tasks(settings)), 'run')}\n"
         f"variants: {', '.join(settings.variants)}"
     )

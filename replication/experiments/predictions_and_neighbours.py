@@ -85,10 +85,10 @@ def plan(settings: Settings) -> str:
     """Describe what will be run."""
     return (
         f"{baselines.planned(settings.regime, settings.seeds)}\n"
-        f"neighbours of {settings.queries or 'all'} held-out images among"
-        f" {settings.searched or 'all'} training images, {neighbours.K} of each\nrank correlation"
-        f" of the two distances: {counted(settings.ranked, 'query')}"
-        + (f"\none large net: {settings.large}" if settings.large else "")
+        f"the {neighbours.K} nearest neighbours of {settings.queries or 'all'} test images among"
+        f" {settings.searched or 'all'} training images\nrank correlation of the two distances over"
+        f" {counted(settings.ranked, 'query')}"
+        + (f"\nand one large net: {settings.large}" if settings.large else "")
     )
 
 

@@ -69,13 +69,13 @@ def plan(settings: Settings) -> str:
     """Describe what will be run."""
     others = "\n".join(f"  {name}: {_described(CANDIDATES[name])}" for name in settings.candidates)
     return (
-        f"the race: {RACE.words}; rate of each activation chosen on seed "
-        f"{settings.selection_seed}, by epochs to {settings.mark:.0%} exact training error\n"
-        f"rates tried for ReLU: {_list(RACE.grid('relu'))}\n"
-        f"rates tried for tanh: {_list(RACE.grid('tanh'))}\n"
-        f"then seeds {_list(settings.seeds)}, to {settings.stop_error:.0%} "
-        f"or {counted(settings.epochs, 'epoch')}\n"
-        "candidates for the figure, at rates of their own, seeds "
+        f"the race: {RACE.words}; on seed {settings.selection_seed}, each activation's rate is the"
+        f" one with the fewest epochs to {settings.mark:.0%} exact training error\n"
+        f"grid of rates for ReLU: {_list(RACE.grid('relu'))}\n"
+        f"grid of rates for tanh: {_list(RACE.grid('tanh'))}\n"
+        f"then seeds {_list(settings.seeds)}, until {settings.stop_error:.0%} training error"
+        f" or {counted(settings.epochs, 'epoch')}\n"
+        "candidates for the figure, at rates of their own, on seeds "
         f"{_list(settings.candidate_seeds)}:\n{others or '  none'}"
     )
 

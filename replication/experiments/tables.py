@@ -90,20 +90,20 @@ def plan(settings: Settings) -> str:
         counted(settings.target_classes, "class") if settings.target_classes else "all classes"
     )
     pre = (
-        f"{counted(settings.groups * settings.pretrained, 'net')} with a sixth layer, trained on"
-        f" {settings.larger} and then on the target"
+        f"{counted(settings.groups * settings.pretrained, 'net')} with a sixth convolutional layer,"
+        f" pre-trained on {settings.larger} and fine-tuned on the target"
         if settings.larger
-        else "no larger set of labels is available: pre-training is not run"
+        else "no pre-training: no data set with more labels is available"
     )
     beside = len(control_tasks(settings))
     if beside:
         pre += (
-            f"\ncontrols of pre-training, six layers from fresh weights: {counted(beside, 'net')}"
+            f"\ncontrols without pre-training, six convolutional layers: {counted(beside, 'net')}"
         )
     return (
         f"table 1: the baseline on seeds {', '.join(map(str, settings.seeds))}, one view and"
-        f" ten\ntable 2: {counted(nets, 'net')} on {classes} of {settings.target}, averaged in"
-        f" {counted(settings.groups, 'group')} of {settings.members}\n{pre}"
+        f" ten views\ntable 2: {counted(nets, 'net')} on {classes} of {settings.target}, averaged"
+        f" in {counted(settings.groups, 'group')} of {settings.members}\n{pre}"
     )
 
 

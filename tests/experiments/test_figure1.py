@@ -331,7 +331,7 @@ def test_the_relu_sides_alone_identify_the_relu_curve(nothing_stored: None) -> N
     _shown(outcome)
     shown = report.identified_html(outcome)
     relu, tanh, both = (part for part in shown.split("<p>") if part)
-    assert "nearest of 6 readings is <code>19pct</code> at rate 0.002" in relu
+    assert "nearest of 6 readings is 19pct at rate 0.002" in relu
     words = outcome.distances["verdict"].value_counts()
     assert f"excludes {words['excluded']} readings" in relu and words["excluded"]
     assert relu.count("</span> excluded</td>") == words["excluded"]

@@ -38,6 +38,7 @@ CLAIMS = (
 )
 RATES = {0.5: "half", 1.0: "the baseline's", 2.0: "twice", controls.OWN: controls.OWN}
 NOT_YET = "not run yet"
+EFFECT = "change of the top-1 test error, points"
 
 
 def iterations_html(outcome: Outcome, settings: Settings) -> str:
@@ -49,7 +50,7 @@ def iterations_html(outcome: Outcome, settings: Settings) -> str:
         ("iterations_to_mark", settings.mark),
     ):
         cells = zip(rows[column], last_measured(rows, MID_EPOCH), strict=True)
-        shown[f"iterations to loss {mark:g}"] = [
+        shown[f"iterations to a training loss of {mark:g}"] = [
             f"more than {last:,.0f}" if math.isnan(value) else f"{value:,.0f}"
             for value, last in cells
         ]
@@ -58,7 +59,7 @@ def iterations_html(outcome: Outcome, settings: Settings) -> str:
         .map("{:,.0f}".format)
         .where(rows["iterations_to_halfway"].notna(), "")
     )
-    shown["iterations to half way in validation error"] = half
+    shown["iterations to the target validation error"] = half
     return html_table(pd.DataFrame(shown))
 
 
@@ -72,11 +73,11 @@ def stored_text(settings: Settings, outcome: Outcome) -> str:
 def controls_html(settings: Settings, outcome: Outcome) -> str:
     """Return each control beside its variant, with the nets' parameters, then the sizes."""
     if settings.regime == "first":
-        learnt = "a baseline that has learnt: <code>regime: learnt</code>"
+        learnt = "the baseline that has learnt (<code>regime: learnt</code>)"
         if not settings.learnt_seeds:
-            return f"<p>Not run in this regime. They are for {learnt}.</p>"
+            return f"<p>Not run for this baseline; they belong to {learnt}.</p>"
         return (
-            f"<p>Of {learnt}, other sizes have been trained. Controls and rates were not run.</p>"
+            f"<p>Other sizes of {learnt}. Its controls and rates were not run.</p>"
             + _sizes_html(outcome)
         )
     counts = outcome.table.groupby("variant")["parameters"].first()
@@ -84,7 +85,7 @@ def controls_html(settings: Settings, outcome: Outcome) -> str:
     beside = outcome.controls.differences
     rows = []
     for variant, control in controls.CONTROL_OF.items():
-        whole = {"parameters": f"{counts[BASELINE]:,}", "effect": "0", "n": ""}
+        whole = {"parameters": f"{counts[BASELINE]:,}", EFFECT: "0", "n": ""}
         ours = whole if variant == BASELINE else _effect(variants, variant)
         rows.append(
             {"variant": variant}
@@ -99,7 +100,7 @@ def _sizes_html(outcome: Outcome) -> str:
     beside = outcome.controls.differences
     sizes = [
         {"size": name, **_effect(beside, name)}
-        | {"change of the gap": _effect(beside, name, "gap")["effect"]}
+        | {"change of the gap, points": _effect(beside, name, "gap")[EFFECT]}
         for name in SIZES
     ]
     return html_table(pd.DataFrame(sizes))
@@ -110,11 +111,11 @@ def _effect(differences: pd.DataFrame, variant: str, quantity: str = "test_top1"
     of = differences["variant"] == variant
     rows = differences[of & (differences["quantity"] == quantity)]
     if rows.empty:
-        return {"parameters": "", "effect": NOT_YET, "n": "0"}
+        return {"parameters": "", EFFECT: NOT_YET, "n": "0"}
     row = rows.iloc[0]
     return {
         "parameters": f"{row['parameters']:,.0f}",
-        "effect": interval_text(row["mean"], row["low"], row["high"]),
+        EFFECT: interval_text(row["mean"], row["low"], row["high"]),
         "n": str(row["n"]),
     }
 
@@ -126,11 +127,11 @@ def rates_html(outcome: Outcome) -> str:
         return ""
     shown = {
         "variant": rates["variant"],
-        "rate": rates["factor"].map(RATES),
+        "learning rate": rates["factor"].map(RATES),
         "n": rates["n"],
-        "validation error": rates["validation"].map("{:.2f}".format),
-        "test error": rates["test"].map("{:.2f}".format),
-        "minus the baseline's": [
+        "validation error, %": rates["validation"].map("{:.2f}".format),
+        "test error, %": rates["test"].map("{:.2f}".format),
+        "test error minus the baseline's, points": [
             interval_text(row.mean, row.low, row.high) for row in rates.itertuples()
         ],
     }
@@ -140,11 +141,11 @@ def rates_html(outcome: Outcome) -> str:
 def dropout_html(outcome: Outcome) -> str:
     """Return the distances to the geometric mean of the dropped-out nets, one row per net."""
     if outcome.dropout.empty:
-        return "<p>not run: no baseline run has dropout</p>"
+        return "<p>Not run: no baseline has dropout.</p>"
     titles = {
-        "halved": "halved net",
-        "single": "one dropped-out net",
-        "floor": "two halves of the masks",
+        "halved": "distance of the halved net",
+        "single": "distance of one dropped-out net",
+        "floor": "distance between two halves of the sample",
     }
     rows = outcome.dropout.rename(columns=titles)
     return html_table(
@@ -160,11 +161,12 @@ def speed_html(outcome: Outcome) -> str:
         subset="images_per_second"
     )
     if rows.empty:
-        return "<p>no times were kept</p>"
+        return "<p>No times were kept.</p>"
     wide = rows.pivot(index="seed", columns="variant", values="images_per_second").map(
         "{:,.0f}".format
     )
-    return html_table(wide.rename_axis(columns=None).reset_index())
+    named = wide.rename_axis(columns=None).rename(columns="{}, images/s".format)
+    return html_table(named.reset_index())
 
 
 def checks(settings: Settings, outcome: Outcome) -> str:
@@ -195,7 +197,7 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     again = beside_baseline.differences(outcome.table, BASELINE)
     check(again.equals(outcome.differences), "a difference is not of these runs")
     lines.append(
-        f"differences recomputed from the runs: {len(outcome.differences)} of {len(QUANTITIES)}"
-        " quantities, equal"
+        f"differences recomputed from the runs: {len(outcome.differences)} in"
+        f" {len(QUANTITIES)} quantities, all equal to those shown"
     )
     return "\n".join(lines)

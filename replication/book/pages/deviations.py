@@ -120,9 +120,9 @@ def _entry(one: Deviation, profile: Profile) -> str:
         ("why", html.escape(one.why)),
         ("section", html.escape(one.section)),
         ("read in", f"<code>{html.escape(one.file)}</code>" if one.file else ""),
-        ("switch", f"<code>{html.escape(one.switch)}</code>" if one.switch else ""),
+        ("recipe option", f"<code>{html.escape(one.switch)}</code>" if one.switch else ""),
         ("effect", html.escape(effects_text(one, profile))),
-        ("touches", ", ".join(_link(page) for page in one.pages)),
+        ("pages concerned", ", ".join(_link(page) for page in one.pages)),
     ]
     body = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines if text)
     label = KINDS[one.kind]
@@ -151,8 +151,8 @@ def checks(profile: Profile) -> str:
     check(all(one.why and one.here for one in deviations()), "a deviation without a reason")
     return "\n".join(
         [
-            f"effects are read from: {', '.join(sorted(named))}",
-            f"with a measured effect: {found} of {len(deviations())}",
-            f"chosen by an option of the recipe: {sum(bool(one.switch) for one in deviations())}",
+            f"effects are read from the pages: {', '.join(sorted(named))}",
+            f"entries with a measured effect: {found} of {len(deviations())}",
+            f"entries with a recipe option: {sum(bool(one.switch) for one in deviations())}",
         ]
     )

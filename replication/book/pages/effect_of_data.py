@@ -9,9 +9,9 @@ from replication.experiments.effect_of_data import REGULARISERS, Outcome, Settin
 from replication.experiments.effect_of_data import effects as measured_effects
 
 TITLES = {
-    "test_top1": "top-1 error",
-    "test_top5": "top-5 error",
-    "gap": "test minus training error",
+    "test_top1": "top-1 test error, points",
+    "test_top5": "top-5 test error, points",
+    "gap": "gap, points",
 }
 
 
@@ -24,7 +24,7 @@ def effects_html(outcome: Outcome) -> str:
     """Return the effect of each regulariser at each number of images, one row per effect."""
     effects = outcome.effects
     if effects.empty:
-        return "<p>No two cells that differ in one regulariser are stored yet.</p>"
+        return "<p>No two nets that differ in one regulariser only are stored yet.</p>"
     keys = ["regulariser", "other", "images"]
     rows = []
     for key, group in effects.groupby(keys, sort=False):
@@ -35,10 +35,10 @@ def effects_html(outcome: Outcome) -> str:
             row[title] = interval_text(of["mean"], of["low"], of["high"])
         one = by_quantity.loc["test_top1"]
         noise = pd.notna(one["images_low"])
-        row["top-1, over seeds and images"] = (
+        row["top-1, interval over seeds and images"] = (
             interval_text(one["mean"], one["images_low"], one["images_high"]) if noise else ""
         )
-        rows.append(row | {"top-1 error is": one["answer"]})
+        rows.append(row | {"top-1 test error, by both intervals": one["answer"]})
     named = {"images": "images per class"}
     return html_table(pd.DataFrame(rows).rename(columns=named))
 
@@ -54,9 +54,9 @@ def cells_html(outcome: Outcome) -> str:
         shown[regulariser] = shown[regulariser].map({True: "on", False: "off"})
     titles = {
         "images": "images per class",
-        "test_top1": "test error, ten views",
-        "test_top1_one": "test error, one view",
-        "train_top1": "training error, one view",
+        "test_top1": "test error, ten views, %",
+        "test_top1_one": "test error, one view, %",
+        "train_top1": "training error, one view, %",
     }
     return html_table(shown.rename(columns=titles))
 
@@ -67,8 +67,8 @@ def checks(outcome: Outcome) -> str:
     for (images, seed), rows in outcome.table.groupby(["images", "seed"]):
         twice = rows.duplicated(["dropout", "crops"]).any()
         check(not twice, f"two runs of seed {seed} are the same cell of {images} images")
-    lines.append(f"one run per cell and seed: {len(outcome.table)}")
+    lines.append(f"one run per seed and combination of regularisers: {len(outcome.table)}")
     again = measured_effects(outcome.table, list(outcome.runs))
     check(again["mean"].equals(outcome.effects["mean"]), "an effect is not of these runs")
-    lines.append(f"effects recomputed from the runs: {len(again)}, equal")
+    lines.append(f"effects recomputed from the runs: {len(again)}, all equal to those shown")
     return "\n".join(lines)

@@ -16,8 +16,11 @@ from replication.experiments.common.collect import missing_text
 from replication.experiments.common.comparison import scale
 from replication.runs.store import Run, trained_again
 
-KERNEL_MEANS = {"colourfulness": "mean colourfulness", "coloured": "more colour than brightness"}
-SELECTIVE = {name: f"selective: {name}" for name in (*analysis.KINDS, "any")}
+KERNEL_MEANS = {
+    "colourfulness": "mean colourfulness",
+    "coloured": "kernels with more colour than brightness",
+}
+SELECTIVE = {name: f"selective for {name}" for name in (*analysis.KINDS, "any")}
 
 
 def pictured(large: str, runs: Sequence[Run]) -> str:
@@ -44,13 +47,13 @@ def specialisation_html(outcome: kernels.Outcome) -> str:
     tests = with_paper(outcome)
     shown = {
         "net": tests["net"],
-        "seed": tests["seed"],
+        "seed": tests["seed"].astype(str).where(tests["net"] != kernels.PAPER, ""),
         "tower 0 minus tower 1": tests["difference"].map("{:+.3f}".format),
-        "size by chance": tests["chance"].map("{:.3f}".format),
-        "over chance": tests["ratio"].map("{:.2f}".format),
+        "mean size by chance": tests["chance"].map("{:.3f}".format),
+        "size divided by chance": tests["ratio"].map("{:.2f}".format),
         "p": tests["p"].map("{:.2g}".format),
-        "medians apart": tests["medians"].map("{:.3f}".format),
-        "medians by chance": tests["medians_chance"].map("{:.3f}".format),
+        "difference of median colour shares": tests["medians"].map("{:.3f}".format),
+        "the same by chance": tests["medians_chance"].map("{:.3f}".format),
     }
     return html_table(pd.DataFrame(shown))
 
@@ -73,12 +76,12 @@ def kernels_checks(outcome: kernels.Outcome) -> str:
         np.allclose(again["p"], outcome.tests["p"]),
         "the permutation test depends on something but its seed",
     )
-    lines.append("permutation tests made again: equal")
+    lines.append("repeating the permutation tests gives the same p")
     side = outcome.shown[0].shape[-1]
     share = analysis.selective(analysis.untrained(side, seed=1)).any.mean()
     # standard error 0.005
     check(abs(share - 0.05) < 0.02, "untrained kernels are not selective at the rate of chance")
-    lines.append(f"other untrained kernels that count as selective: {share:.1%}, and chance is 5%")
+    lines.append(f"of other untrained kernels, {share:.1%} count as selective; 5% are expected")
     return "\n".join(lines)
 
 
@@ -95,17 +98,17 @@ def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
         "net": table["net"],
         "seed": table["seed"],
         "queries": table["queries"],
-        "by features": table["same_class_features"].map("{:.1%}".format),
-        "by pixels": table["same_class_pixels"].map("{:.1%}".format),
-        "by chance": table["same_class_chance"].map("{:.1%}".format),
+        "same class, by features": table["same_class_features"].map("{:.1%}".format),
+        "same class, by pixels": table["same_class_pixels"].map("{:.1%}".format),
+        "same class, by chance": table["same_class_chance"].map("{:.1%}".format),
         "features minus pixels, points": [
             interval_text(
                 100 * row.difference, 100 * row.difference_low, 100 * row.difference_high, "+.1f"
             )
             for row in table.itertuples()
         ],
-        "found both ways": table["found_both_ways"].map("{:.1%}".format),
-        "rank correlation": table["rank_correlation"].map("{:.2f}".format),
+        "found by both searches": table["found_both_ways"].map("{:.1%}".format),
+        "rank correlation of distances": table["rank_correlation"].map("{:.2f}".format),
     }
     return html_table(pd.DataFrame(shown))
 
@@ -113,13 +116,13 @@ def neighbours_html(outcome: predictions_and_neighbours.Outcome) -> str:
 def closeness_html(outcome: predictions_and_neighbours.Outcome) -> str:
     """Return the similarity of wrong labels to the right one per net, or why it is missing."""
     if outcome.without:
-        return f"<p>not measured here: {outcome.without}</p>"
+        return f"<p>Not measured here: {outcome.without}</p>"
     table = outcome.table.dropna(subset="closeness")
     shown = {
         "net": table["net"],
         "seed": table["seed"],
-        "wrong top-5 labels": table["closeness"].map("{:.3f}".format),
-        "labels drawn by chance": table["closeness_chance"].map("{:.3f}".format),
+        "similarity of wrong top-5 labels": table["closeness"].map("{:.3f}".format),
+        "similarity of random labels": table["closeness_chance"].map("{:.3f}".format),
         "difference": (table["closeness"] - table["closeness_chance"]).map("{:+.3f}".format),
     }
     return html_table(pd.DataFrame(shown))
@@ -140,8 +143,8 @@ def neighbours_checks(outcome: predictions_and_neighbours.Outcome) -> str:
             stored_check(outcome.runs),
             _nets_line(outcome.runs),
             (
-                "neighbours by pixels shown in order of their distance, measured again from the"
-                f" pictures: {len(apart)} of {len(apart)}"
+                "neighbours by pixels in order of distance, measured again on the pictures:"
+                f" those of {len(apart)} of {counted(len(apart), 'query')}"
             ),
             f"neighbours of each query: {neighbours.K}, found by exact search",
         ]
@@ -152,7 +155,7 @@ def precision_html(settings: binary_codes.Settings, outcome: binary_codes.Outcom
     """Return mean precision with its interval, from features and from pixels, per code length."""
     rows = []
     for bits, group in outcome.table.groupby("bits"):
-        row = {"code": f"{bits} bits" if bits else "none: Euclidean distance"}
+        row = {"code": f"{bits} bits" if bits else "no code: Euclidean distance"}
         for source in binary_codes.SOURCES:
             values = 100 * group.loc[group["source"] == source, "precision"]
             row[f"from {source}, %"] = interval_text(*mean_interval(values.tolist()), ".1f")
@@ -162,12 +165,12 @@ def precision_html(settings: binary_codes.Settings, outcome: binary_codes.Outcom
         *rows[1:],
         rows[0],
         {
-            "code": "none: any order",
+            "code": "random order",
             **{f"from {source}, %": chance for source in binary_codes.SOURCES},
         },
     ]
     return html_table(
-        pd.DataFrame(rows).rename(columns={"code": f"precision of the {settings.k} nearest"})
+        pd.DataFrame(rows).rename(columns={"code": f"code; precision of the {settings.k} nearest"})
     )
 
 
@@ -175,8 +178,8 @@ def costs_html(outcome: binary_codes.Outcome) -> str:
     """Return memory and time of the search, as ratios to the Euclidean one on the same vectors."""
     costs = outcome.costs
     shown = {
-        "source": costs["source"],
-        "code": [f"{bits} bits" if bits else "none: float32 vectors" for bits in costs["bits"]],
+        "vectors": costs["source"],
+        "code": [f"{bits} bits" if bits else "no code: float32 vectors" for bits in costs["bits"]],
         "bytes per image": costs["bytes"].map("{:,}".format),
         "times smaller": costs["times_smaller"].map("{:,.0f}".format),
         "times faster": costs["times_faster"].map("{:,.1f}".format),

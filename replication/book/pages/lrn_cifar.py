@@ -53,20 +53,24 @@ def progress_html(settings: Settings, outcome: Outcome) -> str:
     table = html_table(
         pd.DataFrame(
             {
-                "length, epochs": rows["epochs"],
+                "planned epochs": rows["epochs"],
                 "net": rows["variant"].map(TITLES),
                 "stored": [
                     f"{row.stored} of {counted(row.wanted, 'seed')}" for row in rows.itertuples()
                 ],
-                "missing": [f"seed {text}" if text else "none" for text in rows["missing"]],
+                "missing": [_seeds(text) for text in rows["missing"]],
             }
         )
     )
     needed = MIN_SEEDS[settings.profile]
     return (
-        f"{table}<p>The verdict on the normalisations compares nets of"
+        f"{table}<p>The verdict on the normalisations compares nets trained for"
         f" {claim_length(settings, outcome.table)} epochs and needs {needed} seeds of each.</p>"
     )
+
+
+def _seeds(listed: str) -> str:
+    return f"seed{'s' * (',' in listed)} {listed}" if listed else "none"
 
 
 def command(settings: Settings) -> str:
@@ -82,7 +86,7 @@ def constants_text(settings: Settings, outcome: Outcome) -> str:
         return "constant gains: no net has them at this profile"
     if outcome.constants:
         gains = " and ".join(f"{gain:g}" for gain in outcome.constants)
-        return f"constant gains in the place of the two normalisations: {gains}"
+        return f"constant gains in place of the two normalisations: {gains}"
     return "constant gains: not measured yet; the net that they are taken from is not stored"
 
 
@@ -107,11 +111,15 @@ def errors_html(outcome: Outcome) -> str:
     if table.empty:
         return f"<p>{NOTHING}</p>"
     shown = pd.DataFrame(
-        {"length": table["length"], "net": table["variant"].map(TITLES), "seed": table["seed"]}
+        {
+            "planned epochs": table["length"],
+            "net": table["variant"].map(TITLES),
+            "seed": table["seed"],
+        }
     )
     for column, title in QUANTITIES.items():
-        shown[title] = table[column].map("{:.2f}".format)
-    return html_table(shown.assign(epochs=table["epochs"], ended=table["ended"]))
+        shown[f"{title}, %"] = table[column].map("{:.2f}".format)
+    return html_table(shown.assign(**{"epochs run": table["epochs"], "ended by": table["ended"]}))
 
 
 def stages_html(outcome: Outcome) -> str:
@@ -132,15 +140,15 @@ def stages_html(outcome: Outcome) -> str:
         gain = gains.get((epochs, epoch, VIEWS, variant))
         rows.append(
             {
-                "length": epochs,
-                "after epoch": epoch,
+                "planned epochs": epochs,
+                "tested after epoch": epoch,
                 "net": TITLES[variant],
-                "seeds": by_key[key]["seed"].nunique(),
+                "n": by_key[key]["seed"].nunique(),
                 **{
-                    f"{name}, %": f"{means[views]:.2f}" if views in means else ""
+                    f"test error, {name}, %": f"{means[views]:.2f}" if views in means else ""
                     for views, name in ((1, "one view"), (GRID, "nine views"), (VIEWS, "ten views"))
                 },
-                "above the 11% net": (
+                "ten views, minus the 11% net, points": (
                     "" if gain is None else interval_text(gain.mean, gain.low, gain.high)
                 ),
             }
@@ -158,10 +166,12 @@ def checks(outcome: Outcome) -> str:
         if net.name == "conv-local-11pct"
     }
     if len(counts) < 2:
-        return "\n".join([*lines, "parameters with and without the normalisations: not run yet"])
+        return "\n".join(
+            [*lines, "number of parameters with and without the normalisations: not run yet"]
+        )
     check(
         counts[True] == counts[False],
         "taking the normalisations out changed the number of parameters",
     )
-    lines.append(f"parameters with and without the normalisations: {counts[True]:,}, the same")
+    lines.append(f"number of parameters, with and without the normalisations: {counts[True]:,}")
     return "\n".join(lines)

@@ -14,10 +14,10 @@ from replication.ledger.rules import MIN_SEEDS
 from replication.paper.deviations import deviations
 
 TITLES = {
-    "test_top1": "top-1 error",
-    "test_top5": "top-5 error",
-    "train_top1": "training error",
-    "gap": "test minus training error",
+    "test_top1": "top-1 test error, points",
+    "test_top5": "top-5 test error, points",
+    "train_top1": "training error, points",
+    "gap": "gap, points",
 }
 
 
@@ -35,12 +35,12 @@ def effects_html(outcome: Outcome, profile: Profile) -> str:
     ):
         by_quantity = group.set_index("quantity")
         one = by_quantity.loc["test_top1"]
-        what = "all of them" if variant == ALL else entries[deviation].what
+        what = "all of the above" if variant == ALL else entries[deviation].what
         row = {"difference": what, "n": int(one["n"])}
         for column, title in TITLES.items():
             of = by_quantity.loc[column]
             row[title] = interval_text(of["mean"], of["low"], of["high"]) if of["n"] else NOT_YET
-        row["top-1, over seeds and images"] = (
+        row["top-1, interval over seeds and images"] = (
             interval_text(one["mean"], one["images_low"], one["images_high"])
             if pd.notna(one["images_low"])
             else ""
@@ -73,5 +73,5 @@ def checks(outcome: Outcome) -> str:
     lines.append("data, schedule and length are those of the baseline in every run")
     again = beside_baseline.differences(outcome.table, BASELINE)
     check(again.equals(outcome.differences), "a difference is not of these runs")
-    lines.append(f"differences recomputed from the runs: {len(again)}, equal")
+    lines.append(f"differences recomputed from the runs: {len(again)}, all equal to those shown")
     return "\n".join(lines)

@@ -43,7 +43,7 @@ def progress_html(outcome: Outcome) -> str:
             "candidate": reader_name(row.candidate),
             "activation": LABELS[row.activation],
             "rates tried": row.rates_tried,
-            "rate": _rate(row),
+            "learning rate": _rate(row),
             "reporting seeds": f"{row.seeds} of {row.seeds_wanted}",
         }
         for row in outcome.progress.itertuples()
@@ -72,7 +72,9 @@ def selection_html(outcome: Outcome) -> str:
         epochs=[_or_never(epochs, ".2f") for epochs in tried["epochs"]],
         chosen=["fastest" if chosen else "" for chosen in tried["chosen"]],
     )
-    return html_table(rows[["candidate", "activation", "rate", "epochs", "cap", "chosen"]])
+    shown = rows[["candidate", "activation", "rate", "epochs", "cap", "chosen"]]
+    titles = {"rate": "learning rate", "epochs": "epochs to the target", "cap": "epochs allowed"}
+    return html_table(shown.rename(columns=titles))
 
 
 def race_html(outcome: Outcome) -> str:
@@ -81,7 +83,7 @@ def race_html(outcome: Outcome) -> str:
     if table.empty:
         return f"<p>{NOTHING}</p>"
     columns = {
-        f"epochs, error {meaning.title}": [
+        f"epochs to the target, error {meaning.title}": [
             _or_never(value, ".2f") for value in table[f"epochs_{definition}"]
         ]
         for definition, meaning in DEFINITIONS.items()
@@ -89,13 +91,13 @@ def race_html(outcome: Outcome) -> str:
     rows = pd.DataFrame(
         {
             "activation": table["activation"].map(LABELS),
-            "rate": [f"{rate:g}" for rate in table["rate"]],
+            "learning rate": [f"{rate:g}" for rate in table["rate"]],
             "seed": [
                 f"{row.seed} (selection)" if row.selection else str(row.seed)
                 for row in table.itertuples()
             ],
             **columns,
-            "iterations": [_or_never(value, ",.0f") for value in table["iterations"]],
+            "iterations to the target": [_or_never(value, ",.0f") for value in table["iterations"]],
             "epochs run": table["epochs_run"],
         }
     )
@@ -117,8 +119,8 @@ def definitions_html(outcome: Outcome) -> str:
             {
                 "training error": meaning.title,
                 "ratio": NOT_RUN if found is None else _ratio_text(found),
-                "seeds": "" if found is None else str(found.n),
-                "against the first": (
+                "n": "" if found is None else str(found.n),
+                "relative to the first row": (
                     f"{100 * (found.estimate.mean / exact.estimate.mean - 1):+.0f}%" if both else ""
                 ),
             }
@@ -139,9 +141,9 @@ def several_html(outcome: Outcome) -> str:
         rows.append(
             {
                 "net or regime": candidate,
-                "against ReLU": LABELS[activation or "tanh"],
+                "saturating function": LABELS[activation or "tanh"],
                 "ratio": NOT_RUN if ratio is None else _ratio_text(ratio),
-                "seeds": "" if ratio is None else str(ratio.n),
+                "n": "" if ratio is None else str(ratio.n),
             }
         )
     return html_table(pd.DataFrame(rows))
@@ -161,7 +163,7 @@ def several_text(outcome: Outcome) -> str:
         below = high is not None and high < SEVERAL and one.bound != "lower"
         sides["more" if above else "less" if below else "open"].append(name)
     if not any(sides.values()):
-        return f"no factor is measured yet; several is read as {SEVERAL:g} or more"
+        return f'no factor is measured yet; "several times" is read as {SEVERAL:g} times or more'
     return "\n".join(
         [
             f"{SEVERAL:g} times or more: {'; '.join(sides['more']) or 'none'}",
@@ -221,15 +223,15 @@ def _identified_html(outcome: Outcome, curve: str) -> str:
     rows = []
     for (candidate, rate), group in distances.groupby(["candidate", "rate"], sort=False):
         first, by_definition = group.iloc[0], group.set_index("definition")
-        row = {"candidate": reader_name(candidate), "rate": rate}
+        row = {"candidate": reader_name(candidate), "learning rate": rate}
         row |= {
             meaning.title: _distance_text(by_definition.loc[definition])
             for definition, meaning in DEFINITIONS.items()
             if definition in by_definition.index
         }
-        rows.append(row | {"seeds": f"{first.n} (selection)" if first.selection else str(first.n)})
+        rows.append(row | {"n": f"{first.n} (selection)" if first.selection else str(first.n)})
     table = pd.DataFrame(rows)
-    table = table.drop(columns=["rate"] * (curve == TOGETHER))
+    table = table.drop(columns=["learning rate"] * (curve == TOGETHER))
     return f"<p>{_summary(distances, curve)}{remark}</p>\n{html_table(table)}"
 
 
@@ -245,13 +247,13 @@ def _summary(distances: pd.DataFrame, curve: str) -> str:
     rate = f" at rate {nearest['rate']}" if nearest["rate"] else ""
     seeds = "the selection seed alone" if nearest["selection"] else f"n = {nearest['n']}"
     excluded = counted(counts.get("excluded", 0), "reading")
+    meaning = DEFINITIONS[nearest["definition"]].title
     own = nearest["seeds_apart"]
     apart = "" if pd.isna(own) else f"; two of its own runs are {own:.2f} points apart on average"
     single = f", and {counts['']} with one seed cannot be judged" if "" in counts else ""
     return (
         f"<strong>{CURVES[curve]}.</strong> The nearest of {counted(len(distances), 'reading')} is"
-        f" {reader_name(nearest['candidate'])}{rate} with the error"
-        f" {DEFINITIONS[nearest['definition']].title}: its distance is"
+        f" {reader_name(nearest['candidate'])}{rate}, {meaning}: its distance is"
         f" {interval_text(nearest['mean'], nearest['low'], nearest['high'], '.2f')} points"
         f" ({seeds}{apart}). The figure excludes {excluded} and cannot tell"
         f" {counts.get('not told apart', 0)} from the nearest{single}."
@@ -261,7 +263,7 @@ def _summary(distances: pd.DataFrame, curve: str) -> str:
 def verdicts_html(outcome: Outcome) -> str:
     """Return paper, 2012 log, ours and verdict, one row per measurement."""
     return ledger_tables.verdicts_html(
-        outcome.measurements, "not run: no curve has both a chosen rate and a reporting seed"
+        outcome.measurements, "Not run: no curve has both a chosen rate and a reporting seed."
     )
 
 
@@ -281,8 +283,8 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     return "\n".join(
         [
             f"stored runs: {len(stored)}, each under the hash of its recipe",
-            "reporting seeds apart from the selection seed: yes",
-            f"chosen rates inside the grid: {'no: ' + names if names else 'yes'}",
+            "the selection seed is none of the reporting seeds: yes",
+            f"every chosen rate is inside its grid: {'no: ' + names if names else 'yes'}",
         ]
     )
 

@@ -45,6 +45,14 @@ COLUMNS = (
     "memory",
     "finished",
 )
+TITLES = {  # of columns that a reader could not decode
+    "ended": "ended by",
+    "seconds": "time, s",
+    "memory": "memory, MiB",
+    "torch": "PyTorch",
+    "dali": "DALI",
+    "python": "Python",
+}
 
 
 class Stored(NamedTuple):
@@ -185,8 +193,8 @@ def counts_text(runs: pd.DataFrame) -> str:
     hours = runs["seconds"].sum() / 3600
     return (
         f"{counted(len(runs), 'run')} of {counted(runs['experiment'].nunique(), 'experiment')},"
-        f" {counted(runs['epochs'].sum(), 'epoch')}, {hours:.1f} hours\n{dirty} of them were made"
-        " from code that differed from its commit, or whose commit is unknown"
+        f" {counted(runs['epochs'].sum(), 'epoch')}, {hours:.1f} hours\n{dirty} of the runs were"
+        " made with code that differed from its commit, or whose commit is unknown"
     )
 
 
@@ -211,7 +219,10 @@ def table_html(rows: pd.DataFrame) -> str:
         for column in ("seconds", "memory", "peak memory, MiB")
         if column in rows
     }
-    return html_table(rows, formats, missing="none")
+    named = rows.rename(columns=TITLES)
+    return html_table(
+        named, {TITLES.get(name, name): form for name, form in formats.items()}, missing="none"
+    )
 
 
 def checks(runs: list[Stored]) -> str:

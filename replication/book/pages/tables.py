@@ -117,10 +117,10 @@ def runs_html(runs: Sequence[Run]) -> str:
                 (run.provenance["commit"] or "unknown")[:10]
                 + (" (changed)" if run.provenance["dirty"] else "")
             ),
-            "data": f"{run.provenance['data']['name']} {run.provenance['data']['fingerprint']}",
+            "data, fingerprint": "{name} {fingerprint}".format_map(run.provenance["data"]),
             "device": _device(run.provenance["device"], run.provenance["threads"]),
-            "torch": run.provenance["libraries"]["torch"],
-            "seconds": f"{run.provenance['seconds']:,.0f}",
+            "PyTorch": run.provenance["libraries"]["torch"],
+            "training time, s": f"{run.provenance['seconds']:,.0f}",
             "finished": run.provenance["finished"],
         }
         for run in runs

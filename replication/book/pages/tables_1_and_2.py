@@ -43,11 +43,12 @@ OURS = {  # the claim that a row of the paper's tables belongs to -> our model
 }
 MODELS = (ONE, FIVE, PRE, SEVEN)
 CONTROL_ERRORS = {
-    "top1": "top-1, ten views",
-    "top5": "top-5, ten views",
-    "unused": "top-1 on unused images, one view",
+    "top1": "top-1 error, ten views",
+    "top5": "top-5 error, ten views",
+    "unused": "top-1 error on unused images, one view",
 }
 NOT_YET = "not run yet"
+GAINED = "gain of pre-training, top-5, points"
 GAINS = {  # (claim, variant of its target) -> our gain and k
     ("ten-views", "top-1"): ("ten views", "top1"),
     ("ten-views", "top-5"): ("ten views", "top5"),
@@ -72,7 +73,7 @@ def _beside(outcome: Outcome, table: Table) -> str:
     rows = []
     for row in table.rows:
         cells = {
-            "model": row.model + (" (of others)" if row.cited else ""),
+            "model": row.model + (" (other authors)" if row.cited else ""),
             "paper, top-1": _number(row.top1),
             "paper, top-5": _number(row.top5),
         }
@@ -100,7 +101,7 @@ def _ours(outcome: Outcome, claim: str, k: str) -> str:
     values = _values(outcome, claim, k)
     if len(values):
         return interval_text(*mean_interval(values.tolist()), form=".2f")
-    return "not run" if claim in OURS else "quoted"
+    return "not run" if claim in OURS else "not trained here"
 
 
 def _count(outcome: Outcome, claim: str) -> str:
@@ -120,7 +121,7 @@ def scales(settings: Settings, outcome: Outcome) -> str:
         f"table 2: {scale(first[one], 'ten views')}",
     ]
     if larger in first:
-        lines.append(f"trained on first: {scale(first[larger], 'ten views')}")
+        lines.append(f"pre-training: {scale(first[larger], 'ten views')}")
     if outcome.left_out:
         names = "; ".join(outcome.left_out)
         reason = "their nets' weights or images are not available"
@@ -142,11 +143,11 @@ def controls_html(settings: Settings, outcome: Outcome) -> str:
     shown = []
     for model in (ONE, SIX, LONG, PRE):
         of = rows[rows["model"] == model]
-        cells = {"model": model, "n": len(of), "updates": "", "gain of pre-training, top-5": ""}
+        cells = {"model": model, "n": len(of), "updates": "", GAINED: ""}
         if len(of):
             cells["updates"] = f"{of['updates'].mean():,.0f}"
         if model != PRE and (values := gained_over(rows, model)):
-            cells["gain of pre-training, top-5"] = interval_text(*mean_interval(values))
+            cells[GAINED] = interval_text(*mean_interval(values))
         for column, title in CONTROL_ERRORS.items():
             values = of[column].dropna().tolist()
             cells[title] = interval_text(*mean_interval(values), ".2f") if values else NOT_YET
@@ -173,12 +174,14 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     if {LONG, PRE} <= set(updates.index):
         apart = updates[LONG] / updates[PRE] - 1
         check(abs(apart) < 0.01, f"the control has {apart:+.1%} more updates than pre-training")
-        lines.append(f"updates of the control, over those of pre-training: {apart:+.2%}")
-    lines.append(f"groups of nets without a net in common: {settings.groups}")
+        lines.append(
+            f"updates of the longer control, relative to the pre-trained nets': {apart:+.2%}"
+        )
+    lines.append(f"groups of nets that share no net: {settings.groups}")
     tests = outcome.table[(outcome.table["split"] == "test") & (outcome.table["data"] == "table 2")]
     check(tests["images"].nunique() == 1, "two rows of table 2 are errors of different images")
     lines.append(
-        f"every row of table 2 is of the same {tests['images'].iloc[0]:,} held-out images, each"
-        " counted once"
+        f"every row of Table 2 is measured on the same {tests['images'].iloc[0]:,} test images,"
+        " each counted once"
     )
     return "\n".join(lines)

@@ -16,6 +16,9 @@ from replication.experiments.training import (
 )
 from replication.recipe import Recipe
 
+TITLES = {BASELINE: "baseline", LEARNT: "baseline that has learnt", RULE: "section 5's rule"}
+DECISIONS = {"drop": "lower the rate", "stop": "end the training"}
+
 
 def recipe_html(recipe: Recipe) -> str:
     """Return the baseline's recipe in the terms of section 5, and how it differs from the paper."""
@@ -38,9 +41,9 @@ def recipe_html(recipe: Recipe) -> str:
         ("weight decay", f"{update.weight_decay:g}"),
         ("epochs", f"at most {recipe.epochs}"),
         ("schedule", schedule_text(recipe)),
-        *(("not as in the paper", text) for text in net.deviations),
+        *(("differs from the paper", text) for text in net.deviations),
     ]
-    return html_table(pd.DataFrame(rows, columns=["", "value"]))
+    return html_table(pd.DataFrame(rows, columns=["setting", "value"]))
 
 
 def schedule_text(recipe: Recipe) -> str:
@@ -76,13 +79,13 @@ def decisions_html(outcome: Outcome) -> str:
     if rows.empty:
         return "<p>The run ended before the rule decided anything.</p>"
     shown = pd.DataFrame(
-        {"after epoch": rows["epoch"], "rate in that epoch": rows["rate"].map(rate_text)}
+        {"after epoch": rows["epoch"], "learning rate in that epoch": rows["rate"].map(rate_text)}
     )
     return html_table(
         shown.assign(
             **{
                 "validation error": rows["validation_error"].map("{:.2%}".format),
-                "decision": rows["decision"],
+                "decision": rows["decision"].replace(DECISIONS),
             }
         )
     )
@@ -94,12 +97,13 @@ def speed_html(outcome: Outcome) -> str:
     Other runs may have shared the machine."""
     shown = outcome.speed.dropna()
     if shown.empty:
-        return "<p>no times were kept</p>"
+        return "<p>No times were kept.</p>"
     cells = {
         "images/s": shown["images_per_second"].map("{:,.0f}".format),
-        "waiting for data": shown["waiting"].map("{:.1%}".format),
+        "time spent waiting for minibatches": shown["waiting"].map("{:.1%}".format),
     }
-    return html_table(shown[["variant", "seed"]].assign(**cells))
+    named = {"net": shown["variant"].replace(TITLES), "seed": shown["seed"]}
+    return html_table(pd.DataFrame(named).assign(**cells))
 
 
 def decay_html(outcome: Outcome) -> str:
@@ -107,19 +111,18 @@ def decay_html(outcome: Outcome) -> str:
     wide = outcome.decay.pivot(index="seed", columns="variant", values=["train", "test"])
     shown = {"seed": wide.index}
     for split, title in (("train", "training error"), ("test", "test error")):
-        for name, word in ((BASELINE, "with"), (NO_DECAY, "without")):
-            shown[f"{title}, {word}"] = wide[split, name].map("{:.2f}".format).to_numpy()
+        for name, word in ((BASELINE, "with weight decay"), (NO_DECAY, "without")):
+            shown[f"{title} {word}, %"] = wide[split, name].map("{:.2f}".format).to_numpy()
     return html_table(pd.DataFrame(shown))
 
 
 def gap_html(outcome: Outcome) -> str:
     """Return training and test error of both baselines, and the gap between them, by seed."""
-    titles = {BASELINE: "baseline", LEARNT: "baseline that has learnt"}
     rows = outcome.gap.sort_values(["variant", "seed"])
     errors = rows[["train", "test"]].assign(gap=rows["test"] - rows["train"])
-    errors.columns = ["training error", "test error", "gap"]
+    errors.columns = ["training error, %", "test error, %", "gap, points"]
     shown = pd.DataFrame(
-        {"net": rows["variant"].map(titles), "seed": rows["seed"], "epochs": rows["epochs"]}
+        {"net": rows["variant"].map(TITLES), "seed": rows["seed"], "epochs": rows["epochs"]}
     )
     return html_table(shown.join(errors.map("{:.2f}".format)))
 
@@ -131,12 +134,12 @@ def choices_html(recipe: Recipe) -> str:
         ("rate, number of epochs, width", aside, "short trials before the runs"),
         (
             "when the rate drops",
-            aside if recipe.schedule.kind == "plateau" else "nothing: fixed beforehand",
+            aside if recipe.schedule.kind == "plateau" else "no images: fixed beforehand",
             schedule_text(recipe),
         ),
         ("the target losses", "training loss of a trial run", "fixed before the runs"),
-        ("weights of an average of nets", "nothing: they are equal", ""),
-        ("reported errors", "held-out images", "no decision was taken on them"),
+        ("weights of an average of nets", "no images: they are equal", ""),
+        ("reported errors", "nothing: these are test images", "no decision is based on them"),
     ]
     return html_table(pd.DataFrame(rows, columns=["what", "chosen on", "remark"]))
 
@@ -147,12 +150,14 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     for run in outcome.runs:
         rates = run.history["rate"] if len(run.history) else pd.Series(dtype=float)
         check(rates.is_monotonic_decreasing, f"{run.task.name}: a rate rose")
-    lines.append("no run's rate ever rises")
+    lines.append("the learning rate never rises in any run")
     rule = outcome.runs[-1].history
     drops = int((rule["decision"] == "drop").sum())
     check(
         drops == rule["rate"].nunique() - 1 or rule["decision"].iloc[-1] == "drop",
         "a drop was decided and not taken",
     )
-    lines.append(f"drops decided by the rule in its run: {drops}, each taken")
+    lines.append(
+        f"the rule decided {counted(drops, 'drop')} of the rate in its run, and each was made"
+    )
     return "\n".join(lines)
