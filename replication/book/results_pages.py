@@ -23,7 +23,7 @@ PUBLISHED, TRIAL = "experiments/", "quick/"  # documents whose names begin so ar
 RULE = "-" * 60  # a line that only a wide table of text has
 PROVENANCE = "Where these numbers come from"  # heading of the cells that list the runs
 BANNER = """:::{warning}
-A trial on synthetic images. It shows that the chain works, and earns no verdict about the paper.
+A trial on synthetic images. It shows that the code works, and says nothing about the paper.
 :::"""
 SHORT = Path(__file__).with_name("short.toml")
 Notebook = dict[str, Any]

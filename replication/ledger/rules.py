@@ -61,7 +61,7 @@ def judge(claim: Claim, measurement: Measurement | None) -> tuple[Verdict, str]:
     if claim.kind == "C":
         return "not run", "quoted from others; not measured here by design"
     if measurement is None:
-        return "not run", "nothing measured at this scale"
+        return "not run", "nothing was measured at this scale"
     if measurement.claim != claim.id:
         raise ValueError(f"a measurement of {measurement.claim} says nothing about {claim.id}")
     if measurement.outdated:
@@ -88,23 +88,23 @@ def could_fail(claim: Claim, measurement: Measurement | None) -> bool:
 
 
 def _check(measurement: Measurement) -> tuple[Verdict, str]:
-    comparison = f"found {_text(measurement.value)}, the paper says {_text(measurement.expected)}"
+    comparison = f"found {_text(measurement.value)}; the paper says {_text(measurement.expected)}"
     return ("holds" if measurement.holds else "contradicted"), comparison
 
 
 def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
     if measurement.synthetic:
-        return "trial", "synthetic images: a trial of the chain, no result about the paper"
+        return "trial", "synthetic images: a trial of the code, which says nothing about the paper"
     target = measurement.target
     needed = MIN_SEEDS[measurement.profile]
     if target.null is None and measurement.shortfalls:
         return (
             "not run",
-            "only the paper's own scale can answer; a smaller one is shown, not compared",
+            "only the paper's own scale can answer; a number at a smaller scale is shown, but not"
+            " compared",
         )
     if measurement.n < needed:
-        verb = "is" if measurement.n == 1 else "are"
-        return "inconclusive", f"{needed} seeds are needed, and there {verb} {measurement.n}"
+        return "inconclusive", f"{needed} seeds are needed, and {measurement.n} measured so far"
     if not measurement.shortfalls:
         return _at_paper_scale(target, measurement)
     side = excluded_side(measurement)
@@ -116,8 +116,8 @@ def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
     return (
         "reversed here",
         (
-            f"{where}, and the paper says {target.side}; a smaller scale ("
-            f"{'; '.join(measurement.shortfalls)}) does not contradict it"
+            f"{where}, whereas the paper says {target.side}; this does not contradict the paper,"
+            f" because the scale is smaller ({'; '.join(measurement.shortfalls)})"
         ),
     )
 
@@ -134,12 +134,12 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
         return "inconclusive", f"{why}, and is outside {wanted}" if is_small(measurement) else why
     where = f"the interval{_cut(measurement)} is {side} {target.null:g}"
     if side != target.side:
-        return "contradicted", f"{where}, and the paper says {target.side}"
+        return "contradicted", f"{where}, whereas the paper says {target.side}"
     if inside:
-        return "reproduced", f"{where}, the mean inside {wanted}"
+        return "reproduced", f"{where}, and the mean is inside {wanted}"
     if _side_of_range(measurement):
         return "direction reproduced, other size", f"{where}, and outside {wanted}"
-    return "inconclusive", f"{where}, but whether its size is {wanted} is open"
+    return "inconclusive", f"{where}, but it is open whether the size is {wanted}"
 
 
 def _number(target: Target, measurement: Measurement, inside: bool) -> tuple[Verdict, str]:
@@ -149,12 +149,12 @@ def _number(target: Target, measurement: Measurement, inside: bool) -> tuple[Ver
     wanted = range_text(target.low, target.high)
     _, *ends = measurement.estimate
     if inside and _width(*ends) <= _width(target.low, target.high):
-        return "reproduced", f"the mean is inside the range, {wanted}"
+        return "reproduced", f"the mean is inside the range of {wanted}"
     if inside:
         return "inconclusive", f"the mean is inside {wanted}, and the interval is wider than that"
     if side := _side_of_range(measurement):
-        return "inconclusive", f"the interval is {side} the range, {wanted}"
-    return "inconclusive", f"the mean is outside the range, {wanted}, and the interval is not"
+        return "inconclusive", f"the interval is {side} the range of {wanted}"
+    return "inconclusive", f"the mean is outside the range of {wanted}, and the interval is not"
 
 
 def excluded_side(measurement: Measurement) -> Side | None:
@@ -230,7 +230,7 @@ def detectable_text(measurement: Measurement) -> str:
 def _includes(measurement: Measurement) -> str:
     low, high = measurement.reach or (-math.inf, math.inf)
     if measurement.null is not None and not low <= measurement.null <= high:
-        return f"the size of the difference is less than chance makes it, {measurement.null:g}"
+        return f"the difference is smaller than chance alone would make it ({measurement.null:g})"
     by = " by the spread of its own two groups" if _own_decides(measurement) else _cut(measurement)
     return f"the interval{by} includes {measurement.null:g}"
 
@@ -253,7 +253,7 @@ def _own_decides(measurement: Measurement) -> bool:
 
 def _cut(measurement: Measurement) -> str:
     if measurement.censored:
-        return ", a bound,"
+        return ", which is a bound,"
     return " over seeds and images" if measurement.over_images is not None else ""
 
 

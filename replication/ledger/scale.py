@@ -13,8 +13,13 @@ from replication.paper import Claim, PaperScale, paper_scale
 from replication.paper import claim as find_claim
 from replication.recipe import Recipe
 
-# the fields of a recipe's net that a scale may name
-NET_FIELDS = ("family", "name", "width", "init", "sixth_conv")
+NET_FIELDS = {  # the fields of a recipe's net that a scale may name -> what a reader calls them
+    "family": "family of nets",
+    "name": "net",
+    "width": "width of the net",
+    "init": "initial weights",
+    "sixth_conv": "sixth convolutional layer",
+}
 
 
 class Ran(Frozen):
@@ -90,7 +95,7 @@ def _differences(wanted: PaperScale, ran: Ran) -> list[str]:
     for name, values in wanted.net.items():
         if name not in ran.net or ran.net[name] not in values:
             has = ran.net.get(name, "none")
-            reasons.append(f"net with {name} {has} instead of {' or '.join(map(str, values))}")
+            reasons.append(f"{NET_FIELDS[name]} {has} instead of {' or '.join(map(str, values))}")
     if wanted.target_error is not None and ran.target_error != wanted.target_error:
         has = "none" if ran.target_error is None else f"{ran.target_error:.0%}"
         reasons.append(f"a target error of {has} instead of {wanted.target_error:.0%}")

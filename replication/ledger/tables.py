@@ -127,7 +127,7 @@ def rows_html(rows: list[Row]) -> str:
 
 
 def verdicts_html(
-    measurements: Sequence[Measurement], nothing: str = "not run: nothing was measured"
+    measurements: Sequence[Measurement], nothing: str = "Not run: nothing was measured."
 ) -> str:
     """Return what one chapter measured, one row per measurement; a claim is stated once.
 
@@ -165,8 +165,8 @@ def verdicts_html(
     banner = ""
     if any(measurement.synthetic and measurement.values for measurement in measurements):
         banner = (
-            "<p><strong>A trial on synthetic images.</strong> It shows that the chain works, and"
-            " earns no verdict about the paper.</p>"
+            "<p><strong>A trial on synthetic images.</strong> It shows that the code works, and"
+            " says nothing about the paper.</p>"
         )
     return f"{STYLE}\n{banner}{table_html(HEAD, body)}{_scale_list(scales)}"
 
@@ -201,7 +201,7 @@ def missing_html(rows: list[Row]) -> str:
         )
         for row in waiting
     ]
-    return table_html(["claim", "why it is not run", "command that would run it"], body)
+    return table_html(["claim", "why it was not run", "command that would run it"], body)
 
 
 def chapters() -> set[str]:
@@ -298,9 +298,7 @@ def _scale_list(scales: dict[str, str]) -> str:
 
 def _rule_list() -> str:
     items = "".join(f"<li>{prose_html(_change_text(change))}</li>" for change in rule_changes())
-    return (
-        f"<details><summary>Changes of the rules for every row</summary><ul>{items}</ul></details>"
-    )
+    return f"<details><summary>Changes to the rules of all rows</summary><ul>{items}</ul></details>"
 
 
 def _ours(measurement: Measurement | None, scales: dict[str, str], named: bool = True) -> str:
@@ -320,7 +318,9 @@ def _more(facts: dict[str, str], measurement: Measurement | None, changes: Seque
     """Return the further facts of a row, folded; "" if there are none."""
     items = list(facts.items())
     if measurement is not None and measurement.values:
-        items.append(("smallest effect found four times in five", detectable_text(measurement)))
+        items.append(
+            ("smallest effect that would be found four times in five", detectable_text(measurement))
+        )
         items.append(("interval over seeds and images", over_images_text(measurement)))
     items += [("changed", _change_text(change)) for change in changes]
     items = [(name, text) for name, text in items if text]

@@ -154,14 +154,14 @@ def _row(claim: Claim, by_scale: dict[str, dict[str, tuple[Measurement, ...]]]) 
     ours, source = variants.get(primary, (None, claim.experiment or ""))
     word, reason = judge(claim, ours)
     if variants and ours is None:
-        reason = f"measured, but not its primary variant, {primary or 'the unnamed one'}"
+        reason = f"measured, but without its primary variant, {primary or 'the unnamed one'}"
     at = scale or _profile_to_run(claim, tuple(by_scale))
     if not variants and claim.experiment:
         reason = _what_is_missing(claim, at)
     # what was measured is shown, and cannot answer
     elif word == "not run" and claim.needs_paper_scale:
         at = "paper"
-        reason += f"; to answer it needs {claim.needs}" if claim.needs else ""
+        reason += f"; that needs {claim.needs}" if claim.needs else ""
     target = claim.target(primary)
     return Row(
         id=claim.id,
@@ -214,7 +214,7 @@ def _what_is_missing(claim: Claim, profile: str) -> str:
     why = (
         "only the paper's own scale can answer"
         if claim.needs_paper_scale
-        else f"nothing measured at the {profile} profile"
+        else f"nothing was measured at the {profile} profile"
     )
     return f"{why}; it needs {claim.needs}" if claim.needs else why
 

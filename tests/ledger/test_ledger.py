@@ -117,7 +117,7 @@ def test_a_row_that_was_not_run_says_what_is_missing(results, tmp_path, monkeypa
     assert "not written yet" in row_of("lrn-gain").reason
     (tmp_path / "ablations.ipynb").touch()
     (tmp_path / "tables.ipynb").touch()
-    assert row_of("lrn-gain").reason == "nothing measured at the laptop profile"
+    assert row_of("lrn-gain").reason == "nothing was measured at the laptop profile"
     assert row_of("lrn-gain", "quick").command == "replication run ablations --profile quick"
     assert (
         row_of("table1-cnn", "quick").reason
@@ -203,7 +203,7 @@ def test_a_chapters_verdicts_are_the_ledgers_and_escaped():
         assert measurement.variant in row
     assert claim("params").paper in rows[0] and claim("lrn-gain").paper in rows[1]
     assert claim("lrn-gain").statement not in rows[2]  # a claim is stated once
-    assert "smallest effect found four times in five" in rows[1]
+    assert "smallest effect that would be found four times in five" in rows[1]
     assert page.count("laptop: Tiny ImageNet") == 1  # a scale is named once
     assert ledger_tables.verdicts_html([], "not run: a < b") == "<p>not run: a &lt; b</p>"
 
@@ -229,7 +229,7 @@ def test_the_page_has_every_row_once_a_filter_for_each_word_and_the_log_of_chang
         assert chip(word) in page and box in page
     assert "<script" not in page and "error without normalisation minus error with it" in page
     assert "after results had been seen" in page and "within 5%" in page
-    assert "Changes of the rules for every row" in page
+    assert "Changes to the rules of all rows" in page
 
 
 def section(row):

@@ -47,7 +47,7 @@ def test_the_full_net_on_ilsvrc_is_at_the_papers_scale_and_a_narrow_one_is_not()
     assert at_paper_scale("lrn-gain", full, ILSVRC)
     narrow = full.model_copy(update={"net": AlexNetSpec(width=0.5)})
     assert shortfalls("lrn-gain", describe(narrow, ILSVRC)) == (
-        "net with width 0.5 instead of 1.0",
+        "width of the net 0.5 instead of 1.0",
     )
     assert not at_paper_scale("table2-1cnn", full, ILSVRC)  # Table 2 is about ILSVRC-2012
 
