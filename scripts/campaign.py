@@ -23,6 +23,7 @@ from replication.book.notebooks import parameters
 from replication.experiments import (
     effect_of_data,
     figure1,
+    first_fifths,
     kernels,
     lrn_cifar_nets,
     paper_vs_source,
@@ -178,6 +179,12 @@ STAGES = (
     _candidate("80sec", 0.2, "relu"),
     _candidate("conv-local-13pct", 0.5, "relu"),
     _curves(relu_vs_tanh.STAGES[1], RACE, ["tanh"], 3.5, RACED),
+    _tasks(
+        "first fifths",
+        1.7,
+        "which number of an epoch the figure plots",
+        lambda: first_fifths.tasks(FIGURE1),
+    ),
     _candidate("modern", 0.9, "tanh"),
     _candidate("bf16", 1.0, "tanh"),
     _candidate("scaled-tanh", 1.0, "tanh"),

@@ -20,12 +20,16 @@ import pandas as pd
 
 from replication.base.statistics import difference_spread, interval, mean_interval
 from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Kind
-from replication.experiments.figure1 import DEFINITIONS
+from replication.experiments.figure1 import DEFINITIONS, FIRST_FIFTH, Definition
 from replication.ledger.families import bonferroni
 from replication.paper.figures import measured_part
 from replication.runs.store import Run
 
 TOGETHER = "together"
+# the meanings of training error that the figure may have
+READINGS = DEFINITIONS | {
+    FIRST_FIFTH: Definition("mean over the next epoch's first fifth of minibatches", 1.1)
+}
 BESIDE = "neighbouring rate"
 COLUMNS = (
     "candidate",
@@ -50,6 +54,7 @@ class Arm(NamedTuple):
     rate: float
     runs: tuple[Run, ...]
     selection: bool = False  # no reporting seed yet: the run that the rate was chosen by
+    readings: tuple[str, ...] = tuple(READINGS)  # by which it is compared, if its runs have them
 
 
 def beside(kind: Kind, rate: float) -> str:
@@ -59,26 +64,41 @@ def beside(kind: Kind, rate: float) -> str:
     return f"{BESIDE} {rate:g} of {kind}"
 
 
-def distance(errors: Sequence[float], kind: Kind) -> float:
+def errors_of(run: Run, reading: str) -> list[float]:
+    """Return a run's errors by a meaning of training error, fractions; [] if it lacks one.
+
+    The first is that of epoch ``first_epoch(reading)``, and one follows for each epoch."""
+    if reading not in run.history or run.history[reading].isna().any():
+        return []
+    return run.history[reading].tolist()
+
+
+def first_epoch(reading: str) -> int:
+    """Return the epoch at whose end the first error of a run stands."""
+    return 0 if reading == FIRST_FIFTH else 1
+
+
+def distance(errors: Sequence[float], kind: Kind, first: int = 1) -> float:
     """Return the root mean square distance of a curve to the paper's, in points of error.
 
-    ``errors``: one per epoch, fractions.
+    ``errors``: one per epoch from epoch ``first`` on, fractions.
     """
-    return _points_apart(_at_the_papers(errors, kind), measured_part(kind)["error"].to_numpy())
+    ours = _at_the_papers(errors, kind, first)
+    return _points_apart(ours, measured_part(kind)["error"].to_numpy())
 
 
-def seeds_apart(curves: Sequence[Sequence[float]], kind: Kind) -> float | None:
+def seeds_apart(curves: Sequence[Sequence[float]], kind: Kind, first: int = 1) -> float | None:
     """Return the distance of two runs of one candidate, the mean over all pairs of its runs.
 
     At the paper's points, like ``distance``. None for fewer than two runs."""
-    drawn = [_at_the_papers(errors, kind) for errors in curves]
+    drawn = [_at_the_papers(errors, kind, first) for errors in curves]
     pairs = [_points_apart(one, other) for one, other in itertools.combinations(drawn, 2)]
     return float(np.mean(pairs)) if pairs else None
 
 
-def _at_the_papers(errors: Sequence[float], kind: Kind) -> np.ndarray:
+def _at_the_papers(errors: Sequence[float], kind: Kind, first: int) -> np.ndarray:
     """Return a curve at the epochs of the paper's points; constant beyond its last epoch."""
-    return np.interp(measured_part(kind)["epoch"], np.arange(1, len(errors) + 1), errors)
+    return np.interp(measured_part(kind)["epoch"], first + np.arange(len(errors)), errors)
 
 
 def _points_apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -98,13 +118,13 @@ def distances(arms: Sequence[Arm]) -> pd.DataFrame:
                 "rate": arm.rate,
                 "definition": definition,
                 "seed": run.task.recipe.seed,
-                "distance": distance(run.history[definition].tolist(), arm.kind),
+                "distance": distance(errors, arm.kind, first_epoch(definition)),
             }
             for arm in arms
             if arm.kind in PAIR
             for run in arm.runs
-            for definition in DEFINITIONS
-            if len(run.history)
+            for definition in arm.readings
+            if (errors := errors_of(run, definition))
         ],
         columns=["candidate", "kind", "rate", "definition", "seed", "distance"],
     )
@@ -160,12 +180,13 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
     ):
         groups[candidate, TOGETHER, "", definition] = values.tolist()
     apart = {
-        (arm.candidate, arm.kind, definition): seeds_apart(
-            [run.history[definition].tolist() for run in arm.runs if len(run.history)], arm.kind
+        (arm.candidate, arm.kind, f"{arm.rate:g}", definition): seeds_apart(
+            curves, arm.kind, first_epoch(definition)
         )
         for arm in arms
         if arm.kind in PAIR
-        for definition in DEFINITIONS
+        for definition in arm.readings
+        if (curves := [errors for run in arm.runs if (errors := errors_of(run, definition))])
     }
     stand_ins = {(arm.candidate, arm.kind) for arm in arms if arm.selection}
     verdict = {}
@@ -183,7 +204,7 @@ def table(arms: Sequence[Arm]) -> pd.DataFrame:
                 "definition": definition,
                 "n": len(values),
                 **mean_interval(values)._asdict(),
-                "seeds_apart": apart.get((candidate, kind, definition)),
+                "seeds_apart": apart.get(key),
                 "verdict": verdict[key],
                 "selection": any(
                     (candidate, one) in stand_ins for one in (PAIR if kind == TOGETHER else [kind])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from replication.base.text import counted
-from replication.experiments import identification, speedup
+from replication.experiments import first_fifths, identification, speedup
 from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Candidate, Kind
 from replication.experiments.common.collect import nothing_yet
 from replication.experiments.common.comparison import ran
@@ -21,6 +21,7 @@ from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.figure1 import (
     DEFINITIONS,
     EXPERIMENT,
+    FIRST_FIFTH,
     Search,
     Settings,
     candidates,
@@ -55,6 +56,7 @@ class Outcome(NamedTuple):
     """What the notebook shows."""
 
     curves: pd.DataFrame  # one row per reporting run and epoch
+    fifths: pd.DataFrame  # the same for the race's net by the first fifth of the next epoch, from 0
     selection: pd.DataFrame  # one row per selection run
     # one row per reporting run: epochs and iterations to the target error by each definition
     table: pd.DataFrame
@@ -68,6 +70,7 @@ class Outcome(NamedTuple):
 def plan(settings: Settings) -> str:
     """Describe what will be run."""
     others = "\n".join(f"  {name}: {_described(CANDIDATES[name])}" for name in settings.candidates)
+    fifths = _list(settings.first_fifth_seeds)
     return (
         f"the race: {RACE.words}; on seed {settings.selection_seed}, each activation's rate is the"
         f" one with the fewest epochs to {settings.mark:.0%} exact training error\n"
@@ -77,6 +80,7 @@ def plan(settings: Settings) -> str:
         f" or {counted(settings.epochs, 'epoch')}\n"
         "candidates for the figure, at rates of their own, on seeds "
         f"{_list(settings.candidate_seeds)}:\n{others or '  none'}"
+        + (f"\nthe error of each first fifth: seeds {fifths}" if fifths else "")
     )
 
 
@@ -98,7 +102,7 @@ def tasks(settings: Settings) -> list[Task]:
             if found.ended and found.rate:
                 for rate in found.beside:
                     listed += reporting_beside(settings, kind, rate)
-    return listed
+    return listed + first_fifths.tasks(settings)
 
 
 def waits(settings: Settings) -> str:
@@ -155,7 +159,14 @@ def run(settings: Settings) -> Outcome:
         ]
         neighbours = workers.chains(arm_beside, rates_beside)
         curves += workers.chains(curve, [pair for pairs in others for pair in pairs])
-    return _publish(settings, curves, neighbours)
+
+        def arm_of_fifths(of: tuple[Candidate, Kind, float]) -> Arm:
+            runs = tuple(_runs(settings, first_fifths.of_curve(settings, *of), workers))
+            candidate, kind, rate = of
+            return Arm(candidate.name, kind, rate, runs, readings=(FIRST_FIFTH,))
+
+        fifths = workers.chains(arm_of_fifths, first_fifths.curves(settings))
+    return _publish(settings, curves, neighbours, fifths)
 
 
 def _runs(settings: Settings, tasks: Sequence[Task], workers: Workers) -> list[Run]:
@@ -170,24 +181,27 @@ def reporting_beside(settings: Settings, kind: Kind, rate: float) -> list[Task]:
     return reporting(settings, RACE._replace(name=f"{RACE.name}-beside"), kind, rate)
 
 
-def _publish(settings: Settings, curves: list[Curve], neighbours: list[Arm]) -> Outcome:
+def _publish(
+    settings: Settings, curves: list[Curve], neighbours: list[Arm], fifths: list[Arm]
+) -> Outcome:
     arms = [one.arm for one in curves if one.runs]
     shown = [*arms, *(arm for arm in neighbours if arm.runs)]
     rows = [_row(settings, arm, run) for arm in shown for run in arm.runs]
     outcome = Outcome(
         curve_table(shown),
+        first_fifths.table(fifths),
         pd.DataFrame([row for one in curves for row in _tried(one)], columns=SELECTION),
         pd.DataFrame(rows, columns=None if rows else ["candidate"]),
         pd.DataFrame(
             [_progress(settings, one) for one in curves]
             + [_progress_beside(settings, arm) for arm in neighbours]
         ),
-        identification.table(shown),
+        identification.table([*shown, *fifths]),
         speedup.ratios(arms),
         measure(settings, curves),
         _distinct(
             [run for one in curves for run in (*one.search.tried, *one.runs)]
-            + [run for arm in neighbours for run in arm.runs]
+            + [run for arm in (*neighbours, *fifths) for run in arm.runs]
         ),
     )
     names = ("selection", "table", "progress", "distances", "ratios")
