@@ -1,8 +1,9 @@
-"""Which of the three training errors the paper's Figure 1 plots: a Sphinx extension.
+"""Which of three training errors is nearest to the paper's Figure 1: a Sphinx extension.
 
-``{training-error}`` says it in one sentence, from the stored distances of the race's net to the
-paper's curves (``distances.csv``). The sentence names only what the tanh curve excludes; if it
-excludes nothing, or if nothing is stored, the directive shows nothing."""
+``{training-error}`` says it in a few sentences, from the stored distances of the race's net to the
+paper's curves (``distances.csv``). They name only what the tanh curve excludes; if it excludes
+nothing, or if nothing is stored, the directive shows nothing. The last one says what none of the
+three explains: where the printed curves start."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -15,12 +16,14 @@ from sphinx.util.docutils import SphinxDirective
 from replication.base import paths
 from replication.book.findings import measured, note_results
 from replication.experiments.candidates import RACE
-from replication.experiments.figure1 import DEFINITIONS
+from replication.experiments.figure1 import CHANCE, DEFINITIONS
 from replication.ledger.units import numbers, with_unit
+from replication.paper.figures import start
 
 CLAIM, EXPERIMENT = "fig1-curves/tanh", "relu_vs_tanh"
 EXCLUDED = "excluded"
-QUESTION = "The paper does not say which of three training errors it plots."
+NAMES = {"relu": "ReLU", "tanh": "tanh"}
+QUESTION = "The paper does not say which training error it plots. We compare three."
 
 
 class Answer(NamedTuple):
@@ -73,6 +76,14 @@ def sentences(distances: pd.DataFrame) -> list[tuple[str, bool]]:
         names = [name for name, _ in relu.excluded]
         only = f"excludes only {_listed(names)}" if names else "excludes none of them"
         pieces += [(f" The ReLU curve {only}.", False)]
+    starts = " and ".join(f"{start(kind):.0%} ({name})" for kind, name in NAMES.items())
+    pieces += [
+        (
+            f" None of the three explains where the printed curves start: at epoch 0 they are at"
+            f" {starts}, but an untrained net has {CHANCE:.0%}. So the paper may plot a fourth.",
+            False,
+        )
+    ]
     return pieces
 
 

@@ -7,10 +7,7 @@ import pandas as pd
 
 from replication.paper import HERE
 
-# Epochs. What is drawn before it starts at epoch 0, at an error that is well below that of an
-# untrained net, 90%: 73% for tanh, and 78% for ReLU if its line is extended above the frame. An
-# error that is measured after each epoch has no such point.
-FIRST_VERTEX = 0.99
+FIRST_VERTEX = 0.99  # epochs; what is drawn before it leads there from the curve's start
 
 
 @cache
@@ -37,6 +34,17 @@ def measured_part(activation: str) -> pd.DataFrame:
     return curve[
         (curve["activation"] == activation) & (curve["epoch"] >= FIRST_VERTEX)
     ].reset_index(drop=True)
+
+
+def start(activation: str) -> float:
+    """Return the error of a curve of Figure 1 at epoch 0.
+
+    The ReLU curve is above the frame there, so its first line is extended. Both starts are well
+    below the error of an untrained net, which is 90%."""
+    curve = figure1()
+    first, after = curve[curve["activation"] == activation].iloc[[0, 1]].itertuples()
+    slope = (after.error - first.error) / (after.epoch - first.epoch)
+    return first.error - slope * first.epoch
 
 
 def figure1_ratio(step: float = 0.01) -> pd.DataFrame:

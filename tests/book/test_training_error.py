@@ -37,7 +37,8 @@ def test_the_nearest_error_and_the_excluded_ones_are_named_with_their_distances(
     )
     assert "last fifth of minibatches 1.60 points (1.50 to 1.70); the last is excluded." in said
     assert "It cannot exclude the mean over the epoch's minibatches." in said
-    assert said.endswith("The ReLU curve excludes only the error over all images after the epoch.")
+    assert "The ReLU curve excludes only the error over all images after the epoch." in said
+    assert "at epoch 0 they are at 78% (ReLU) and 73% (tanh), but an untrained net has 90%" in said
 
 
 @pytest.mark.parametrize(
