@@ -25,4 +25,5 @@ def full(claim_id: str) -> Ran:
         net={name: values[0] for name, values in wanted.net.items()},
         target_error=wanted.target_error,
         epochs=wanted.epochs,
+        pretrained_classes=wanted.pretrained_classes,
     )

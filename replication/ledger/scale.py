@@ -34,6 +34,7 @@ class Ran(Frozen):
     net: dict[str, str | float]
     target_error: float | None = None  # the training error that was raced to
     epochs: int | None = None  # that its schedule is made for; None: not on record
+    pretrained_classes: int | None = None  # of the data that its first weights are from
 
 
 def describe(recipe: Recipe, card: Mapping[str, Any], target_error: float | None = None) -> Ran:
@@ -104,4 +105,10 @@ def _differences(wanted: PaperScale, ran: Ran) -> list[str]:
             reasons.append("the length of its training is not on record")
         elif ran.epochs < wanted.epochs:
             reasons.append(f"{counted(ran.epochs, 'epoch')} instead of {wanted.epochs}")
+    if (classes := wanted.pretrained_classes) is not None:
+        if ran.pretrained_classes is None:
+            reasons.append(f"no pre-training on {classes:,} classes is on record")
+        elif ran.pretrained_classes < classes:
+            first = counted(ran.pretrained_classes, "class")
+            reasons.append(f"pre-trained on {first} instead of {classes:,}")
     return reasons

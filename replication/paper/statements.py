@@ -54,6 +54,8 @@ class PaperScale(Frozen):
     net: dict[str, tuple[str | float, ...]] = {}
     target_error: float | None = Field(None, gt=0, lt=1)  # the training error that is raced to
     epochs: int | None = Field(None, ge=1)  # at least so many are planned
+    # first trained on data of at least so many classes; None: fresh weights
+    pretrained_classes: int | None = Field(None, ge=2)
 
 
 class Change(Frozen):

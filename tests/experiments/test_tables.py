@@ -299,6 +299,7 @@ def test_the_gains_over_the_controls_are_taken_in_top_1_and_in_top_5_error(
     for control, sign in (("over six layers", 1), ("over as many updates", -1)):
         first = ours["table2-1cnn-pre", f"{control}, top-1"]
         assert first.mean == pytest.approx(4 * sign) and first.over_images.images == 200
+        assert first.ran.pretrained_classes == 10  # those of the made-up larger set
         assert sign * ours["table2-1cnn-pre", control].mean > 0
 
 

@@ -62,6 +62,27 @@ def test_fewer_epochs_than_the_released_recipe_are_a_reduced_scale(epochs, expec
     assert shortfalls("lrn-cifar", describe(recipe, ORIGINAL)) == expected
 
 
+def test_the_full_net_after_a_few_epochs_is_at_a_reduced_scale():
+    short = named("alexnet-2012", "paper").model_copy(update={"epochs": 5})
+    assert shortfalls("lrn-gain", describe(short, ILSVRC)) == ("5 epochs instead of 90",)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (21_843, ()),
+        (1000, ("pre-trained on 1,000 classes instead of 21,841",)),
+        (None, ("no pre-training on 21,841 classes is on record",)),
+    ],
+)
+def test_a_net_pre_trained_on_other_data_than_fall_2011_is_not_the_papers(classes, expected):
+    card = ILSVRC | {"name": "ilsvrc2012"}
+    ran = describe(named("alexnet-2012", "paper"), card)
+    ran = ran.model_copy(update={"pretrained_classes": classes})
+    for claim in ("table2-1cnn-pre", "table2-7cnn"):
+        assert shortfalls(claim, ran) == expected
+
+
 def test_what_is_not_on_record_is_not_at_the_papers_scale():
     assert shortfalls("lrn-gain", None) and not shortfalls("params", None)
 

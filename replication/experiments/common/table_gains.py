@@ -14,6 +14,7 @@ from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS, diverged, ran, scale
 from replication.experiments.common.image_noise import Images, images_of, minus, noise
 from replication.ledger.measurement import ImageNoise, Measurement, measured
+from replication.ledger.scale import Ran
 from replication.runs.store import Run
 
 ONE, FIVE, PRE, SEVEN, LARGER = (
@@ -24,6 +25,7 @@ ONE, FIVE, PRE, SEVEN, LARGER = (
     "sixth layer",
 )
 FALL = "sixth layer on Fall 2009"
+PRE_TRAINED = ("table2-1cnn-pre", "table2-7cnn")  # the claims about nets that are
 AVERAGES = {"five": FIVE, "seven": SEVEN}  # by the name of their gain
 # controls of the pre-trained net: its six layers from fresh weights, on the target alone
 SIX, LONG = "six layers from fresh weights", "six layers, as many updates"
@@ -139,6 +141,14 @@ def measure(
         sixth += f" and first saw {images} of {classes}"
     remark = diverged(runs)
 
+    def scale_of(claim: str, shown: Run) -> Ran:
+        """Return what was run for a claim; for pre-trained nets, on how many classes too."""
+        if claim not in PRE_TRAINED or larger is target:
+            return ran(shown)
+        return ran(shown).model_copy(
+            update={"pretrained_classes": larger.provenance["data"]["classes"]}
+        )
+
     def add(
         claim: str,
         variant: str,
@@ -158,7 +168,7 @@ def measure(
                     profile=profile,
                     scale=scale(shown, views),
                     reason=reasons,
-                    ran=ran(shown),
+                    ran=scale_of(claim, shown),
                     over_images=over_images,
                 )
             )
