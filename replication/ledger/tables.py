@@ -35,7 +35,7 @@ from replication.ledger.text import (
 )
 from replication.ledger.units import number, numbers
 from replication.ledger.verdicts import Row, by_number, counts
-from replication.paper import KINDS, Change, rule_changes
+from replication.paper import KINDS, Change, paper_scale, rule_changes
 from replication.paper import claim as find_claim
 
 __all__ = [
@@ -228,6 +228,8 @@ def _body(
         if row.quantity:
             about += f'<span class="small quantity">Measured: {html.escape(row.quantity)}.</span>'
         facts = {"statement": row.claim, "2012 log or source": row.log2012, "why": row.reason}
+        if scale := find_claim(row.id).scale:
+            facts["the paper's own scale"] = paper_scale(scale).meaning
         if row.effect is not None and row.effect.shortfalls:
             facts["not at the paper's scale"] = "; ".join(row.effect.shortfalls)
         more = _more(facts, row.ours, row.changes)

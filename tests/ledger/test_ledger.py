@@ -334,6 +334,14 @@ def test_the_interval_that_decides_is_beside_the_one_over_seeds(results, low, hi
     assert (text in cell) == shown
 
 
+def test_every_measurable_row_says_what_the_papers_own_scale_is(results):
+    rows = ledger()
+    said = ledger_tables.ledger_html(rows).count("<dt>the paper&#x27;s own scale</dt>")
+    said += ledger_tables.ledger_html(rows).count("<dt>the paper's own scale</dt>")
+    assert said == sum(row.kind in "EQ" for row in rows)
+    assert "crops of 224, the net at its full width" in ledger_tables.rows_html([row_of("depth")])
+
+
 def test_a_chapter_s_table_begins_with_the_number_that_the_claim_is_judged_by():
     shown = [
         gain([46.0, 45.0, 44.0], claim="table1-cnn", variant="top-1"),
