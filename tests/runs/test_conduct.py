@@ -55,7 +55,7 @@ def test_an_evaluation_that_another_process_added_meanwhile_is_kept(task: store.
 def test_two_processes_that_evaluate_one_run_at_the_same_time_lose_nothing(
     task: store.Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, read = store.load(task), store._read_if_present
+    run, read = store.load(task), store.read_if_present
 
     def slow(path: Path) -> dict:
         found = read(path)
@@ -63,7 +63,7 @@ def test_two_processes_that_evaluate_one_run_at_the_same_time_lose_nothing(
         return found
 
     with monkeypatch.context() as patch, ThreadPoolExecutor(2) as both:
-        patch.setattr(store, "_read_if_present", slow)
+        patch.setattr(store, "read_if_present", slow)
         list(both.map(lambda key: store.write_evaluation(run, {key: {}}, {key: {}}), "ab"))
     assert set(store.load(task).evaluation) == set(store.load(task).per_image) == {"a", "b"}
 
