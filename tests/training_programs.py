@@ -75,12 +75,16 @@ def open_images(recipe: Recipe, root: Path, share: slice | None = None) -> Loade
     pixels = np.random.default_rng(1).integers(0, 256, (len(index), 32, 32, 3), np.uint8)
     store, rows = Store(index, pixels, 32), np.arange(len(index))
     aside = rows % EACH >= EACH - recipe.data.validation // CLASSES
-    found = Statistics(
-        mean_image(pixels), np.zeros(3), np.eye(3), np.ones(3), np.eye(3), len(index), 32, ""
-    )
+    found = statistics_of(pixels)
     transform = Transform(recipe, found)
     validation = Loader(recipe, store, rows[aside], transform) if aside.any() else None
     return Loaders(Loader(recipe, store, rows[~aside], transform, share=share), validation, found)
+
+
+def statistics_of(pixels: np.ndarray) -> Statistics:
+    """Return the mean image of images of 32 x 32 pixels, with no colours of their own."""
+    colours = (np.zeros(3), np.eye(3), np.ones(3), np.eye(3))
+    return Statistics(mean_image(pixels), *colours, len(pixels), 32, "")
 
 
 def train_alone(recipe: Recipe, root: Path, folder: Path, **options: object) -> Outcome:

@@ -12,13 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from training_programs import CIFAR, open_images, statistics_of
 
 from replication.base.errors import InputError
 from replication.data.augment.order import order
-from replication.data.files.index import index_folder
 from replication.data.loader import Loader, Loaders
 from replication.data.pipelines.stored import Transform
-from replication.data.prepared.statistics import Statistics, mean_image
 from replication.data.prepared.store import Store, reduce
 from replication.nets.build import build
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
@@ -29,43 +28,17 @@ from replication.training.schedule import ScheduleState
 from replication.training.state import EpochSums, Progress
 from replication.training.trainer import Outcome, train
 
-RECIPE = Recipe(
-    data=Data(name="synthetic", size=32, scale=1 / 64),
-    net=CifarNetSpec(init="fan_in"),
-    update=Update(rate=0.01, weight_decay=0.0),
-    batch=8,
-    epochs=2,
-    exact_error=True,
-)
+RECIPE = CIFAR.model_copy(update={"exact_error": True})
 
 
 @pytest.fixture(scope="module")
-def loader(tmp_path_factory: pytest.TempPathFactory) -> Loader:
-    from PIL import Image
-
-    root, draws = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for key in ("a", "b", "c"):
-        (root / "train" / key).mkdir(parents=True)
-        for number in range(10):
-            Image.fromarray(draws.integers(0, 256, (32, 32, 3), np.uint8)).save(
-                root / "train" / key / f"{number}.jpg"
-            )
-    images = draws.integers(0, 256, (30, 32, 32, 3), np.uint8)
-    return _loader(RECIPE, Store(index_folder(root, "train"), images, 32))
+def loader(root: Path) -> Loader:
+    return open_images(RECIPE, root).training
 
 
 def _loader(recipe: Recipe, store: Store) -> Loader:
-    found = Statistics(
-        mean_image(store.images),
-        np.zeros(3),
-        np.eye(3),
-        np.ones(3),
-        np.eye(3),
-        len(store.images),
-        32,
-        "",
-    )
-    return Loader(recipe, store, np.arange(len(store.images)), Transform(recipe, found))
+    transform = Transform(recipe, statistics_of(store.images))
+    return Loader(recipe, store, np.arange(len(store.images)), transform)
 
 
 def _train(
@@ -135,7 +108,8 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used(tmp_path
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
     lines: list[str] = []
-    assert torch.equal(checkpoint.load(tmp_path, lines.append)["w"], torch.ones(3))
+    state = checkpoint.parse(checkpoint.read(tmp_path, lines.append))
+    assert torch.equal(state["w"], torch.ones(3))
     assert len(lines) == 1 and newest.name in lines[0]
 
 
