@@ -53,10 +53,8 @@ def distances(net: nn.Module, images: Tensor, masks: int = MASKS, seed: int = 0)
     dropouts = [module for module in net.modules() if isinstance(module, Dropout)]
     if not isinstance(net, AlexNet) or not dropouts:
         raise InputError("the net has no dropout: nothing to average")
-    was_training, before = (
-        net.training,
-        [(module.seed, module.first, module.total) for module in dropouts],
-    )
+    was_training = net.training
+    before = [(module.seed, module.first, module.total) for module in dropouts]
     try:
         with torch.inference_mode():
             halved, hidden = halved_logits(net, images)

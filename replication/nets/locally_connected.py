@@ -25,12 +25,8 @@ class LocallyConnected2d(nn.Module):
         padding: int = 0,
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels, self.kernel_size, self.padding = (
-            in_channels,
-            out_channels,
-            kernel_size,
-            padding,
-        )
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.padding = kernel_size, padding
         self.out_height, self.out_width = (
             side + 2 * padding - kernel_size + 1 for side in (height, width)
         )

@@ -98,12 +98,6 @@ def parse(content: bytes) -> dict[str, Any]:
     return state
 
 
-def load(folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the state of the newest sound checkpoint of ``folder``, or None."""
-    content = read(folder, report)
-    return None if content is None else parse(content)
-
-
 def clear(folder: Path) -> None:
     """Remove the temporary files of a training process that was killed while it wrote.
 

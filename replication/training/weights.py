@@ -115,10 +115,8 @@ def load_weights(path: Path) -> Weights:
             notes = file.metadata() or {}
             names = file.keys()
             state = {name: file.get_tensor(name) for name in names}
-        recipe, classes = (
-            Recipe.model_validate_json(notes["recipe"]),
-            tuple(json.loads(notes["classes"])),
-        )
+        recipe = Recipe.model_validate_json(notes["recipe"])
+        classes = tuple(json.loads(notes["classes"]))
         mean = state.pop(MEAN).numpy() if MEAN in state else None
         return Weights(state, recipe, classes, notes["fingerprint"], int(notes["epochs"]), mean)
     except FileNotFoundError:

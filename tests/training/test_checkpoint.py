@@ -16,8 +16,8 @@ def _save(folder: Path, step: int, best: bool = False) -> Path:
 
 def _load(folder: Path) -> tuple[float | None, list[str]]:
     lines: list[str] = []
-    state = checkpoint.load(folder, lines.append)
-    return (None if state is None else state["w"][0].item()), lines
+    content = checkpoint.read(folder, lines.append)
+    return (None if content is None else checkpoint.parse(content)["w"][0].item()), lines
 
 
 def _truncate(path: Path) -> None:

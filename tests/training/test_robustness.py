@@ -107,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         TrainingError, match="the loss is not finite at epoch 2, step 1.*lower update.rate"
     ):
         train(CIFAR, build(CIFAR, 3), loaders, tmp_path, _quiet, Options(0.0, "stop"))
-    state = checkpoint.load(tmp_path, _quiet)
+    state = checkpoint.parse(checkpoint.read(tmp_path, _quiet))
     assert all(value.isfinite().all() for value in state["net"].values())
     assert not (tmp_path / FILE).exists()
 
@@ -141,7 +141,7 @@ def test_a_number_that_broke_at_a_timed_save_reaches_no_checkpoint(
     options = Options(checkpoint_seconds=0.0, divergence="stop")
     with pytest.raises(TrainingError, match="a weight is not finite at epoch 2, step 2"):
         train_alone(CIFAR, root, tmp_path / "run", options=options)
-    state = checkpoint.load(tmp_path / "run", _quiet)
+    state = checkpoint.parse(checkpoint.read(tmp_path / "run", _quiet))
     tensors = [*state["net"].values(), *state["velocities"].values()]
     assert all(value.isfinite().all() for value in tensors)
     monkeypatch.undo()

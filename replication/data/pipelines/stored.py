@@ -27,12 +27,8 @@ class Transform:
 
     def __init__(self, recipe: Recipe, statistics: Statistics | None) -> None:
         self.data = data = recipe.data
-        self.size, self.side, self.scale, self.colour = (
-            data.size,
-            data.side,
-            np.float32(data.scale),
-            data.colour,
-        )
+        self.size, self.side, self.colour = data.size, data.side, data.colour
+        self.scale = np.float32(data.scale)
         self.fidelity = "source2012" if recipe.takes_source("colour-scale") else "paper"
         self.statistics = statistics
         self.mean = statistics.mean if statistics is not None and data.mean == "image" else None

@@ -113,12 +113,8 @@ def verify(name: str, split: str | None = None, crop: int = CROP) -> Report:
 def examine(index: Index, crop: int = CROP) -> Findings:
     """Decode every image of ``index`` in parallel."""
     n = len(index)
-    kinds, sizes, hashes, messages = (
-        np.zeros(n, np.int64),
-        np.zeros((n, 2), np.int64),
-        np.zeros(n, np.uint64),
-        {},
-    )
+    kinds, sizes = np.zeros(n, np.int64), np.zeros((n, 2), np.int64)
+    hashes, messages = np.zeros(n, np.uint64), {}
 
     def look(row: int) -> tuple[int, tuple[int, int], bytes, str]:
         try:

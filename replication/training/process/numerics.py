@@ -23,10 +23,8 @@ def numerics(recipe: Recipe) -> Iterator[None]:
     bf16 is left to autocast, and what stays float32 then is exact. With ``recipe.deterministic``,
     torch warns if a GPU has no repeatable algorithm, and the run continues."""
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    repeatable, search = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.backends.cudnn.benchmark,
-    )
+    search = torch.backends.cudnn.benchmark
+    repeatable = torch.are_deterministic_algorithms_enabled()
     tf32 = recipe.precision == "tf32"
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32  # torch's own default is on
