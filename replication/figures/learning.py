@@ -20,8 +20,10 @@ DEFINITIONS = {
     "exact_error": "over all images, after the epoch",
     "last_fifth_error": "mean over the epoch's last fifth",
     "running_error": "mean over the epoch's minibatches",
+    "first_fifth_error": "mean over the next epoch's first fifth",
 }
-SHAPES = "osD"  # of the definitions
+FIRST_FIFTH = "first_fifth_error"  # has runs of its own
+SHAPES = "osD^"  # of the definitions
 MARKERS = "osD^v<>pXhd8"  # of the candidates
 REGIMES = {  # title -> candidates whose curves share a panel
     "started as in 2012": ("19pct", "saturating"),
@@ -40,24 +42,42 @@ def reader_name(candidate: str) -> str:
     return f"19pct, {LABELS[words[4]]} at {words[2]}"
 
 
-def figure1(curves: pd.DataFrame, candidate: str, mark: float, paper: bool = True) -> Figure:
+def figure1(
+    curves: pd.DataFrame,
+    candidate: str,
+    mark: float,
+    paper: bool = True,
+    fifths: pd.DataFrame | None = None,
+) -> Figure:
     """Draw training error against epochs in the paper's form: our curves, and the paper's.
 
     ``curves``: columns candidate, activation, seed, epoch and one for each definition (fractions);
     shown is ``candidate``, in one panel per definition. A line is the mean over the seeds that are
     still running; its band reaches from the lowest to the highest. ``paper``: draw its curves.
+    ``fifths``: the same by ``FIRST_FIFTH``, from epoch 0 on; without rows, it has no panel.
     """
+    of_candidate = curves[curves["candidate"] == candidate]
+    shown = {definition: of_candidate for definition in DEFINITIONS if definition != FIRST_FIFTH}
+    if fifths is not None and len(fifths):
+        shown[FIRST_FIFTH] = fifths
+    rows = 1 if len(shown) < 4 else 2
     with style():
         figure, axes = plt.subplots(
-            1, len(DEFINITIONS), figsize=(WIDTH, 3.5), sharey=True, layout="constrained"
+            rows,
+            len(shown) // rows,
+            figsize=(WIDTH, 0.7 + 2.8 * rows),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
         )
-        shown = curves[curves["candidate"] == candidate]
-        for axis, (definition, title) in zip(axes, DEFINITIONS.items(), strict=True):
-            _panel(axis, shown, definition, mark, paper)
-            axis.set_title(textwrap.fill(title, 24))
-        axes[0].set_ylabel("training error rate")
+        for axis, (definition, curves) in zip(axes.flat, shown.items(), strict=True):
+            _panel(axis, curves, definition, mark, paper)
+            axis.set_title(textwrap.fill(DEFINITIONS[definition], 24 * rows))
+        for axis in axes[:, 0]:
+            axis.set_ylabel("training error rate")
         # where a label is long, below the panels
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        entries = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*entries, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -122,49 +142,63 @@ def regimes(curves: pd.DataFrame, mark: float) -> Figure:
 def distances(table: pd.DataFrame) -> Figure:
     """Draw the distance of every candidate to the paper's curves, nearest at the top.
 
-    One panel per curve. A hollow mark is excluded; its shape is the definition. ``table``:
-    ``identification.table``: candidate, curve, definition, n, mean, low, high, verdict.
+    One panel per curve, one line per candidate and rate. A hollow mark is excluded; its shape is
+    the definition. ``table``: ``identification.table``: candidate, curve, rate, definition, n,
+    mean, low, high, verdict.
     """
     if table.empty:
         return nothing(NOTHING)
-    panels = [curve for curve in ("relu", "tanh", "together") if curve in set(table["curve"])]
-    sizes = [len(table[table["curve"] == curve]) for curve in panels]
-    height = 1.2 + 0.4 * len(panels) + 0.19 * sum(sizes)
+    lines = {}
+    for curve in ("relu", "tanh", "together"):
+        rows = table[table["curve"] == curve]
+        groups = [group for _, group in rows.groupby(["candidate", "rate"], sort=False)]
+        if groups:
+            lines[curve] = sorted(groups, key=lambda group: -group["mean"].min())
+    sizes = [len(groups) for groups in lines.values()]
     with style():
         figure, axes = plt.subplots(
-            len(panels),
+            len(lines),
             1,
-            figsize=(WIDTH, height),
+            figsize=(WIDTH, 1.4 + 0.4 * len(lines) + 0.36 * sum(sizes)),
             sharex=True,
             squeeze=False,
             height_ratios=sizes,
             layout="constrained",
         )
-        for axis, curve in zip(axes[:, 0], panels, strict=True):
-            rows = table[table["curve"] == curve].sort_values("mean", ascending=False)
-            for place, row in enumerate(rows.itertuples()):
-                meaning = list(DEFINITIONS).index(row.definition)
-                colour = PALETTE[meaning]
-                axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.5)
-                face = "white" if row.verdict == "excluded" else colour
-                axis.plot(row.mean, place, SHAPES[meaning], color=colour, markerfacecolor=face)
-            names = [
-                reader_name(row.candidate) + (" (one seed)" if row.n == 1 else "")
-                for row in rows.itertuples()
-            ]
-            axis.set_yticks(range(len(rows)), names)
+        for axis, (curve, groups) in zip(axes[:, 0], lines.items(), strict=True):
+            for place, group in enumerate(groups):
+                _readings(axis, group, place)
+            axis.set_yticks(range(len(groups)), [_line_name(group) for group in groups])
             axis.set_title(LABELS.get(curve, "both curves"))
-            axis.set_ylim(-0.6, len(rows) - 0.4)
+            axis.set_ylim(-0.6, len(groups) - 0.4)
         axes[-1, 0].set_xlim(0, None)
         axes[-1, 0].set_xlabel("root mean square distance to the paper's curve, percentage points")
-        for place, title in enumerate(DEFINITIONS.values()):
-            axes[0, 0].plot([], [], SHAPES[place], color=PALETTE[place], label=title)
+        for place, (definition, title) in enumerate(DEFINITIONS.items()):
+            if definition in set(table["definition"]):
+                axes[0, 0].plot([], [], SHAPES[place], color=PALETTE[place], label=title)
         figure.legend(
             loc="outside lower center",
-            ncols=3,
+            ncols=2,
             title="meaning of training error (hollow: excluded)",
         )
     return figure
+
+
+def _readings(axis: Axes, group: pd.DataFrame, place: int) -> None:
+    """Draw a candidate's distances on one line, each definition a little below the one before."""
+    for row in group.itertuples():
+        meaning = list(DEFINITIONS).index(row.definition)
+        colour, height = PALETTE[meaning], place + 0.14 * (1.5 - meaning)
+        axis.plot([row.low, row.high], [height, height], color=colour, linewidth=1.5)
+        face = "white" if row.verdict == "excluded" else colour
+        axis.plot(row.mean, height, SHAPES[meaning], color=colour, markerfacecolor=face, ms=5)
+
+
+def _line_name(group: pd.DataFrame) -> str:
+    first = group.iloc[0]
+    plain = reader_name(first["candidate"]) == first["candidate"]
+    rate = f" at {first['rate']}" if plain and first["rate"] else ""
+    return reader_name(first["candidate"]) + rate + (" (one seed)" if first["n"] == 1 else "")
 
 
 def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> Figure:

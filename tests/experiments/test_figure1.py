@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from replication.base.errors import InputError
 from replication.book.notebooks import parameters
 from replication.book.pages import relu_vs_tanh as report
-from replication.experiments import figure1, identification, relu_vs_tanh, speedup
+from replication.experiments import figure1, first_fifths, identification, relu_vs_tanh, speedup
 from replication.experiments.candidates import CANDIDATES, RACE
-from replication.experiments.figure1 import DEFINITIONS, Search, epochs_to, next_rate
+from replication.experiments.figure1 import DEFINITIONS, FIRST_FIFTH, Search, epochs_to, next_rate
 from replication.experiments.identification import TOGETHER, Arm, distance
 from replication.figures import learning
 from replication.ledger.scale import shortfalls
@@ -302,7 +302,7 @@ def _run_curve(candidate: figure1.Candidate, kind: str, seeds: int, above: float
 
 def _shown(outcome: relu_vs_tanh.Outcome) -> str:
     """Build every part of the page, and return its text."""
-    learning.figure1(outcome.curves, RACE.name, PAPER.mark)
+    learning.figure1(outcome.curves, RACE.name, PAPER.mark, fifths=outcome.fifths)
     learning.regimes(outcome.curves, PAPER.mark)
     learning.distances(outcome.distances)
     learning.ratios(outcome.ratios, "exact_error", 6.0, 0.25)
@@ -338,6 +338,49 @@ def test_the_relu_sides_alone_identify_the_relu_curve(nothing_stored: None) -> N
     assert "No distance is known yet" in tanh and "No distance is known yet" in both
     assert set(outcome.distances["curve"]) == {"relu"}
     assert [one.variant for one in outcome.measurements] == ["relu"]  # its distance
+
+
+def test_the_first_fifth_of_the_next_epoch_is_a_reading_on_seeds_of_its_own(
+    nothing_stored: None,
+) -> None:
+    """It starts at epoch 0, so its first number is no epoch's end."""
+    for kind in ("relu", "tanh"):
+        _run_curve(RACE, kind, 3)
+    planned = first_fifths.tasks(PAPER)
+    assert {one.recipe.seed for one in planned} == set(PAPER.first_fifth_seeds)
+    # without a rate of its own yet, the net that sees the images in stored order has the race's
+    assert len(planned) == 2 * 2 * len(PAPER.first_fifth_seeds)
+    assert {one.name for one in planned} <= {one.name for one in relu_vs_tanh.tasks(PAPER)}
+    for one in planned:
+        kind = "relu" if one.recipe.net.activation == "relu" else "tanh"
+        points = measured_part(kind)
+        above = 0.01 if one.recipe.order == "stored" else 0.0
+        after = np.interp(np.arange(one.recipe.epochs), points["epoch"], points["error"])
+        errors = [0.9, *after[1:].tolist()]
+        rows = [
+            {"first_fifth_error": error + above + 0.001 * (one.recipe.seed - 6), "loss": 1.0}
+            | dict.fromkeys(DEFINITIONS, error)
+            for error in errors
+        ]
+        stored_runs.write(one, rows, {"exact_error": rows[-1]["exact_error"]})
+    outcome = relu_vs_tanh.run(PAPER)
+    text = _shown(outcome)
+    rows = outcome.distances.set_index(["curve", "candidate", "definition"])
+    for curve in ("relu", "tanh", TOGETHER):
+        assert rows.loc[(curve, RACE.name, FIRST_FIFTH), "verdict"] == "nearest"
+        assert rows.loc[(curve, "stored-order", FIRST_FIFTH), "mean"] == pytest.approx(1, abs=0.05)
+    assert (rows.xs(FIRST_FIFTH, level="definition")["n"] == 3).all()
+    assert "next epoch" in text
+    starts = outcome.fifths[outcome.fifths["epoch"] == 0]
+    assert starts[FIRST_FIFTH].mean() == pytest.approx(0.9) and len(starts) == 6
+    drawn = learning.figure1(outcome.curves, RACE.name, PAPER.mark, fifths=outcome.fifths)
+    assert len(drawn.axes) == 4 and drawn.axes[3].lines[0].get_xdata()[0] == 0
+
+
+def test_a_run_without_its_first_fifths_has_no_distance_by_them() -> None:
+    arms = _arms()[:2]
+    assert not identification.errors_of(arms[0].runs[0], FIRST_FIFTH)
+    assert FIRST_FIFTH not in set(identification.table(arms)["definition"])
 
 
 def test_a_curve_that_is_not_run_is_never_taken_from_the_race(nothing_stored: None) -> None:

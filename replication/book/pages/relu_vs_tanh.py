@@ -10,7 +10,7 @@ from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text
 from replication.experiments.candidates import PAIR, RACE
 from replication.experiments.figure1 import DEFINITIONS, Settings
-from replication.experiments.identification import BESIDE, TOGETHER
+from replication.experiments.identification import BESIDE, READINGS, TOGETHER
 from replication.experiments.relu_vs_tanh import Outcome
 from replication.experiments.speedup import EXACT, scale, variant
 from replication.figures.learning import LABELS, reader_name
@@ -226,7 +226,7 @@ def _identified_html(outcome: Outcome, curve: str) -> str:
         row = {"candidate": reader_name(candidate), "learning rate": rate}
         row |= {
             meaning.title: _distance_text(by_definition.loc[definition])
-            for definition, meaning in DEFINITIONS.items()
+            for definition, meaning in READINGS.items()
             if definition in by_definition.index
         }
         rows.append(row | {"n": f"{first.n} (selection)" if first.selection else str(first.n)})
@@ -247,7 +247,7 @@ def _summary(distances: pd.DataFrame, curve: str) -> str:
     rate = f" at rate {nearest['rate']}" if nearest["rate"] else ""
     seeds = "the selection seed alone" if nearest["selection"] else f"n = {nearest['n']}"
     excluded = counted(counts.get("excluded", 0), "reading")
-    meaning = DEFINITIONS[nearest["definition"]].title
+    meaning = READINGS[nearest["definition"]].title
     own = nearest["seeds_apart"]
     apart = "" if pd.isna(own) else f"; two of its own runs are {own:.2f} points apart on average"
     single = f", and {counts['']} with one seed cannot be judged" if "" in counts else ""
