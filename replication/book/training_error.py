@@ -1,9 +1,8 @@
-"""Which of three training errors is nearest to the paper's Figure 1: a Sphinx extension.
+"""Which training error the paper's Figure 1 plots: a Sphinx extension.
 
 ``{training-error}`` says it in a few sentences, from the stored distances of the race's net to the
-paper's curves (``distances.csv``). They name only what the tanh curve excludes; if it excludes
-nothing, or if nothing is stored, the directive shows nothing. The last one says what none of the
-three explains: where the printed curves start."""
+paper's curves (``distances.csv``) and from where its curves start (``starts.csv``). Without a
+distance of the tanh curve, the directive shows nothing."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -16,93 +15,112 @@ from sphinx.util.docutils import SphinxDirective
 from replication.base import paths
 from replication.book.findings import measured, note_results
 from replication.experiments.candidates import RACE
-from replication.experiments.figure1 import CHANCE, DEFINITIONS
+from replication.experiments.figure1 import CHANCE
+from replication.experiments.identification import READINGS
 from replication.ledger.units import numbers, with_unit
 from replication.paper.figures import start
 
 CLAIM, EXPERIMENT = "fig1-curves/tanh", "relu_vs_tanh"
 EXCLUDED = "excluded"
 NAMES = {"relu": "ReLU", "tanh": "tanh"}
-QUESTION = "The paper does not say which training error it plots. We compare three."
+QUESTION = "The paper does not say which training error it plots."
+SHOWNET = (
+    " Of the meanings of training error that we compare, only one has a number there: the mean over"
+    " the first fifth of the next epoch. The source of 2012 prints one number for each of"
+    " CIFAR-10's five files, and its plotting program (plot_cost in shownet.py) draws the first of"
+    " a run at epoch 0."
+)
+Pieces = list[tuple[str, bool]]
 
 
-class Answer(NamedTuple):
-    """What one curve says about the training errors: each one's name and distance."""
+class Reading(NamedTuple):
+    """A meaning of training error, and what one curve of the race's net says about it."""
 
-    nearest: tuple[str, str]
-    excluded: list[tuple[str, str]]
-    open: list[str]  # names only
+    definition: str
+    name: str
+    distance: str  # with its interval
+    verdict: str
 
 
-def answer(distances: pd.DataFrame, curve: str) -> Answer | None:
-    """Return what a curve of the race's net says; None unless one of its errors is the nearest.
+def readings(distances: pd.DataFrame, curve: str) -> list[Reading]:
+    """Return the meanings of training error by which the race's net was compared, nearest first.
 
-    ``distances``: the table of ``identification.table``."""
+    ``distances``: the table of ``identification.table``. A single seed is left out."""
     chosen = distances[
         (distances["candidate"] == RACE.name)
         & (distances["curve"] == curve)
+        & (distances["n"] > 1)
         & ~distances["selection"].astype(bool)
     ]
-    rows = list(chosen.sort_values("mean").itertuples())
-    nearest = [row for row in rows if row.verdict == "nearest" and row.n > 1]
-    if not nearest:
-        return None
-    return Answer(
-        (_name(nearest[0]), f"{_distance(nearest[0])}, n = {nearest[0].n})"),
-        [(_name(row), f"{_distance(row)})") for row in rows if row.verdict == EXCLUDED],
-        [_name(row) for row in rows if row.verdict not in ("nearest", EXCLUDED)],
-    )
-
-
-def sentences(distances: pd.DataFrame) -> list[tuple[str, bool]]:
-    """Return the answer as pieces of text, each with whether it is a number of ours; or nothing."""
-    found = answer(distances, "tanh")
-    if found is None or not found.excluded:
-        return []
-    name, number = found.nearest
-    pieces = [
-        (f"{QUESTION} Our tanh curve tells them apart: by the {name} its distance is ", False)
+    return [
+        Reading(row.definition, _name(row), _distance(row), row.verdict)
+        for row in chosen.sort_values("mean").itertuples()
     ]
-    pieces += [(number, True)]
-    for place, (name, number) in enumerate(found.excluded, start=1):
-        link = ", and by the" if place == len(found.excluded) else ", by the"
-        pieces += [(f"{link} {name} ", False), (number, True)]
-    several = len(found.excluded) > 1
-    pieces += [("; the last two are excluded." if several else "; the last is excluded.", False)]
-    if found.open:
-        pieces += [(f" It cannot exclude {_listed(found.open)}.", False)]
-    relu = answer(distances, "relu")
-    if relu is not None:
-        names = [name for name, _ in relu.excluded]
-        only = f"excludes only {_listed(names)}" if names else "excludes none of them"
-        pieces += [(f" The ReLU curve {only}.", False)]
-    starts = " and ".join(f"{start(kind):.0%} ({name})" for kind, name in NAMES.items())
-    pieces += [
+
+
+def sentences(distances: pd.DataFrame, starts: pd.DataFrame) -> Pieces:
+    """Return the answer as pieces of text, each with whether it is a number of ours; or nothing.
+
+    ``starts``: the table of ``first_fifths.starts``."""
+    tanh = readings(distances, "tanh")
+    if not tanh:
+        return []
+    papers = " and ".join(f"{start(kind):.0%} ({name})" for kind, name in NAMES.items())
+    pieces: Pieces = [
         (
-            f" None of the three explains where the printed curves start: at epoch 0 they are at"
-            f" {starts}, but an untrained net has {CHANCE:.0%}. So the paper may plot a fourth.",
+            f"{QUESTION} But its curves start at epoch 0, at {papers}, where an untrained net has"
+            f" {CHANCE:.0%}.{SHOWNET}",
             False,
         )
     ]
+    pieces += _starts(starts)
+    for kind, name in NAMES.items():
+        of_curve = readings(distances, kind)
+        if of_curve:
+            pieces += _distances(of_curve, name)
     return pieces
 
 
+def _starts(starts: pd.DataFrame) -> Pieces:
+    """Return where the race's curves start by the first fifth of epoch 1."""
+    race = starts[(starts["candidate"] == RACE.name) & (starts["n"] > 1)].set_index("curve")
+    if not set(NAMES) <= set(race.index):
+        return []
+    pieces: Pieces = [(" By this error our curves start at ", False)]
+    for kind, name in NAMES.items():
+        row = race.loc[kind]
+        ends = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}, n = {row['n']}"
+        pieces += [(f"{100 * row['mean']:.1f}% ({ends})", True), (f" for {name} and ", False)]
+    return [*pieces[:-1], (f"{pieces[-1][0].removesuffix(' and ')}.", False)]
+
+
+def _distances(of_curve: list[Reading], name: str) -> Pieces:
+    """Return which meaning is nearest to a curve, and which ones the curve excludes."""
+    nearest = of_curve[0]
+    pieces: Pieces = [(f" To the paper's {name} curve, the {nearest.name} is nearest, at ", False)]
+    pieces += [(nearest.distance, True)]
+    excluded = [one.name for one in of_curve[1:] if one.verdict == EXCLUDED]
+    only = f"excludes {_listed(excluded)}" if excluded else "excludes no other"
+    return [*pieces, (f"; the curve {only}.", False)]
+
+
 def _name(row: Any) -> str:
-    title = DEFINITIONS[row.definition].title
+    title = READINGS[row.definition].title
     return f"error {title}" if title.startswith("over") else title
 
 
 def _distance(row: Any) -> str:
     middle, low, high = numbers(row.mean, row.low, row.high)
-    return f"{with_unit(middle, 'points')} ({low} to {high}"
+    return f"{with_unit(middle, 'points')} ({low} to {high}, n = {row.n})"
 
 
 def _listed(names: Iterable[str]) -> str:
-    return " and ".join(f"the {name}" for name in names)
+    *others, last = [f"the {name}" for name in names]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 class TrainingError(SphinxDirective):
-    """``{training-error} TITLE``: which training errors the tanh curve of Figure 1 excludes."""
+    """``{training-error} TITLE``: which training error the curves of Figure 1 show."""
 
     optional_arguments = 1
     final_argument_whitespace = True
@@ -112,9 +130,12 @@ class TrainingError(SphinxDirective):
         _, measurement, _ = measured(CLAIM)
         if measurement is None:
             return []
-        file = paths.results() / measurement.profile / EXPERIMENT / "distances.csv"
-        self.env.note_dependency(str(file))
-        pieces = sentences(pd.read_csv(file)) if file.is_file() else []
+        folder = paths.results() / measurement.profile / EXPERIMENT
+        files = [folder / f"{name}.csv" for name in ("distances", "starts")]
+        for file in files:
+            self.env.note_dependency(str(file))
+        known = all(file.is_file() for file in files)
+        pieces = sentences(*map(pd.read_csv, files)) if known else []
         if not pieces:
             return []
         paragraph = nodes.paragraph()

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from replication.base.statistics import Interval, mean_interval
 from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Candidate, Kind
 from replication.experiments.figure1 import FIRST_FIFTH, Settings, Trial, search, task
 from replication.experiments.identification import Arm, errors_of
-from replication.paper.figures import measured_part
+from replication.paper.figures import measured_part, start
 from replication.runs.store import Task
 
 STORED_ORDER = "stored-order"
@@ -56,6 +57,21 @@ def of_curve(settings: Settings, candidate: Candidate, kind: Kind, rate: float) 
         task(settings, Trial(candidate, kind, rate, seed, epochs, settings.stop_error, "fifths"))
         for seed in settings.first_fifth_seeds
     ]
+
+
+def starts(arms: Sequence[Arm]) -> pd.DataFrame:
+    """Return where our curves and the paper's start, at epoch 0.
+
+    One row per arm: candidate, curve, rate, n, mean, low, high (over seeds), paper; fractions."""
+    rows = []
+    for arm in arms:
+        first = [errors[0] for run in arm.runs if (errors := errors_of(run, FIRST_FIFTH))]
+        if first:
+            row = {"candidate": arm.candidate, "curve": arm.kind, "rate": f"{arm.rate:g}"}
+            row |= {"n": len(first), **mean_interval(first)._asdict(), "paper": start(arm.kind)}
+            rows.append(row)
+    columns = ["candidate", "curve", "rate", "n", *Interval._fields, "paper"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def table(arms: Sequence[Arm]) -> pd.DataFrame:

@@ -62,6 +62,7 @@ class Outcome(NamedTuple):
     table: pd.DataFrame
     progress: pd.DataFrame  # one row per candidate and activation: what is run, and what is wanted
     distances: pd.DataFrame  # the identification: ``identification.table``
+    starts: pd.DataFrame  # where the curves start: ``first_fifths.starts``
     ratios: pd.DataFrame  # candidate, definition, mark, ratio, low, high, n, selection
     measurements: list[Measurement]
     runs: tuple[Run, ...]  # every run, for the list of provenance
@@ -197,6 +198,7 @@ def _publish(
             + [_progress_beside(settings, arm) for arm in neighbours]
         ),
         identification.table([*shown, *fifths]),
+        first_fifths.starts(fifths),
         speedup.ratios(arms),
         measure(settings, curves),
         _distinct(
@@ -204,7 +206,7 @@ def _publish(
             + [run for arm in (*neighbours, *fifths) for run in arm.runs]
         ),
     )
-    names = ("selection", "table", "progress", "distances", "ratios")
+    names = ("selection", "table", "progress", "distances", "starts", "ratios")
     tables = {name: getattr(outcome, name) for name in names}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, "%.6g")
     return outcome

@@ -18,45 +18,52 @@ def table(*rows: tuple) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def text(frame: pd.DataFrame) -> str:
-    return "".join(piece for piece, _ in training_error.sentences(frame))
+STARTS = pd.DataFrame(
+    {"candidate": NET, "curve": ["relu", "tanh"], "n": 3, "mean": [0.79, 0.74],
+     "low": [0.78, 0.73], "high": [0.8, 0.75]}
+)  # fmt: skip
+
+
+def text(frame: pd.DataFrame, starts: pd.DataFrame = STARTS) -> str:
+    return "".join(piece for piece, _ in training_error.sentences(frame, starts))
 
 
 def test_the_nearest_error_and_the_excluded_ones_are_named_with_their_distances() -> None:
     said = text(
         table(
-            ("tanh", "exact_error", 1.0, "nearest"),
+            ("tanh", "first_fifth_error", 0.9, "nearest"),
+            ("tanh", "exact_error", 1.0, "excluded"),
             ("tanh", "last_fifth_error", 1.6, "excluded"),
             ("tanh", "running_error", 2.4, "not told apart"),
-            ("relu", "running_error", 1.0, "nearest"),
-            ("relu", "exact_error", 1.1, "excluded"),
+            ("relu", "running_error", 1.0, "not told apart"),
+            ("relu", "exact_error", 1.1, "not told apart"),
         )
     )
     assert (
-        "by the error over all images after the epoch its distance is 1.00 points (0.90 to" in said
+        "To the paper's tanh curve, the mean over the next epoch's first fifth of minibatches is"
+        " nearest, at 0.90 points (0.80 to 1.00, n = 5); the curve excludes the error over all"
+        " images after the epoch and the mean over the epoch's last fifth of minibatches." in said
     )
-    assert "last fifth of minibatches 1.60 points (1.50 to 1.70); the last is excluded." in said
-    assert "It cannot exclude the mean over the epoch's minibatches." in said
-    assert "The ReLU curve excludes only the error over all images after the epoch." in said
-    assert "at epoch 0 they are at 78% (ReLU) and 73% (tanh), but an untrained net has 90%" in said
+    assert "To the paper's ReLU curve, the mean over the epoch's minibatches is nearest" in said
+    assert "the curve excludes no other." in said
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        table(),
-        table(("tanh", "exact_error", 1.0, "nearest"), ("tanh", "running_error", 1.1, "")),
-        table(("tanh", "exact_error", 1.0, "excluded")),  # another net is the nearest
-    ],
-)
-def test_nothing_is_said_if_the_tanh_curve_excludes_nothing(frame: pd.DataFrame) -> None:
-    assert training_error.sentences(frame) == []
+def test_the_starts_of_the_curves_are_said_with_ours_where_both_are_measured() -> None:
+    frame = table(("tanh", "exact_error", 1.0, "nearest"))
+    said = text(frame)
+    assert "start at epoch 0, at 78% (ReLU) and 73% (tanh), where an untrained net has 90%" in said
+    ours = "79.0% (78.0 to 80.0, n = 3) for ReLU and 74.0% (73.0 to 75.0, n = 3) for tanh."
+    assert f"By this error our curves start at {ours}" in said
+    assert "By this error" not in text(frame, STARTS[:1])
+
+
+def test_nothing_is_said_without_a_distance_of_the_tanh_curve() -> None:
+    assert text(table()) == text(table(("relu", "exact_error", 1.0, "nearest"))) == ""
 
 
 def test_the_selection_seed_is_never_a_result() -> None:
     frame = table(("tanh", "exact_error", 1.0, "nearest"), ("tanh", "running_error", 9, "excluded"))
-    assert training_error.sentences(frame)
-    assert training_error.sentences(frame.assign(selection=True)) == []
+    assert text(frame) and not text(frame.assign(selection=True)) and not text(frame.assign(n=1))
 
 
 def test_the_stored_distance_of_the_sentence_is_the_ledger_s() -> None:
@@ -64,7 +71,6 @@ def test_the_stored_distance_of_the_sentence_is_the_ledger_s() -> None:
     if measurement is None:
         pytest.skip("the tanh curve is not measured")
     folder = paths.results() / measurement.profile / training_error.EXPERIMENT
-    found = training_error.answer(pd.read_csv(folder / "distances.csv"), "tanh")
-    if found is None or "after the epoch" not in found.nearest[0]:
-        pytest.skip("the error that the claim is measured by is not the nearest")
-    assert found.nearest[1] == findings.ours_text(measurement)
+    found = training_error.readings(pd.read_csv(folder / "distances.csv"), "tanh")
+    exact = next(one for one in found if one.definition == "exact_error")
+    assert exact.distance == findings.ours_text(measurement)

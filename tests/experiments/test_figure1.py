@@ -309,7 +309,8 @@ def _shown(outcome: relu_vs_tanh.Outcome) -> str:
     learning.rate_search(outcome.selection, PAPER.mark)
     tables = (
         report.progress_html, report.race_html, report.definitions_html, report.several_html,
-        report.several_text, report.identified_html, report.verdicts_html, report.selection_html,
+        report.several_text, report.identified_html, report.starts_html, report.verdicts_html,
+        report.selection_html,
     )  # fmt: skip
     parts = [table(outcome) for table in tables]
     return "\n".join([*parts, report.checks(PAPER, outcome), report.stored_text(PAPER, outcome)])
@@ -371,6 +372,11 @@ def test_the_first_fifth_of_the_next_epoch_is_a_reading_on_seeds_of_its_own(
         assert rows.loc[(curve, "stored-order", FIRST_FIFTH), "mean"] == pytest.approx(1, abs=0.05)
     assert (rows.xs(FIRST_FIFTH, level="definition")["n"] == 3).all()
     assert "next epoch" in text
+    at_0 = outcome.starts.set_index(["candidate", "curve"])
+    assert at_0.loc[(RACE.name, "relu"), "mean"] == pytest.approx(0.9)
+    assert at_0.loc[("stored-order", "tanh"), "mean"] == pytest.approx(0.91)
+    assert at_0.loc[(RACE.name, "tanh"), "paper"] == start("tanh")
+    assert f"{100 * start('tanh'):.2f}</td>" in text
     starts = outcome.fifths[outcome.fifths["epoch"] == 0]
     assert starts[FIRST_FIFTH].mean() == pytest.approx(0.9) and len(starts) == 6
     drawn = learning.figure1(outcome.curves, RACE.name, PAPER.mark, fifths=outcome.fifths)

@@ -193,6 +193,29 @@ def _ratio_text(one: Measurement) -> str:
     return prefix + interval_text(*one.estimate, form=".2f")
 
 
+def starts_html(outcome: Outcome) -> str:
+    """Return where the curves start at epoch 0: ours by the first fifth of epoch 1, the paper's."""
+    if outcome.starts.empty:
+        return f"<p>The error of the first fifths: {NOT_RUN}.</p>"
+    rows = [
+        {
+            "candidate": row.candidate,
+            "activation": LABELS[row.curve],
+            "learning rate": row.rate,
+            "n": row.n,
+            "ours at epoch 0, %": _per_cent(row),
+            "the paper's, %": f"{100 * row.paper:.2f}",
+        }
+        for row in outcome.starts.itertuples()
+    ]
+    return html_table(pd.DataFrame(rows))
+
+
+def _per_cent(row: Any) -> str:
+    low, high = (None if pd.isna(end) else 100 * end for end in (row.low, row.high))
+    return interval_text(100 * row.mean, low, high, ".2f")
+
+
 def missing(outcome: Outcome, curve: str) -> list[str]:
     """Return the candidates that have no distance to ``curve`` yet, in their order."""
     wanted = [
