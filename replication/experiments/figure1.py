@@ -22,7 +22,7 @@ The protocol, fixed on 25 November 2026 before the first run on the original ima
   curves start at epoch 0, below chance, where no other meaning has a number. cuda-convnet prints a
   number for each of CIFAR-10's five files and plots the first one at 0. The runs so far had not
   recorded it, so the race's net is trained on further seeds, with the images in shuffled and in
-  stored order, as long as the paper's curves last. Seen before the first of these runs: in a trial
+  stored order. Seen before the first of these runs: in a trial
   outside the package, two seeds of each curve have 78 and 80% for ReLU and 73 and 74% for tanh in
   the first fifth of epoch 1, where the paper's lines start at 78 and 73%.)
 """

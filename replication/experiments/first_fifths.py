@@ -6,7 +6,6 @@ net is trained for this, with the images in shuffled and in stored order, on see
 protocol is in ``figure1``.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,11 +15,11 @@ from replication.base.statistics import Interval, mean_interval
 from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Candidate, Kind
 from replication.experiments.figure1 import FIRST_FIFTH, Settings, Trial, search, task
 from replication.experiments.identification import Arm, errors_of
-from replication.paper.figures import measured_part, start
+from replication.paper.figures import start
 from replication.runs.store import Task
 
 STORED_ORDER = "stored-order"
-UNMEASURED = {"exact_error": False, "stop_error": None, "stop_on": "running"}
+UNMEASURED = {"exact_error": False, "stop_on": "running"}
 
 
 def tasks(settings: Settings) -> list[Task]:
@@ -35,8 +34,8 @@ def tasks(settings: Settings) -> list[Task]:
 def curves(settings: Settings) -> list[tuple[Candidate, Kind, float]]:
     """Return candidate, activation and rate of the curves whose first fifths are recorded.
 
-    The race's net, and the same with the images in stored order: at the race's rate, and at its own
-    once that is chosen."""
+    The race's net, and the same with the images in stored order: at its own rate, or at the race's
+    as long as that is not chosen."""
     if not settings.first_fifth_seeds:
         return []
     found = []
@@ -47,19 +46,20 @@ def curves(settings: Settings) -> list[tuple[Candidate, Kind, float]]:
         found.append((RACE, kind, race.rate))
         if STORED_ORDER in settings.candidates:
             own = search(settings, CANDIDATES[STORED_ORDER], kind)
-            rates = [race.rate, own.rate if own.ended and own.rate else race.rate]
-            found += [(CANDIDATES[STORED_ORDER], kind, rate) for rate in dict.fromkeys(rates)]
+            rate = own.rate if own.ended and own.rate else race.rate
+            found.append((CANDIDATES[STORED_ORDER], kind, rate))
     return found
 
 
 def of_curve(settings: Settings, candidate: Candidate, kind: Kind, rate: float) -> list[Task]:
-    """Return the runs that record the error of each first fifth, as long as the paper's curve.
+    """Return the runs that record the error of each first fifth, as long as those of the race.
 
-    They do not measure the exact error, which costs as much as a third of the training."""
-    epochs = min(settings.epochs, math.ceil(measured_part(kind)["epoch"].iloc[-1]) + 1)
+    They do not measure the exact error, which costs as much as a third of the training, and end by
+    the mean over an epoch's minibatches instead."""
     found = []
     for seed in settings.first_fifth_seeds:
-        trial = Trial(candidate, kind, rate, seed, epochs, settings.stop_error, "fifths")
+        stop = settings.stop_error
+        trial = Trial(candidate, kind, rate, seed, settings.epochs, stop, "fifths")
         one = task(settings, trial)
         found.append(replace(one, recipe=one.recipe.model_copy(update=UNMEASURED)))
     return found
