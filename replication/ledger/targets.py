@@ -22,10 +22,10 @@ def targets_html() -> str:
                 f'<span class="small">{html.escape(target.variant)}</span>'
             )
             texts = [
-                ("number", target.quantity),
+                ("quantity", target.quantity),
                 ("paper", "" if target.value is None else _given(factor * target.value, unit)),
                 (
-                    "direction",
+                    "claimed side",
                     "" if target.null is None else f"{target.side} {factor * target.null:g}",
                 ),
                 ("reproduced", range_text(low, high)),
@@ -35,10 +35,10 @@ def targets_html() -> str:
             body.append(("", [(None, name), *cells]))
     head = (
         "claim",
-        "number that is measured",
-        "paper",
-        "direction",
-        "reproduced, at the paper's scale",
+        "quantity measured",
+        "the paper's value",
+        "claimed side",
+        "range of reproduced, at the paper's scale",
         "why this range",
     )
     title = f"The {len(body)} numbers and their ranges"

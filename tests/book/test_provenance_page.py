@@ -57,7 +57,7 @@ def test_published_runs_are_listed_and_trial_runs_are_not(results: Path) -> None
     runs = page.table(page.stored_runs("laptop"))
     assert list(runs["profile"]) == ["gpu", "laptop"]
     assert runs["commit"].str.contains("changed").tolist() == [True, False]
-    assert "4.0 hours" in page.counts_text(runs) and "1 of them" in page.counts_text(runs)
+    assert "4.0 hours" in page.counts_text(runs) and "1 of the runs" in page.counts_text(runs)
     assert list(page.experiments_table(runs)["runs"]) == [1, 1]
     assert RECIPE.id in page.runs_html(runs)
     assert len(page.stored_runs("quick")) == 1

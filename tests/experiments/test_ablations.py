@@ -185,4 +185,4 @@ def test_further_seeds_of_the_baseline_are_run_once_and_narrow_the_intervals() -
     every = ablations.wanted(settings)
     assert len(set(every)) == len(every) == len(settings.variants) * len(settings.seeds) + 2
     assert every[-2:] == [("baseline", 7), ("baseline", 8)]
-    assert "the baseline on 1, 7, 8 too" in ablations.plan(settings)
+    assert "the baseline also on 1, 7, 8" in ablations.plan(settings)

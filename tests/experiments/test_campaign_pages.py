@@ -224,7 +224,7 @@ def test_a_lonely_cell_is_a_page_that_says_so() -> None:
     settings = effect_of_data.settings(**DATA)
     assert effect_of_data.waits(settings) == ""
     outcome = effect_of_data.run(settings)
-    assert "No two cells" in data_page.effects_html(outcome)
+    assert "No two nets" in data_page.effects_html(outcome)
     assert "no effect" in data_figures.effects(outcome.effects).axes[0].texts[0].get_text()
     assert "recomputed from the runs: 0" in data_page.checks(outcome)
     stored = paths.experiment("quick", "effect_of_data") / "effects.csv"

@@ -109,7 +109,7 @@ def test_figure_3_shows_the_trained_kernels_and_is_trained_once() -> None:
     assert "two towers" in learned_report.specialisation_html(
         first
     ) and "colour" in learned_report.kernels_html(first)
-    assert "equal" in learned_report.kernels_checks(first)
+    assert "the same p" in learned_report.kernels_checks(first)
     for figure in (
         kernels_figure.figure3(first.shown),
         kernels_figure.by_tower(first.kernels[first.kernels["net"] == kernels.TOWERS], first.marks),
@@ -233,7 +233,7 @@ def test_figure_4_counts_the_neighbours_that_brute_force_finds(recipe: Recipe) -
     assert "5 of 5" in learned_report.neighbours_checks(outcome)
     assert "points" in learned_report.neighbours_html(
         outcome
-    ) and "chance" in learned_report.closeness_html(outcome)
+    ) and "random" in learned_report.closeness_html(outcome)
     predictions_figure.predictions(
         pictures.images, pictures.labels, pictures.p, pictures.titles
     ).canvas.draw()

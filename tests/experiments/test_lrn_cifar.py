@@ -165,7 +165,7 @@ def test_the_page_shows_what_is_stored_after_any_number_of_runs(
     outcome = lrn_cifar.run(PAPER)
     assert len(outcome.runs) == count
     shown = report.progress_html(PAPER, outcome)
-    assert "seed 0, 1, 2, 3, 4" in shown or count >= 5  # the missing seeds of an arm
+    assert "seeds 0, 1, 2, 3, 4" in shown or count >= 5  # the missing seeds of an arm
     ours = {one.variant: one for one in outcome.measurements if one.claim == "lrn-cifar"}
     seeds = min(5, (count - 2) // 4 + 1) if count >= 6 else int(count >= 2)
     if not seeds:
