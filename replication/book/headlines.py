@@ -96,9 +96,9 @@ def block() -> str:
     ]
     lines += [
         "",
-        "What each experiment took and gave:",
+        "What each experiment cost, and its outcome:",
         "",
-        "| command | took | gave |",
+        "| command | cost | outcome |",
         "|---|---|---|",
     ]
     lines += [f"| `{command}` | {took} | {gave} |" for command, took, gave in costs()]

@@ -70,7 +70,7 @@ def false_table(rows: list[Row]) -> pd.DataFrame:
             "seeds of a variant": rates["seeds"],
             "seeds of the baseline": rates["baseline"],
             "families with a false verdict": rates["family"].map("{:.1%}".format),
-            "rows with one": rates["row"].map("{:.1%}".format),
+            "rows with a false verdict": rates["row"].map("{:.1%}".format),
         }
     )
 
