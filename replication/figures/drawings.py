@@ -77,7 +77,15 @@ def crossings() -> Figure:
 def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float], other: bool) -> None:
     colour = RED if other else "0.4"
     axis.add_patch(
-        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=8, color=colour, linewidth=1)
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=8,
+            color=colour,
+            linewidth=1,
+            linestyle="--" if other else "-",  # told apart in grey too
+        )
     )
 
 
