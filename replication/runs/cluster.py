@@ -36,8 +36,7 @@ class Cluster:
             )
         except (OSError, ValueError, TimeoutError) as error:
             raise InputError(
-                f"no Dask scheduler answers at {address} ({' '.join(str(error).split())}); check"
-                " the address"
+                f"no Dask scheduler answers at {address} ({_one_line(error)}); check the address"
             ) from None
         # a run is not a pure function for Dask: its result is a folder, which Dask cannot see. One
         # that fails is not tried again; if its worker dies, the scheduler gives it to another.
