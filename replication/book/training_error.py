@@ -15,8 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 from replication.base import paths
 from replication.book.findings import measured, note_results
 from replication.experiments.candidates import RACE
-from replication.experiments.figure1 import CHANCE
-from replication.experiments.identification import READINGS
+from replication.experiments.figure1 import CHANCE, READINGS
 from replication.ledger.units import numbers, with_unit
 from replication.paper.figures import start
 

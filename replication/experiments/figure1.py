@@ -60,10 +60,13 @@ DEFINITIONS = {
 }
 
 
-# A column of a run's history: the mean over the first fifth of an epoch's minibatches. As a meaning
-# of training error it belongs to the end of the epoch before. Runs of before 27 November 2026 lack
-# it.
+# The column of a run's history with the mean over an epoch's first fifth of minibatches. Runs of
+# before 27 November 2026 lack it. In the figure it stands at the end of the epoch before.
 FIRST_FIFTH = "first_fifth_error"
+# the meanings of training error that the figure may have
+READINGS = DEFINITIONS | {
+    FIRST_FIFTH: Definition("mean over the next epoch's first fifth of minibatches", 0.1)
+}
 
 
 class Settings(Frozen):
@@ -171,7 +174,7 @@ def epochs_to(run: Run, target: float, definition: str = "exact_error") -> float
     """
     if run.history.empty:
         return math.nan
-    return crossing(run.history[definition].tolist(), target, CHANCE, DEFINITIONS[definition].place)
+    return crossing(run.history[definition].tolist(), target, CHANCE, READINGS[definition].place)
 
 
 def next_rate(scores: dict[float, float], grid: tuple[float, ...]) -> float | None:

@@ -20,16 +20,12 @@ import pandas as pd
 
 from replication.base.statistics import difference_spread, interval, mean_interval
 from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Kind
-from replication.experiments.figure1 import DEFINITIONS, FIRST_FIFTH, Definition
+from replication.experiments.figure1 import FIRST_FIFTH, READINGS
 from replication.ledger.families import bonferroni
 from replication.paper.figures import measured_part
 from replication.runs.store import Run
 
 TOGETHER = "together"
-# the meanings of training error that the figure may have
-READINGS = DEFINITIONS | {
-    FIRST_FIFTH: Definition("mean over the next epoch's first fifth of minibatches", 1.1)
-}
 BESIDE = "neighbouring rate"
 COLUMNS = (
     "candidate",

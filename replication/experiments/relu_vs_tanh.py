@@ -200,7 +200,7 @@ def _publish(
         identification.table([*shown, *fifths]),
         first_fifths.starts(fifths),
         speedup.ratios(arms),
-        measure(settings, curves),
+        measure(settings, curves, fifths),
         _distinct(
             [run for one in curves for run in (*one.search.tried, *one.runs)]
             + [run for arm in (*neighbours, *fifths) for run in arm.runs]
@@ -297,14 +297,16 @@ def _row(settings: Settings, arm: Arm, run: Run) -> dict[str, object]:
     }
 
 
-def measure(settings: Settings, curves: Sequence[Curve]) -> list[Measurement]:
+def measure(
+    settings: Settings, curves: Sequence[Curve], fifths: Sequence[Arm] = ()
+) -> list[Measurement]:
     """Return the ratios at the target error, and the race's distances to the paper's curves.
 
     A curve counts once its rate is chosen, and only by its reporting seeds.
     """
     arms = [one.arm for one in curves if one.runs and one.search.ended]
     reported = [arm for arm in arms if not arm.selection]
-    return speedup.measure(settings, reported) + _curves(settings, reported)
+    return speedup.measure(settings, reported, fifths) + _curves(settings, reported)
 
 
 def _curves(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:

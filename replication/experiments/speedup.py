@@ -15,7 +15,14 @@ from replication.base.statistics import ratio_interval
 from replication.base.text import counted
 from replication.experiments.candidates import CANDIDATES, RACE
 from replication.experiments.common.comparison import ran
-from replication.experiments.figure1 import DEFINITIONS, Settings, candidates, epochs_to
+from replication.experiments.figure1 import (
+    DEFINITIONS,
+    FIRST_FIFTH,
+    READINGS,
+    Settings,
+    candidates,
+    epochs_to,
+)
 from replication.experiments.identification import Arm
 from replication.ledger.measurement import Measurement, lowest, measured
 from replication.runs.store import Run
@@ -73,14 +80,21 @@ def ratios(arms: Sequence[Arm]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def measure(settings: Settings, arms: Sequence[Arm]) -> list[Measurement]:
+def measure(
+    settings: Settings, arms: Sequence[Arm], fifths: Sequence[Arm] = ()
+) -> list[Measurement]:
     """Return the ratio at the target error for every candidate, and the smallest of them.
 
     The race's by every definition of the error, the others' by the exact one. ``arms``: of
-    reporting seeds, at rates that were chosen.
+    reporting seeds, at rates that were chosen; ``fifths``: of the first fifths' own seeds.
     """
     by_name = pairs(arms)
     found = []
+    by_fifths = pairs([arm for arm in fifths if arm.runs])
+    if RACE.name in by_fifths:
+        ratio = _ratio(settings, RACE.name, *by_fifths[RACE.name], FIRST_FIFTH)
+        if ratio is not None:
+            found.append(ratio)
     for name, (relu, other) in by_name.items():
         for definition in DEFINITIONS if name == RACE.name else (EXACT,):
             ratio = _ratio(settings, name, relu, other, definition)
@@ -137,7 +151,7 @@ def _ratio(
 def variant(candidate: str, definition: str = EXACT) -> str:
     """Return the name of a ratio's variant in the ledger."""
     name = REGIME if candidate == RACE.name else candidate
-    return name if definition == EXACT else f"{name}, {DEFINITIONS[definition].title}"
+    return name if definition == EXACT else f"{name}, {READINGS[definition].title}"
 
 
 def scale(settings: Settings, run: Run) -> str:
@@ -156,7 +170,7 @@ def _iterations(arm: Arm, settings: Settings, definition: str) -> tuple[list[flo
     measured, which depends on the definition.
     """
     epochs = [epochs_to(run, settings.mark, definition) for run in arm.runs]
-    before_end = 1 - DEFINITIONS[definition].place
+    before_end = 1 - READINGS[definition].place
     values = [
         (max(0.0, run.summary["epochs"] - before_end) if math.isnan(e) else e)
         * run.summary["iterations_per_epoch"]

@@ -9,8 +9,8 @@ from replication.base.errors import check
 from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text
 from replication.experiments.candidates import PAIR, RACE
-from replication.experiments.figure1 import DEFINITIONS, Settings
-from replication.experiments.identification import BESIDE, READINGS, TOGETHER
+from replication.experiments.figure1 import DEFINITIONS, READINGS, Settings
+from replication.experiments.identification import BESIDE, TOGETHER
 from replication.experiments.relu_vs_tanh import Outcome
 from replication.experiments.speedup import EXACT, scale, variant
 from replication.figures.learning import LABELS, reader_name
@@ -112,7 +112,7 @@ def definitions_html(outcome: Outcome) -> str:
     by_variant = _by_variant(outcome)
     exact = by_variant.get(variant(RACE.name))
     rows = []
-    for definition, meaning in DEFINITIONS.items():
+    for definition, meaning in READINGS.items():
         found = by_variant.get(variant(RACE.name, definition))
         both = found is not None and exact is not None and definition != EXACT
         rows.append(
