@@ -20,13 +20,14 @@ import pandas as pd
 
 from replication.base.statistics import difference_spread, interval, mean_interval
 from replication.experiments.candidates import CANDIDATES, PAIR, RACE, Kind
-from replication.experiments.figure1 import FIRST_FIFTH, READINGS
+from replication.experiments.figure1 import DEFINITIONS, FIRST_FIFTH, READINGS
 from replication.ledger.families import bonferroni
 from replication.paper.figures import measured_part
 from replication.runs.store import Run
 
 TOGETHER = "together"
 BESIDE = "neighbouring rate"
+START, END = 0.0, 1.0  # of an epoch, where its number may be drawn
 COLUMNS = (
     "candidate",
     "curve",
@@ -69,12 +70,12 @@ def errors_of(run: Run, reading: str) -> list[float]:
     return run.history[reading].tolist()
 
 
-def first_epoch(reading: str) -> int:
-    """Return the epoch at whose end the first error of a run stands."""
-    return 0 if reading == FIRST_FIFTH else 1
+def first_epoch(reading: str) -> float:
+    """Return the epoch at which the first error of a run is drawn, as the figure would have it."""
+    return START if reading == FIRST_FIFTH else END
 
 
-def distance(errors: Sequence[float], kind: Kind, first: int = 1) -> float:
+def distance(errors: Sequence[float], kind: Kind, first: float = END) -> float:
     """Return the root mean square distance of a curve to the paper's, in points of error.
 
     ``errors``: one per epoch from epoch ``first`` on, fractions.
@@ -83,7 +84,7 @@ def distance(errors: Sequence[float], kind: Kind, first: int = 1) -> float:
     return _points_apart(ours, measured_part(kind)["error"].to_numpy())
 
 
-def seeds_apart(curves: Sequence[Sequence[float]], kind: Kind, first: int = 1) -> float | None:
+def seeds_apart(curves: Sequence[Sequence[float]], kind: Kind, first: float = END) -> float | None:
     """Return the distance of two runs of one candidate, the mean over all pairs of its runs.
 
     At the paper's points, like ``distance``. None for fewer than two runs."""
@@ -92,8 +93,8 @@ def seeds_apart(curves: Sequence[Sequence[float]], kind: Kind, first: int = 1) -
     return float(np.mean(pairs)) if pairs else None
 
 
-def _at_the_papers(errors: Sequence[float], kind: Kind, first: int) -> np.ndarray:
-    """Return a curve at the epochs of the paper's points; constant beyond its last epoch."""
+def _at_the_papers(errors: Sequence[float], kind: Kind, first: float) -> np.ndarray:
+    """Return a curve at the epochs of the paper's points; constant beyond its first and last."""
     return np.interp(measured_part(kind)["epoch"], first + np.arange(len(errors)), errors)
 
 
@@ -124,6 +125,25 @@ def distances(arms: Sequence[Arm]) -> pd.DataFrame:
         ],
         columns=["candidate", "kind", "rate", "definition", "seed", "distance"],
     )
+
+
+def placements(arms: Sequence[Arm]) -> pd.DataFrame:
+    """Return the race's distances with each number drawn at other places in its epoch.
+
+    The paper does not say where its figure has an epoch's number: at the epoch's start, if its
+    points are counted from 0; where its minibatches are (``Definition.place``); or at its end, as
+    in ``distances``. Columns: curve, definition, drawn, n, mean, low, high."""
+    rows = []
+    for arm in arms:
+        curves = [run.history for run in arm.runs if len(run.history)]
+        if arm.candidate != RACE.name or arm.kind not in PAIR or not curves:
+            continue
+        for definition, meaning in DEFINITIONS.items():
+            for drawn in sorted({START, meaning.place, END}):
+                values = [distance(one[definition].tolist(), arm.kind, drawn) for one in curves]
+                mean = mean_interval(values)
+                rows.append((arm.kind, definition, drawn, len(values), *mean))
+    return pd.DataFrame(rows, columns=["curve", "definition", "drawn", "n", "mean", "low", "high"])
 
 
 def together(rows: pd.DataFrame) -> pd.Series:

@@ -63,6 +63,7 @@ class Outcome(NamedTuple):
     progress: pd.DataFrame  # one row per candidate and activation: what is run, and what is wanted
     distances: pd.DataFrame  # the identification: ``identification.table``
     starts: pd.DataFrame  # where the curves start: ``first_fifths.starts``
+    placements: pd.DataFrame  # the race's, drawn elsewhere: ``identification.placements``
     ratios: pd.DataFrame  # candidate, definition, mark, ratio, low, high, n, selection
     measurements: list[Measurement]
     runs: tuple[Run, ...]  # every run, for the list of provenance
@@ -199,6 +200,7 @@ def _publish(
         ),
         identification.table([*shown, *fifths]),
         first_fifths.starts(fifths),
+        identification.placements(arms),
         speedup.ratios(arms),
         measure(settings, curves, fifths),
         _distinct(
@@ -206,7 +208,7 @@ def _publish(
             + [run for arm in (*neighbours, *fifths) for run in arm.runs]
         ),
     )
-    names = ("selection", "table", "progress", "distances", "starts", "ratios")
+    names = ("selection", "table", "progress", "distances", "starts", "placements", "ratios")
     tables = {name: getattr(outcome, name) for name in names}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, "%.6g")
     return outcome

@@ -159,6 +159,23 @@ def test_a_curve_beside_the_papers_is_excluded_and_the_nearest_is_named() -> Non
     assert both.loc[(RACE.name, "running_error"), "verdict"] == "excluded"
 
 
+def test_the_race_is_compared_at_every_place_where_an_epochs_number_may_be_drawn() -> None:
+    points = measured_part("relu")
+    curve = np.interp(np.arange(0.5, 7), points["epoch"], points["error"])
+    late = np.interp(np.arange(1, 8), points["epoch"], points["error"])
+    run = _run(figure1.reporting(SETTINGS, RACE, "relu", 0.002)[0], late.tolist())
+    run.history["running_error"] = curve  # the paper's, in the middle of each epoch
+    other = Arm("modern", "relu", 0.02, (run,))
+    table = identification.placements([Arm(RACE.name, "relu", 0.002, (run,)), other])
+    means = table.set_index(["definition", "drawn"])["mean"]
+    assert list(means["running_error"].index) == [0, 0.5, 1]
+    assert list(means["exact_error"].index) == [0, 1]  # its own place is the end
+    assert means["exact_error"].idxmin() == 1 and means["running_error"].idxmin() == 0.5
+    assert set(table["n"]) == {1}
+    measured = identification.distances([other]).set_index("definition")["distance"]
+    assert means["running_error", 1] == pytest.approx(measured["running_error"])
+
+
 def test_runs_of_one_candidate_lie_as_far_apart_as_their_seeds_differ() -> None:
     relu, tanh = _arms()[:2]
     first, *others = (run.history["exact_error"].tolist() for run in relu.runs)
@@ -309,8 +326,8 @@ def _shown(outcome: relu_vs_tanh.Outcome) -> str:
     learning.rate_search(outcome.selection, PAPER.mark)
     tables = (
         report.progress_html, report.race_html, report.definitions_html, report.several_html,
-        report.several_text, report.identified_html, report.starts_html, report.verdicts_html,
-        report.selection_html,
+        report.several_text, report.identified_html, report.placements_html, report.starts_html,
+        report.verdicts_html, report.selection_html,
     )  # fmt: skip
     parts = [table(outcome) for table in tables]
     return "\n".join([*parts, report.checks(PAPER, outcome), report.stored_text(PAPER, outcome)])

@@ -10,7 +10,7 @@ from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text
 from replication.experiments.candidates import PAIR, RACE
 from replication.experiments.figure1 import DEFINITIONS, READINGS, Settings
-from replication.experiments.identification import BESIDE, TOGETHER
+from replication.experiments.identification import BESIDE, END, START, TOGETHER
 from replication.experiments.relu_vs_tanh import Outcome
 from replication.experiments.speedup import EXACT, scale, variant
 from replication.figures.learning import LABELS, reader_name
@@ -27,6 +27,9 @@ WORDS = {  # beside the stored distances
     "excluded": "excluded",
     "": "",  # one seed
 }
+MEANING = "meaning of training error"
+# of an epoch, where its number may be drawn; another place is the middle of its images
+PLACES = {START: "drawn at the epoch's start", END: "at its end"}
 SEVERAL = float(find_claim("relu-several").target("smallest ratio").low)  # times
 CURVES = {"relu": "The ReLU curve", "tanh": "The tanh curve", TOGETHER: "Both curves together"}
 
@@ -191,6 +194,24 @@ def _by_variant(outcome: Outcome) -> dict[str, Measurement]:
 def _ratio_text(one: Measurement) -> str:
     prefix = {"lower": "at least ", "upper": "at most ", None: ""}[one.bound]
     return prefix + interval_text(*one.estimate, form=".2f")
+
+
+def placements_html(outcome: Outcome) -> str:
+    """Return the race's distances with each number drawn at other places in its epoch."""
+    table = outcome.placements
+    if table.empty:
+        return f"<p>{NOTHING}</p>"
+    rows = []
+    for (curve, definition), group in table.groupby(["curve", "definition"], sort=False):
+        by_place = {
+            PLACES.get(row.drawn, "where its images are"): interval_text(
+                row.mean, row.low, row.high, ".2f"
+            )
+            for row in group.itertuples()
+        }
+        row = {"activation": LABELS[curve], MEANING: DEFINITIONS[definition].title}
+        rows.append(row | by_place | {"n": group["n"].iloc[0]})
+    return html_table(pd.DataFrame(rows))
 
 
 def starts_html(outcome: Outcome) -> str:
