@@ -60,6 +60,21 @@ def difference_spread(first: Sequence[float], second: Sequence[float]) -> Spread
     return Spread(difference, math.sqrt(error), freedom)
 
 
+def next_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
+    """Return the ratio of one more pair of runs: the groups' ratio, and a prediction interval.
+
+    On logarithms, and with spreads that may differ (Welch and Satterthwaite)."""
+    groups = [np.log(finite(group)) for group in (numerators, denominators)]
+    mean = float(groups[0].mean() - groups[1].mean())
+    if min(map(len, groups)) < 2:
+        return exponential(Interval(mean, None, None))
+    parts = [float(group.var(ddof=1)) * (1 + 1 / len(group)) for group in groups]
+    total = sum(parts)
+    squares = sum(part**2 / (len(group) - 1) for part, group in zip(parts, groups, strict=True))
+    freedom = total**2 / squares if squares else sum(map(len, groups)) - 2
+    return exponential(interval(Spread(mean, math.sqrt(total), freedom)))
+
+
 def interval(spread: Spread, critical: float | None = None) -> Interval:
     """Return the interval of an estimate: ``critical`` standard errors to either side.
 

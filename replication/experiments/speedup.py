@@ -36,7 +36,8 @@ EXACT = "exact_error"  # the definition that decides
 def pairs(arms: Sequence[Arm]) -> dict[str, tuple[Arm, Arm]]:
     """Return each candidate's ReLU arm and saturating arm, by name.
 
-    A candidate that races no ReLU of its own is compared with the ReLU of its regime.
+    A candidate that races no ReLU of its own is compared with the ReLU of its regime, by products
+    of its precision if there are such runs.
     """
     relus = {arm.candidate: arm for arm in arms if arm.kind == "relu"}
     by_name = {}
@@ -45,6 +46,8 @@ def pairs(arms: Sequence[Arm]) -> dict[str, tuple[Arm, Arm]]:
             continue
         of = CANDIDATES.get(arm.candidate, RACE)
         shared = "modern" if of.modern else RACE.name
+        if not of.modern and of.precision != RACE.precision and of.precision in relus:
+            shared = of.precision  # the candidate that is the race's net with such products
         relu = relus.get(arm.candidate if "relu" in of.kinds else shared)
         if relu is not None:
             by_name[arm.candidate if arm.kind == "tanh" else f"{arm.candidate}, {arm.kind}"] = (

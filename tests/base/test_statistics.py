@@ -14,6 +14,7 @@ from replication.base.statistics import (
     difference_spread,
     interval,
     mean_interval,
+    next_ratio,
     ratio_interval,
     share_interval,
     student_t,
@@ -134,3 +135,18 @@ def test_a_share_of_runs_has_the_exact_interval_of_scipy(ones, runs):
     assert (share, low, high) == pytest.approx((ones / runs, ends.low, ends.high))
     with pytest.raises(ValueError, match="zeros and ones"):
         share_interval([0.5])
+
+
+def test_one_more_pair_of_runs_is_in_its_range_as_often_as_said():
+    random = np.random.default_rng(7)
+    slow, fast = random.normal(3.0, 0.3, (4000, 6)), random.normal(1.0, 0.1, (4000, 6))
+    inside = 0
+    for above, below in zip(slow, fast, strict=True):
+        _, low, high = next_ratio(np.exp(above[:5]), np.exp(below[:5]))
+        inside += low <= math.exp(above[5] - below[5]) <= high
+    assert inside / 4000 == pytest.approx(0.95, abs=0.012)  # three standard errors
+
+
+def test_one_more_pair_has_no_range_by_one_run_and_none_by_equal_runs():
+    assert next_ratio([8.0], [2.0, 2.0]) == pytest.approx((4.0, None, None))
+    assert next_ratio([8.0, 8.0], [2.0, 2.0]) == pytest.approx((4.0, 4.0, 4.0))

@@ -405,6 +405,13 @@ def test_the_first_fifth_of_the_next_epoch_is_a_reading_on_seeds_of_its_own(
     assert len(drawn.axes) == 4 and drawn.axes[3].lines[0].get_xdata()[0] == 0
 
 
+def test_a_bf16_curve_is_compared_with_a_bf16_relu_where_there_is_one() -> None:
+    relu, tanh = _arms()[:2]
+    half, scaled = relu._replace(candidate="bf16"), tanh._replace(candidate="scaled-tanh")
+    assert speedup.pairs([relu, half, scaled])["scaled-tanh"] == (half, scaled)
+    assert speedup.pairs([relu, scaled])["scaled-tanh"] == (relu, scaled)
+
+
 def test_a_run_without_its_first_fifths_has_no_distance_by_them() -> None:
     arms = _arms()[:2]
     assert not identification.errors_of(arms[0].runs[0], FIRST_FIFTH)

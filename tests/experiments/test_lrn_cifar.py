@@ -183,6 +183,7 @@ def test_the_page_shows_what_is_stored_after_any_number_of_runs(
     for table in (
         report.errors_html(outcome),
         report.stages_html(outcome),
+        report.pairs_html(outcome),
         report.stored_text(outcome),
         report.constants_text(PAPER, outcome),
     ):
@@ -196,6 +197,22 @@ def test_the_page_shows_what_is_stored_after_any_number_of_runs(
     )
     assert len(figure.axes) == (1 if count == 0 else 4 if count > 21 else 2)
     report.checks(outcome)
+
+
+def test_every_two_nets_are_compared_at_the_end_of_training(campaign: list[Task]) -> None:
+    """So that the scale of a normalisation and its competition can be told apart."""
+    for task in campaign:
+        _store(task)
+    _gains_are_known()
+    outcome = lrn_cifar.run(PAPER)
+    shown = report.pairs_html(outcome)
+    last = outcome.table[outcome.table["length"] == 65].groupby("variant")["test_top1"].mean()
+    expected = f"{last[GAIN] - last[WITHOUT]:+.2f} <span"
+    row = f"<td>{report.TITLES[GAIN]}</td><td>{report.TITLES[WITHOUT]}</td>"
+    assert row in shown and expected in shown[shown.index(row) :]
+    assert (
+        shown.count("<tr>") == 1 + 6 + 3
+    )  # the heading, four nets after 65 epochs, three after 520
 
 
 def test_the_gain_is_known_at_every_epoch_tested_and_over_both_numbers_of_views(

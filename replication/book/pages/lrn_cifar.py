@@ -1,5 +1,7 @@
 """The tables and checks of the page on section 3.3's nets for CIFAR-10."""
 
+import itertools
+
 import pandas as pd
 
 from replication.base.errors import check
@@ -154,6 +156,38 @@ def stages_html(outcome: Outcome) -> str:
             }
         )
     return html_table(pd.DataFrame(rows))
+
+
+def pairs_html(outcome: Outcome) -> str:
+    """Return the difference of every two nets at the end of training, with Tukey's intervals.
+
+    The intervals of one length and number of views hold together, with one spread for all nets."""
+    from scipy import stats  # takes a second to import
+
+    rows = []
+    for length, table in outcome.table.groupby("length"):
+        by_net = {name: table[table["variant"] == name] for name in TITLES}
+        nets = [name for name, of in by_net.items() if len(of) > 1]
+        if len(nets) < 2:
+            continue
+        found = {
+            title: stats.tukey_hsd(*(by_net[name][column] for name in nets))
+            for column, title in QUANTITIES.items()
+            if column.startswith("test")
+        }
+        for first, second in itertools.combinations(range(len(nets)), 2):
+            row = {
+                "planned epochs": length,
+                "net": TITLES[nets[second]],
+                "minus": TITLES[nets[first]],
+            }
+            row["n"] = min(len(by_net[nets[place]]) for place in (first, second))
+            for title, result in found.items():
+                bounds = result.confidence_interval()
+                ends = (of[second, first] for of in (result.statistic, bounds.low, bounds.high))
+                row[f"{title}, points"] = interval_text(*map(float, ends))
+            rows.append(row)
+    return html_table(pd.DataFrame(rows)) if rows else "<p>No two nets have two seeds yet.</p>"
 
 
 def checks(outcome: Outcome) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from replication.base.errors import check
+from replication.base.statistics import next_ratio
 from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text
 from replication.experiments.candidates import PAIR, RACE
@@ -123,12 +124,19 @@ def definitions_html(outcome: Outcome) -> str:
                 "training error": meaning.title,
                 "ratio": NOT_RUN if found is None else _ratio_text(found),
                 "n": "" if found is None else str(found.n),
+                "one more pair of runs": "" if found is None else _next_pair(found),
                 "relative to the first row": (
                     f"{100 * (found.estimate.mean / exact.estimate.mean - 1):+.0f}%" if both else ""
                 ),
             }
         )
     return html_table(pd.DataFrame(rows))
+
+
+def _next_pair(one: Measurement) -> str:
+    """Return the range of the ratio of a single pair of runs; "" if some were cut."""
+    _, low, high = next_ratio(one.values, one.denominators)
+    return "" if one.bound or low is None else f"{low:.2f} to {high:.2f}"
 
 
 def several_html(outcome: Outcome) -> str:
