@@ -67,7 +67,9 @@ def crossings() -> Figure:
                     for end in heights:
                         apart = len(before) == 2 and len(heights) == 2 and start != end
                         if not apart or name in crossing:
-                            other = name in crossing and start != end
+                            # fc8 is on tower 0, and drawn between the two
+                            own = start > 0 if name == "fc8" else start == end
+                            other = name in crossing and not own
                             _arrow(axis, (place - 0.7, start), (place - 0.3, end), other)
         axis.text(-0.55, 0.75, "tower 0", color=ink(BLUE), fontweight="bold")
         axis.text(-0.55, -0.85, "tower 1", color=ink(ORANGE), fontweight="bold")
