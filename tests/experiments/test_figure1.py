@@ -527,3 +527,10 @@ def test_the_ids_of_the_stored_runs_stand() -> None:
     assert "19pct-relu-rate0.00283-seed0-f9d865d81c" in names
     select = figure1.selecting(PAPER, RACE, "tanh", 0.008, PAPER.epochs)
     assert select.folder.name == "select-19pct-tanh-rate0.008-seed100-cc0f28a86a"
+
+
+def test_a_reader_sees_the_net_and_the_rate_of_a_neighbouring_rate() -> None:
+    assert (
+        learning.reader_name(identification.beside("relu", 0.004)) == f"{RACE.net}, ReLU at 0.004"
+    )
+    assert all(learning.reader_name(name) == name for name in CANDIDATES)
