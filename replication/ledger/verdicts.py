@@ -161,7 +161,7 @@ def _row(claim: Claim, by_scale: dict[str, dict[str, tuple[Measurement, ...]]]) 
     # what was measured is shown, and cannot answer
     elif word == "not run" and claim.needs_paper_scale:
         at = "paper"
-        reason += f"; that needs {claim.needs}" if claim.needs else ""
+        reason += f"; that scale needs {claim.needs}" if claim.needs else ""
     target = claim.target(primary)
     return Row(
         id=claim.id,
