@@ -129,7 +129,9 @@ def test_a_row_that_was_not_run_says_what_is_missing(results, tmp_path, monkeypa
     )
     # what a smaller scale gave is shown, and the command is that of the scale that can answer
     shown = row_of("table1-cnn", "laptop")
-    assert shown.ours is not None and shown.reason.endswith("that scale needs ILSVRC-2010 and a GPU")
+    assert shown.ours is not None and shown.reason.endswith(
+        "that scale needs ILSVRC-2010 and a GPU"
+    )
     assert shown.command == "replication run tables --profile paper"
 
 
