@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from replication.data.augment.draws import ROUNDS, WEYL
+from replication.data.augment.draws import MULTIPLIERS, ROUNDS, WEYL
 from replication.nets.compiling import can_compile
 
 KEEP = 0.5  # section 4.2
 BITS = 128  # of one counter: four words
 WORD, LOW = 32, 0xFFFFFFFF
 STREAM = 3  # kept apart from the streams of ``data.augment.draws``
-MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 
 
 class Dropout(nn.Module):
@@ -82,8 +81,9 @@ def _philox(
     A product wraps around at 64 bits, and both its halves are still right."""
     c0, c1 = torch.broadcast_tensors(c0, c1)
     c2, c3 = torch.zeros_like(c0), torch.full_like(c0, STREAM)
+    first, second = map(int, MULTIPLIERS)
     for _ in range(ROUNDS):
-        product0, product1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        product0, product1 = c0 * first, c2 * second
         c0, c1, c2, c3 = (
             ((product1 >> WORD) & LOW) ^ c1 ^ k0,
             product1 & LOW,

@@ -9,10 +9,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from replication.nets import dropout
+
 BLOCK = 1024  # units of one program
-BITS = tl.constexpr(128)  # of one counter: four words
-WORD = tl.constexpr(32)
-STREAM = tl.constexpr(3)  # ``dropout.STREAM``
+BITS = tl.constexpr(dropout.BITS)
+WORD = tl.constexpr(dropout.WORD)
+STREAM = tl.constexpr(dropout.STREAM)
 
 
 def counter_mask(
