@@ -48,10 +48,8 @@ def test_kernels_keep_every_bit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_run_of_the_tables_is_stored_with_its_held_out_probabilities(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+    runs: Path, kept: bool
 ) -> None:
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
     recipe = Recipe(
         data=Data(name="synthetic", count=40, size=32, crop=24),
         net=AlexNetSpec(side=24, width=1 / 16),

@@ -28,11 +28,7 @@ def test_a_damaged_entry_is_one_clear_line(change: dict) -> None:
         right(entry | change, 1)
 
 
-def test_an_evaluated_run_keeps_them_beside_its_errors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+def test_an_evaluated_run_keeps_them_beside_its_errors(runs: Path) -> None:
     recipe = Recipe(
         data=Data(name="synthetic", count=40, size=32),
         net=CifarNetSpec(),
@@ -47,11 +43,7 @@ def test_an_evaluated_run_keeps_them_beside_its_errors(
             assert (~right(run.per_image[key], k)).sum() == errors[f"mistakes{k}"]
 
 
-def test_weights_kept_during_training_are_evaluated_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+def test_weights_kept_during_training_are_evaluated_too(runs: Path) -> None:
     data = Data(name="synthetic", count=40, size=32, crop=24, augment=True)
     net, update = CifarNetSpec(), Update(rate=0.01)
     longer = Recipe(data=data, net=net, update=update, batch=20, epochs=2, keep_after=(1,))
