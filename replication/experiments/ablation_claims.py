@@ -150,6 +150,7 @@ def measure(
                 faster,
                 profile=profile,
                 scale=shown,
+                ran=ran(by_variant[BASELINE][0]),
                 reason="n counts timings, not seeds",
             )
         )

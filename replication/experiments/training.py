@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     speed: pd.DataFrame  # variant, seed, images/s, share of the time spent waiting for a batch
     # variant, seed, training and test error in per cent, with and without weight decay
     decay: pd.DataFrame
-    # seed, epochs, training and test error in per cent, of both baselines
+    # seed, epochs, training and test error and that of unused images in per cent, of both baselines
     gap: pd.DataFrame
     # the rule applied to an invented validation curve: epoch, error, rate, decision
     rule: pd.DataFrame
@@ -111,7 +111,7 @@ def run(settings: Settings) -> Outcome:
         wanted[0].recipe,
         curves,
         speed_rows(runs, names),
-        fit[fit["variant"] != LEARNT].drop(columns="epochs"),
+        fit[fit["variant"] != LEARNT].drop(columns=["epochs", "unused"]),
         fit[fit["variant"] != NO_DECAY],
         rule,
         [measure(settings.profile)],
@@ -231,12 +231,18 @@ def speed_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
 def fit_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
     """Return how far both baselines, and that without weight decay, fit their training images.
 
-    One row per run: variant, seed, epochs, and the top-1 errors train and test in per cent, over
-    one view, of the training images as they are and of the test images.
+    One row per run: variant, seed, epochs, and the top-1 errors train, test and unused in per cent,
+    over one view: of the training images as they are, of the test images, and of the images of the
+    training set that no run trains on (NaN if the run was not evaluated on them).
     """
     return pd.DataFrame(
         {"variant": name, "seed": run.task.recipe.seed, "epochs": run.summary["epochs"]}
-        | {split: PER_CENT * run.evaluation[f"{split}/1"]["top1"] for split in ("train", "test")}
+        | {
+            split: PER_CENT * run.evaluation[f"{split}/1"]["top1"]
+            if f"{split}/1" in run.evaluation
+            else math.nan
+            for split in ("train", "test", "unused")
+        }
         for run, name in zip(runs, names, strict=True)
         if name in (BASELINE, LEARNT, NO_DECAY)
     )

@@ -32,6 +32,9 @@ def test_stored_runs_of_the_baseline_that_has_learnt_are_shown_and_none_is_train
     assert list(decay) == ["variant", "seed", "train", "test"]
     html = page.gap_html(outcome)
     assert "baseline that has learnt" in html and "25.00" in html and "5.00" in html
+    # a made-up result has the learnt baseline's evaluations, unused images among them
+    unused = gap["unused"].notna().to_dict()
+    assert ("unused images" in html) == unused["learnt"] and not unused["baseline"]
     assert set(outcome.curves["variant"]) >= {training.LEARNT, training.BASELINE, training.RULE}
 
 

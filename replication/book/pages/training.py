@@ -117,14 +117,18 @@ def decay_html(outcome: Outcome) -> str:
 
 
 def gap_html(outcome: Outcome) -> str:
-    """Return training and test error of both baselines, and the gap between them, by seed."""
+    """Return training and test error of both baselines, and the gap between them, by seed.
+
+    If a run was evaluated on the training set's unused images, their error is shown too."""
     rows = outcome.gap.sort_values(["variant", "seed"])
     errors = rows[["train", "test"]].assign(gap=rows["test"] - rows["train"])
     errors.columns = ["training error, %", "test error, %", "gap, points"]
+    if rows["unused"].notna().any():
+        errors["error of unused images, %"] = rows["unused"]
     shown = pd.DataFrame(
         {"net": rows["variant"].map(TITLES), "seed": rows["seed"], "epochs": rows["epochs"]}
     )
-    return html_table(shown.join(errors.map("{:.2f}".format)))
+    return html_table(shown.join(errors.map("{:.2f}".format)))  # NaN is left empty
 
 
 def choices_html(recipe: Recipe) -> str:
