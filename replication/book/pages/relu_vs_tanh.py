@@ -29,8 +29,8 @@ WORDS = {  # beside the stored distances
     "": "",  # one seed
 }
 MEANING = "meaning of training error"
-# of an epoch, where its number may be drawn; another place is the middle of its images
-PLACES = {START: "drawn at the epoch's start", END: "at its end"}
+# where an epoch's number may be drawn
+PLACES = ("drawn at the epoch's start", "in the middle of its images", "at the epoch's end")
 SEVERAL = float(find_claim("relu-several").target("smallest ratio").low)  # times
 CURVES = {"relu": "The ReLU curve", "tanh": "The tanh curve", TOGETHER: "Both curves together"}
 
@@ -211,14 +211,17 @@ def placements_html(outcome: Outcome) -> str:
         return f"<p>{NOTHING}</p>"
     rows = []
     for (curve, definition), group in table.groupby(["curve", "definition"], sort=False):
-        by_place = {
-            PLACES.get(row.drawn, "where its images are"): interval_text(
-                row.mean, row.low, row.high, ".2f"
-            )
-            for row in group.itertuples()
-        }
-        row = {"activation": LABELS[curve], MEANING: DEFINITIONS[definition].title}
-        rows.append(row | by_place | {"n": group["n"].iloc[0]})
+        by_place = {row.drawn: row for row in group.itertuples()}
+        places = (START, DEFINITIONS[definition].place, END)
+        shown = {name: by_place[place] for name, place in zip(PLACES, places, strict=True)}
+        rows.append(
+            {"activation": LABELS[curve], MEANING: DEFINITIONS[definition].title}
+            | {
+                name: interval_text(row.mean, row.low, row.high, ".2f")
+                for name, row in shown.items()
+            }
+            | {"n": group["n"].iloc[0]}
+        )
     return html_table(pd.DataFrame(rows))
 
 
@@ -281,7 +284,8 @@ def _identified_html(outcome: Outcome, curve: str) -> str:
             for definition, meaning in READINGS.items()
             if definition in by_definition.index
         }
-        rows.append(row | {"n": f"{first.n} (selection)" if first.selection else str(first.n)})
+        counts = [str(n) for n in dict.fromkeys(group.sort_values("n", ascending=False)["n"])]
+        rows.append(row | {"n": f"{first.n} (selection)" if first.selection else ", ".join(counts)})
     table = pd.DataFrame(rows)
     table = table.drop(columns=["learning rate"] * (curve == TOGETHER))
     return f"<p>{_summary(distances, curve)}{remark}</p>\n{html_table(table)}"
