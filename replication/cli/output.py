@@ -31,7 +31,10 @@ Profile = Annotated[
     typer.Option(help="Scale: quick, laptop, gpu or paper.", autocompletion=complete_profile),
 ]
 Views = Annotated[
-    int, typer.Option(help="1: the central crop; 10: corners, centre and their reflections.")
+    int,
+    typer.Option(
+        help="1: the central crop; 9: a grid of crops; 10: corners, centre and their reflections."
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda if there is one.")]
 
