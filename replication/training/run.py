@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from replication.base.errors import InputError, TrainingError
 from replication.data.loader import Loader, Loaders
@@ -166,7 +166,7 @@ class Run:
         state = self._state()
         if state is not None:
             for part in ("net", "velocities"):
-                state[part] = {name: t.detach().clone() for name, t in state[part].items()}
+                state[part] = {name: _copy(value) for name, value in state[part].items()}
             self._best = (self.step, state)
 
     def save_weights(self, epoch: int | None = None) -> None:
@@ -258,3 +258,8 @@ def extension(recipe: Recipe) -> str:
     if recipe.schedule.kind == "timeline":
         return "; its rates are scaled to its length, so a longer run starts afresh"
     return f"; --set epochs={2 * recipe.epochs} extends it"
+
+
+def _copy(value: Tensor) -> Tensor:
+    """Return a copy on the same device, from which it is read when it is saved."""
+    return value.detach().clone()
