@@ -22,9 +22,9 @@ MOST_SEEDS = 512  # beyond, the number of seeds is not searched
 WORLDS = 4000  # simulated families per rule; a rate of 5% then has a standard error of 0.3 points
 SEED = 2012
 VARIANTS = 13  # of the ablations' family
-TODAY = "today: simultaneous, and by its own spread"
-POOLED = "before: simultaneous, pooled spread alone"
-PAIRED = "before that: each row alone, paired t"
+TODAY = "today: both intervals"
+POOLED = "pooled spread alone"
+PAIRED = "paired t, each row alone"
 
 
 class Needed(NamedTuple):
@@ -129,7 +129,7 @@ def false_verdicts(
         world = _world_like(random, worlds, measured)
         numbers = world[0].shape[2], world[1].shape[1]
         for rule, judge in ((TODAY, judged), (POOLED, simultaneous)):
-            rows.append((rule, f"as measured: {name}", *numbers, *_shares(judge(*world))))
+            rows.append((rule, f"of {name}", *numbers, *_shares(judge(*world))))
     for seeds in (3, 5):
         false = paired(*_world(random, worlds, seeds, seeds))
         rows.append((PAIRED, "equal", seeds, seeds, *_shares(false)))

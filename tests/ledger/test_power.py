@@ -27,7 +27,7 @@ def test_a_variant_that_varies_more_than_the_rest_is_not_called_an_effect():
     groups = {name: (spread * random.normal(size=5)).tolist() for name, spread in spreads.items()}
     groups["wild"] = [-6.0, -2.0, 0.0, 2.0, 6.0]  # a standard deviation of 4.5
     rates = power.false_verdicts({"made up": family("gap", groups, "baseline")})
-    measured = rates[rates["spreads"] == "as measured: made up"].set_index("rule")["family"]
+    measured = rates[rates["spreads"] == "of made up"].set_index("rule")["family"]
     assert measured[power.POOLED] > 0.2 and measured[power.TODAY] < 0.08
 
 
