@@ -66,6 +66,7 @@ def figure1(
             rows,
             len(shown) // rows,
             figsize=(WIDTH, 0.7 + 2.8 * rows),
+            sharex=True,
             sharey=True,
             squeeze=False,
             layout="constrained",
@@ -198,7 +199,7 @@ def _line_name(group: pd.DataFrame) -> str:
     first = group.iloc[0]
     plain = reader_name(first["candidate"]) == first["candidate"]
     rate = f" at {first['rate']}" if plain and first["rate"] else ""
-    return reader_name(first["candidate"]) + rate + (" (one seed)" if first["n"] == 1 else "")
+    return reader_name(first["candidate"]) + rate + (" (one seed)" if group["n"].max() == 1 else "")
 
 
 def ratios(table: pd.DataFrame, definition: str, value: float, mark: float) -> Figure:

@@ -275,15 +275,16 @@ def _identified_html(outcome: Outcome, curve: str) -> str:
     remark = f" {NOT_RUN.capitalize()}: {names}." if absent else ""
     if distances.empty:
         return f"<p><strong>{CURVES[curve]}.</strong> No distance is known yet.{remark}</p>"
+    known = set(distances["definition"])
     rows = []
     for (candidate, rate), group in distances.groupby(["candidate", "rate"], sort=False):
         first, by_definition = group.iloc[0], group.set_index("definition")
         row = {"candidate": reader_name(candidate), "learning rate": rate}
-        row |= {
-            meaning.title: _distance_text(by_definition.loc[definition])
-            for definition, meaning in READINGS.items()
-            if definition in by_definition.index
-        }
+        for definition, meaning in READINGS.items():
+            if definition in by_definition.index:
+                row[meaning.title] = _distance_text(by_definition.loc[definition])
+            elif definition in known:
+                row[meaning.title] = ""
         counts = [str(n) for n in dict.fromkeys(group.sort_values("n", ascending=False)["n"])]
         rows.append(row | {"n": f"{first.n} (selection)" if first.selection else ", ".join(counts)})
     table = pd.DataFrame(rows)
