@@ -96,7 +96,7 @@ def _tasks(name: str, hours: float, why: str, tasks: Callable[[], list[Task]]) -
 
 
 def _stored(tasks: Sequence[Task], without: str = "waits for its rates") -> str:
-    """How many of the runs are stored; ``without`` any runs, why there are none."""
+    """Return how many of the runs are stored; ``without``: why there are none, if so."""
     if not tasks:
         return without
     return f"{sum(task.is_stored() for task in tasks)} of {counted(len(tasks), 'run')}"

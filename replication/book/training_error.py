@@ -85,12 +85,19 @@ def _starts(starts: pd.DataFrame) -> Pieces:
     race = starts[(starts["candidate"] == RACE.name) & (starts["n"] > 1)].set_index("curve")
     if not set(NAMES) <= set(race.index):
         return []
-    pieces: Pieces = [(" By this error our curves start at ", False)]
-    for kind, name in NAMES.items():
-        row = race.loc[kind]
-        ends = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}, n = {row['n']}"
-        pieces += [(f"{100 * row['mean']:.1f}% ({ends})", True), (f" for {name} and ", False)]
-    return [*pieces[:-1], (f"{pieces[-1][0].removesuffix(' and ')}.", False)]
+    relu, tanh = (_start(race.loc[kind]) for kind in NAMES)
+    return [
+        (" By this error our curves start at ", False),
+        (relu, True),
+        (f" for {NAMES['relu']} and ", False),
+        (tanh, True),
+        (f" for {NAMES['tanh']}.", False),
+    ]
+
+
+def _start(row: pd.Series) -> str:
+    ends = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}, n = {row['n']}"
+    return f"{100 * row['mean']:.1f}% ({ends})"
 
 
 def _distances(of_curve: list[Reading], name: str) -> Pieces:
