@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from replication.recipe import CifarNetSpec, Data, Recipe, Update
 from replication.runs.store import Task, answer_key, load, write_evaluation, write_run
+
+# of a run that is really trained, in a second
+TINY = Recipe(
+    data=Data(name="synthetic", count=40, size=32),
+    net=CifarNetSpec(),
+    update=Update(rate=0.001),
+    batch=20,
+    epochs=1,
+)
 
 ORIGINAL = {  # the data card of the original CIFAR-10
     "name": "cifar10",

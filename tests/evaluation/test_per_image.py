@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stored_runs import TINY
 
 from replication.base.errors import InputError
 from replication.evaluation.per_image import packed, right
@@ -29,14 +30,7 @@ def test_a_damaged_entry_is_one_clear_line(change: dict) -> None:
 
 
 def test_an_evaluated_run_keeps_them_beside_its_errors(runs: Path) -> None:
-    recipe = Recipe(
-        data=Data(name="synthetic", count=40, size=32),
-        net=CifarNetSpec(),
-        update=Update(rate=0.001),
-        batch=20,
-        epochs=1,
-    )
-    run = conduct.run(store.Task("quick", "bits", "run", recipe, (("train", 1), ("test", 1))))
+    run = conduct.run(store.Task("quick", "bits", "run", TINY, (("train", 1), ("test", 1))))
     assert set(run.evaluation) == {"train/1", "test/1"}
     for key, errors in run.evaluation.items():
         for k in (1, 5):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_runs import TINY
 
 from replication.base import paths
 from replication.base.errors import InputError
@@ -16,11 +17,16 @@ from replication.runs import conduct, store
 from replication.training.weights import weights_path
 
 
-def test_the_evaluation_of_a_diverged_run_without_weights_is_refused_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty folders of results and runs."""
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
+
+
+def test_the_evaluation_of_a_diverged_run_without_weights_is_refused_with_the_reason(
+    folders: None,
+) -> None:
     recipe = Recipe(
         data=Data(name="synthetic"), net=CifarNetSpec(), update=Update(rate=9.0), epochs=1
     )
@@ -31,10 +37,8 @@ def test_the_evaluation_of_a_diverged_run_without_weights_is_refused_with_the_re
 
 
 @pytest.fixture
-def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Task:
+def task(folders: None) -> store.Task:
     """The task of a run that is stored, without an evaluation."""
-    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
     recipe = Recipe(
         data=Data(name="synthetic"), net=CifarNetSpec(), update=Update(rate=0.1), epochs=1
     )
@@ -90,18 +94,9 @@ def test_a_copy_of_a_published_run_that_was_interrupted_is_no_result(
 
 
 @pytest.fixture
-def read_by_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> store.Task:
+def read_by_net(folders: None) -> store.Task:
     """The task of an experiment that reads the trained net."""
-    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("REPLICATION_RUNS", str(tmp_path / "runs"))
-    recipe = Recipe(
-        data=Data(name="synthetic", count=40, size=32),
-        net=CifarNetSpec(),
-        update=Update(rate=0.001),
-        batch=20,
-        epochs=1,
-    )
-    return store.Task("quick", "x", "run", recipe, needs_weights=True)
+    return store.Task("quick", "x", "run", TINY, needs_weights=True)
 
 
 def test_a_stored_run_is_trained_again_only_for_an_experiment_that_reads_the_net(
