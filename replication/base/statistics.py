@@ -48,14 +48,20 @@ def difference_spread(first: Sequence[float], second: Sequence[float]) -> Spread
     difference = float(a.mean() - b.mean())
     if min(len(a), len(b)) < 2:
         return Spread(difference, math.nan, 0)
-    parts = [float(group.var(ddof=1)) / len(group) for group in (a, b)]  # squared errors
+    return _welch(difference, [float(group.var(ddof=1)) / len(group) for group in (a, b)], (a, b))
+
+
+def _welch(difference: float, parts: Sequence[float], groups: Sequence[np.ndarray]) -> Spread:
+    """Return the spread of a difference; ``parts``: the squared error that each group adds.
+
+    The degrees of freedom are those of Welch and Satterthwaite."""
     error = sum(parts)
     if error == 0:  # every seed of a group gave the same number
-        return Spread(difference, 0.0, len(a) + len(b) - 2)
+        return Spread(difference, 0.0, sum(map(len, groups)) - 2)
     # shares in [0, 1], so that tiny variances do not underflow
     shares = [part / error for part in parts]
     freedom = 1 / sum(
-        share**2 / (len(group) - 1) for share, group in zip(shares, (a, b), strict=True)
+        share**2 / (len(group) - 1) for share, group in zip(shares, groups, strict=True)
     )
     return Spread(difference, math.sqrt(error), freedom)
 
@@ -63,16 +69,13 @@ def difference_spread(first: Sequence[float], second: Sequence[float]) -> Spread
 def next_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:
     """Return the ratio of one more pair of runs: the groups' ratio, and a prediction interval.
 
-    On logarithms, and with spreads that may differ (Welch and Satterthwaite)."""
+    On logarithms, and with spreads that may differ."""
     groups = [np.log(finite(group)) for group in (numerators, denominators)]
     mean = float(groups[0].mean() - groups[1].mean())
     if min(map(len, groups)) < 2:
         return exponential(Interval(mean, None, None))
     parts = [float(group.var(ddof=1)) * (1 + 1 / len(group)) for group in groups]
-    total = sum(parts)
-    squares = sum(part**2 / (len(group) - 1) for part, group in zip(parts, groups, strict=True))
-    freedom = total**2 / squares if squares else sum(map(len, groups)) - 2
-    return exponential(interval(Spread(mean, math.sqrt(total), freedom)))
+    return exponential(interval(_welch(mean, parts, groups)))
 
 
 def interval(spread: Spread, critical: float | None = None) -> Interval:
@@ -84,6 +87,14 @@ def interval(spread: Spread, critical: float | None = None) -> Interval:
     critical = student_t(spread.freedom) if critical is None else critical
     half = critical * spread.error
     return Interval(spread.mean, spread.mean - half, spread.mean + half)
+
+
+def widened(one: Interval, *others: Interval) -> Interval:
+    """Return ``one``, reaching as far as each of ``others`` that has ends, on both sides."""
+    for other in others:
+        if None not in (one.low, one.high, other.low, other.high):
+            one = Interval(one.mean, min(one.low, other.low), max(one.high, other.high))  # type: ignore[type-var]
+    return one
 
 
 def mean_interval(values: Sequence[float]) -> Interval:

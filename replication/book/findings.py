@@ -100,6 +100,8 @@ def ours_text(measurement: Measurement | None) -> str:
     if low is not None and high is not None:
         middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
         seeds = f"{lower} to {upper}, {seeds}"
+    if measurement.p is not None:
+        seeds += f", p = {measurement.p:.2g}"
     return f"{prefix}{with_unit(middle, unit)} ({seeds})"
 
 

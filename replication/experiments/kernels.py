@@ -8,6 +8,7 @@ same test is applied to the paper's own kernels, as far as Figure 3 shows them.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,17 +22,16 @@ from replication.base.models import Frozen
 from replication.base.text import counted
 from replication.base.types import Profile
 from replication.evaluation.artefacts import KERNELS, write_kernels
-from replication.evaluation.trained import can_evaluate, trained_net
-from replication.experiments.common import baselines
+from replication.evaluation.trained import can_evaluate
+from replication.experiments.common import baselines, first_layer
 from replication.experiments.common.baselines import BASELINE
 from replication.experiments.common.collect import Collected, collect, nothing_yet
 from replication.experiments.common.comparison import MoreSeeds, Seeds, diverged, ran, scale
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement, measured
 from replication.paper.figures import figure3
-from replication.recipe import Recipe
 from replication.recipes import chosen
-from replication.runs.store import Run, Task
+from replication.runs.store import Run, Task, load
 
 EXPERIMENT = "kernels"
 TOWERS, CONTROL, LARGE = "two towers", "one tower, dealt at random", "large net, two towers"
@@ -121,7 +121,26 @@ def _seeds(seeds: tuple[int, ...]) -> str:
 def tasks(settings: Settings) -> list[Task]:
     """Return the runs: two towers, the control, the large net."""
     every = [task for group in grouped_tasks(settings).values() for task in group]
-    return [replace(task, needs_weights=True) for task in every]
+    shown = every[-1] if settings.large else every[0]
+    return [replace(task, needs_weights=not _is_published(task, task is shown)) for task in every]
+
+
+def _is_published(task: Task, shown: bool) -> bool:
+    """Return whether the page can be made without this net: by its measures, and its kernels.
+
+    ``shown``: its kernels are pictured."""
+    stored = load(task)
+    if stored is None:
+        return False
+    folder = paths.experiment(task.profile, EXPERIMENT)
+    if shown:
+        return _published_kernels(folder, stored) is not None
+    return first_layer.are_known(folder, stored)
+
+
+def _published_kernels(folder: Path, run: Run) -> list[np.ndarray] | None:
+    file = paths.stored(run.task.profile, EXPERIMENT, KERNELS)
+    return first_layer.published(file, folder, run)
 
 
 def grouped_tasks(settings: Settings) -> dict[str, list[Task]]:
@@ -147,39 +166,45 @@ def run(settings: Settings) -> Outcome:
     nets = [kind[run.task.folder.name] for run in runs]
     if TOWERS not in nets:
         raise InputError(f"{EXPERIMENT}: {_reason()}")
-    learned = [conv1(run.task.recipe) for run in runs]
+    folder = paths.experiment(settings.profile, EXPERIMENT)
     kernels = pd.concat(
         [
-            measure(net, run.task.recipe.seed, towers)
-            for net, run, towers in zip(nets, runs, learned, strict=True)
+            first_layer.measures(folder, run).assign(net=net, seed=run.task.recipe.seed)
+            for net, run in zip(nets, runs, strict=True)
         ]
     )
+    kernels = kernels[["net", "seed", *kernels.columns.drop(["net", "seed"])]]
     tests = specialisation(kernels)
+    pictured = runs[-1] if LARGE in nets else runs[0]
+    shown = _published_kernels(folder, pictured) or first_layer.conv1(pictured.task.recipe)
     outcome = Outcome(
         kernels,
         summary(kernels),
         tests,
-        analysis.limits(learned[0][0].shape[-1]),
-        learned[-1] if LARGE in nets else learned[0],
+        analysis.limits(shown[0].shape[-1]),
+        shown,
         _measurements(settings, kernels, tests, runs[: nets.count(TOWERS)]),
         tuple(runs),
         tuple(missing),
     )
     tables = {"kernels": outcome.kernels, "table": outcome.table, "specialisation": outcome.tests}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, float_format="%.6g")
-    write_kernels(paths.experiment(settings.profile, EXPERIMENT) / KERNELS, outcome.shown)
+    write_kernels(folder / KERNELS, outcome.shown)
     return outcome
 
 
 def _here(settings: Settings) -> Collected:
     """Return the runs, and those that are missing.
 
-    If nothing is to be trained, a run counts as missing without its weights and images too."""
+    If nothing is to be trained, a run counts as missing too if neither its measures nor its
+    weights and images are here."""
     planned = tasks(settings)
     collected = collect(planned, settings.only_stored, settings.jobs, needed=())
     if not settings.only_stored:
         return collected
-    runs = [run for run in collected.runs if can_evaluate(run.task.recipe)]
+    runs = [
+        run for run in collected.runs if not run.task.needs_weights or can_evaluate(run.task.recipe)
+    ]
     found = {run.task.folder for run in runs}
     return Collected(runs, [task for task in planned if task.folder not in found])
 
@@ -196,43 +221,6 @@ def waits(settings: Settings) -> str:
     towers = {task.folder for task in grouped_tasks(settings)[TOWERS]}
     found = any(run.task.folder in towers for run in _here(settings).runs)
     return "" if found else _reason()
-
-
-def conv1(recipe: Recipe) -> list[np.ndarray]:
-    """Return conv1's trained kernels of each tower, float32 (n, 3, k, k).
-
-    Raises InputError if the run is not available or its training diverged.
-    """
-    weights = dict(trained_net(recipe).named_parameters())
-    towers = [
-        weights[f"towers.{tower}.conv1.weight"].detach().numpy()
-        for tower in range(recipe.net.towers)
-    ]
-    if not all(np.isfinite(kernels).all() for kernels in towers):
-        raise InputError(
-            f"the weights of the run {recipe.id} are not finite: its training has diverged, lower"
-            " its rate"
-        )
-    return towers
-
-
-def measure(net: str, seed: int, towers: list[np.ndarray]) -> pd.DataFrame:
-    """Return the measures of each kernel, one row per kernel.
-
-    The kernels of a net with one tower are dealt to two at random, by its seed.
-    """
-    every = np.concatenate(towers)
-    if len(towers) == 2:
-        tower = np.repeat([0, 1], [len(kernels) for kernels in towers])
-    else:
-        tower = np.random.Generator(np.random.Philox(seed)).permutation(np.arange(len(every)) % 2)
-    frame = pd.DataFrame(
-        {"net": net, "seed": seed, "tower": tower, "kernel": np.arange(len(every))}
-    )
-    chosen = analysis.selective(every)
-    return pd.concat([frame, analysis.measure(every)], axis=1).assign(
-        **{f"selective_{name}": v for name, v in chosen._asdict().items()}
-    )
 
 
 def specialisation(kernels: pd.DataFrame) -> pd.DataFrame:
@@ -302,6 +290,7 @@ def _measurements(
         measured(
             "specialise",
             tested["ratio"].tolist(),
+            p=analysis.combine(tested["p"].tolist()),
             reason="; ".join(filter(None, [differing_text(tests), remark])),
             **common,
         )

@@ -53,6 +53,7 @@ def measured(
     member: str = "",
     comparisons: int = 1,
     over_images: ImageNoise | None = None,
+    p: float | None = None,
     bound: Literal["lower", "upper"] | None = None,
     quantity: str | None = None,
     reason: str = "",
@@ -64,10 +65,11 @@ def measured(
     ``subtracted`` (of a difference) two independent groups of seeds are compared, by the linear
     model of ``family`` if ``member`` is one of its variants. Otherwise each value is the number
     itself, such as a difference within one net. ``comparisons``: it is one of so many, for
-    ``lowest`` to choose from. ``bound`` says that some values are the cap of a
-    run that never reached the target error: "lower" if the truth is at least this large, "upper" if
-    at most. ``ran`` describes a run, so that the scale can be judged. Raises InputError for a
-    variant without a target, ValueError for values that cannot be judged."""
+    ``lowest`` to choose from. ``p``: of a permutation test of all runs together, which decides in
+    place of the interval. ``bound`` says that some values are the cap of a run that never reached
+    the target error: "lower" if the truth is at least this large, "upper" if at most. ``ran``
+    describes a run, so that the scale can be judged. Raises InputError for a variant without a
+    target, ValueError for values that cannot be judged."""
     target = find_claim(claim).target(variant)
     if target is None:
         raise InputError(
@@ -104,6 +106,7 @@ def measured(
         comparisons=comparisons,
         **unfinished.estimate._asdict(),
         over_images=over_images,
+        p=p,
         null=target.null,
         bound=bound,
     )

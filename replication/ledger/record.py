@@ -21,6 +21,7 @@ from replication.base.statistics import (
     mean_interval,
     mean_spread,
     share_interval,
+    widened,
 )
 from replication.base.types import Profile
 from replication.ledger.families import (
@@ -71,6 +72,8 @@ class Measurement(Frozen):
     low: float | None = None  # 95% interval; None with one seed
     high: float | None = None
     over_images: ImageNoise | None = None  # of a difference of errors
+    # of a permutation test of all runs together, which then decides in place of the interval
+    p: float | None = Field(None, gt=0, le=1)
     null: float | None = None  # the value that means no effect
     # the truth is at least (lower) or at most (upper) ``mean``: see ``censored``
     bound: Literal["lower", "upper"] | None = None
@@ -138,8 +141,9 @@ class Measurement(Frozen):
     def detectable(self) -> float | None:
         """The smallest effect that the intervals find with 80% power; of a ratio, as a factor.
 
-        The largest, if there are several intervals. None for one seed, and for a share of runs."""
-        if self.target.share:
+        The largest, if there are several intervals. None for one seed, for a share of runs, and if
+        a test decides."""
+        if self.target.share or self.p is not None:
             return None
         smallest = smallest_detectable(self.spread, self.critical)
         if math.isnan(smallest):
@@ -162,15 +166,13 @@ class Measurement(Frozen):
         further intervals widen it: that over images, and, in a family, that by the spread of its
         own two groups.
         """
-        _, low, high = self.estimate
+        bounds = self.estimate if self.family is None else widened(self.estimate, self.own)
+        if self.over_images is not None:
+            images = self.over_images
+            bounds = widened(bounds, Interval(bounds.mean, images.low, images.high))
+        _, low, high = bounds
         if low is None or high is None:
             return None
-        if self.family is not None:
-            _, own_low, own_high = self.own
-            if own_low is not None and own_high is not None:
-                low, high = min(low, own_low), max(high, own_high)
-        if self.over_images is not None:
-            low, high = min(low, self.over_images.low), max(high, self.over_images.high)
         return (
             -math.inf if self.bound == "upper" else low,
             math.inf if self.bound == "lower" else high,

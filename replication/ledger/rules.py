@@ -20,6 +20,9 @@ scale" is a property of what was run (``ledger.scale``).
 - ``not run``: nothing was measured that could answer. C claims are quoted from others by design; a
   number without ``null`` (an error on ILSVRC, say) is shown at a smaller scale, and not compared.
 
+"More than chance" is a question about the runs that there are. If a permutation test of all of them
+answers it, its p decides in place of the interval: below 5%, the effect is on the claimed side.
+
 A Q claim has the verdict of its number. A difference without its sign is never ``reversed here``:
 if it is less than chance makes it, that says nothing. Seeds that never reached a target error make
 the mean a bound, which is never ``reproduced``."""
@@ -44,6 +47,7 @@ Verdict = Literal[
 ]
 Side = Literal["above", "below"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+ALPHA = 0.05  # of a test; the intervals are of 95%
 # seeds of every group without which there is no direction; at the paper's own scale three as well
 MIN_SEEDS = {"quick": 5, "laptop": 5, "gpu": 3, "paper": 3}
 
@@ -110,7 +114,7 @@ def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
     side = excluded_side(measurement)
     if side is None:
         return "inconclusive", _includes(measurement)
-    where = f"the interval{_cut(measurement)} is {side} {target.null:g}"
+    where = _where(measurement, side)
     if side == target.side:
         return "direction reproduced", where
     return (
@@ -132,7 +136,7 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
     if side is None:
         why = _includes(measurement)
         return "inconclusive", f"{why}, and is outside {wanted}" if is_small(measurement) else why
-    where = f"the interval{_cut(measurement)} is {side} {target.null:g}"
+    where = _where(measurement, side)
     if side != target.side:
         return "contradicted", f"{where}, whereas the paper says {target.side}"
     if inside:
@@ -162,6 +166,8 @@ def excluded_side(measurement: Measurement) -> Side | None:
 
     The size of a difference without its sign can only be on the claimed side: a size below that of
     chance is not an effect in the other direction."""
+    if measurement.p is not None:
+        return measurement.target.side if measurement.p < ALPHA else None
     if measurement.reach is None or measurement.null is None:
         return None
     low, high = measurement.reach
@@ -227,7 +233,15 @@ def detectable_text(measurement: Measurement) -> str:
     return with_unit(f"{factor * detectable:.2g}", unit_of_differences(unit))
 
 
+def _where(measurement: Measurement, side: Side) -> str:
+    if measurement.p is not None:
+        return f"chance alone gives as much in all runs together with p = {measurement.p:.2g}"
+    return f"the interval{_cut(measurement)} is {side} {measurement.target.null:g}"
+
+
 def _includes(measurement: Measurement) -> str:
+    if measurement.p is not None:
+        return _where(measurement, "above")
     low, high = measurement.reach or (-math.inf, math.inf)
     if measurement.null is not None and not low <= measurement.null <= high:
         return f"the difference is smaller than chance alone would make it ({measurement.null:g})"

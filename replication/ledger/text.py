@@ -13,7 +13,7 @@ from replication.paper import KINDS
 
 
 def ours_text(measurement: Measurement | None) -> str:
-    """Return the mean with its interval and the number of seeds, or the value of a check.
+    """Return the mean with its interval, number of seeds and p, or the value of a check.
 
     "" if nothing was measured."""
     if measurement is None:
@@ -35,7 +35,8 @@ def ours_text(measurement: Measurement | None) -> str:
     else:
         middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
         shown = f"{middle} [{lower}, {upper}]"
-    return f"{prefix}{with_unit(shown, unit)}, n = {measurement.n}"
+    p = "" if measurement.p is None else f", p = {measurement.p:.2g}"
+    return f"{prefix}{with_unit(shown, unit)}, n = {measurement.n}{p}"
 
 
 def images_text(measurement: Measurement | None, form: str = "[{}, {}]") -> str:

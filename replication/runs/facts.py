@@ -14,12 +14,13 @@ from typing import Any
 from replication.base import paths
 from replication.base.errors import check
 from replication.base.files import write_json
-from replication.runs.store import Run, read_if_present
+from replication.runs.store import Run, read_if_present, trained_again
 
 AVERAGES = "averages.json"  # errors of averages of nets
 DROPOUT = "dropout.json"  # distances to the mean of the nets that dropout samples
 GAINS = "gains.json"  # mean gains of the normalisations of a trained net
-FILES = (AVERAGES, DROPOUT, GAINS)
+MEASURES = "first_layers.json"  # measures of the kernels of each net's first layer
+FILES = (AVERAGES, DROPOUT, GAINS, MEASURES)
 
 
 def kept(
@@ -28,11 +29,14 @@ def kept(
     """Return the stored value of ``key`` in ``path``, or build it with ``make`` and add it.
 
     ``path``: one of ``FILES`` in the folder of an experiment. ``runs``: those that the value was
-    computed from; a stored one of other trainings is replaced."""
+    computed from; a stored one of other trainings is replaced. If a net here was trained again,
+    with other numbers than the stored result, its value is returned and not added."""
     check(path.name in FILES, f"{path.name} is not listed in FILES: a failure would lose its facts")
     values, training = _stored(path), _training(runs)
     if not _is_of(values.get(key), training):
         left = read_if_present(_hidden(path)).get(key)
+        if left is None and any(map(trained_again, runs)):
+            return make()
         named = {"training": training} if training else {}
         values[key] = left if _is_of(left, training) else make() | named
         write_json(path, dict(sorted(values.items())))

@@ -47,6 +47,23 @@ def test_the_table_of_differences_has_the_simultaneous_intervals() -> None:
     assert one / five == pytest.approx(math.sqrt((1 + 1 / 8) / (1 / 5 + 1 / 8)))
 
 
+def test_a_variant_that_varies_more_than_the_others_has_the_wider_interval_of_the_verdict() -> None:
+    wild = pd.DataFrame(
+        [("wild", seed, 65.0 + 6 * seed) for seed in range(5)], columns=TABLE.columns
+    )
+    table = pd.concat([TABLE, wild], ignore_index=True)
+    row = beside_baseline.differences(table, "whole", ("test_top1",)).set_index("variant").loc
+    found = measured(
+        "lrn-gain",
+        variant="top-1",
+        profile="laptop",
+        scale="as in the table",
+        **beside_baseline.difference(table, "test_top1", "wild", "whole"),
+    )
+    assert found.own.high - found.own.low > found.high - found.low
+    assert (row["wild", "low"], row["wild", "high"]) == pytest.approx(found.reach)
+
+
 def test_one_seed_of_everything_has_a_difference_and_no_interval() -> None:
     single = TABLE[TABLE["seed"] == 0]
     row = beside_baseline.differences(single, "whole", ("test_top1",)).iloc[0]

@@ -3,22 +3,28 @@ ImageNet's own class keys.
 """
 
 import html
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from trees import random_images
 
+from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.files import read_json, write_json
 from replication.book.pages import learned as learned_report
 from replication.data import loader as loading
 from replication.data.files.titles import titles
+from replication.data.sources import catalog
 from replication.evaluation.features import features
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
-from replication.experiments.common import baselines
+from replication.experiments.common import baselines, first_layer
 from replication.experiments.common.images import Images, feature_vectors, some_images
 from replication.figures import codes as codes_figure
 from replication.figures import kernels as kernels_figure
@@ -28,6 +34,8 @@ from replication.paper import claim
 from replication.paper.figures import figure3
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.recipes import as_yaml
+from replication.runs.facts import MEASURES
+from replication.runs.store import METRICS, Run
 from replication.training.weights import load_weights, weights_path
 
 # tabby, Persian cat, car, ...
@@ -143,20 +151,67 @@ def test_the_papers_own_kernels_divide_colour_far_beyond_chance() -> None:
     assert target.value == pytest.approx(paper["medians"] - paper["medians_chance"], abs=0.01)
 
 
+@contextmanager
+def without_weights(run: Run) -> Iterator[None]:
+    weights = weights_path(run.task.recipe.id)
+    hidden = weights.rename(weights.with_suffix(".hidden"))
+    try:
+        yield
+    finally:
+        hidden.rename(weights)
+
+
 def test_nets_without_stored_weights_are_missing_and_no_others() -> None:
     asked = {"profile": "quick", "seeds": (*SEEDS, 7), "control_seeds": (), "only_stored": True}
     kernels.run(kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), jobs=1))
     partial = kernels.run(kernels.settings(**asked))
     assert [task.recipe.seed for task in partial.missing] == [7] and len(partial.runs) == 2
-    weights = weights_path(partial.runs[0].task.recipe.id)
-    hidden = weights.rename(weights.with_suffix(".hidden"))
-    try:
+    known = paths.experiment("quick", "kernels") / MEASURES
+    values = read_json(known)
+    del values[partial.runs[0].task.recipe.id]
+    write_json(known, values)
+    with without_weights(partial.runs[0]):
         fewer = kernels.run(kernels.settings(**asked))
-    finally:
-        hidden.rename(weights)
     assert [run.task.recipe.seed for run in fewer.runs] == [1]
     with pytest.raises(InputError, match="campaign"):
         kernels.run(kernels.settings(**asked | {"seeds": (7,)}))
+
+
+def test_figure_3_is_made_again_from_what_is_published_without_weights_or_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = {"profile": "quick", "seeds": SEEDS, "control_seeds": (), "jobs": 1}
+    whole = kernels.run(kernels.settings(**asked))
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "available", lambda name: False)
+        with without_weights(whole.runs[0]), without_weights(whole.runs[1]):
+            again = kernels.run(kernels.settings(**asked))
+    pd.testing.assert_frame_equal(again.kernels, whole.kernels)
+    assert again.measurements == whole.measurements
+    for ours, theirs in zip(again.shown, whole.shown, strict=True):
+        assert np.array_equal(ours, theirs)
+    # a net whose kernels are not those on file is needed if it is the one that is pictured
+    (other,) = kernels.tasks(kernels.settings(**asked | {"seeds": (1,)}))
+    assert other.needs_weights and not kernels.tasks(kernels.settings(**asked))[1].needs_weights
+
+
+def test_measures_of_a_net_that_was_trained_again_are_not_added_to_the_published_ones() -> None:
+    run = kernels.run(
+        kernels.settings(profile="quick", seeds=SEEDS, control_seeds=(), jobs=1)
+    ).runs[0]
+    folder, metrics = paths.experiment("quick", "kernels"), weights_path(run.task.recipe.id)
+    metrics = metrics.with_name(METRICS)
+    before, known = metrics.read_text(), read_json(folder / MEASURES)
+    write_json(folder / MEASURES, {})
+    try:
+        metrics.write_text(before.replace('"loss": ', '"loss": 1'))
+        first_layer.measures(folder, run)
+        assert read_json(folder / MEASURES) == {}
+    finally:
+        metrics.write_text(before)
+    first_layer.measures(folder, run)
+    assert read_json(folder / MEASURES) == {run.task.recipe.id: known[run.task.recipe.id]}
+    write_json(folder / MEASURES, known)
 
 
 def test_wider_nets_have_controls_of_their_own_width() -> None:

@@ -17,6 +17,7 @@ from replication.ledger.rules import (
     judge,
     verdict,
 )
+from replication.ledger.text import ours_text
 from replication.paper import claim, claims
 
 
@@ -319,6 +320,21 @@ def test_a_difference_without_its_sign_is_never_reversed(variant):
     more = gain([null + 1, null + 1.1, null + 1.2, null + 1.1, null + 1], "laptop", "specialise",
                 variant)  # fmt: skip
     assert word(more) == "direction reproduced"
+
+
+@pytest.mark.parametrize(
+    ("values", "p", "expected"),
+    [
+        ([3.5, 2.9, 2.7, 0.6, 0.1], 0.002, "direction reproduced"),  # its interval includes 1
+        ([3.5, 2.9, 2.7, 2.6, 3.1], 0.06, "inconclusive"),  # its interval is above 1
+        ([3.5, 2.9, 2.7, 2.6], 0.002, "inconclusive"),  # too few seeds
+    ],
+)
+def test_a_test_of_all_runs_together_decides_in_place_of_the_interval(values, p, expected):
+    measurement = gain(values, "laptop", "specialise", "", p=p)
+    given, reason = judge(claim("specialise"), measurement)
+    assert given == expected and (f"p = {p:.2g}" in reason or len(values) < 5)
+    assert f"p = {p:.2g}" in ours_text(measurement) and measurement.detectable is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replication.base.statistics import Interval, Spread, interval
+from replication.base.statistics import (
+    Interval,
+    Spread,
+    difference_spread,
+    interval,
+    widened,
+)
 from replication.experiments.common.comparison import END_OF_EPOCH, QUANTITIES, last_measured
 from replication.experiments.common.image_noise import images_of, noise
 from replication.ledger.families import Family, family
@@ -83,8 +89,9 @@ def differences(
 ) -> pd.DataFrame:
     """Return all variants' differences from the baseline's mean, with simultaneous intervals.
 
-    One row per variant and column: variant, quantity, mean, low, high, n (seeds of the variant),
-    values (each of its seeds minus the baseline's mean)."""
+    An interval reaches as far, too, as that by the spread of its own two groups, as in the
+    verdicts. One row per variant and column: variant, quantity, mean, low, high, n (seeds of the
+    variant), values (each of its seeds minus the baseline's mean)."""
     rows = []
     for variant in dict.fromkeys(table["variant"]):
         for column in columns if variant != baseline else ():
@@ -97,7 +104,8 @@ def differences(
             bounds = Interval(float(np.mean(values)), None, None)
             if model is not None:
                 spread = Spread(bounds.mean, model.error(variant), model.freedom)
-                bounds = interval(spread, model.critical)
+                own = difference_spread(compared["values"], compared["subtracted"])
+                bounds = widened(interval(spread, model.critical), interval(own))
             rows.append(
                 {"variant": variant, "quantity": column}
                 | bounds._asdict()
