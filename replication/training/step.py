@@ -39,8 +39,8 @@ class StepResult(NamedTuple):
 def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
     """Update the net on ``batch``, minibatch number ``step`` of the run.
 
-    A minibatch may be divided into parts, one pass each, to save memory. A loss that is not finite
-    updates nothing."""
+    A minibatch may be divided into parts, one pass each, to save memory. A part may be smaller, or
+    empty, if images of it could not be read. A loss that is not finite updates nothing."""
     recipe, net, group = learner.recipe, learner.net, learner.group
     share = recipe.batch // group.copies  # images of this process's copy of the net
     size = share // recipe.parts
@@ -49,24 +49,35 @@ def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
     for first in range(0, share, size):
         images, labels = batch.images[first : first + size], batch.labels[first : first + size]
         seed_masks(net, recipe.seed, step, group.copy * share + first, recipe.batch)
-        loss, missed, logits = gradients(learner, images, labels)
+        if len(labels):
+            # the share of this part in the mean: one over the parts, if no image was left out
+            over = len(batch.labels) / len(labels)
+            loss, missed, logits = gradients(learner, images, labels, over)
+        else:
+            loss = missed = torch.zeros((), device=labels.device)
+            logits = images.new_zeros(0, 1)
         part_loss, part_wrong = _read(loss, missed, group)
         if not math.isfinite(part_loss):
             return StepResult(part_loss, 0, _broken(logits, batch.ids[first : first + size]))
-        mean += part_loss / recipe.parts
+        mean += part_loss
         wrong += part_wrong
     group.average_gradients(net)
     learner.optimiser.step()
     return StepResult(mean, wrong)
 
 
-def gradients(learner: Learner, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Add the gradients of the mean loss; return loss, mistakes and logits of the images."""
+def gradients(
+    learner: Learner, images: Tensor, labels: Tensor, over: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Add the gradients of the images' part of the mean loss; return it, mistakes and logits.
+
+    It is the mean over these images, divided by ``over``."""
     recipe = learner.recipe
     with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
         logits = forward(learner, images)
         loss = F.cross_entropy(logits, labels)
-    (loss if recipe.parts == 1 else loss / recipe.parts).backward()
+    loss = loss if over == 1 else loss / over
+    loss.backward()
     logits = logits.detach()
     return loss.detach(), mistakes(logits, labels), logits
 

@@ -12,6 +12,7 @@ from replication.base.errors import InputError, TrainingError
 from replication.base.files import digest
 from replication.base.locks import locked
 from replication.cli.train import train
+from replication.data.loader import Batch
 from replication.nets.build import build
 from replication.recipe import Plateau, Update
 from replication.training import guard, trainer
@@ -20,6 +21,7 @@ from replication.training.drop_request import REQUEST, request_drop
 from replication.training.initial_weights import adopt, start_from
 from replication.training.run import Options
 from replication.training.state import Progress
+from replication.training.step import Learner, StepResult, train_step
 from replication.training.weights import FILE, load_weights, save_weights
 
 
@@ -32,6 +34,24 @@ def test_a_minibatch_in_parts_is_the_minibatch_as_a_whole(root: Path, tmp_path: 
     assert [row["running_error"] for row in whole.progress.history] == [
         row["running_error"] for row in parts.progress.history
     ]
+
+
+@pytest.mark.parametrize("left", [7, 3])  # of eight images; of the last parts none
+def test_parts_without_unreadable_images_are_the_minibatch_as_a_whole(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    def without_some(learner: Learner, batch: Batch, step: int) -> StepResult:
+        return train_step(learner, Batch(*(part[:left] for part in batch)), step)
+
+    monkeypatch.setattr(trainer, "train_step", without_some)
+    recipe = TOWERS.model_copy(update={"batch": 8})
+    whole = train_alone(recipe, root, tmp_path / "whole")
+    parts = train_alone(recipe.model_copy(update={"parts": 4}), root, tmp_path / "parts")
+    for a, b in zip(whole.net.parameters(), parts.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6)  # summed in another order
+    ours, theirs = whole.progress.history, parts.progress.history
+    assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in theirs])
+    assert [row["running_error"] for row in ours] == [row["running_error"] for row in theirs]
 
 
 def test_a_layer_with_rate_zero_stays_as_it_was(root: Path, tmp_path: Path) -> None:
