@@ -92,7 +92,14 @@ class CifarNetSpec(Frozen):
     """One of the released cuda-convnet nets for CIFAR-10."""
 
     family: Literal["cifar"] = "cifar"
-    name: Literal["80sec", "19pct", "18pct", "conv-local-13pct", "conv-local-11pct"] = "19pct"
+    name: Literal[
+        "80sec",
+        "19pct",
+        "18pct",
+        "conv-local-13pct",
+        "conv-local-11pct-earlier",  # as first released: the 13% net with normalisations
+        "conv-local-11pct",
+    ] = "19pct"
     activation: Literal["relu", "tanh", "logistic", "abs_tanh", "scaled_tanh"] = "relu"
     init: Literal["source2012", "fan_in"] = "source2012"
     norms: bool = True  # False: the same net without its response normalisations, section 3.3

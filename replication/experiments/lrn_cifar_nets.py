@@ -12,11 +12,14 @@ before any longer one was trained: the long nets take the released recipe's own 
 because its error at that length is the paper's other number.
 
 Changed on 27 November 2026, before a net was trained so: the 13% net is also trained for the 160
-epochs that its authors describe on the page Methodology of the site to which the paper refers
-(code.google.com/p/cuda-convnet, in the copy of mbrukman/cuda-convnet). The page was found after the
-nets above had been seen.
+epochs that its author describes on the page Methodology of the site to which the paper refers
+(code.google.com/p/cuda-convnet, in the copy of mbrukman/cuda-convnet). The earlier version of the
+11% net, which differs from the 13% net in the normalisations alone, is trained for as many epochs,
+and both nets for the 470 that the earlier version's file asks for (dnouri/cuda-convnet at 3878e8f).
+The page and the file were found after the nets above had been seen.
 """
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -42,13 +45,18 @@ SIZE, CROP = 32, 24  # cuda-convnet's border of 4
 # epochs of the released recipe at the rate, at a tenth and at a hundredth of it, added up
 STAGES = (500, 510, 520)
 # the same of the 13% net: about 100 on four fifths of the images and 40 on all, then 10 and 10
-OWN_STAGES = (140, 150, 160)
+SHORT_STAGES = (140, 150, 160)
+# and of the earlier 11% net: about 300 on four fifths of the images and 150 on all, then 10 and 10
+EARLIER_STAGES = (450, 460, 470)
 LEAST = len(STAGES)  # epochs of a run: each stage has one or more
 WITH, WITHOUT, RELEASED = "with norms", "norms removed", "as released"
 GAIN = "norms as constant gains"
 ARMS = (WITH, WITHOUT, RELEASED, GAIN)
 PAIR = (WITH, WITHOUT)  # differ in the normalisations alone
-OWN = f"{RELEASED}, own training"
+# two nets, which differ in the normalisations alone, in the training of each
+OWN, RELEASED_LONGER = f"{RELEASED}, own training", f"{RELEASED}, 470 epochs"
+EARLIER = "earlier 11% net"
+EARLIER_SHORT, EARLIER_OWN = f"{EARLIER}, 160 epochs", f"{EARLIER}, own training"
 LONG = (*PAIR, RELEASED)  # trained over ``long_epochs`` too: the pair, then the paper's other net
 PARTS = (8, 4, 2)  # of the first stage: an eighth, a quarter and a half of it
 UNKNOWN = (1.0, 1.0)  # gains in a plan, until they are measured
@@ -56,11 +64,21 @@ NETS = {  # arm -> its net, except for ``GAIN``, whose constants are measured
     WITH: CifarNetSpec(name="conv-local-11pct"),
     WITHOUT: CifarNetSpec(name="conv-local-11pct", norms=False),
     RELEASED: CifarNetSpec(name="conv-local-13pct"),
-    OWN: CifarNetSpec(name="conv-local-13pct"),
+}
+# net and epochs of each stage's end; every other arm has the stages of ``STAGES``, scaled
+TRAININGS = {
+    OWN: (NETS[RELEASED], SHORT_STAGES),
+    EARLIER_SHORT: (CifarNetSpec(name="conv-local-11pct-earlier"), SHORT_STAGES),
+    EARLIER_OWN: (CifarNetSpec(name="conv-local-11pct-earlier"), EARLIER_STAGES),
+    RELEASED_LONGER: (NETS[RELEASED], EARLIER_STAGES),
 }
 LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
 # layer-params-conv-local-*.cfg
-DECAYS = {"conv-local-13pct": LOCAL | {"fc10": 0.004}, "conv-local-11pct": LOCAL | {"fc10": 0.01}}
+DECAYS = {
+    "conv-local-13pct": LOCAL | {"fc10": 0.004},
+    "conv-local-11pct-earlier": LOCAL | {"fc10": 0.004},
+    "conv-local-11pct": LOCAL | {"fc10": 0.01},
+}
 AT_END = (("train", 1), ("test", 1), ("test", VIEWS))
 AT_STAGES = (*AT_END, ("test", GRID))
 
@@ -85,14 +103,19 @@ class Settings(Frozen):
     every_stage: bool = False  # also test on nine views, and on the way through the schedule
     long_epochs: int = Field(0, ge=0)  # the clean comparison also at this length; 0: no
     long_seeds: MoreSeeds = ()
-    # of the 13% net trained as its authors describe it; none: not trained so
-    own_seeds: MoreSeeds = ()
+    own_seeds: MoreSeeds = ()  # of the 13% net, trained as its author describes it
+    earlier_seeds: MoreSeeds = ()  # of the other ``TRAININGS``
     only_stored: bool = False  # show what has been run so far, and train nothing
     jobs: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        if self.gain_seed in (*self.seeds, *self.long_seeds, *self.own_seeds):
+        if self.gain_seed in (
+            *self.seeds,
+            *self.long_seeds,
+            *self.own_seeds,
+            *self.earlier_seeds,
+        ):
             raise ValueError("gain_seed must not be a reporting seed")
         if self.long_epochs == self.epochs:
             raise ValueError("long_epochs equals epochs; set it to another length, or to 0")
@@ -115,19 +138,22 @@ def recipe(
 ) -> Recipe:
     """Return the released recipe with its three stages scaled to ``epochs``.
 
-    Biases learn at twice the rate, as in the released files. ``gains``: of ``GAIN``. ``OWN`` has
-    the stages of its own training.
+    Biases learn at twice the rate, as in the released files. ``gains``: of ``GAIN``. An arm of
+    ``TRAININGS`` has its own stages.
     """
-    epochs = OWN_STAGES[-1] if variant == OWN else epochs or settings.epochs
-    after = OWN_STAGES[:-1] if variant == OWN else stages(epochs)
-    net = NETS[WITH].model_copy(update={"gains": gains}) if variant == GAIN else NETS[variant]
+    if variant in TRAININGS:
+        net, (*after, epochs) = TRAININGS[variant]
+    else:
+        epochs = epochs or settings.epochs
+        after = stages(epochs)
+        net = NETS[WITH].model_copy(update={"gains": gains}) if variant == GAIN else NETS[variant]
     return Recipe(
         data=Data(
             name=settings.data, count=settings.count or None, size=SIZE, crop=CROP, augment=True
         ),
         net=net,
         update=Update(rate=settings.rate, bias_rate_factor=2.0, layer_decays=DECAYS[net.name]),
-        schedule=Steps(kind="steps", after=after),
+        schedule=Steps(kind="steps", after=tuple(after)),
         batch=settings.batch,
         epochs=epochs,
         keep_after=kept_epochs(*after) if settings.every_stage else (),
@@ -161,16 +187,17 @@ def plan(settings: Settings) -> str:
         f"\nthe longer training, {counted(settings.long_epochs, 'epoch')}: {', '.join(LONG)}"
         f" on seeds {', '.join(map(str, settings.long_seeds))}"
     )
-    own = (
-        f"\nthe 13% net by its own training, {OWN_STAGES[-1]} epochs: seeds"
-        f" {', '.join(map(str, settings.own_seeds))}"
+    own = "".join(
+        f"\n{name}: {TRAININGS[name][1][-1]} epochs, seeds {', '.join(map(str, seeds))}"
+        for name, seeds in own_trainings(settings).items()
+        if seeds
     )
     return (
         f"{counted(arms, 'net')} on seeds {', '.join(map(str, settings.seeds))}:"
         f" {counted(arms * seeds, 'run')}, {counted(settings.epochs, 'epoch')} each\nlearning rate"
         f" {settings.rate:g}, a tenth of it after epoch {first}, a hundredth after epoch {second}"
         + (longer if settings.long_epochs else "")
-        + (own if settings.own_seeds else "")
+        + own
     )
 
 
@@ -179,7 +206,7 @@ def task(
 ) -> Task:
     """Return the run of an arm and its place; its name gives a length that is not the usual."""
     length = f"-{epochs}-epochs" if epochs else ""
-    name = f"{variant.replace(',', '').replace(' ', '-')}{length}-seed{seed}"
+    name = f"{re.sub('[^a-z0-9]+', '-', variant)}{length}-seed{seed}"
     wanted = recipe(settings, variant, seed, epochs or None, gains)
     evaluate = AT_STAGES if settings.every_stage else AT_END
     return Task(settings.profile, EXPERIMENT, name, wanted, evaluate)
@@ -199,8 +226,16 @@ def tasks(settings: Settings, gains: tuple[float, ...] = ()) -> list[Task]:
             listed.append(task(settings, variant, seed, gains=gains or UNKNOWN))
     long = partial(task, settings, epochs=settings.long_epochs)
     listed += [long(variant, seed) for seed in settings.long_seeds for variant in PAIR]
-    listed += [task(settings, OWN, seed) for seed in settings.own_seeds]
+    for variant, seeds in own_trainings(settings).items():
+        listed += [task(settings, variant, seed) for seed in seeds]
     return listed + [long(RELEASED, seed) for seed in settings.long_seeds]
+
+
+def own_trainings(settings: Settings) -> dict[str, MoreSeeds]:
+    """Return the seeds of each of ``TRAININGS``, in the order in which they are worth having."""
+    return {
+        name: settings.own_seeds if name == OWN else settings.earlier_seeds for name in TRAININGS
+    }
 
 
 def _gain_task(settings: Settings) -> Task:
@@ -241,7 +276,8 @@ def variant_of(recipe: Recipe) -> str:
     """Return the arm of a recipe."""
     if recipe.net.gains:
         return GAIN
-    trained_own = recipe.schedule == Steps(kind="steps", after=OWN_STAGES[:-1])
-    if recipe.net == NETS[OWN] and trained_own:
-        return OWN
+    for name, (net, (*after, epochs)) in TRAININGS.items():
+        stages_of = Steps(kind="steps", after=tuple(after))
+        if (recipe.net, recipe.schedule, recipe.epochs) == (net, stages_of, epochs):
+            return name
     return next(name for name, net in NETS.items() if net == recipe.net)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from replication.figures import PALETTE, PAPER, SMALL, WIDTH, legend_entries, nothing, style
 
-SHAPES = ("o", "s", "^", "D")
+SHAPES = ("o", "s", "^", "D", "v")
 SHIFT = 0.09  # between the marks of two nets at one epoch
 
 
@@ -21,24 +21,25 @@ def over_length(
     paper: Mapping[str, float],
     rates: Mapping[tuple[int, int], str],
 ) -> Figure:
-    """Draw each net's test error, and its difference from the first net's, over training.
+    """Draw each net's test error, and its difference from the 11% net's, over training.
 
     One column per planned length, one place per epoch at which the nets were tested.
 
     ``stages``: columns variant, epochs (planned), epoch, error (per cent), one row per run and
     epoch. ``gains``: columns epochs, epoch, variant, mean, low, high (percentage points).
-    ``titles``: the nets in their order. ``paper``: what the paper's lines are called -> error, per
-    cent; the difference of the two is drawn too. ``rates``: (planned, epoch) -> the learning rate,
-    as text.
+    ``titles``: what the nets are called; some have the same title at different lengths. ``paper``:
+    what the paper's lines are called -> error, per cent; the difference of the two is drawn too.
+    ``rates``: (planned, epoch) -> the learning rate, as text.
     """
     if stages.empty:
         return nothing("no run is stored yet")
     places = {
         length: sorted(set(rows["epoch"])) for length, rows in stages.groupby("epochs", sort=True)
     }
+    nets = list(dict.fromkeys(titles.values()))
     marks = {
-        title: (PALETTE[place], SHAPES[place], (place - (len(titles) - 1) / 2) * SHIFT)
-        for place, title in enumerate(titles.values())
+        title: (PALETTE[place], SHAPES[place], (place - (len(nets) - 1) / 2) * SHIFT)
+        for place, title in enumerate(nets)
     }
     with style():
         figure, axes = plt.subplots(
@@ -65,7 +66,7 @@ def over_length(
             )
         _paper_lines(axes, paper)
         axes[0, 0].set_ylabel("test error over ten views,\nper cent")
-        axes[1, 0].set_ylabel("difference from the 11% net,\npercentage points")
+        axes[1, 0].set_ylabel("difference from the 11% net\nof that length, percentage points")
         figure.legend(*legend_entries(axes[0]), loc="outside lower center", ncols=3)
     return figure
 

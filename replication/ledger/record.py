@@ -194,7 +194,7 @@ class Measurement(Frozen):
     @property
     def shortfalls(self) -> tuple[str, ...]:
         """What keeps it from the paper's own scale, as text; () at that scale."""
-        return shortfalls(self.claim, self.ran)
+        return shortfalls(self.claim, self.ran, self.target.scale)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Measurement":

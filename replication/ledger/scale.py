@@ -68,16 +68,17 @@ def at_paper_scale(
     return not shortfalls(claim, describe(recipe, card, target_error))
 
 
-def shortfalls(claim: Claim | str, ran: Ran | None) -> tuple[str, ...]:
+def shortfalls(claim: Claim | str, ran: Ran | None, scale: str = "") -> tuple[str, ...]:
     """Return what keeps a run from the claim's own scale, as text; () at that scale.
 
-    ``ran`` None: what was run is not on record. A and S claims have no scale: ()."""
-    claim = find_claim(claim) if isinstance(claim, str) else claim
-    if not claim.scale:
+    ``ran`` None: what was run is not on record. ``scale``: of one of the claim's numbers, in place
+    of the claim's. A and S claims have no scale: ()."""
+    scale = scale or (find_claim(claim) if isinstance(claim, str) else claim).scale
+    if not scale:
         return ()
     if ran is None:
         return ("what was run is not on record",)
-    return tuple(_differences(paper_scale(claim.scale), ran))
+    return tuple(_differences(paper_scale(scale), ran))
 
 
 def _differences(wanted: PaperScale, ran: Ran) -> list[str]:

@@ -4,7 +4,8 @@ The paper's Figure 1 and its 13% to 11% (section 3.3) were measured with nets of
 ``19pct`` is the only published one with four weight layers and no normalisation, so it represents
 Figure 1's "four-layer convolutional network". Learned parameters, biases included: 80sec 145,578;
 19pct and 18pct 89,578 (32 x 32 input); conv-local-13pct 1,116,490 and conv-local-11pct 2,112,970
-(24 x 24 crops)."""
+(24 x 24 crops). The file of conv-local-11pct has two versions; the earlier one is conv-local-13pct
+with two normalisations, each before its pooling."""
 
 import math
 from collections import OrderedDict
@@ -57,7 +58,8 @@ class Full(NamedTuple):
 
 OUTPUT = Full("fc10", 10, 0.01)
 # Source: layers-80sec.cfg, layers-19pct.cfg, layers-18pct.cfg, layers-conv-local-13pct.cfg and
-# layers-conv-local-11pct.cfg of cuda-convnet's example-layers.
+# layers-conv-local-11pct.cfg of cuda-convnet's example-layers; the earlier version of the last one
+# is in github.com/dnouri/cuda-convnet at commit 3878e8f.
 NETS: dict[str, tuple[Conv | Pool | Norm | Full, ...]] = {
     "80sec": (
         Conv("conv1", 32, 1e-4),
@@ -98,6 +100,17 @@ NETS: dict[str, tuple[Conv | Pool | Norm | Full, ...]] = {
         Conv("local4", 32, 0.04, 3, shared=False),
         OUTPUT,
     ),
+    "conv-local-11pct-earlier": (
+        Conv("conv1", 64, 1e-4),
+        Norm("rnorm1", "cross_map", 5, 1e-3 / 5),
+        Pool("pool1", "max"),
+        Conv("conv2", 64, 0.01),
+        Norm("rnorm2", "cross_map", 5, 1e-3 / 5),
+        Pool("pool2", "max"),
+        Conv("local3", 32, 0.04, 3, shared=False),
+        Conv("local4", 32, 0.04, 3, shared=False),
+        OUTPUT,
+    ),
     "conv-local-11pct": (
         Conv("conv1", 64, 1e-4),
         Pool("pool1", "max"),
@@ -111,7 +124,9 @@ NETS: dict[str, tuple[Conv | Pool | Norm | Full, ...]] = {
     ),
 }
 # side of the input in the files
-SIDE = {"80sec": 32, "19pct": 32, "18pct": 32, "conv-local-13pct": 24, "conv-local-11pct": 24}
+SIDE = {"80sec": 32, "19pct": 32, "18pct": 32} | dict.fromkeys(
+    ("conv-local-13pct", "conv-local-11pct-earlier", "conv-local-11pct"), 24
+)
 NORM_BETA, NORM_K = 0.75, 1.0  # the files' pow, and the constant 1 of cuda-convnet 1
 
 

@@ -84,6 +84,7 @@ class Target(Frozen):
     # the size of a difference without its sign: on the other side of ``null`` it says nothing
     unsigned: bool = False
     share: bool = False  # of the runs: its interval is that of a binomial proportion
+    scale: str = ""  # the paper's own for this number; "": the claim's
 
     @model_validator(mode="after")
     def _consistent(self) -> "Target":
@@ -189,8 +190,8 @@ def claims() -> tuple[Claim, ...]:
     """Return every claim, in the paper's order."""
     read = read_entries(HERE / "claims.toml", "claim", Claim)
     for one in read:
-        if one.scale:
-            paper_scale(one.scale)
+        for scale in filter(None, (one.scale, *(target.scale for target in one.targets))):
+            paper_scale(scale)
     return read
 
 

@@ -24,8 +24,12 @@ from replication.data.splits import training_index
 from replication.experiments import lrn_cifar, lrn_cifar_nets
 from replication.experiments.common import gains
 from replication.experiments.lrn_cifar_nets import (
+    EARLIER_OWN,
+    EARLIER_SHORT,
     GAIN,
+    OWN,
     RELEASED,
+    RELEASED_LONGER,
     WITH,
     WITHOUT,
     kept_epochs,
@@ -33,6 +37,7 @@ from replication.experiments.lrn_cifar_nets import (
 )
 from replication.figures import lrn_cifar as length
 from replication.ledger.rules import excluded_side, judge
+from replication.nets import cifar
 from replication.nets.normalisation import LocalResponseNorm
 from replication.paper import claim
 from replication.runs.facts import GAINS
@@ -53,7 +58,7 @@ def test_every_stage_has_an_epoch(epochs: int) -> None:
 
 @given(st.integers(3, 2000))
 def test_weights_are_kept_at_the_ends_of_stages_and_before(epochs: int) -> None:
-    kept = kept_epochs(epochs)
+    kept = kept_epochs(*stages(epochs))
     assert kept == tuple(sorted(set(kept))) and kept[-1] < epochs
     assert set(stages(epochs)) <= set(kept)
     lrn_cifar_nets.recipe(SETTINGS.model_copy(update={"every_stage": True}), WITH, 0, epochs)
@@ -61,6 +66,27 @@ def test_weights_are_kept_at_the_ends_of_stages_and_before(epochs: int) -> None:
 
 def test_the_released_length_has_the_released_stages() -> None:
     assert stages(520) == (500, 510)
+
+
+def test_the_13_percent_net_is_trained_as_its_author_describes_it() -> None:
+    one = lrn_cifar_nets.recipe(PAPER, OWN, 0)
+    assert one.epochs == 160 and one.schedule.after == (140, 150)
+    assert set(one.keep_after) >= {140, 150} and one.net == lrn_cifar_nets.NETS[RELEASED]
+
+
+@pytest.mark.parametrize(
+    ("without", "with_them"), [(OWN, EARLIER_SHORT), (RELEASED_LONGER, EARLIER_OWN)]
+)
+def test_the_earlier_11_percent_net_is_the_13_percent_net_with_normalisations(
+    without: str, with_them: str
+) -> None:
+    bare, whole = (lrn_cifar_nets.recipe(PAPER, variant, 1) for variant in (without, with_them))
+    assert whole.model_copy(update={"net": bare.net}) == bare
+    layers = [cifar.NETS[of.net.name] for of in (bare, whole)]
+    norms = [layer for layer in layers[1] if isinstance(layer, cifar.Norm)]
+    assert [layer for layer in layers[1] if layer not in norms] == list(layers[0])
+    assert len(norms) == 2 and {layer.size for layer in norms} == {5}
+    assert {lrn_cifar_nets.variant_of(of) for of in (bare, whole)} == {without, with_them}
 
 
 def test_the_clean_comparison_differs_in_the_normalisations_alone() -> None:
@@ -119,17 +145,33 @@ def test_seeds_are_finished_one_after_the_other_and_the_long_nets_come_last() ->
         "with-norms-seed100",  # whose gains the next net takes
         "norms-as-constant-gains-seed0",
     ]
-    seeds = [int(name.rpartition("seed")[2]) for name in names if "epochs" not in name]
+    seeds = [int(name.rpartition("seed")[2]) for name in names[:21]]
     seeds.remove(100)
     assert seeds == sorted(seeds)
-    assert [name for name in names if "520-epochs" in name] == names[-9:]
-    assert all(name.startswith("as-released") for name in names[-3:])  # after the clean pair
+    assert all("520-epochs" in name for name in names[21:27])  # the clean pair
+    assert [name.rpartition("-seed")[0] for name in names[27:36:3]] == [
+        "as-released-own-training",
+        "earlier-11-net-160-epochs",
+        "earlier-11-net-own-training",
+    ]
+    assert [name.startswith("as-released-520-epochs") for name in names[-4:]] == [False] + [
+        True
+    ] * 3
 
 
 def _store(task: Task) -> None:
     """Store a run whose error falls as training continues, lowest with normalisations."""
     variant = lrn_cifar_nets.variant_of(task.recipe)
-    above = {WITH: 0.0, WITHOUT: 0.02, RELEASED: 0.025, GAIN: 0.015}[variant]
+    above = {
+        WITH: 0.0,
+        WITHOUT: 0.02,
+        RELEASED: 0.025,
+        GAIN: 0.015,
+        OWN: 0.02,
+        EARLIER_SHORT: 0.018,
+        EARLIER_OWN: 0.0,
+        RELEASED_LONGER: 0.002,
+    }[variant]
     history = [{"loss": 1.0, "running_error": 0.2, "rate": 0.001}] * task.recipe.epochs
     stored_runs.write(task, history)
     errors = {}
@@ -154,7 +196,7 @@ def _gains_are_known() -> None:
     write_json(path, {gain_task.recipe.id: {"gains": list(CONSTANTS)}})
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 4, 7, 11, 21, 23, 27, 30])
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 7, 11, 21, 23, 27, 30, 33, 39, 42])
 def test_the_page_shows_what_is_stored_after_any_number_of_runs(
     campaign: list[Task], count: int
 ) -> None:
@@ -178,8 +220,14 @@ def test_the_page_shows_what_is_stored_after_any_number_of_runs(
         long_seeds = min(3, (count - 21) // 2)
         verdict, reason = judge(claim("lrn-cifar"), ours[WITHOUT])
         assert (ours[WITHOUT].n, ours[lrn_cifar.SHORTER].n) == (long_seeds, 5)
-        assert ours[RELEASED].n == (3 if count == 30 else 5)
+        assert ours[RELEASED].n == (3 if count == 42 else 5)
         assert verdict == ("reproduced" if long_seeds >= 3 else "inconclusive"), reason
+    # the nets with a training of their own, as far as both of a pair are stored
+    added = {name: one.mean for name, one in ours.items() if name.startswith(("norms add", "both"))}
+    expected = {lrn_cifar.AS_PUBLISHED: 2.0} if count > 27 else {}
+    expected |= {"norms added, 160 epochs": 0.2} if count > 30 else {}
+    expected |= {"norms added, 470 epochs": 0.2} if count > 36 else {}
+    assert added == pytest.approx(expected)
     for table in (
         report.errors_html(outcome),
         report.stages_html(outcome),
@@ -195,7 +243,8 @@ def test_the_page_shows_what_is_stored_after_any_number_of_runs(
         report.PAPER_ERRORS,
         report.rates(PAPER),
     )
-    assert len(figure.axes) == (1 if count == 0 else 4 if count > 21 else 2)
+    lengths = 1 + (count > 21) + (count > 27) + (count > 33)
+    assert len(figure.axes) == (2 * lengths if count else 1)
     report.checks(outcome)
 
 
@@ -211,8 +260,8 @@ def test_every_two_nets_are_compared_at_the_end_of_training(campaign: list[Task]
     row = f"<td>{report.TITLES[GAIN]}</td><td>{report.TITLES[WITHOUT]}</td>"
     assert row in shown and expected in shown[shown.index(row) :]
     assert (
-        shown.count("<tr>") == 1 + 6 + 3
-    )  # the heading, four nets after 65 epochs, three after 520
+        shown.count("<tr>") == 1 + 6 + 1 + 1 + 3
+    )  # the heading, four nets after 65 epochs, two after 160 and 470, three after 520
 
 
 def test_the_gain_is_known_at_every_epoch_tested_and_over_both_numbers_of_views(
@@ -226,7 +275,7 @@ def test_the_gain_is_known_at_every_epoch_tested_and_over_both_numbers_of_views(
     for epochs, seeds in ((65, 5), (520, 3)):
         for views in (1, 9, 10):
             rows = clean[(clean["epochs"] == epochs) & (clean["views"] == views)]
-            assert tuple(rows["epoch"]) == (*kept_epochs(epochs), epochs)
+            assert tuple(rows["epoch"]) == (*kept_epochs(*stages(epochs)), epochs)
             assert set(rows["n"]) == {seeds}
             assert rows["mean"].tolist() == pytest.approx([2.0] * len(rows))
             assert rows["low"].notna().all() == (seeds > 1)
@@ -295,6 +344,7 @@ def test_a_mean_gain_is_over_the_values_of_both_towers(monkeypatch: pytest.Monke
     [
         ({"arms": ["with norm"]}, "unknown arm 'with norm': did you mean 'with norms'"),
         ({"gain_seed": 2}, "reporting seed"),
+        ({"earlier_seeds": [100]}, "reporting seed"),
         ({"long_epochs": 65}, "long_epochs"),
         ({"long_epochs": 2}, "long_epochs is 2; set it to 3 or more"),
         ({"long_seeds": []}, "need one another"),

@@ -11,6 +11,7 @@ PARAMETERS = {
     "19pct": 89_578,
     "18pct": 89_578,
     "conv-local-13pct": 1_116_490,
+    "conv-local-11pct-earlier": 1_116_490,
     "conv-local-11pct": 2_112_970,
 }
 

@@ -27,8 +27,8 @@ def test_the_2012_log_agrees_with_the_paper(id, target):
     """A logged value that would not count as reproduced means a wrong range, value or log."""
     if target.log2012 is not None:
         assert target.accepts(target.log2012)
-        # the paper prints one digit
-        assert target.log2012 == pytest.approx(target.value, abs=0.0501)
+        # the paper prints one digit, of CIFAR-10's errors none
+        assert target.log2012 == pytest.approx(target.value, abs=0.501 if "cifar" in id else 0.0501)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,17 @@ from replication.data.augment.views import GRID
 from replication.experiments.common.comparison import VIEWS, scale
 from replication.experiments.lrn_cifar import Outcome, claim_length
 from replication.experiments.lrn_cifar_nets import (
+    EARLIER_OWN,
+    EARLIER_SHORT,
     GAIN,
+    OWN,
     RELEASED,
+    RELEASED_LONGER,
+    TRAININGS,
     WITH,
     WITHOUT,
     Settings,
+    own_trainings,
     stages,
 )
 from replication.ledger.rules import MIN_SEEDS
@@ -28,6 +34,11 @@ TITLES = {
     WITHOUT: "11% net without normalisation",
     RELEASED: "13% net",
     GAIN: "11% net with constant gains",
+    # the planned epochs are beside the title, and tell the trainings of a net apart
+    OWN: "13% net",
+    RELEASED_LONGER: "13% net",
+    EARLIER_SHORT: "earlier 11% net",
+    EARLIER_OWN: "earlier 11% net",
 }
 QUANTITIES = {
     "test_top1": "test error, ten views",
@@ -94,11 +105,18 @@ def constants_text(settings: Settings, outcome: Outcome) -> str:
 
 def rates(settings: Settings) -> dict[tuple[int, int], str]:
     """Return the learning rate at the end of every stage, as text, by length and epoch."""
-    return {
-        (length, epoch): rate
+    lengths = {
+        length: (*stages(length), length)
         for length in (settings.epochs, settings.long_epochs)
         if length
-        for epoch, rate in zip((*stages(length), length), RATES, strict=True)
+    }
+    for name, seeds in own_trainings(settings).items():
+        if seeds:
+            lengths[TRAININGS[name][1][-1]] = TRAININGS[name][1]
+    return {
+        (length, epoch): rate
+        for length, ends in lengths.items()
+        for epoch, rate in zip(ends, RATES, strict=True)
     }
 
 
@@ -150,7 +168,7 @@ def stages_html(outcome: Outcome) -> str:
                     f"test error, {name}, %": f"{means[views]:.2f}" if views in means else ""
                     for views, name in ((1, "one view"), (GRID, "nine views"), (VIEWS, "ten views"))
                 },
-                "ten views, minus the 11% net, points": (
+                "ten views, minus the 11% net of that length, points": (
                     "" if gain is None else interval_text(gain.mean, gain.low, gain.high)
                 ),
             }
