@@ -106,8 +106,9 @@ def _lowered(factor: float, drops: int) -> EpochSettings:
 def _timeline(log: Log, epoch: int, epochs: int, by_hand: float) -> EpochSettings:
     """Return the log's settings, stretched to ``epochs``.
 
-    Biases, at twice the weights' rate, were lowered once, with the weights' first drop. ``by_hand``
-    is a factor on all rates."""
+    Biases, at twice the weights' rate, are lowered once, with the weights' first drop, as in the
+    files of run 120-4gpu. For run 145-2010 the date is not on record, and some runs never lowered
+    them. conv1's are cut with its weights. ``by_hand`` is a factor on all rates."""
 
     def past(event: int) -> bool:
         return epoch * log.stop >= event * epochs
