@@ -178,7 +178,7 @@ def training_images(data: Data) -> int | None:
         return IMAGES[data.name] - data.validation
 
 
-def steps_of_images(recipe: Recipe) -> float | None:
+def images_to_train(recipe: Recipe) -> float | None:
     """Return the images that a run passes forward and backward, evaluations counted as part."""
     images = training_images(recipe.data)
     if images is None:
@@ -202,7 +202,7 @@ class _Pace:
         for recipe in recipes:
             key = _kind(recipe)
             example.setdefault(key, recipe)
-            work[key] = work.get(key, 0.0) + (steps_of_images(recipe) or 0.0)
+            work[key] = work.get(key, 0.0) + (images_to_train(recipe) or 0.0)
         for key, recipe in example.items():
             self.operations[key] = summary(recipe.net).total.multiply_adds
         deadline = time.monotonic() + seconds
@@ -258,7 +258,7 @@ def _seconds_per_image(recipe: Recipe, device: str, seconds: float) -> float:
 def _hours(tasks: Sequence[Task], pace: _Pace) -> float | None:
     seconds = 0.0
     for task in tasks:
-        images = steps_of_images(task.recipe)
+        images = images_to_train(task.recipe)
         if images is None:
             return None
         seconds += images * pace.seconds(task.recipe)

@@ -232,6 +232,7 @@ def test_the_page_shows_what_is_stored_after_any_number_of_runs(
         report.errors_html(outcome),
         report.stages_html(outcome),
         report.pairs_html(outcome),
+        report.printed_html(outcome),
         report.stored_text(outcome),
         report.constants_text(PAPER, outcome),
     ):
@@ -246,6 +247,15 @@ def test_the_page_shows_what_is_stored_after_any_number_of_runs(
     lengths = 1 + (count > 21) + (count > 27) + (count > 33)
     assert len(figure.axes) == (2 * lengths if count else 1)
     report.checks(outcome)
+
+
+def test_the_numbers_that_the_author_printed_are_beside_ours(campaign: list[Task]) -> None:
+    for task in campaign:
+        if lrn_cifar_nets.variant_of(task.recipe) == OWN:
+            _store(task)
+    page = report.printed_html(lrn_cifar.run(PAPER))
+    for text in ("0.409 (0.394 to 0.419)", "14.24 (13.71 to 14.58)", "12.60", "20.00 (20.00 to"):
+        assert text in page, text
 
 
 def test_every_two_nets_are_compared_at_the_end_of_training(campaign: list[Task]) -> None:

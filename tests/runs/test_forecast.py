@@ -8,7 +8,7 @@ import pytest
 from replication.base.errors import InputError
 from replication.recipe import AlexNetSpec, CifarNetSpec, Data, Recipe, Update
 from replication.runs import forecast as module
-from replication.runs.forecast import check_disk, forecast, steps_of_images
+from replication.runs.forecast import check_disk, forecast, images_to_train
 from replication.runs.places import writing_to
 from replication.runs.store import Task, write_run
 from replication.training.session import run_folder
@@ -57,11 +57,11 @@ def test_hours_are_images_times_the_measured_pace(pace):
 
 
 def test_epochs_that_an_interrupted_run_has_done_are_not_counted(pace):
-    whole = steps_of_images(recipe())
+    whole = images_to_train(recipe())
     folder = run_folder(recipe())
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text("{}\n" * 4)
-    assert steps_of_images(recipe()) == pytest.approx(0.6 * whole)
+    assert images_to_train(recipe()) == pytest.approx(0.6 * whole)
 
 
 def test_a_run_of_two_experiments_is_counted_once(pace):

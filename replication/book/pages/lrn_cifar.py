@@ -1,6 +1,7 @@
 """The tables and checks of the page on section 3.3's nets for CIFAR-10."""
 
 import itertools
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -15,6 +16,10 @@ from replication.experiments.lrn_cifar_nets import (
     EARLIER_SHORT,
     GAIN,
     OWN,
+    PRINTED_AFTER,
+    PRINTED_ERROR,
+    PRINTED_LOSS,
+    PRINTED_TEST_ERROR,
     RELEASED,
     RELEASED_LONGER,
     TRAININGS,
@@ -23,6 +28,7 @@ from replication.experiments.lrn_cifar_nets import (
     Settings,
     own_trainings,
     stages,
+    variant_of,
 )
 from replication.ledger.rules import MIN_SEEDS
 from replication.paper import claim as find_claim
@@ -174,6 +180,42 @@ def stages_html(outcome: Outcome) -> str:
             }
         )
     return html_table(pd.DataFrame(rows))
+
+
+def printed_html(outcome: Outcome) -> str:
+    """Return the numbers that the author's page prints of the 13% net's training, beside ours."""
+    runs = [run for run in outcome.runs if variant_of(run.task.recipe) == OWN]
+    if not runs:
+        return "<p>The 13% net has not been trained so yet.</p>"
+    at = [run.history.iloc[min(PRINTED_AFTER, len(run.history)) - 1] for run in runs]
+    losses, errors = ([float(row[column]) for row in at] for column in ("loss", "running_error"))
+    ends = [run.evaluation[f"test/{VIEWS}"]["top1"] for run in runs]
+    rows = [
+        ("training loss, nats", "four million images", PRINTED_LOSS, losses, 1, ".3f"),
+        ("training error, %", "four million images", PRINTED_ERROR, errors, 100, ".2f"),
+        ("test error over ten views, %", "the end", (PRINTED_TEST_ERROR,), ends, 100, ".2f"),
+    ]
+    return html_table(
+        pd.DataFrame(
+            [
+                {
+                    "number": name,
+                    "after": when,
+                    "printed": _mean_range(printed, factor, form),
+                    "ours": _mean_range(ours, factor, form),
+                    "n": len(ours),
+                }
+                for name, when, printed, ours, factor, form in rows
+            ]
+        )
+    )
+
+
+def _mean_range(values: Sequence[float], factor: float, form: str) -> str:
+    """Return the mean with the lowest and the highest value, if there are several."""
+    low, high = (format(factor * of, form) for of in (min(values), max(values)))
+    mean = format(factor * sum(values) / len(values), form)
+    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
 
 
 def pairs_html(outcome: Outcome) -> str:
