@@ -28,6 +28,7 @@ HEADLINES = (
     "two-gpu-gain",
     "lrn-gain",
     "cifar-error",
+    "cifar-without",
     "lrn-cifar",
     "overlap-gain",
     "ten-views",

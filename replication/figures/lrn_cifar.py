@@ -58,15 +58,17 @@ def over_length(
                 _errors(upper, stages[of], epochs, marks[title], title)
                 of = (gains["epochs"] == length) & (gains["variant"] == variant)
                 _gains(lower, gains[of], epochs, marks[title])
-            labels = [f"{epoch}\n{rates.get((length, epoch), '')}" for epoch in epochs]
-            lower.set_xticks(range(len(epochs)), labels)
-            lower.set(
-                xlabel=f"epochs (of {length})\nand learning rate up to there",
-                xlim=(-0.5, len(epochs) - 0.5),
-            )
+            labels = [
+                ", ".join(filter(None, [rates.get((length, epoch)), str(epoch)]))
+                for epoch in epochs
+            ]
+            lower.set_xticks(range(len(epochs)), labels, rotation=90)
+            lower.set(xlabel=f"of {length} epochs", xlim=(-0.5, len(epochs) - 0.5))
+            if gains[gains["epochs"] == length].empty:
+                _say_nothing(lower)
         _paper_lines(axes, paper)
         axes[0, 0].set_ylabel("test error over ten views,\nper cent")
-        axes[1, 0].set_ylabel("difference from the 11% net\nof that length, percentage points")
+        axes[1, 0].set_ylabel("difference from the 11%\nnet, percentage points")
         figure.legend(*legend_entries(axes[0]), loc="outside lower center", ncols=3)
     return figure
 
@@ -94,6 +96,14 @@ def _gains(axis: Axes, rows: pd.DataFrame, epochs: list[int], mark: tuple) -> No
         axis.plot(place, row.mean, shape, color=colour, markerfacecolor=face, markersize=5)
         if known:
             axis.vlines(place, row.low, row.high, color=colour, linewidth=1.5)
+
+
+def _say_nothing(axis: Axes) -> None:
+    """Say why the lower panel of a length is empty."""
+    axis.text(
+        0.5, 0.5, "no 11% net\nof this length", transform=axis.transAxes,
+        ha="center", va="center", color="0.4", fontsize=SMALL,
+    )  # fmt: skip
 
 
 def _paper_lines(axes: np.ndarray, paper: Mapping[str, float]) -> None:
