@@ -4,6 +4,7 @@
 classes, ``README.md`` what the net is, what it was trained on and how often it is wrong, and
 ``hubconf.py`` lets ``torch.hub`` load it from the folder."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,8 @@ def _facts(weights: Weights, beside: Path) -> dict[str, Any]:
         if not (folder / "provenance.json").is_file():
             continue
         origin = read_json(folder / "provenance.json")
-        trained = _history(beside)
-        if trained and trained != _history(folder):
+        trained = _losses(beside)
+        if trained and trained != _losses(folder):
             continue
         if origin["data"]["fingerprint"] != weights.fingerprint:
             continue
@@ -169,10 +170,13 @@ def _facts(weights: Weights, beside: Path) -> dict[str, Any]:
     return facts
 
 
-def _history(folder: Path) -> str:
-    """Return the epochs of a training as text; "" if they are not on record."""
+def _losses(folder: Path) -> list[float]:
+    """Return the loss of every epoch of a training; [] if they are not on record.
+
+    They tell trainings apart; the other columns depend on the version of this project."""
     path = folder / "metrics.jsonl"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line)["loss"] for line in lines]
 
 
 def _deviations(recipe: Recipe) -> tuple[str, ...]:
