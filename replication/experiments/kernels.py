@@ -7,6 +7,7 @@ large net, which takes too long to train on several seeds; its kernels are then 
 same test is applied to the paper's own kernels, as far as Figure 3 shows them.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -134,13 +135,19 @@ def _is_published(task: Task, shown: bool) -> bool:
         return False
     folder = paths.experiment(task.profile, EXPERIMENT)
     if shown:
-        return _published_kernels(folder, stored) is not None
+        return first_layer.published(_kernels_file(task.profile), folder, stored) is not None
     return first_layer.are_known(folder, stored)
 
 
-def _published_kernels(folder: Path, run: Run) -> list[np.ndarray] | None:
-    file = paths.stored(run.task.profile, EXPERIMENT, KERNELS)
-    return first_layer.published(file, folder, run)
+def _kernels_file(profile: Profile) -> Path:
+    return paths.stored(profile, EXPERIMENT, KERNELS)
+
+
+def _pictured(profile: Profile, runs: Sequence[Run]) -> Run | None:
+    """Return the net to picture: the large one, or the first whose kernels can be shown."""
+    folder, file = paths.experiment(profile, EXPERIMENT), _kernels_file(profile)
+    ordered = sorted(runs, key=lambda one: one.task.name != "large")
+    return next((one for one in ordered if first_layer.can_be_shown(file, folder, one)), None)
 
 
 def grouped_tasks(settings: Settings) -> dict[str, list[Task]]:
@@ -175,8 +182,9 @@ def run(settings: Settings) -> Outcome:
     )
     kernels = kernels[["net", "seed", *kernels.columns.drop(["net", "seed"])]]
     tests = specialisation(kernels)
-    pictured = runs[-1] if LARGE in nets else runs[0]
-    shown = _published_kernels(folder, pictured) or first_layer.conv1(pictured.task.recipe)
+    if (pictured := _pictured(settings.profile, runs)) is None:
+        raise InputError(f"{EXPERIMENT}: the weights that are here are of other trainings")
+    shown = first_layer.shown(_kernels_file(settings.profile), folder, pictured)
     outcome = Outcome(
         kernels,
         summary(kernels),
@@ -197,14 +205,19 @@ def _here(settings: Settings) -> Collected:
     """Return the runs, and those that are missing.
 
     If nothing is to be trained, a run counts as missing too if neither its measures nor its
-    weights and images are here."""
+    weights and images are here, and all do if no kernels can be shown."""
     planned = tasks(settings)
     collected = collect(planned, settings.only_stored, settings.jobs, needed=())
     if not settings.only_stored:
         return collected
+    folder = paths.experiment(settings.profile, EXPERIMENT)
     runs = [
-        run for run in collected.runs if not run.task.needs_weights or can_evaluate(run.task.recipe)
+        run
+        for run in collected.runs
+        if first_layer.are_known(folder, run) or can_evaluate(run.task.recipe)
     ]
+    if _pictured(settings.profile, runs) is None:
+        return Collected([], planned)
     found = {run.task.folder for run in runs}
     return Collected(runs, [task for task in planned if task.folder not in found])
 

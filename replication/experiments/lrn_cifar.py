@@ -45,6 +45,7 @@ from replication.experiments.lrn_cifar_nets import (
     RELEASED_LONGER,
     SHORT_STAGES,
     STAGE,
+    STAGES,
     TRAININGS,
     WITH,
     WITHOUT,
@@ -238,7 +239,8 @@ def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> lis
     short, longer = (
         _Length(settings, table, runs, of[-1]) for of in (SHORT_STAGES, EARLIER_STAGES)
     )
-    pairs = [(AS_PUBLISHED, (short, OWN), (longest, WITH))]
+    whole = _Length(settings, table, runs, STAGES[-1])
+    pairs = [(AS_PUBLISHED, (short, OWN), (whole, WITH))]
     for (without, with_them), of in zip(ADDED.items(), (short, longer), strict=True):
         name = f"norms added, {TRAININGS[without][1][-1]} epochs"
         pairs.append((name, (of, without), (of, with_them)))

@@ -16,7 +16,8 @@ epochs that its author describes on the page Methodology of the site to which th
 (code.google.com/p/cuda-convnet, in the copy of mbrukman/cuda-convnet). The earlier version of the
 11% net, which differs from the 13% net in the normalisations alone, is trained for as many epochs,
 and both nets for the 470 that the earlier version's file asks for (dnouri/cuda-convnet at 3878e8f).
-The page and the file were found after the nets above had been seen.
+The page and the file were found after the nets of 65 epochs and the pair of 520 had been seen, and
+before the 13% net was trained for 520.
 """
 
 import re
@@ -78,7 +79,7 @@ TRAININGS = {
 PRINTED_LOSS = (0.418657, 0.405222, 0.419132, 0.394249)
 PRINTED_ERROR = (0.1458, 0.1411, 0.1454, 0.1371)
 PRINTED_TEST_ERROR = 0.126
-PRINTED_AFTER = 80  # epochs of ours, of all 50,000 images: as many images
+PRINTED_IMAGES, PRINTED_AFTER = 50_000, 80  # ours, and its epochs with as many images
 LOCAL = {"conv1": 0.0, "conv2": 0.0, "local3": 0.004, "local4": 0.004}
 # layer-params-conv-local-*.cfg
 DECAYS = {
@@ -128,6 +129,12 @@ class Settings(Frozen):
             raise ValueError("long_epochs equals epochs; set it to another length, or to 0")
         if 0 < self.long_epochs < LEAST:
             raise ValueError(f"long_epochs is {self.long_epochs}; set it to {LEAST} or more, or 0")
+        own = {TRAININGS[name][1][-1] for name, seeds in own_trainings(self).items() if seeds}
+        if own & {self.epochs, self.long_epochs}:
+            raise ValueError(
+                "epochs and long_epochs must differ from the lengths of the own trainings:"
+                f" {', '.join(map(str, sorted(own)))}"
+            )
         if bool(self.long_epochs) != bool(self.long_seeds):
             raise ValueError("long_epochs and long_seeds need one another; set both, or neither")
         return self
@@ -238,7 +245,7 @@ def tasks(settings: Settings, gains: tuple[float, ...] = ()) -> list[Task]:
     return listed + [long(RELEASED, seed) for seed in settings.long_seeds]
 
 
-def own_trainings(settings: Settings) -> dict[str, MoreSeeds]:
+def own_trainings(settings: "Settings") -> dict[str, MoreSeeds]:
     """Return the seeds of each of ``TRAININGS``, in the order in which they are worth having."""
     return {
         name: settings.own_seeds if name == OWN else settings.earlier_seeds for name in TRAININGS

@@ -187,14 +187,16 @@ class Measurement(Frozen):
 
     @property
     def outdated(self) -> bool:
-        """Whether the claim's quantity was redefined after this was measured."""
+        """Whether the claim's quantity or rule was changed after this was measured."""
         claim = find_claim(self.claim)
+        if claim.kind not in "AS" and self.target.test and self.p is None:
+            return True
         return self.quantity != (claim.statement if claim.kind in "AS" else self.target.quantity)
 
     @property
     def shortfalls(self) -> tuple[str, ...]:
         """What keeps it from the paper's own scale, as text; () at that scale."""
-        return shortfalls(self.claim, self.ran, self.target.scale)
+        return shortfalls(self.claim, self.ran, self.variant)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Measurement":
@@ -216,6 +218,8 @@ class Measurement(Frozen):
             raise ValueError(
                 f"{claim.id} is of kind {claim.kind}: it takes values, one per seed, and no holds"
             )
+        if self.p is not None and not target.test:
+            raise ValueError("p is for a number that a test decides, and no test decides this one")
         if self.null != target.null:
             raise ValueError(f"null is {self.null}, and claims.toml says {target.null}")
         self._check_groups(target)

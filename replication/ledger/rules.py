@@ -21,7 +21,8 @@ scale" is a property of what was run (``ledger.scale``).
   number without ``null`` (an error on ILSVRC, say) is shown at a smaller scale, and not compared.
 
 "More than chance" is a question about the runs that there are. If a permutation test of all of them
-answers it, its p decides in place of the interval: below 5%, the effect is on the claimed side.
+answers it, its p decides in place of the interval: below 5%, and with the mean on the claimed side,
+the effect is there, in some of the runs at least.
 
 A Q claim has the verdict of its number. A difference without its sign is never ``reversed here``:
 if it is less than chance makes it, that says nothing. Seeds that never reached a target error make
@@ -167,7 +168,8 @@ def excluded_side(measurement: Measurement) -> Side | None:
     The size of a difference without its sign can only be on the claimed side: a size below that of
     chance is not an effect in the other direction."""
     if measurement.p is not None:
-        return measurement.target.side if measurement.p < ALPHA else None
+        beyond = _mean_side(measurement) == measurement.target.side
+        return measurement.target.side if measurement.p < ALPHA and beyond else None
     if measurement.reach is None or measurement.null is None:
         return None
     low, high = measurement.reach
@@ -239,9 +241,16 @@ def _where(measurement: Measurement, side: Side) -> str:
     return f"the interval{_cut(measurement)} is {side} {measurement.target.null:g}"
 
 
+def _mean_side(measurement: Measurement) -> Side | None:
+    mean, null = measurement.estimate.mean, measurement.null
+    return None if null is None or mean == null else "above" if mean > null else "below"
+
+
 def _includes(measurement: Measurement) -> str:
     if measurement.p is not None:
-        return _where(measurement, "above")
+        but = f", but their mean is not {measurement.target.side} {measurement.null:g}"
+        small = measurement.p < ALPHA
+        return _where(measurement, "above") + (but if small else "")
     low, high = measurement.reach or (-math.inf, math.inf)
     if measurement.null is not None and not low <= measurement.null <= high:
         return f"the difference is smaller than chance alone would make it ({measurement.null:g})"

@@ -68,13 +68,13 @@ def at_paper_scale(
     return not shortfalls(claim, describe(recipe, card, target_error))
 
 
-def shortfalls(claim: Claim | str, ran: Ran | None, scale: str = "") -> tuple[str, ...]:
+def shortfalls(claim: Claim | str, ran: Ran | None, variant: str | None = None) -> tuple[str, ...]:
     """Return what keeps a run from the claim's own scale, as text; () at that scale.
 
-    ``ran`` None: what was run is not on record. ``scale``: of one of the claim's numbers, in place
-    of the claim's. A and S claims have no scale: ()."""
-    scale = scale or (find_claim(claim) if isinstance(claim, str) else claim).scale
-    if not scale:
+    ``ran`` None: what was run is not on record. ``variant``: of the claim's number; None: the
+    primary one. A and S claims have no scale: ()."""
+    claim = find_claim(claim) if isinstance(claim, str) else claim
+    if not (scale := claim.scale_of(variant)):
         return ()
     if ran is None:
         return ("what was run is not on record",)

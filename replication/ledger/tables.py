@@ -228,7 +228,7 @@ def _body(
         if row.quantity:
             about += f'<span class="small quantity">Measured: {html.escape(row.quantity)}.</span>'
         facts = {"statement": row.claim, "2012 log or source": row.log2012, "why": row.reason}
-        if scale := find_claim(row.id).scale:
+        if scale := find_claim(row.id).scale_of(row.ours.variant if row.ours else None):
             facts["the paper's own scale"] = paper_scale(scale).meaning
         if row.effect is not None and row.effect.shortfalls:
             facts["not at the paper's scale"] = "; ".join(row.effect.shortfalls)

@@ -85,6 +85,7 @@ class Target(Frozen):
     unsigned: bool = False
     share: bool = False  # of the runs: its interval is that of a binomial proportion
     scale: str = ""  # the paper's own for this number; "": the claim's
+    test: bool = False  # the p of a test of all runs decides, in place of the interval
 
     @model_validator(mode="after")
     def _consistent(self) -> "Target":
@@ -173,6 +174,11 @@ class Claim(Frozen):
         """
         named = {target.variant: target for target in self.targets}
         return named.get(variant, named.get(""))
+
+    def scale_of(self, variant: str | None = None) -> str:
+        """Return the name of the paper's own scale for a variant; None: for the primary one."""
+        target = self.target(self.primary if variant is None else variant)
+        return (target.scale if target is not None else "") or self.scale
 
     def variant_at(self, profile: str) -> str:
         """Return the variant whose verdict is the row's verdict at ``profile``."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.base import paths
-from replication.base.errors import check
+from replication.base.errors import InputError, check
 from replication.base.files import write_json
 from replication.runs.store import Run, read_if_present, trained_again
 
@@ -34,8 +34,8 @@ def kept(
     check(path.name in FILES, f"{path.name} is not listed in FILES: a failure would lose its facts")
     values, training = _stored(path), _training(runs)
     if not _is_of(values.get(key), training):
-        left = read_if_present(_hidden(path)).get(key)
-        if left is None and any(map(trained_again, runs)):
+        left = _read(_hidden(path)).get(key)
+        if not _is_of(left, training) and any(map(trained_again, runs)):
             return make()
         named = {"training": training} if training else {}
         values[key] = left if _is_of(left, training) else make() | named
@@ -46,14 +46,12 @@ def kept(
 def is_known(path: Path, key: str, runs: Sequence[Run]) -> bool:
     """Return whether ``kept`` can return the value of ``key`` without its ``make``."""
     training = _training(runs)
-    return any(
-        _is_of(of.get(key), training) for of in (_stored(path), read_if_present(_hidden(path)))
-    )
+    return any(_is_of(of.get(key), training) for of in (_stored(path), _read(_hidden(path))))
 
 
 def known(path: Path) -> dict[str, Any]:
     """Return every value that ``kept`` can return without its ``make``, by key."""
-    return read_if_present(_hidden(path)) | _stored(path)
+    return _read(_hidden(path)) | _stored(path)
 
 
 def take_back(path: Path, before: Path) -> None:
@@ -85,7 +83,20 @@ def _training(runs: Sequence[Run]) -> str:
 
 def _stored(path: Path) -> dict[str, Any]:
     profile, experiment = path.parts[-3:-1]
-    return read_if_present(path if path.is_file() else paths.stored(profile, experiment, path.name))
+    return _read(path if path.is_file() else paths.stored(profile, experiment, path.name))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the facts in a file; {} if there is none. Raises InputError if it is damaged."""
+    try:
+        facts = read_if_present(path)
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON ({error}); delete it and run the experiment"
+        ) from error
+    if not isinstance(facts, dict) or not all(isinstance(one, dict) for one in facts.values()):
+        raise InputError(f"{path} should be an object of objects; delete it and run the experiment")
+    return facts
 
 
 def _hidden(path: Path) -> Path:

@@ -3,6 +3,7 @@ ImageNet's own class keys.
 """
 
 import html
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from replication.book.pages import learned as learned_report
 from replication.data import loader as loading
 from replication.data.files.titles import titles
 from replication.data.sources import catalog
+from replication.evaluation.artefacts import KERNELS
 from replication.evaluation.features import features
 from replication.experiments import binary_codes, kernels, predictions_and_neighbours
 from replication.experiments.common import baselines, first_layer
@@ -181,7 +183,7 @@ def test_figure_3_is_made_again_from_what_is_published_without_weights_or_images
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = {"profile": "quick", "seeds": SEEDS, "control_seeds": (), "jobs": 1}
-    whole = kernels.run(kernels.settings(**asked))
+    whole, folder = kernels.run(kernels.settings(**asked)), paths.experiment("quick", "kernels")
     with monkeypatch.context() as patch:
         patch.setattr(catalog, "available", lambda name: False)
         with without_weights(whole.runs[0]), without_weights(whole.runs[1]):
@@ -190,9 +192,51 @@ def test_figure_3_is_made_again_from_what_is_published_without_weights_or_images
     assert again.measurements == whole.measurements
     for ours, theirs in zip(again.shown, whole.shown, strict=True):
         assert np.array_equal(ours, theirs)
+    # spectral measures differ by rounding from processor to processor
+    known, before = read_json(folder / MEASURES), (folder / MEASURES).read_text()
+    for entry in known.values():
+        entry["bandwidth"] = [value + 1e-15 for value in entry["bandwidth"]]
+    write_json(folder / MEASURES, known)
+    assert not kernels.tasks(kernels.settings(**asked))[0].needs_weights
+    (folder / MEASURES).write_text(before)
     # a net whose kernels are not those on file is needed if it is the one that is pictured
     (other,) = kernels.tasks(kernels.settings(**asked | {"seeds": (1,)}))
     assert other.needs_weights and not kernels.tasks(kernels.settings(**asked))[1].needs_weights
+
+
+def test_damaged_kernels_or_measures_are_named_or_made_again() -> None:
+    asked = {"profile": "quick", "seeds": SEEDS, "control_seeds": (), "jobs": 1}
+    first = kernels.run(kernels.settings(**asked))
+    folder = paths.experiment("quick", "kernels")
+    whole = (folder / KERNELS).read_bytes()
+    for content in (b"", whole[:100]):
+        (folder / KERNELS).write_bytes(content)
+        assert kernels.tasks(kernels.settings(**asked))[0].needs_weights
+        again = kernels.run(kernels.settings(**asked))  # the weights are here
+        assert all(map(np.array_equal, again.shown, first.shown))
+    facts = (folder / MEASURES).read_text()
+    entry = read_json(folder / MEASURES)
+    del entry[first.runs[0].task.recipe.id]["bandwidth"]
+    try:
+        for content, words in ((facts[:50], "not JSON"), (json.dumps(entry), "is damaged")):
+            (folder / MEASURES).write_text(content)
+            with pytest.raises(InputError, match=words):
+                kernels.run(kernels.settings(**asked))
+    finally:
+        (folder / MEASURES).write_text(facts)
+
+
+def test_a_net_whose_kernels_cannot_be_shown_is_not_pictured() -> None:
+    asked = {"profile": "quick", "seeds": SEEDS, "control_seeds": (), "only_stored": True}
+    first = kernels.run(kernels.settings(**asked | {"only_stored": False, "jobs": 1}))
+    (paths.experiment("quick", "kernels") / KERNELS).unlink()
+    with without_weights(first.runs[0]):
+        other = kernels.run(kernels.settings(**asked))
+    assert len(other.runs) == 2 and not np.array_equal(other.shown[0], first.shown[0])
+    with without_weights(first.runs[0]), without_weights(first.runs[1]):
+        (paths.experiment("quick", "kernels") / KERNELS).unlink()
+        assert kernels.waits(kernels.settings(**asked))
+    kernels.run(kernels.settings(**asked | {"only_stored": False, "jobs": 1}))
 
 
 def test_measures_of_a_net_that_was_trained_again_are_not_added_to_the_published_ones() -> None:

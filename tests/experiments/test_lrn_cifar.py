@@ -260,6 +260,16 @@ def test_the_numbers_that_the_author_printed_are_beside_ours(campaign: list[Task
         assert text in page, text
 
 
+def test_both_as_published_waits_for_the_11_percent_net_in_its_own_training(
+    campaign: list[Task],
+) -> None:
+    for task in campaign[:21] + [one for one in campaign if "own-training" in one.name]:
+        _store(task)
+    _gains_are_known()
+    found = {one.variant for one in lrn_cifar.run(PAPER).measurements}
+    assert OWN in found and lrn_cifar.AS_PUBLISHED not in found
+
+
 def test_every_two_nets_are_compared_at_the_end_of_training(campaign: list[Task]) -> None:
     """So that the scale of a normalisation and its competition can be told apart."""
     for task in campaign:
@@ -357,6 +367,7 @@ def test_a_mean_gain_is_over_the_values_of_both_towers(monkeypatch: pytest.Monke
         ({"arms": ["with norm"]}, "unknown arm 'with norm': did you mean 'with norms'"),
         ({"gain_seed": 2}, "reporting seed"),
         ({"earlier_seeds": [100]}, "reporting seed"),
+        ({"long_epochs": 470}, "lengths of the own trainings"),
         ({"long_epochs": 65}, "long_epochs"),
         ({"long_epochs": 2}, "long_epochs is 2; set it to 3 or more"),
         ({"long_seeds": []}, "need one another"),

@@ -308,17 +308,18 @@ def test_a_measurement_of_another_claim_is_a_mistake():
 
 @pytest.mark.parametrize("variant", ["", "difference of medians"])
 def test_a_difference_without_its_sign_is_never_reversed(variant):
-    null = claim("specialise").target(variant).null
+    target = claim("specialise").target(variant)
+    null, (small, large) = target.null, (0.001, 0.9) if target.test else (None, None)
     less = gain([null - 0.3, null - 0.31, null - 0.32, null - 0.33, null - 0.3], "laptop",
-                "specialise", variant)  # fmt: skip
+                "specialise", variant, p=large)  # fmt: skip
     given, reason = judge(claim("specialise"), less)
     assert (
         given == "inconclusive"
-        and "smaller than chance" in reason
+        and ("p = 0.9" if target.test else "smaller than chance") in reason
         and not could_fail(claim("specialise"), less)
     )
     more = gain([null + 1, null + 1.1, null + 1.2, null + 1.1, null + 1], "laptop", "specialise",
-                variant)  # fmt: skip
+                variant, p=small)  # fmt: skip
     assert word(more) == "direction reproduced"
 
 
@@ -328,6 +329,7 @@ def test_a_difference_without_its_sign_is_never_reversed(variant):
         ([3.5, 2.9, 2.7, 0.6, 0.1], 0.002, "direction reproduced"),  # its interval includes 1
         ([3.5, 2.9, 2.7, 2.6, 3.1], 0.06, "inconclusive"),  # its interval is above 1
         ([3.5, 2.9, 2.7, 2.6], 0.002, "inconclusive"),  # too few seeds
+        ([0.3, 0.4, 0.5, 0.2, 6.0], 0.002, "inconclusive"),  # the mean is below chance
     ],
 )
 def test_a_test_of_all_runs_together_decides_in_place_of_the_interval(values, p, expected):
@@ -335,6 +337,10 @@ def test_a_test_of_all_runs_together_decides_in_place_of_the_interval(values, p,
     given, reason = judge(claim("specialise"), measurement)
     assert given == expected and (f"p = {p:.2g}" in reason or len(values) < 5)
     assert f"p = {p:.2g}" in ours_text(measurement) and measurement.detectable is None
+    # without the p that decides, or with one where none does, it is not judged
+    assert word(gain(values, "laptop", "specialise", "")) == "not run"
+    with pytest.raises(ValueError, match="no test decides"):
+        gain(values, p=p)
 
 
 @pytest.mark.parametrize(

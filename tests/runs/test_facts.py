@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from replication.base.errors import CheckError
+from replication.base.errors import CheckError, InputError
 from replication.base.files import read_json, write_json
 from replication.book import restore
 from replication.book.restore import BEFORE, restored_on_failure
 from replication.recipes import named
+from replication.runs import facts
 from replication.runs.facts import AVERAGES, is_known, kept, known
 from replication.runs.store import Run, Task
 
@@ -124,3 +125,23 @@ def test_a_fact_without_a_recorded_training_is_kept(tmp_path: Path) -> None:
     path = tmp_path / AVERAGES
     write_json(path, {"a": {"error": 0.5}})
     assert kept(path, "a", Costly(), [_run(1.0)]) == {"error": 0.5}
+
+
+@pytest.mark.parametrize("hidden", [{}, {"a": {"error": 0.75, "training": "other"}}])
+def test_a_fact_of_a_net_that_was_trained_again_is_returned_and_not_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: dict
+) -> None:
+    monkeypatch.setattr(facts, "trained_again", lambda run: True)
+    path = tmp_path / AVERAGES
+    write_json(path.with_name(f".{AVERAGES}"), hidden)
+    assert kept(path, "a", Costly(), [_run(0.5)]) == {"error": 0.25}
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("{", "not JSON"), ("[]", "object"), ('{"a": 1}', "object")]
+)
+def test_a_damaged_file_of_facts_is_named(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / AVERAGES).write_text(content)
+    with pytest.raises(InputError, match=words):
+        kept(tmp_path / AVERAGES, "a", Costly())

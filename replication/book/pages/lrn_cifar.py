@@ -18,6 +18,7 @@ from replication.experiments.lrn_cifar_nets import (
     OWN,
     PRINTED_AFTER,
     PRINTED_ERROR,
+    PRINTED_IMAGES,
     PRINTED_LOSS,
     PRINTED_TEST_ERROR,
     RELEASED,
@@ -184,10 +185,16 @@ def stages_html(outcome: Outcome) -> str:
 
 def printed_html(outcome: Outcome) -> str:
     """Return the numbers that the author's page prints of the 13% net's training, beside ours."""
-    runs = [run for run in outcome.runs if variant_of(run.task.recipe) == OWN]
+    runs = [
+        run
+        for run in outcome.runs
+        if variant_of(run.task.recipe) == OWN
+        and len(run.history) >= PRINTED_AFTER
+        and run.provenance["data"]["images"] == PRINTED_IMAGES
+    ]
     if not runs:
-        return "<p>The 13% net has not been trained so yet.</p>"
-    at = [run.history.iloc[min(PRINTED_AFTER, len(run.history)) - 1] for run in runs]
+        return f"<p>The 13% net has not been trained so on {PRINTED_IMAGES:,} images yet.</p>"
+    at = [run.history.iloc[PRINTED_AFTER - 1] for run in runs]
     losses, errors = ([float(row[column]) for row in at] for column in ("loss", "running_error"))
     ends = [run.evaluation[f"test/{VIEWS}"]["top1"] for run in runs]
     rows = [
