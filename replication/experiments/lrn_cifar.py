@@ -314,7 +314,7 @@ def _pair(name: str, without: _Side, with_them: _Side) -> Measurement:
         scale=f"{scale(first, 'ten views')}; minus: {scale(second, 'ten views')}",
         reason=diverged([run for of in runs.values() for run in of]),
         ran=ran(second),
-        **beside_baseline.difference(pd.concat(rows), "test_top1", *runs, runs),
+        **beside_baseline.difference(pd.concat(rows), "test_top1", without[1], with_them[1], runs),
     )
 
 
