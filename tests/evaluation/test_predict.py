@@ -214,8 +214,11 @@ def test_a_card_states_no_error_of_other_weights(recipe, tmp_path):
         return (export.export(recipe.id, tmp_path / name) / "README.md").read_text()
 
     own = load_weights(weights_path(recipe.id)).fingerprint
-    (weights_path(recipe.id).parent / "metrics.jsonl").write_text('{"epoch": 1}\n')
-    same = card("same", own, '{"epoch": 1}\n')
+    (weights_path(recipe.id).parent / "metrics.jsonl").write_text('{"loss": 1.0}\n')
+    same = card("same", own, '{"loss": 1.0, "rate": 0.1}\n')  # a column that came later
     assert "| test | 1 | 1,200 | 25.0 | 50.0 |" in same and "elsewhere" in same and "@" not in same
-    for other in (card("images", "other", '{"epoch": 1}\n'), card("again", own, '{"epoch": 2}\n')):
+    for other in (
+        card("images", "other", '{"loss": 1.0}\n'),
+        card("again", own, '{"loss": 2.0}\n'),
+    ):
         assert "1,200" not in other and "elsewhere" not in other and "| test | 1 | 19 |" in other
