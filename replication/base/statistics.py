@@ -93,7 +93,11 @@ def widened(one: Interval, *others: Interval) -> Interval:
     """Return ``one``, reaching as far as each of ``others`` that has ends, on both sides."""
     for other in others:
         if None not in (one.low, one.high, other.low, other.high):
-            one = Interval(one.mean, min(one.low, other.low), max(one.high, other.high))  # type: ignore[type-var]
+            one = Interval(
+                one.mean,
+                min(one.low, other.low),  # type: ignore[type-var]
+                max(one.high, other.high),  # type: ignore[type-var]
+            )
     return one
 
 

@@ -198,7 +198,6 @@ def progress_rows(settings: Settings, runs: Sequence[Run]) -> pd.DataFrame:
     wanted += [
         (TRAININGS[variant][1][-1], variant, seeds)
         for variant, seeds in own_trainings(settings).items()
-        if seeds
     ]
     rows = []
     for epochs, variant, seeds in wanted:

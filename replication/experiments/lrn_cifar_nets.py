@@ -129,7 +129,7 @@ class Settings(Frozen):
             raise ValueError("long_epochs equals epochs; set it to another length, or to 0")
         if 0 < self.long_epochs < LEAST:
             raise ValueError(f"long_epochs is {self.long_epochs}; set it to {LEAST} or more, or 0")
-        own = {TRAININGS[name][1][-1] for name, seeds in own_trainings(self).items() if seeds}
+        own = {TRAININGS[name][1][-1] for name in own_trainings(self)}
         if own & {self.epochs, self.long_epochs}:
             raise ValueError(
                 "epochs and long_epochs must differ from the lengths of the own trainings:"
@@ -204,7 +204,6 @@ def plan(settings: Settings) -> str:
     own = "".join(
         f"\n{name}: {TRAININGS[name][1][-1]} epochs, seeds {', '.join(map(str, seeds))}"
         for name, seeds in own_trainings(settings).items()
-        if seeds
     )
     return (
         f"{counted(arms, 'net')} on seeds {', '.join(map(str, settings.seeds))}:"
@@ -246,10 +245,11 @@ def tasks(settings: Settings, gains: tuple[float, ...] = ()) -> list[Task]:
 
 
 def own_trainings(settings: "Settings") -> dict[str, MoreSeeds]:
-    """Return the seeds of each of ``TRAININGS``, in the order in which they are worth having."""
-    return {
+    """Return the seeds of those ``TRAININGS`` that have any, the most useful first."""
+    seeds = {
         name: settings.own_seeds if name == OWN else settings.earlier_seeds for name in TRAININGS
     }
+    return {name: of for name, of in seeds.items() if of}
 
 
 def _gain_task(settings: Settings) -> Task:

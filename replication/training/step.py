@@ -50,7 +50,7 @@ def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
         images, labels = batch.images[first : first + size], batch.labels[first : first + size]
         seed_masks(net, recipe.seed, step, group.copy * share + first, recipe.batch)
         if len(labels):
-            # the share of this part in the mean: one over the parts, if no image was left out
+            # one over this part's share in the mean: the number of parts, if no image was left out
             over = len(batch.labels) / len(labels)
             loss, missed, logits = gradients(learner, images, labels, over)
         else:

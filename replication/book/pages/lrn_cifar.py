@@ -117,9 +117,7 @@ def rates(settings: Settings) -> dict[tuple[int, int], str]:
         for length in (settings.epochs, settings.long_epochs)
         if length
     }
-    for name, seeds in own_trainings(settings).items():
-        if seeds:
-            lengths[TRAININGS[name][1][-1]] = TRAININGS[name][1]
+    lengths |= {TRAININGS[name][1][-1]: TRAININGS[name][1] for name in own_trainings(settings)}
     return {
         (length, epoch): rate
         for length, ends in lengths.items()
