@@ -38,11 +38,15 @@ from replication.experiments.lrn_cifar_nets import (
     EARLIER_SHORT,
     EARLIER_STAGES,
     EXPERIMENT,
+    FIRST_EPOCHS,
+    FIRST_PART,
     GAIN,
+    IN_TWO_PARTS,
     LONG,
     OWN,
     PAIR,
     RELEASED_LONGER,
+    SECOND_STAGES,
     SHORT_STAGES,
     STAGE,
     STAGES,
@@ -156,6 +160,8 @@ def stage_rows(runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
     for one in runs:
         recipe = one.task.recipe
+        if variant_of(recipe) in (FIRST_PART, IN_TWO_PARTS):  # no other net is trained so
+            continue
         for epoch in (*recipe.keep_after, None):
             for views in (1, GRID, VIEWS):
                 errors = one.evaluation.get(answer_key("test", views, epoch))
@@ -199,6 +205,8 @@ def progress_rows(settings: Settings, runs: Sequence[Run]) -> pd.DataFrame:
         (TRAININGS[variant][1][-1], variant, seeds)
         for variant, seeds in own_trainings(settings).items()
     ]
+    if settings.own_seeds:
+        wanted.append((FIRST_EPOCHS, FIRST_PART, settings.own_seeds))
     rows = []
     for epochs, variant, seeds in wanted:
         stored = [seed for seed in seeds if (epochs, variant, seed) in have]
@@ -246,7 +254,8 @@ def measure(settings: Settings, table: pd.DataFrame, runs: Sequence[Run]) -> lis
     for name, *sides in pairs:
         if all(variant in of.by_variant for of, variant in sides):
             found.append(_pair(name, *sides))
-    return found + _errors([longest, *others, short, longer])
+    second = _Length(settings, table, runs, SECOND_STAGES[-1])
+    return found + _errors([longest, *others, short, longer, second])
 
 
 class _Length:
@@ -284,14 +293,18 @@ class _Length:
     def error(self, claim: str, variant: str) -> Measurement:
         """Return a variant's own error, for ``claim``."""
         runs = self.by_variant[variant]
+        trained, length = ran(runs[0]), scale(runs[0], "ten views")
+        if variant == IN_TWO_PARTS:
+            length += f", after {FIRST_EPOCHS} epochs on four fifths of the images"
+            trained = trained.model_copy(update={"epochs": FIRST_EPOCHS + trained.epochs})
         return measured(
             claim,
             self.table.loc[self.table["variant"] == variant, "test_top1"].tolist(),
             variant=variant,
             profile=self.profile,
-            scale=scale(runs[0], "ten views"),
+            scale=length,
             reason=diverged(runs),
-            ran=ran(runs[0]),
+            ran=trained,
             over_images=noise([images_of(run, "test_top1") for run in runs]),
         )
 
@@ -320,7 +333,7 @@ def _pair(name: str, without: _Side, with_them: _Side) -> Measurement:
 def _errors(lengths: Sequence[_Length]) -> list[Measurement]:
     """Return the error of each net, at the first of ``lengths`` that it was trained for."""
     found = []
-    for variant in (*LONG, OWN, EARLIER_OWN):
+    for variant in (*LONG, OWN, IN_TWO_PARTS, EARLIER_OWN):
         claim = "cifar-error" if variant in (WITH, EARLIER_OWN) else "cifar-without"
         trained = next((one for one in lengths if variant in one.by_variant), None)
         if trained is not None:
