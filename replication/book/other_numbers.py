@@ -24,15 +24,17 @@ ABLATIONS, ERROR = "ablations", "test_top1"
 
 
 def change_text(variant: str) -> str:
-    """Return the change of the top-1 test error in a variant: "-2.59 points (-3.69 to ...)".
+    """Return the change of the top-1 test error in a variant: "4.58 points (2.81 to 6.34, ...)".
 
-    Raises LookupError if it was not measured at the scale that has the ablations' verdicts."""
-    file = _folder(ABLATIONS) / "differences.csv"
-    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
-    for row in table.itertuples():
-        if (row.variant, row.quantity) == (variant, ERROR):
-            middle, low, high = numbers(row.mean, row.low, row.high)
-            return f"{with_unit(middle, 'points')} ({low} to {high}, n = {row.n})"
+    Of a variant of the baseline that has learnt, if there is one. Raises LookupError if it was not
+    measured at the scale that has the ablations' verdicts."""
+    for name in ("learnt_differences.csv", "differences.csv"):
+        file = _folder(ABLATIONS) / name
+        table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+        for row in table.itertuples():
+            if (row.variant, row.quantity) == (variant, ERROR):
+                middle, low, high = numbers(row.mean, row.low, row.high)
+                return f"{with_unit(middle, 'points')} ({low} to {high}, n = {row.n})"
     raise LookupError(variant)
 
 

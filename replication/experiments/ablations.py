@@ -6,10 +6,13 @@ the spread within variants, pooled (``ledger.families``). Errors are on the held
 ten views; the gap is the test error over one view minus the error of the same net on its training
 images. ``ablation_claims`` says which of these numbers measures which claim. In the learnt regime
 controls, sizes and rates are compared too (``common.controls``). A page of the first regime can
-show the sizes of the learnt one. With ``only_stored`` the page shows what a campaign has trained.
+show what is stored of the learnt one: its sizes, and every variant that has all of its seeds. Such
+a variant measures its claims in place of the first regime's, whose nets underfit. With
+``only_stored`` the page shows what a campaign has trained.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import pandas as pd
@@ -45,7 +48,7 @@ from replication.experiments.common.comparison import (
 )
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.ledger.measurement import Measurement, Profile
-from replication.runs.store import Run, Task
+from replication.runs.store import Run, Task, complete
 
 STAGE = "variants"  # of the campaign, which trains them
 __all__ = [
@@ -70,8 +73,8 @@ class Settings(Frozen):
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: MoreSeeds = ()
-    # of the learnt regime's baseline, at its own size and at others, beside the variants of the
-    # first: of these, the stored runs are shown, and none is trained
+    # of the learnt regime's baseline, its variants and its sizes, beside the variants of the first:
+    # of these, the stored runs are shown, and none is trained
     learnt_seeds: MoreSeeds = ()
     # training loss, nats, at which dropout's iterations are compared, besides the validation error
     # halfway
@@ -101,6 +104,8 @@ class Outcome(NamedTuple):
     table: pd.DataFrame
     # one row per variant and quantity: variant minus baseline, means over seeds
     differences: pd.DataFrame
+    learnt: pd.DataFrame  # as ``table``, of the learnt regime beside the first
+    learnt_differences: pd.DataFrame  # as ``differences``, of ``learnt``
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
     # one row per baseline run: distances to the average of its dropped-out nets
     dropout: pd.DataFrame
@@ -153,9 +158,24 @@ def beside_tasks(settings: Settings) -> list[Task]:
 
 
 def size_tasks(settings: Settings) -> list[Task]:
-    """Return the learnt regime's runs that a page of the first regime shows, if they are stored."""
+    """Return the learnt regime's sizes that a page of the first regime shows, where stored."""
     seeds = settings.learnt_seeds if settings.regime == "first" else ()
     return controls.size_tasks(settings.profile, seeds, "learnt")
+
+
+def learnt_runs(settings: Settings) -> list[Run]:
+    """Return the learnt regime's runs that a page of the first regime shows.
+
+    These are the baseline and each variant of which every seed is stored; [] without both."""
+    seeds = settings.learnt_seeds if settings.regime == "first" else ()
+    found = {
+        variant: complete([task(settings.profile, variant, seed, "learnt") for seed in seeds])
+        for variant in settings.variants
+    }
+    whole = {variant: runs for variant, runs in found.items() if runs and len(runs) == len(seeds)}
+    if BASELINE not in whole or len(whole) == 1:
+        return []
+    return [one for runs in whole.values() for one in runs]
 
 
 def waits(settings: Settings) -> str:
@@ -191,23 +211,20 @@ def run(settings: Settings) -> Outcome:
     else:
         sized = collected.runs
         beside = controls.compare(sized if len(sized) > len(runs) else ())
-    table = error_rows(runs, names)
-    table["parameters"] = [run.summary["parameters"] for run in runs]
-    table["iterations_to_mark"] = [iterations_to_loss(run, settings.mark) for run in runs]
-    table["iterations_to_early_mark"] = [
-        iterations_to_loss(run, settings.early_mark) for run in runs
-    ]
-    half = halfway(
-        [run for run, name in zip(runs, names, strict=True) if name in (BASELINE, NO_DROPOUT)]
-    )
-    table["iterations_to_halfway"] = [iterations_to_validation(run, half) for run in runs]
-    table["iterations_to_plateau"] = [
-        run.summary["iterations"] if run.summary["ended"] == "plateau" else math.nan for run in runs
-    ]
-    table["images_per_second"] = [speed(run)[0] for run in runs]
+    table = _table(runs, settings)
+    measurements = measure(settings.profile, table, dropout, runs)
+    learnt = pd.DataFrame(columns=table.columns)
+    if beside_first := learnt_runs(settings):
+        learnt = _table(beside_first, settings)
+        instead = measure(settings.profile, learnt, pd.DataFrame(), beside_first)
+        named = {(one.claim, one.variant) for one in instead}
+        measurements = [one for one in measurements if (one.claim, one.variant) not in named]
+        measurements += instead
     outcome = Outcome(
         table,
         beside_baseline.differences(table, BASELINE),
+        learnt,
+        beside_baseline.differences(learnt, BASELINE),
         pd.concat(
             [
                 run.history.assign(variant=name, seed=run.task.recipe.seed)
@@ -216,7 +233,7 @@ def run(settings: Settings) -> Outcome:
         ),
         dropout,
         beside,
-        measure(settings.profile, table, dropout, runs) + measure_sizes(settings.profile, sized),
+        measurements + measure_sizes(settings.profile, sized),
         tuple(runs),
         tuple(collected.missing),
     )
@@ -225,9 +242,31 @@ def run(settings: Settings) -> Outcome:
         "differences": outcome.differences,
         "dropout": outcome.dropout,
     }
+    if len(learnt):
+        tables["learnt"] = outcome.learnt
+        tables["learnt_differences"] = outcome.learnt_differences
     if len(beside.differences):
         tables["beside"] = beside.differences
     if len(beside.rates):
         tables["rates"] = beside.rates
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
+
+
+def _table(runs: Sequence[Run], settings: Settings) -> pd.DataFrame:
+    """Return one row per run: its errors, parameters, iterations to each target, images/s."""
+    names = [variant_of(one.task) for one in runs]
+    half = halfway(
+        [run for run, name in zip(runs, names, strict=True) if name in (BASELINE, NO_DROPOUT)]
+    )
+    return error_rows(runs, names).assign(
+        parameters=[run.summary["parameters"] for run in runs],
+        iterations_to_mark=[iterations_to_loss(run, settings.mark) for run in runs],
+        iterations_to_early_mark=[iterations_to_loss(run, settings.early_mark) for run in runs],
+        iterations_to_halfway=[iterations_to_validation(run, half) for run in runs],
+        iterations_to_plateau=[
+            run.summary["iterations"] if run.summary["ended"] == "plateau" else math.nan
+            for run in runs
+        ],
+        images_per_second=[speed(run)[0] for run in runs],
+    )

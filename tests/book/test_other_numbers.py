@@ -31,7 +31,7 @@ def test_the_waiting_is_that_of_the_runs_on_a_gpu() -> None:
     found = re.fullmatch(r"(\d+)% to (\d+)% \((\d+) runs\)", other_numbers.waited_text("lrn_cifar"))
     assert found and 3 < int(found[1]) <= int(found[2]) < 100 and int(found[3]) > 3
     with pytest.raises(LookupError):
-        other_numbers.waited_text("ablations")  # on CPUs
+        other_numbers.waited_text("training")  # on CPUs
 
 
 def test_the_chapter_on_augmentation_names_the_runs_that_waited() -> None:

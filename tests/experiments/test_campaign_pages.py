@@ -406,6 +406,32 @@ def test_a_page_of_the_first_regime_shows_the_stored_sizes_of_the_learnt_one() -
     assert "bigger-longer" not in {one.claim for one in ablations.run(none).measurements}
 
 
+def test_a_variant_of_the_learnt_baseline_measures_its_claim_once_it_has_all_seeds() -> None:
+    for seed in (0, 1, 2):
+        for name, first, later in (("baseline", 0.6, 0.4), ("no-lrn", 0.65, 0.5)):
+            store(baselines.task("laptop", name, seed, "first"), first + 0.01 * seed)
+            if (name, seed) != ("no-lrn", 2):
+                store(baselines.task("laptop", name, seed, "learnt"), later + 0.01 * seed)
+        store(baselines.task("laptop", "one-gpu", seed, "first"), 0.62 + 0.01 * seed)
+    settings = learnt(["baseline", "no-lrn", "one-gpu"]).model_copy(
+        update={"profile": "laptop", "regime": "first", "learnt_seeds": (0, 1, 2)}
+    )
+
+    def gains() -> dict[str, float]:
+        outcome = ablations.run(settings)
+        assert ablations_page.learnt_html(outcome, settings)
+        return {one.claim: one.mean for one in outcome.measurements if one.variant == "top-1"}
+
+    assert gains() == pytest.approx({"lrn-gain": 5, "two-gpu-gain": 2})  # both of the first
+    store(baselines.task("laptop", "no-lrn", 2, "learnt"), 0.52)
+    assert gains() == pytest.approx({"lrn-gain": 10, "two-gpu-gain": 2})
+    outcome = ablations.run(settings)
+    assert set(outcome.learnt["variant"]) == {"baseline", "no-lrn"}
+    assert set(outcome.table["variant"]) == {"baseline", "no-lrn", "one-gpu"}
+    claims = [(one.claim, one.variant) for one in outcome.measurements]
+    assert len(claims) == len(set(claims))  # one number for each
+
+
 def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants() -> None:
     names = ["baseline", "tanh", "one-gpu", "no-lrn", "non-overlapping", *ablation_claims.MIDDLE]
     for seed in (0, 1, 2):

@@ -5,7 +5,13 @@ import math
 import pandas as pd
 
 from replication.base.errors import check
-from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.book.pages.tables import (
+    differences_html,
+    errors_html,
+    html_table,
+    interval_text,
+    stored_check,
+)
 from replication.experiments.ablation_claims import NO_DROPOUT
 from replication.experiments.ablations import Outcome, Settings, tasks
 from replication.experiments.common import beside_baseline, controls
@@ -41,9 +47,11 @@ NOT_YET = "not run yet"
 EFFECT = "change of the top-1 test error, points"
 
 
-def iterations_html(outcome: Outcome, settings: Settings) -> str:
-    """Return the iterations to the target losses by seed, for the variants compared at them."""
-    rows = outcome.table[outcome.table["variant"].isin([BASELINE, NO_DROPOUT, "biases-zero"])]
+def iterations_html(table: pd.DataFrame, settings: Settings) -> str:
+    """Return the iterations to the targets by seed, for the variants compared at them.
+
+    ``table``: ``Outcome.table`` or ``Outcome.learnt``."""
+    rows = table[table["variant"].isin([BASELINE, NO_DROPOUT, "biases-zero"])]
     shown = {"variant": rows["variant"], "seed": rows["seed"]}
     for column, mark in (
         ("iterations_to_early_mark", settings.early_mark),
@@ -60,6 +68,10 @@ def iterations_html(outcome: Outcome, settings: Settings) -> str:
         .where(rows["iterations_to_halfway"].notna(), "")
     )
     shown["iterations to the target validation error"] = half
+    if rows["iterations_to_plateau"].notna().any():
+        shown["iterations to the end of the plateau rule"] = rows["iterations_to_plateau"].map(
+            lambda value: "" if math.isnan(value) else f"{value:,.0f}"
+        )
     return html_table(pd.DataFrame(shown))
 
 
@@ -68,6 +80,16 @@ def stored_text(settings: Settings, outcome: Outcome) -> str:
     shown = scale(outcome.runs[0], "ten views and one")
     missing = missing_text(outcome.missing, len(tasks(settings)))
     return "\n".join(filter(None, [shown, missing]))
+
+
+def learnt_html(outcome: Outcome, settings: Settings) -> str:
+    """Return the errors of the baseline that has learnt and its variants, and each one's change.
+
+    Then their iterations to the targets."""
+    if outcome.learnt.empty:
+        return "<p>Not run here: no variant of the learnt baseline has all its seeds.</p>"
+    errors, changes = errors_html(outcome.learnt), differences_html(outcome.learnt_differences)
+    return errors + changes + iterations_html(outcome.learnt, settings)
 
 
 def controls_html(settings: Settings, outcome: Outcome) -> str:

@@ -53,6 +53,8 @@ TITLES = {
     FIRST_PART: "13% net, four fifths of the images",
     IN_TWO_PARTS: "13% net, begun on four fifths of the images",
 }
+# the nets that are also tested on the way through their training
+TESTED = {name: title for name, title in TITLES.items() if name not in (FIRST_PART, IN_TWO_PARTS)}
 QUANTITIES = {
     "test_top1": "test error, ten views",
     "test_top1_one": "test error, one view",
