@@ -29,7 +29,7 @@ from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
 from replication.ledger.rules import excluded_side, is_small, judge
-from replication.ledger.units import factor_and_unit, number, numbers, with_unit
+from replication.ledger.units import factor_and_unit, number, numbers, seeds_text, with_unit
 from replication.paper import HERE
 from replication.paper import claim as find_claim
 
@@ -96,12 +96,10 @@ def ours_text(measurement: Measurement | None) -> str:
     prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
     mean, low, high = measurement.estimate
     middle = number(factor * mean)
-    seeds = f"n = {measurement.n}"
+    seeds = seeds_text(measurement)
     if low is not None and high is not None:
         middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
         seeds = f"{lower} to {upper}, {seeds}"
-    if measurement.p is not None:
-        seeds += f", p = {measurement.p:.2g}"
     return f"{prefix}{with_unit(middle, unit)} ({seeds})"
 
 

@@ -32,7 +32,7 @@ import math
 from typing import Literal, get_args
 
 from replication.ledger.record import Measurement
-from replication.ledger.units import factor_and_unit, unit_of_differences, with_unit
+from replication.ledger.units import factor_and_unit, p_text, unit_of_differences, with_unit
 from replication.paper import Claim, Target
 
 Verdict = Literal[
@@ -237,7 +237,7 @@ def detectable_text(measurement: Measurement) -> str:
 
 def _where(measurement: Measurement, side: Side) -> str:
     if measurement.p is not None:
-        return f"chance alone gives as much in all runs together with p = {measurement.p:.2g}"
+        return f"chance alone gives as much in all runs together with {p_text(measurement)}"
     return f"the interval{_cut(measurement)} is {side} {measurement.target.null:g}"
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replication.ledger.record import Measurement
-from replication.ledger.units import factor_and_unit, number, numbers, with_unit
+from replication.ledger.units import factor_and_unit, number, numbers, seeds_text, with_unit
 from replication.ledger.verdicts import Row, counts
 from replication.paper import KINDS
 
@@ -35,8 +35,7 @@ def ours_text(measurement: Measurement | None) -> str:
     else:
         middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
         shown = f"{middle} [{lower}, {upper}]"
-    p = "" if measurement.p is None else f", p = {measurement.p:.2g}"
-    return f"{prefix}{with_unit(shown, unit)}, n = {measurement.n}{p}"
+    return f"{prefix}{with_unit(shown, unit)}, {seeds_text(measurement)}"
 
 
 def images_text(measurement: Measurement | None, form: str = "[{}, {}]") -> str:

@@ -55,3 +55,13 @@ def with_unit(text: str, unit: str) -> str:
     if text == "1" and unit == "points":
         unit = "point"
     return f"{text}{'' if unit in ('', '%') else ' '}{unit}"
+
+
+def p_text(measurement: Measurement) -> str:
+    """Return the p of the test that decides: "p = 0.03"; "" if none does."""
+    return "" if measurement.p is None else f"p = {measurement.p:.2g}"
+
+
+def seeds_text(measurement: Measurement) -> str:
+    """Return the number of seeds, and the p of the test that decides: "n = 5, p = 0.03"."""
+    return ", ".join(filter(None, (f"n = {measurement.n}", p_text(measurement))))

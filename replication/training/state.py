@@ -32,6 +32,10 @@ class EpochSums:
     seconds: float = 0.0
     waited: float = 0.0  # of them, seconds in which the net waited for images
     early_mistakes: int | None = 0  # in the epoch's first fifth; None: as above
+    # images that could not be read, in the epoch and in these two fifths of it
+    left_out: int = 0
+    late_left_out: int = 0
+    early_left_out: int = 0
 
 
 @dataclass

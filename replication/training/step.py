@@ -30,8 +30,9 @@ class Learner:
 class StepResult(NamedTuple):
     """A minibatch's loss and mistakes, both before the update."""
 
-    loss: float  # mean over the minibatch
+    loss: float  # mean over the images that could be read
     mistakes: int
+    left_out: int = 0  # images of all copies that could not be read
     # ids of the images behind a loss that is not finite, as far as this process sees them
     broken: tuple[int, ...] = ()
 
@@ -45,7 +46,7 @@ def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
     share = recipe.batch // group.copies  # images of this process's copy of the net
     size = share // recipe.parts
     learner.optimiser.zero_grad()
-    mean, wrong = 0.0, 0
+    mean, wrong, shown = 0.0, 0, 0
     for first in range(0, share, size):
         images, labels = batch.images[first : first + size], batch.labels[first : first + size]
         seed_masks(net, recipe.seed, step, group.copy * share + first, recipe.batch)
@@ -56,14 +57,16 @@ def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
         else:
             loss = missed = torch.zeros((), device=labels.device)
             logits = images.new_zeros(0, 1)
-        part_loss, part_wrong = _read(loss, missed, group)
+        part_loss, part_wrong, part_shown = _read(loss, missed, len(labels), group)
         if not math.isfinite(part_loss):
-            return StepResult(part_loss, 0, _broken(logits, batch.ids[first : first + size]))
+            broken = _broken(logits, batch.ids[first : first + size])
+            return StepResult(part_loss, 0, broken=broken)
         mean += part_loss
         wrong += part_wrong
+        shown += part_shown
     group.average_gradients(net)
     learner.optimiser.step()
-    return StepResult(mean, wrong)
+    return StepResult(mean, wrong, recipe.batch - shown)
 
 
 def gradients(
@@ -99,14 +102,15 @@ def mistakes(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
     return ((rank > k) | ~logits.isfinite().all(1)).sum()
 
 
-def _read(loss: Tensor, wrong: Tensor, group: SingleProcess) -> tuple[float, int]:
-    """Return the mean loss and all mistakes of the copies as numbers.
+def _read(loss: Tensor, wrong: Tensor, images: int, group: SingleProcess) -> tuple[float, int, int]:
+    """Return the mean loss, all mistakes and all images of the copies as numbers.
 
     A GPU waits for the host only here, once per pass, with the backward pass already queued."""
-    total, count = group.all_sum(
-        *torch.stack([loss.double(), wrong.double()]).tolist(), in_loop=True
+    total, *counts = group.all_sum(
+        *torch.stack([loss.double(), wrong.double()]).tolist(), images, in_loop=True
     )
-    return total / group.size, round(count * group.copies / group.size)
+    missed, shown = (round(count * group.copies / group.size) for count in counts)
+    return total / group.size, missed, shown
 
 
 def _broken(logits: Tensor, ids: Tensor) -> tuple[int, ...]:

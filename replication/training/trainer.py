@@ -32,7 +32,7 @@ from replication.training.process.progress import Snapshot, epoch_line
 from replication.training.run import DEFAULTS, Options, Report, Run
 from replication.training.schedule import EpochSettings
 from replication.training.state import EpochSums, Progress
-from replication.training.step import train_step
+from replication.training.step import StepResult, train_step
 
 WATCH_SECONDS = 0.5  # between two snapshots of a running epoch
 
@@ -111,7 +111,7 @@ def train_epoch(run: Run, settings: EpochSettings) -> None:
             if not math.isfinite(result.loss):
                 run.diverge("the loss", settings, result.broken)
                 return
-            count(run, result.loss, result.mistakes)
+            count(run, result)
             check_for_guessing(run, result.loss, settings)
         stop, due = run.group.any(
             run.interrupt.requested, run.is_due() and run.group.is_main, in_loop=True
@@ -128,15 +128,18 @@ def train_epoch(run: Run, settings: EpochSettings) -> None:
         run.diverge("a weight", settings)
 
 
-def count(run: Run, loss: float, mistakes: int) -> None:
+def count(run: Run, result: StepResult) -> None:
     """Add a minibatch to the epoch's sums."""
     progress, sums, steps = run.progress, run.progress.sums, run.loader.steps
     if sums.late_mistakes is not None and progress.step >= steps - _fifth(steps):
-        sums.late_mistakes += mistakes
+        sums.late_mistakes += result.mistakes
+        sums.late_left_out += result.left_out
     if sums.early_mistakes is not None and progress.step < _fifth(steps):
-        sums.early_mistakes += mistakes
-    sums.loss += loss
-    sums.mistakes += mistakes
+        sums.early_mistakes += result.mistakes
+        sums.early_left_out += result.left_out
+    sums.loss += result.loss
+    sums.mistakes += result.mistakes
+    sums.left_out += result.left_out
     progress.step += 1
 
 
@@ -171,14 +174,14 @@ def measure(run: Run, settings: EpochSettings) -> Row:
     recipe, progress, sums, steps = run.recipe, run.progress, run.progress.sums, run.loader.steps
     run.lap()
     early, late = sums.early_mistakes, sums.late_mistakes
-    fifth = _fifth(steps) * recipe.batch  # images
+    fifth = _fifth(steps) * recipe.batch  # images, with those that could not be read
     row = {
         "epoch": progress.epoch + 1,
         "iterations": (progress.epoch + 1) * steps,
         "loss": sums.loss / steps,
-        "running_error": sums.mistakes / (steps * recipe.batch),
-        "first_fifth_error": None if early is None else early / fifth,
-        "last_fifth_error": None if late is None else late / fifth,
+        "running_error": sums.mistakes / (steps * recipe.batch - sums.left_out),
+        "first_fifth_error": None if early is None else early / (fifth - sums.early_left_out),
+        "last_fifth_error": None if late is None else late / (fifth - sums.late_left_out),
         "exact_error": evaluate(run, run.loader)[0] if recipe.exact_error else None,
         "rate": run.learning_rate(settings),
     }

@@ -11,6 +11,7 @@ from replication.base import paths
 from replication.base.types import PROFILES
 from replication.book import findings, headlines
 from replication.ledger.measurement import ImageNoise, checked, measured
+from replication.ledger.units import seeds_text
 from replication.ledger.verdicts import ledger
 
 SEEDS = [5.0, 6.0, 7.0, 6.0, 6.0]
@@ -96,6 +97,9 @@ def test_our_number_says_interval_seeds_and_unit(rows) -> None:
     assert text.startswith("5.97 times (") and text.endswith("n = 5)")
     bound = ours.model_copy(update={"bound": "lower"})
     assert findings.ours_text(bound).startswith("at least ")
+    tested = measured("specialise", SEEDS, profile="laptop", scale="made up", p=0.002)
+    assert findings.ours_text(tested).endswith(", n = 5, p = 0.002)")
+    assert findings.ours_text(tested).endswith(f", {seeds_text(tested)})")
 
 
 def test_a_headline_has_the_interval_over_images_where_it_decides() -> None:

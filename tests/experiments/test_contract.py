@@ -1,16 +1,20 @@
 """Every experiment of the list keeps the contract at every profile."""
 
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from papermill.translators import translate_parameters
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.models import Frozen
 from replication.base.types import PROFILES
 from replication.book.notebooks import parameters, settings
 from replication.experiments import EXPERIMENTS
-from replication.experiments.common.contract import Experiment
+from replication.experiments.common.contract import Experiment, settings_of
 
 TRAINING = [experiment for experiment in EXPERIMENTS if not experiment.reads_results]
 
@@ -90,3 +94,23 @@ def test_truth_values_as_numbers_and_empty_lists_are_refused(name, change, words
     chosen = next(one for one in TRAINING if one.name == name)
     with pytest.raises(InputError, match=f"{name}: {words}"):
         chosen.module.settings(**settings(name, "quick").model_dump() | change)
+
+
+def test_a_parameter_that_only_papermill_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Papermill itself only warns of it, and the notebook would run with its defaults."""
+
+    class Settings(Frozen):
+        epochs: int
+        seeds: list[int]
+
+    def run(**injected: object) -> Settings:
+        cell = translate_parameters("python3", "python", injected, "Parameters")
+        shell = SimpleNamespace(user_ns={"In": ["", "epochs = 2\nother = 3", cell]})
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+        return settings_of(Settings, "made_up")(epochs=2, seeds=[0, 1])
+
+    assert run(epochs=2, seeds=[0, 1]).epochs == 2
+    with pytest.raises(InputError, match=r"made_up: unknown parameter 'epocs': did you mean 'epoc"):
+        run(epocs=9)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert settings_of(Settings, "made_up")(epochs=2, seeds=[0]).seeds == [0]

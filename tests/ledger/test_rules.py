@@ -18,6 +18,7 @@ from replication.ledger.rules import (
     verdict,
 )
 from replication.ledger.text import ours_text
+from replication.ledger.units import seeds_text
 from replication.paper import claim, claims
 
 
@@ -336,7 +337,9 @@ def test_a_test_of_all_runs_together_decides_in_place_of_the_interval(values, p,
     measurement = gain(values, "laptop", "specialise", "", p=p)
     given, reason = judge(claim("specialise"), measurement)
     assert given == expected and (f"p = {p:.2g}" in reason or len(values) < 5)
-    assert f"p = {p:.2g}" in ours_text(measurement) and measurement.detectable is None
+    assert seeds_text(measurement) == f"n = {len(values)}, p = {p:.2g}"
+    assert ours_text(measurement).endswith(f", {seeds_text(measurement)}")
+    assert measurement.detectable is None
     # without the p that decides, or with one where none does, it is not judged
     assert word(gain(values, "laptop", "specialise", "")) == "not run"
     with pytest.raises(ValueError, match="no test decides"):

@@ -15,13 +15,15 @@ from replication.cli.train import train
 from replication.data.loader import Batch
 from replication.nets.build import build
 from replication.recipe import Plateau, Update
-from replication.training import guard, trainer
+from replication.training import checkpoint, guard, trainer
+from replication.training.checkpoint import save as save_checkpoint
 from replication.training.distributed.group import SingleProcess
 from replication.training.drop_request import REQUEST, request_drop
 from replication.training.initial_weights import adopt, start_from
+from replication.training.parameter_groups import optimiser_for
 from replication.training.run import Options
 from replication.training.state import Progress
-from replication.training.step import Learner, StepResult, train_step
+from replication.training.step import Learner, StepResult, mistakes, train_step
 from replication.training.weights import FILE, load_weights, save_weights
 
 
@@ -52,6 +54,58 @@ def test_parts_without_unreadable_images_are_the_minibatch_as_a_whole(
     ours, theirs = whole.progress.history, parts.progress.history
     assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in theirs])
     assert [row["running_error"] for row in ours] == [row["running_error"] for row in theirs]
+
+
+def test_errors_of_an_epoch_are_shares_of_the_images_that_could_be_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of images that were left out the net has no answer, also in a resumed epoch."""
+    left, shown, seen = {0: 1, 5: 2, 9: 1}, [], []  # of three images
+
+    def without_some(learner: Learner, batch: Batch, step: int) -> StepResult:
+        batch = Batch(*(part[: left.get(step, 3)] for part in batch))
+        result = train_step(learner, batch, step)
+        shown.append((result.mistakes, len(batch.labels)))
+        return result
+
+    def share(of: list[tuple[int, int]]) -> float:
+        return sum(wrong for wrong, _ in of) / sum(images for _, images in of)
+
+    monkeypatch.setattr(trainer, "train_step", without_some)
+    monkeypatch.setattr(trainer, "WATCH_SECONDS", 0.0)
+    recipe = CIFAR.model_copy(update={"batch": 3, "epochs": 1})
+    options = Options(checkpoint_seconds=0.0, watch=seen.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", _save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_alone(recipe, root, tmp_path, options=options)
+    [row] = train_alone(recipe, root, tmp_path, options=options).progress.history
+    assert len(shown) == 10 and 0 < share(shown) < 1
+    assert row["running_error"] == seen[-1].running_error == share(shown)
+    assert row["first_fifth_error"] == share(shown[:2])
+    assert row["last_fifth_error"] == share(shown[-2:])
+
+
+def _save_and_stop(*arguments: object) -> None:
+    save_checkpoint(*arguments)
+    raise KeyboardInterrupt
+
+
+def test_images_left_out_are_those_of_all_copies() -> None:
+    """Two copies of two towers each: here one of four images is missing, in the other copy none."""
+
+    class Four(SingleProcess):
+        size, copies = 4, 2
+
+        def all_sum(self, *values: float, in_loop: bool = False) -> list[float]:
+            return [2 * (mine + other) for mine, other in zip(values, (1.0, 2, 4), strict=True)]
+
+    net = build(CIFAR, CLASSES)
+    learner = Learner(CIFAR, net, optimiser_for(CIFAR, net), Four())
+    batch = Batch(torch.randn(3, 3, 32, 32), torch.tensor([0, 1, 2]), torch.arange(3))
+    mine = int(mistakes(net(batch.images), batch.labels))
+    result = train_step(learner, batch, 0)
+    assert (result.mistakes, result.left_out) == (mine + 2, 1)
 
 
 def test_a_layer_with_rate_zero_stays_as_it_was(root: Path, tmp_path: Path) -> None:

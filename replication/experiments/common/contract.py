@@ -12,12 +12,15 @@ Its name is that of its notebook, of its parameter files and of its folder of re
 """
 
 import importlib
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from replication.base import paths
+from replication.base.errors import InputError, unknown
 from replication.base.files import write_text
 from replication.base.models import Frozen, Model, validated
 from replication.ledger.measurement import Measurement, write_measurements
@@ -62,10 +65,22 @@ def settings_of(kind: type[Model], experiment: str) -> Callable[..., Model]:
     def settings(**parameters: Any) -> Model:
         """Return the notebook's parameters, checked.
 
-        Raises InputError that names the first invalid one."""
+        Raises InputError that names the first invalid one, and for one that papermill was given
+        and the notebook does not have."""
+        for name in _injected():
+            if name not in parameters:
+                raise InputError(f"{experiment}: {unknown('parameter', name, parameters)}")
         return validated(kind, experiment, parameters)
 
     return settings
+
+
+def _injected() -> list[str]:
+    """Return the names that papermill gave a value in this notebook; [] outside a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cells = [] if shell is None else shell.user_ns.get("In", [])
+    by_papermill = [cell for cell in cells if cell.startswith("# Parameters\n")]
+    return [name for cell in by_papermill for name in re.findall(r"^(\w+) = ", cell, re.MULTILINE)]
 
 
 def store_tables(
