@@ -296,7 +296,8 @@ class _Length:
         trained, length = ran(runs[0]), scale(runs[0], "ten views")
         if variant == IN_TWO_PARTS:
             length += f", after {FIRST_EPOCHS} epochs on four fifths of the images"
-            trained = trained.model_copy(update={"epochs": FIRST_EPOCHS + trained.epochs})
+            epochs = FIRST_EPOCHS + SECOND_STAGES[-1]
+            trained = trained.model_copy(update={"epochs": epochs})
         return measured(
             claim,
             self.table.loc[self.table["variant"] == variant, "test_top1"].tolist(),

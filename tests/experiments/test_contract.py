@@ -103,14 +103,15 @@ def test_a_parameter_that_only_papermill_knows_is_refused(monkeypatch: pytest.Mo
         epochs: int
         seeds: list[int]
 
-    def run(**injected: object) -> Settings:
+    def run(before: str = 'profile: str = "quick"', **injected: object) -> Settings:
         cell = translate_parameters("python3", "python", injected, "Parameters")
-        shell = SimpleNamespace(user_ns={"In": ["", "epochs = 2\nother = 3", cell]})
+        shell = SimpleNamespace(user_ns={"In": ["", before, cell]})
         monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
         return settings_of(Settings, "made_up")(epochs=2, seeds=[0, 1])
 
     assert run(epochs=2, seeds=[0, 1]).epochs == 2
     with pytest.raises(InputError, match=r"made_up: unknown parameter 'epocs': did you mean 'epoc"):
         run(epocs=9)
+    assert run("import replication", epocs=9).epochs == 2  # a cell of the reader's own notebook
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
     assert settings_of(Settings, "made_up")(epochs=2, seeds=[0]).seeds == [0]

@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +77,16 @@ def settings_of(kind: type[Model], experiment: str) -> Callable[..., Model]:
 
 
 def _injected() -> list[str]:
-    """Return the names that papermill gave a value in this notebook; [] outside a notebook."""
+    """Return the names that papermill gave a value in this notebook; [] elsewhere.
+
+    Its cell follows the one with the notebook's parameters, of which ``profile`` is the first."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     cells = [] if shell is None else shell.user_ns.get("In", [])
-    by_papermill = [cell for cell in cells if cell.startswith("# Parameters\n")]
+    by_papermill = [
+        cell
+        for before, cell in pairwise(cells)
+        if before.startswith("profile: ") and cell.startswith("# Parameters\n")
+    ]
     return [name for cell in by_papermill for name in re.findall(r"^(\w+) = ", cell, re.MULTILINE)]
 
 
