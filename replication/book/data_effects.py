@@ -47,6 +47,7 @@ class _Text(SphinxRole):
     """A role whose text is the name of a regulariser."""
 
     read: ClassVar[Callable[[pd.DataFrame, str], str]]
+    classes: ClassVar[tuple[str, ...]] = ()
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         try:
@@ -56,7 +57,7 @@ class _Text(SphinxRole):
                 f"{self.text}: no such effect is stored", line=self.lineno
             )
             return [nodes.problematic(self.rawtext, self.rawtext)], [message]
-        return [nodes.inline("", text, classes=["ours"])], []
+        return [nodes.inline("", text, classes=list(self.classes))], []
 
 
 class Pairs(_Text):
@@ -69,6 +70,7 @@ class Effect(_Text):
     """``{effect}`REGULARISER``."""
 
     read = staticmethod(effect_text)
+    classes = ("ours",)
 
 
 class Lowers(SphinxDirective):

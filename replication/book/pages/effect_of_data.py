@@ -108,15 +108,17 @@ def effects_html(outcome: Outcome) -> str:
     for key, group in effects.groupby(keys, sort=False):
         by_quantity = group.set_index("quantity")
         row = dict(zip(keys, key, strict=True)) | {"n": int(group["n"].iloc[0])}
+        texts = {}
         for column, title in TITLES.items():
             of = by_quantity.loc[column]
-            row[title] = interval_text(of["mean"], of["low"], of["high"])
-        one = by_quantity.loc["test_top1"]
+            texts[title] = interval_text(of["mean"], of["low"], of["high"])
+        one = by_quantity.loc[ERROR]
         noise = pd.notna(one["images_low"])
+        row[TITLES[ERROR]] = texts.pop(TITLES[ERROR])
         row["top-1, interval over seeds and images"] = (
             interval_text(one["mean"], one["images_low"], one["images_high"]) if noise else ""
         )
-        rows.append(row | {"top-1 test error, by both intervals": one["answer"]})
+        rows.append(row | {"top-1 test error": one["answer"]} | texts)
     named = {"images": "images per class"}
     return html_table(pd.DataFrame(rows).rename(columns=named))
 
