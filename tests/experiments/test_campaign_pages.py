@@ -215,6 +215,8 @@ def test_too_few_seeds_have_no_answer_and_a_lonely_cell_no_effect() -> None:
     assert set(outcome.effects["answer"]) == {"too few seeds"}
     text = data_page.stored_text(effect_of_data.settings(**DATA), outcome)
     assert "runs shown: 9" in text and "15 of 24 runs" in text
+    cells = data_page.cells_html(outcome)
+    assert cells.count("<tr>") == 1 + 8 and "not run yet" not in cells
     alone = effect_of_data.cells([run for run in outcome.runs if run.task.recipe.seed == 1])
     assert effect_of_data.effects(alone, list(outcome.runs)).empty
 
@@ -227,6 +229,9 @@ def test_a_lonely_cell_is_a_page_that_says_so() -> None:
     assert "No two nets" in data_page.effects_html(outcome)
     assert "no effect" in data_figures.effects(outcome.effects).axes[0].texts[0].get_text()
     assert "recomputed from the runs: 0" in data_page.checks(outcome)
+    assert data_page.cells_html(outcome).count("not run yet") == 7
+    assert data_page.found_html(outcome).count("are stored yet") == 2
+    data_figures.errors(outcome.table).canvas.draw()
     stored = paths.experiment("quick", "effect_of_data") / "effects.csv"
     assert list(pd.read_csv(stored)) == list(outcome.effects)  # other pages read it
 

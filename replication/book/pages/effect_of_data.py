@@ -1,13 +1,25 @@
-"""The tables and checks of the page on the amount of data. Nothing is measured here."""
+"""The text, tables and checks of the page on the amount of data. Nothing is measured here.
+
+What the effects say is also a sentence of other pages: ``book.data_effects``."""
+
+import html
 
 import pandas as pd
 
 from replication.base.errors import check
+from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.experiments.common.baselines import ALL
 from replication.experiments.common.collect import stored_text as runs_stored
+from replication.experiments.common.collect import variant_of
 from replication.experiments.effect_of_data import REGULARISERS, Outcome, Settings, tasks
 from replication.experiments.effect_of_data import effects as measured_effects
+from replication.ledger.units import numbers
+from replication.runs.store import Run, Task
 
+ERROR = "test_top1"  # the error that is judged
+NAMES = {"dropout": ("dropout", "it"), "crops": ("crops and reflections", "them")}
+NOT_YET = "not run yet"
 TITLES = {
     "test_top1": "top-1 test error, points",
     "test_top5": "top-5 test error, points",
@@ -20,6 +32,72 @@ def stored_text(settings: Settings, outcome: Outcome) -> str:
     return runs_stored(outcome.runs, outcome.missing, len(tasks(settings)))
 
 
+def judged(effects: pd.DataFrame, regulariser: str) -> pd.DataFrame:
+    """Return the effects of a regulariser on the top-1 test error, one row per pair of nets."""
+    return effects[(effects["regulariser"] == regulariser) & (effects["quantity"] == ERROR)]
+
+
+def lowers(effects: pd.DataFrame, regulariser: str) -> bool:
+    """Return whether some pair has the lower error with the regulariser, and none the higher."""
+    answers = set(judged(effects, regulariser)["answer"])
+    return "lower with it" in answers and "higher with it" not in answers
+
+
+def pairs_text(effects: pd.DataFrame, regulariser: str) -> str:
+    """Return in how many pairs of nets a regulariser lowers the top-1 test error, as sentences."""
+    rows = judged(effects, regulariser)
+    name, it = NAMES[regulariser]
+    if rows.empty:
+        return f"No two nets that differ only in {name} are stored yet."
+    answers = rows["answer"].value_counts()
+    lower, higher, still_open, few = (
+        int(answers.get(answer, 0))
+        for answer in ("lower with it", "higher with it", "open", "too few seeds")
+    )
+    smallest, largest = numbers(rows["mean"].min(), rows["mean"].max())
+    rest = [
+        *([f"{counted(still_open, 'pair')} {_is(still_open)} open"] if still_open else []),
+        *([f"{counted(few, 'pair')} {_has(few)} too few seeds"] if few else []),
+    ]
+    return (
+        f"In {lower or 'none'} of {counted(len(rows), 'pair')} of nets that differ only in {name},"
+        f" the top-1 test error is lower with {it}, and in {higher or 'none'} it is higher"
+        f"{'; ' if rest else ''}{', and '.join(rest)}. The means of the differences, without {it}"
+        f" minus with {it}, are from {smallest} to {largest} points."
+    )
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def effect_text(effects: pd.DataFrame, regulariser: str) -> str:
+    """Return the effect at the largest number of images: "4.58 points (2.42 to 6.73, n = 5)".
+
+    Of the pairs with enough seeds; with the other regulariser, if there is such a pair. The
+    interval is that over seeds. Raises LookupError if no pair has enough."""
+    rows = judged(effects, regulariser)
+    rows = rows[rows["answer"] != "too few seeds"].sort_values(["images", "other"])
+    if rows.empty:
+        raise LookupError(regulariser)
+    rows = rows[rows["images"] == rows["images"].max()]
+    row = rows.iloc[0]  # "with" is before "without"
+    middle, low, high = numbers(row["mean"], row["low"], row["high"])
+    return (
+        f"{middle} points ({low} to {high}, n = {row['n']}; {row['images']} images of each class)"
+    )
+
+
+def found_html(outcome: Outcome) -> str:
+    """Return what the effects say, one paragraph per regulariser."""
+    texts = [pairs_text(outcome.effects, regulariser) for regulariser in REGULARISERS]
+    return "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+
+
 def effects_html(outcome: Outcome) -> str:
     """Return the effect of each regulariser at each number of images, one row per effect."""
     effects = outcome.effects
@@ -30,26 +108,35 @@ def effects_html(outcome: Outcome) -> str:
     for key, group in effects.groupby(keys, sort=False):
         by_quantity = group.set_index("quantity")
         row = dict(zip(keys, key, strict=True)) | {"n": int(group["n"].iloc[0])}
+        texts = {}
         for column, title in TITLES.items():
             of = by_quantity.loc[column]
-            row[title] = interval_text(of["mean"], of["low"], of["high"])
-        one = by_quantity.loc["test_top1"]
+            texts[title] = interval_text(of["mean"], of["low"], of["high"])
+        one = by_quantity.loc[ERROR]
         noise = pd.notna(one["images_low"])
+        row[TITLES[ERROR]] = texts.pop(TITLES[ERROR])
         row["top-1, interval over seeds and images"] = (
             interval_text(one["mean"], one["images_low"], one["images_high"]) if noise else ""
         )
-        rows.append(row | {"top-1 test error, by both intervals": one["answer"]})
+        rows.append(row | {"top-1 test error": one["answer"]} | texts)
     named = {"images": "images per class"}
     return html_table(pd.DataFrame(rows).rename(columns=named))
 
 
 def cells_html(outcome: Outcome) -> str:
-    """Return the mean errors of every cell, in per cent."""
-    means = outcome.table.groupby(["images", *REGULARISERS])[
-        ["test_top1", "test_top1_one", "train_top1", "gap"]
-    ].mean()
-    counts = outcome.table.groupby(["images", *REGULARISERS])["seed"].nunique()
-    shown = means.map("{:.2f}".format).assign(n=counts).reset_index()
+    """Return the mean errors of every cell, in per cent, and the devices that trained its runs.
+
+    A cell that has no run yet says so."""
+    columns = ["test_top1", "test_top1_one", "train_top1", "gap"]
+    keys = ["images", *REGULARISERS]
+    devices = [_device(run) for run in outcome.runs]
+    groups = outcome.table.assign(device=devices).groupby(keys)
+    shown = groups[columns].mean().map("{:.2f}".format)
+    shown["n"] = groups["seed"].nunique()
+    shown["trained on"] = groups["device"].agg(_devices)
+    for cell in sorted(set(filter(None, map(_cell, outcome.missing))) - set(shown.index)):
+        shown.loc[cell, :] = [NOT_YET, *[""] * (len(columns) - 1), 0, ""]
+    shown = shown.sort_index().astype({"n": int}).reset_index()
     for regulariser in REGULARISERS:
         shown[regulariser] = shown[regulariser].map({True: "on", False: "off"})
     titles = {
@@ -57,8 +144,27 @@ def cells_html(outcome: Outcome) -> str:
         "test_top1": "test error, ten views, %",
         "test_top1_one": "test error, one view, %",
         "train_top1": "training error, one view, %",
+        "gap": "gap, one view, points",
     }
     return html_table(shown.rename(columns=titles))
+
+
+def _cell(task: Task) -> tuple[int, bool, bool] | None:
+    """Return a run's cell; None at the baseline's own number of images, which only a run knows."""
+    images = ALL[variant_of(task)].get("images")
+    recipe = task.recipe
+    return None if images is None else (images, recipe.net.dropout, recipe.data.augment)
+
+
+def _device(run: Run) -> str:
+    return "GPU" if run.provenance["device"].startswith("cuda") else "CPU"
+
+
+def _devices(devices: pd.Series) -> str:
+    counts = devices.value_counts().sort_index()
+    return (
+        counts.index[0] if len(counts) == 1 else ", ".join(f"{n} {of}" for of, n in counts.items())
+    )
 
 
 def checks(outcome: Outcome) -> str:

@@ -1,0 +1,103 @@
+"""What dropout and crops do to the test error, for prose: a Sphinx extension.
+
+The numbers are those of the page on the amount of data. Roles: ``{pairs}`dropout`` says in how many
+pairs of nets dropout lowers the error, ``{effect}`dropout`` is its effect at the largest number of
+images. ``{lowers} dropout crops`` holds prose that is shown only while each of them lowers the
+error in some pair of nets and raises it in none; else the sentences of ``{pairs}`` take its place,
+or, with ``:quiet:``, nothing does. The build fails if the page has no results."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from replication.base import paths
+from replication.base.types import PUBLISHED
+from replication.book.pages.effect_of_data import effect_text, lowers, pairs_text
+from replication.experiments.effect_of_data import EXPERIMENT, REGULARISERS
+
+
+def effects_file() -> Path:
+    """Return the effects at the largest published scale. Raises LookupError if there are none."""
+    for profile in reversed(PUBLISHED):
+        file = paths.results() / profile / EXPERIMENT / "effects.csv"
+        if file.is_file():
+            return file
+    raise LookupError(EXPERIMENT)
+
+
+def stored(env: BuildEnvironment, regularisers: list[str]) -> pd.DataFrame:
+    """Return the stored effects, and let the page be built again when they change.
+
+    Raises LookupError without results, and for what is no regulariser."""
+    if wrong := set(regularisers) - set(REGULARISERS):
+        raise LookupError(", ".join(sorted(wrong)))
+    file = effects_file()
+    env.note_dependency(str(file))
+    return pd.read_csv(file)
+
+
+class _Text(SphinxRole):
+    """A role whose text is the name of a regulariser."""
+
+    read: ClassVar[Callable[[pd.DataFrame, str], str]]
+    classes: ClassVar[tuple[str, ...]] = ()
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        try:
+            text = type(self).read(stored(self.env, [self.text]), self.text)
+        except LookupError:
+            message = self.inliner.reporter.error(
+                f"{self.text}: no such effect is stored", line=self.lineno
+            )
+            return [nodes.problematic(self.rawtext, self.rawtext)], [message]
+        return [nodes.inline("", text, classes=list(self.classes))], []
+
+
+class Pairs(_Text):
+    """``{pairs}`REGULARISER``."""
+
+    read = staticmethod(pairs_text)
+
+
+class Effect(_Text):
+    """``{effect}`REGULARISER``."""
+
+    read = staticmethod(effect_text)
+    classes = ("ours",)
+
+
+class Lowers(SphinxDirective):
+    """``{lowers} REGULARISER ...``: prose for regularisers that lower the test error."""
+
+    required_arguments = 1
+    optional_arguments = len(REGULARISERS) - 1
+    has_content = True
+    option_spec = {"quiet": directives.flag}
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            effects = stored(self.env, self.arguments)
+        except LookupError as error:
+            raise self.error(f"no effects are stored of {error}") from error
+        if all(lowers(effects, regulariser) for regulariser in self.arguments):
+            parent = nodes.container(classes=["finding"])
+            self.state.nested_parse(self.content, self.content_offset, parent)
+            return [parent]
+        if "quiet" in self.options:
+            return []
+        return [nodes.paragraph("", pairs_text(effects, one)) for one in self.arguments]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the roles and the directive."""
+    app.add_role("pairs", Pairs())
+    app.add_role("effect", Effect())
+    app.add_directive("lowers", Lowers)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
