@@ -94,7 +94,7 @@ def ours_text(measurement: Measurement | None) -> str:
         return ledger_tables.ours_text(measurement)
     factor, unit = factor_and_unit(measurement)
     prefix = {"lower": "at least ", "upper": "at most ", None: ""}[measurement.bound]
-    mean, low, high = measurement.estimate
+    mean, low, high = measurement.over_seeds
     middle = number(factor * mean)
     seeds = seeds_text(measurement)
     if low is not None and high is not None:
@@ -231,7 +231,7 @@ def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
 
 def _needs_reason(measurement: Measurement) -> bool:
     """Return whether "inconclusive" is not plain from the interval that the prose prints."""
-    _, low, high = measurement.estimate
+    _, low, high = measurement.over_seeds
     clear = (
         measurement.null is not None
         and low is not None

@@ -138,6 +138,14 @@ class Measurement(Frozen):
         return exponential(bounds) if self.target.ratio else bounds
 
     @property
+    def over_seeds(self) -> Interval:
+        """Mean and interval over seeds, as they are shown.
+
+        In a family the interval reaches as far, too, as that by the spread of its own two groups,
+        which the verdict asks for as well."""
+        return self.estimate if self.family is None else widened(self.estimate, self.own)
+
+    @property
     def detectable(self) -> float | None:
         """The smallest effect that the intervals find with 80% power; of a ratio, as a factor.
 
@@ -166,7 +174,7 @@ class Measurement(Frozen):
         further intervals widen it: that over images, and, in a family, that by the spread of its
         own two groups.
         """
-        bounds = self.estimate if self.family is None else widened(self.estimate, self.own)
+        bounds = self.over_seeds
         if self.over_images is not None:
             images = self.over_images
             bounds = widened(bounds, Interval(bounds.mean, images.low, images.high))

@@ -25,7 +25,7 @@ def ours_text(measurement: Measurement | None) -> str:
     estimate = (
         (measurement.mean, measurement.low, measurement.high)
         if measurement.outdated
-        else measurement.estimate
+        else measurement.over_seeds
     )
     factor, unit = factor_and_unit(measurement)
     mean, low, high = estimate
@@ -45,7 +45,7 @@ def images_text(measurement: Measurement | None, form: str = "[{}, {}]") -> str:
     ``form``: of the two ends."""
     if measurement is None or measurement.over_images is None or measurement.null is None:
         return ""
-    _, low, high = measurement.estimate
+    _, low, high = measurement.over_seeds
     if low is None or high is None or low <= measurement.null <= high:
         return ""
     if not measurement.over_images.low <= measurement.null <= measurement.over_images.high:

@@ -40,8 +40,7 @@ class Effect(Frozen):
 
     n: int
     mean: float
-    # 95% interval over seeds, simultaneous if the measurement belongs to a family; that over images
-    # too, ``Measurement.over_images``, has to agree
+    # 95% interval over seeds, ``Measurement.over_seeds``; that over images too has to agree
     low: float | None
     high: float | None
     # smallest effect that the intervals find with 80% power, from no effect; of a ratio a factor
@@ -125,7 +124,7 @@ def effect(measurement: Measurement | None) -> Effect | None:
     shortfalls = measurement.shortfalls
     return Effect(
         n=measurement.n,
-        **measurement.estimate._asdict(),
+        **measurement.over_seeds._asdict(),
         detectable=measurement.detectable,
         paper_scale=not shortfalls,
         shortfalls=shortfalls,
