@@ -1,14 +1,13 @@
 """What dropout and crops do to the test error, for prose: a Sphinx extension.
 
-The numbers are those of the page on the amount of data. Roles: ``{pairs}`dropout`` says in how many
-pairs of nets dropout lowers the error, ``{effect}`dropout`` is its effect at the largest number of
-images. ``{lowers} dropout crops`` holds prose that is shown only while each of them lowers the
-error in some pair of nets and raises it in none; else the sentences of ``{pairs}`` take its place,
-or, with ``:quiet:``, nothing does. The build fails if the page has no results."""
+The numbers are those of the page on the amount of data. The role ``{pairs}`dropout`` says in how
+many pairs of nets dropout lowers the error. ``{lowers} dropout crops`` holds prose that is shown
+only while each of them lowers the error in some pair of nets and raises it in none; else the
+sentences of ``{pairs}`` take its place, or, with ``:quiet:``, nothing does. The build fails if the
+page has no results."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 from docutils import nodes
@@ -19,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from replication.base import paths
 from replication.base.types import PUBLISHED
-from replication.book.pages.effect_of_data import effect_text, lowers, pairs_text
+from replication.book.pages.effect_of_data import lowers, pairs_text
 from replication.experiments.effect_of_data import EXPERIMENT, REGULARISERS
 
 
@@ -43,34 +42,18 @@ def stored(env: BuildEnvironment, regularisers: list[str]) -> pd.DataFrame:
     return pd.read_csv(file)
 
 
-class _Text(SphinxRole):
-    """A role whose text is the name of a regulariser."""
-
-    read: ClassVar[Callable[[pd.DataFrame, str], str]]
-    classes: ClassVar[tuple[str, ...]] = ()
+class Pairs(SphinxRole):
+    """``{pairs}`REGULARISER``."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         try:
-            text = type(self).read(stored(self.env, [self.text]), self.text)
+            text = pairs_text(stored(self.env, [self.text]), self.text)
         except LookupError:
             message = self.inliner.reporter.error(
                 f"{self.text}: no such effect is stored", line=self.lineno
             )
             return [nodes.problematic(self.rawtext, self.rawtext)], [message]
-        return [nodes.inline("", text, classes=list(self.classes))], []
-
-
-class Pairs(_Text):
-    """``{pairs}`REGULARISER``."""
-
-    read = staticmethod(pairs_text)
-
-
-class Effect(_Text):
-    """``{effect}`REGULARISER``."""
-
-    read = staticmethod(effect_text)
-    classes = ("ours",)
+        return [nodes.inline("", text)], []
 
 
 class Lowers(SphinxDirective):
@@ -96,8 +79,7 @@ class Lowers(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the roles and the directive."""
+    """Register the role and the directive."""
     app.add_role("pairs", Pairs())
-    app.add_role("effect", Effect())
     app.add_directive("lowers", Lowers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

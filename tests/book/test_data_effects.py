@@ -7,7 +7,7 @@ import pytest
 
 from replication.base import paths
 from replication.book import data_effects
-from replication.book.pages.effect_of_data import effect_text, lowers, pairs_text
+from replication.book.pages.effect_of_data import lowers, pairs_text
 
 ANSWERS = ("lower with it", "lower with it", "open", "too few seeds")
 
@@ -40,15 +40,6 @@ def test_the_pairs_are_counted_by_their_answers() -> None:
     all_clear = pairs_text(effects(("higher with it",) * 2), "dropout")
     assert "In none of 2 pairs" in all_clear and "in 2 it is higher. The means" in all_clear
     assert "yet" in pairs_text(effects(), "crops")
-
-
-def test_the_effect_named_is_that_of_the_most_images_with_enough_seeds() -> None:
-    # of four pairs, the one with the most images has too few
-    assert effect_text(effects(), "dropout") == (
-        "4.00 points (1.00 to 9.00, n = 3; 90 images of each class)"
-    )
-    with pytest.raises(LookupError):
-        effect_text(effects(("too few seeds",)), "dropout")
 
 
 @pytest.mark.parametrize(

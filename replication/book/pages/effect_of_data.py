@@ -75,23 +75,6 @@ def _has(count: int) -> str:
     return "has" if count == 1 else "have"
 
 
-def effect_text(effects: pd.DataFrame, regulariser: str) -> str:
-    """Return the effect at the largest number of images: "4.58 points (2.42 to 6.73, n = 5)".
-
-    Of the pairs with enough seeds; with the other regulariser, if there is such a pair. The
-    interval is that over seeds. Raises LookupError if no pair has enough."""
-    rows = judged(effects, regulariser)
-    rows = rows[rows["answer"] != "too few seeds"].sort_values(["images", "other"])
-    if rows.empty:
-        raise LookupError(regulariser)
-    rows = rows[rows["images"] == rows["images"].max()]
-    row = rows.iloc[0]  # "with" is before "without"
-    middle, low, high = numbers(row["mean"], row["low"], row["high"])
-    return (
-        f"{middle} points ({low} to {high}, n = {row['n']}; {row['images']} images of each class)"
-    )
-
-
 def found_html(outcome: Outcome) -> str:
     """Return what the effects say, one paragraph per regulariser."""
     texts = [pairs_text(outcome.effects, regulariser) for regulariser in REGULARISERS]
