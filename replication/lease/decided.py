@@ -38,15 +38,17 @@ def _figure1(settings: relu_vs_tanh.Settings) -> list[Task]:
 
 
 def _norms(settings: lrn_cifar_nets.Settings) -> list[Task]:
-    """Return section 3.3's nets; those with constant gains if the gains are stored."""
+    """Return section 3.3's nets but those that need another net's weights, which stay on a machine.
+
+    A second part of a training begins with the weights of the first. The constant gains are
+    measured in the net of ``gain_seed``; once they are stored, they need no weights."""
     gains = lrn_cifar_nets.stored_gains(settings)
-    tasks = lrn_cifar_nets.tasks(settings, gains)
-    if gains:
-        return tasks
-    # the gains are measured in the net of ``gain_seed``, whose weights would stay on the machine
+    left_out = {lrn_cifar_nets.FIRST_PART, lrn_cifar_nets.IN_TWO_PARTS}
+    if not gains:
+        left_out.add(lrn_cifar_nets.GAIN)
     return [
         task
-        for task in tasks
-        if task.recipe.seed != settings.gain_seed
-        and lrn_cifar_nets.variant_of(task.recipe) != lrn_cifar_nets.GAIN
+        for task in lrn_cifar_nets.tasks(settings, gains)
+        if lrn_cifar_nets.variant_of(task.recipe) not in left_out
+        and (gains or task.recipe.seed != settings.gain_seed)
     ]
