@@ -21,14 +21,18 @@ from replication.ledger.units import numbers, with_unit
 from replication.runs.store import TIMINGS
 
 ABLATIONS, ERROR = "ablations", "test_top1"
+LEARNT, FIRST = "learnt_differences.csv", ", first baseline"
 
 
 def change_text(variant: str) -> str:
     """Return the change of the top-1 test error in a variant: "4.58 points (2.81 to 6.34, ...)".
 
-    Of a variant of the baseline that has learnt, if there is one. Raises LookupError if it was not
-    measured at the scale that has the ablations' verdicts."""
-    for name in ("learnt_differences.csv", "differences.csv"):
+    Of a variant of the baseline that has learnt, if there is one; of the first baseline if its name
+    follows. Raises LookupError if it was not measured at the scale that has the ablations'
+    verdicts."""
+    files_of = ["differences.csv"] if variant.endswith(FIRST) else [LEARNT, "differences.csv"]
+    variant = variant.removesuffix(FIRST)
+    for name in files_of:
         file = _folder(ABLATIONS) / name
         table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
         for row in table.itertuples():

@@ -22,6 +22,7 @@ from replication.base.errors import InputError
 from replication.base.models import Frozen
 from replication.base.text import counted
 from replication.experiments.ablation_claims import (
+    ALL_MIDDLE,
     NO_DROPOUT,
     measure,
     measure_sizes,
@@ -113,6 +114,7 @@ class Outcome(NamedTuple):
     controls: controls.Controls
     measurements: list[Measurement]
     runs: tuple[Run, ...]  # of the variants
+    learnt_runs: tuple[Run, ...]  # of ``learnt``
     missing: tuple[Task, ...]  # not stored yet; () if everything was to be trained
 
 
@@ -213,10 +215,12 @@ def run(settings: Settings) -> Outcome:
         beside = controls.compare(sized if len(sized) > len(runs) else ())
     table = _table(runs, settings)
     measurements = measure(settings.profile, table, dropout, runs)
-    learnt = pd.DataFrame(columns=table.columns)
-    if beside_first := learnt_runs(settings):
+    learnt, beside_first = pd.DataFrame(columns=table.columns), learnt_runs(settings)
+    if beside_first:
         learnt = _table(beside_first, settings)
         instead = measure(settings.profile, learnt, pd.DataFrame(), beside_first)
+        if not any(one.variant == ALL_MIDDLE for one in instead):  # no layer without the others
+            instead = [one for one in instead if one.claim != "depth"]
         named = {(one.claim, one.variant) for one in instead}
         measurements = [one for one in measurements if (one.claim, one.variant) not in named]
         measurements += instead
@@ -235,6 +239,7 @@ def run(settings: Settings) -> Outcome:
         beside,
         measurements + measure_sizes(settings.profile, sized),
         tuple(runs),
+        tuple(beside_first),
         tuple(collected.missing),
     )
     tables = {

@@ -1,8 +1,8 @@
 """Dropout and crops with few and with many training images (sections 4.1 and 4.2).
 
 The same net learns from few and from many images of each class, with and without dropout, with and
-without crops and reflections. A regulariser raises the error of a net that does not overfit, so
-whether it helps depends on the number of images. The paper has 1200 of each class. An effect is the
+without crops and reflections. Whether a regulariser lowers the test error may depend on the number
+of images, and on how long a net is trained. The paper has 1200 of each class. An effect is the
 error without the regulariser minus the error with it: above zero, it helps.
 
 One linear model per quantity covers all cells, with the spread within cells pooled. The intervals

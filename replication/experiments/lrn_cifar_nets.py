@@ -22,8 +22,10 @@ before the 13% net was trained for 520.
 Changed on the same day, after the 13% net had been trained for 160 epochs on all images (12.04%),
 and before a net was trained so: the 13% net is also trained in the two parts that its author
 describes, 100 epochs on four fifths of the images and then 60 on all of them. Differences from his
-training are left: the fifth is drawn evenly from the classes and is not the file that he held out,
-and the second part begins without the velocities of the first.
+training are left. He ended each part by a rule and says "roughly" of its epochs. The fifth is drawn
+evenly from the classes and is not the file that he held out. The second part begins without the
+velocities of the first, and draws the same crops and reflections again. Minibatches are shuffled,
+and products are bf16.
 """
 
 import re
@@ -234,7 +236,8 @@ def plan(settings: Settings) -> str:
         f" on seeds {', '.join(map(str, settings.long_seeds))}"
     )
     own = "".join(
-        f"\n{name}: {TRAININGS[name][1][-1]} epochs, seeds {', '.join(map(str, seeds))}"
+        f"\n{name}: {_first_epochs(name)}{TRAININGS[name][1][-1]} epochs, seeds"
+        f" {', '.join(map(str, seeds))}"
         for name, seeds in own_trainings(settings).items()
     )
     return (
@@ -244,6 +247,10 @@ def plan(settings: Settings) -> str:
         + (longer if settings.long_epochs else "")
         + own
     )
+
+
+def _first_epochs(variant: str) -> str:
+    return f"{FIRST_EPOCHS} + " if variant == IN_TWO_PARTS else ""
 
 
 def task(

@@ -170,9 +170,8 @@ class Measurement(Frozen):
 
         It is open on the side on which a bound says nothing. Values cut at the cap are at most the
         true ones, so the lower end of an interval for their mean is a lower end for the true mean
-        as well, while its upper end means nothing; and the other way round for an upper bound. Two
-        further intervals widen it: that over images, and, in a family, that by the spread of its
-        own two groups.
+        as well, while its upper end means nothing; and the other way round for an upper bound. The
+        interval over images widens that over seeds.
         """
         bounds = self.over_seeds
         if self.over_images is not None:

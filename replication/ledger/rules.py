@@ -254,24 +254,15 @@ def _includes(measurement: Measurement) -> str:
     low, high = measurement.reach or (-math.inf, math.inf)
     if measurement.null is not None and not low <= measurement.null <= high:
         return f"the difference is smaller than chance alone would make it ({measurement.null:g})"
-    by = " by the spread of its own two groups" if _own_decides(measurement) else _cut(measurement)
-    return f"the interval{by} includes {measurement.null:g}"
+    return f"the interval{_which(measurement)} includes {measurement.null:g}"
 
 
-def _own_decides(measurement: Measurement) -> bool:
-    """Return whether the interval by the spread of its own groups includes ``null``, alone."""
+def _which(measurement: Measurement) -> str:
+    """Return which interval includes ``null``, as text: that over seeds if only that does."""
     null, images = measurement.null, measurement.over_images
-    if measurement.family is None or null is None or measurement.censored:
-        return False
-
-    def includes(low: float | None, high: float | None) -> bool:
-        return low is not None and high is not None and low <= null <= high
-
-    return (
-        includes(*measurement.own[1:])
-        and not includes(*measurement.estimate[1:])
-        and not (images is not None and includes(images.low, images.high))
-    )
+    if measurement.censored or images is None or null is None:
+        return _cut(measurement)
+    return _cut(measurement) if images.low <= null <= images.high else " over seeds"
 
 
 def _cut(measurement: Measurement) -> str:

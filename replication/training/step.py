@@ -30,7 +30,7 @@ class Learner:
 class StepResult(NamedTuple):
     """A minibatch's loss and mistakes, both before the update."""
 
-    loss: float  # mean over the images that could be read
+    loss: float  # mean over the copies, each over its images that could be read
     mistakes: int
     left_out: int = 0  # images of all copies that could not be read
     # ids of the images behind a loss that is not finite, as far as this process sees them

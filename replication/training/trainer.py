@@ -173,20 +173,16 @@ def measure(run: Run, settings: EpochSettings) -> Row:
     """Return the epoch's row: its running errors, and those of evaluation passes (section 5)."""
     recipe, progress, sums, steps = run.recipe, run.progress, run.progress.sums, run.loader.steps
     run.lap()
-    shown = steps * recipe.batch - sums.left_out
-    if not shown:
-        raise InputError(
-            f"{recipe.data.name}: no image of epoch {progress.epoch + 1} could be read;"
-            " `replication data verify` looks into the files"
-        )
+    early, late = sums.early_mistakes, sums.late_mistakes
     fifth = _fifth(steps) * recipe.batch  # images, with those that could not be read
     row = {
         "epoch": progress.epoch + 1,
         "iterations": (progress.epoch + 1) * steps,
         "loss": sums.loss / steps,
-        "running_error": sums.mistakes / shown,
-        "first_fifth_error": _share(sums.early_mistakes, fifth - sums.early_left_out),
-        "last_fifth_error": _share(sums.late_mistakes, fifth - sums.late_left_out),
+        # the loader refuses a minibatch without an image that can be read, so no divisor is 0
+        "running_error": sums.mistakes / (steps * recipe.batch - sums.left_out),
+        "first_fifth_error": None if early is None else early / (fifth - sums.early_left_out),
+        "last_fifth_error": None if late is None else late / (fifth - sums.late_left_out),
         "exact_error": evaluate(run, run.loader)[0] if recipe.exact_error else None,
         "rate": run.learning_rate(settings),
     }
@@ -300,11 +296,6 @@ def _ending(recipe: Recipe, progress: Progress, row: Row) -> str:
 
 def _write_lines(path: Path, rows: list[Row]) -> None:
     write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
-
-
-def _share(mistakes: int | None, images: int) -> float | None:
-    """Return the error on ``images``; None if there are none, or if it was not recorded."""
-    return None if mistakes is None or not images else mistakes / images
 
 
 def _fifth(steps: int) -> int:

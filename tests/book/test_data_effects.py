@@ -34,7 +34,7 @@ def effects(answers: tuple[str, ...] = ANSWERS) -> pd.DataFrame:
 
 def test_the_pairs_are_counted_by_their_answers() -> None:
     text = pairs_text(effects(), "dropout")
-    assert text.startswith("In 2 of 4 pairs of nets that differ only in dropout, the top-1 test")
+    assert text.startswith("In 2 of 4 pairs of nets that differ only in dropout (3 seeds each)")
     assert "in none it is higher; 1 pair is open, and 1 pair has too few seeds." in text
     assert "from 2.00 to 5.00 points" in text
     all_clear = pairs_text(effects(("higher with it",) * 2), "dropout")

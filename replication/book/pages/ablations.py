@@ -1,5 +1,6 @@
 """The ablations' own tables and checks. Nothing is measured here."""
 
+import html
 import math
 
 import pandas as pd
@@ -16,7 +17,7 @@ from replication.experiments.ablation_claims import NO_DROPOUT
 from replication.experiments.ablations import Outcome, Settings, tasks
 from replication.experiments.common import beside_baseline, controls
 from replication.experiments.common.baselines import BASELINE, SIZES
-from replication.experiments.common.collect import missing_text
+from replication.experiments.common.collect import missing_text, variant_of
 from replication.experiments.common.comparison import (
     MID_EPOCH,
     QUANTITIES,
@@ -85,11 +86,19 @@ def stored_text(settings: Settings, outcome: Outcome) -> str:
 def learnt_html(outcome: Outcome, settings: Settings) -> str:
     """Return the errors of the baseline that has learnt and its variants, and each one's change.
 
-    Then their iterations to the targets."""
+    Before them what was run and on which device, after them the iterations to the targets."""
     if outcome.learnt.empty:
         return "<p>Not run here: no variant of the learnt baseline has all its seeds.</p>"
+    shown = scale(outcome.learnt_runs[0], "ten views and one")
+    devices = {"CPU": [], "GPU": []}
+    for run in outcome.learnt_runs:
+        name = variant_of(run.task)
+        on = devices["GPU" if run.provenance["device"].startswith("cuda") else "CPU"]
+        on += [] if name in on else [name]
+    trained = "; ".join(f"on a {kind}: {', '.join(of)}" for kind, of in devices.items() if of)
+    about = f"<p>{html.escape(shown)}. Trained {html.escape(trained)}.</p>"
     errors, changes = errors_html(outcome.learnt), differences_html(outcome.learnt_differences)
-    return errors + changes + iterations_html(outcome.learnt, settings)
+    return about + errors + changes + iterations_html(outcome.learnt, settings)
 
 
 def controls_html(settings: Settings, outcome: Outcome) -> str:
@@ -222,4 +231,11 @@ def checks(settings: Settings, outcome: Outcome) -> str:
         f"differences recomputed from the runs: {len(outcome.differences)} in"
         f" {len(QUANTITIES)} quantities, all equal to those shown"
     )
+    if outcome.learnt_runs:
+        again = beside_baseline.differences(outcome.learnt, BASELINE)
+        check(again.equals(outcome.learnt_differences), "a difference is not of the learnt runs")
+        lines.append(
+            f"of the baseline that has learnt, {stored_check(outcome.learnt_runs)};"
+            f" {len(again)} differences recomputed, all equal to those shown"
+        )
     return "\n".join(lines)

@@ -59,9 +59,11 @@ def pairs_text(effects: pd.DataFrame, regulariser: str) -> str:
         *([f"{counted(still_open, 'pair')} {_is(still_open)} open"] if still_open else []),
         *([f"{counted(few, 'pair')} {_has(few)} too few seeds"] if few else []),
     ]
+    seeds = sorted({int(rows["n"].min()), int(rows["n"].max())})
     return (
-        f"In {lower or 'none'} of {counted(len(rows), 'pair')} of nets that differ only in {name},"
-        f" the top-1 test error is lower with {it}, and in {higher or 'none'} it is higher"
+        f"In {lower or 'none'} of {counted(len(rows), 'pair')} of nets that differ only in {name}"
+        f" ({' to '.join(map(str, seeds))} seeds each), the top-1 test error is lower with {it},"
+        f" and in {higher or 'none'} it is higher"
         f"{'; ' if rest else ''}{', and '.join(rest)}. The means of the differences, without {it}"
         f" minus with {it}, are from {smallest} to {largest} points."
     )

@@ -87,7 +87,8 @@ def _injected() -> list[str]:
         for before, cell in pairwise(cells)
         if before.startswith("profile: ") and cell.startswith("# Parameters\n")
     ]
-    return [name for cell in by_papermill for name in re.findall(r"^(\w+) = ", cell, re.MULTILINE)]
+    # the last: a reader may have mended the cell and executed it again
+    return re.findall(r"^(\w+) = ", by_papermill[-1], re.MULTILINE) if by_papermill else []
 
 
 def store_tables(

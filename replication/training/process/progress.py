@@ -36,7 +36,7 @@ class Snapshot(NamedTuple):
             pace * recipe.batch,
             left / pace,
             sums.loss / progress.step,
-            sums.mistakes / max(progress.step * recipe.batch - sums.left_out, 1),
+            sums.mistakes / (progress.step * recipe.batch - sums.left_out),
             progress.history[-1].get("validation_error") if progress.history else None,
             learning_rate,
             sums.waited / max(sums.seconds, 1e-9),
