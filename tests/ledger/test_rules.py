@@ -262,6 +262,10 @@ def test_a_variant_that_varies_more_than_its_family_is_judged_by_its_own_spread_
     assert made.estimate.low > 0  # by the pooled spread alone
     given, reason = judge(claim("lrn-gain"), made)
     assert given == "inconclusive" and reason == "the interval includes 0"
+    # the reason names the interval that includes no effect, where there are two
+    clear = ImageNoise(low=0.1, high=4.9, images=5000, resamples=4000)
+    both_shown = gain(wild, subtracted=baseline, family=both, member="no-lrn", over_images=clear)
+    assert judge(claim("lrn-gain"), both_shown)[1] == "the interval over seeds includes 0"
     assert made.over_seeds.low < 0 < made.estimate.low  # the interval that is shown includes it
     assert made.detectable > made.mean
 
