@@ -34,6 +34,7 @@ from replication.experiments.common.comparison import (
 from replication.experiments.common.contract import store_tables
 from replication.experiments.common.image_noise import images_of, noise
 from replication.experiments.lrn_cifar_nets import (
+    AUTHORS_PARTS,
     EARLIER_OWN,
     EARLIER_SHORT,
     EARLIER_STAGES,
@@ -160,7 +161,7 @@ def stage_rows(runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
     for one in runs:
         recipe = one.task.recipe
-        if variant_of(recipe) in (FIRST_PART, IN_TWO_PARTS):  # no other net is trained so
+        if variant_of(recipe) in AUTHORS_PARTS:  # no other net is trained so
             continue
         for epoch in (*recipe.keep_after, None):
             for views in (1, GRID, VIEWS):

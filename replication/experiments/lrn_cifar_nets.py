@@ -68,6 +68,7 @@ PAIR = (WITH, WITHOUT)  # differ in the normalisations alone
 # two nets, which differ in the normalisations alone, in the training of each
 OWN, RELEASED_LONGER = f"{RELEASED}, own training", f"{RELEASED}, 470 epochs"
 FIRST_PART, IN_TWO_PARTS = f"{RELEASED}, four fifths of the images", f"{RELEASED}, in two parts"
+AUTHORS_PARTS = (FIRST_PART, IN_TWO_PARTS)  # the second begins with the weights of the first
 EARLIER = "earlier 11% net"
 EARLIER_SHORT, EARLIER_OWN = f"{EARLIER}, 160 epochs", f"{EARLIER}, own training"
 LONG = (*PAIR, RELEASED)  # trained over ``long_epochs`` too: the pair, then the paper's other net
@@ -279,7 +280,7 @@ def tasks(settings: Settings, gains: tuple[float, ...] = ()) -> list[Task]:
     long = partial(task, settings, epochs=settings.long_epochs)
     listed += [long(variant, seed) for seed in settings.long_seeds for variant in PAIR]
     for variant, seeds in own_trainings(settings).items():
-        parts = (FIRST_PART, variant) if variant == IN_TWO_PARTS else (variant,)
+        parts = AUTHORS_PARTS if variant == IN_TWO_PARTS else (variant,)
         listed += [task(settings, part, seed) for part in parts for seed in seeds]
     return listed + [long(RELEASED, seed) for seed in settings.long_seeds]
 

@@ -43,7 +43,7 @@ def _norms(settings: lrn_cifar_nets.Settings) -> list[Task]:
     A second part of a training begins with the weights of the first. The constant gains are
     measured in the net of ``gain_seed``; once they are stored, they need no weights."""
     gains = lrn_cifar_nets.stored_gains(settings)
-    left_out = {lrn_cifar_nets.FIRST_PART, lrn_cifar_nets.IN_TWO_PARTS}
+    left_out = set(lrn_cifar_nets.AUTHORS_PARTS)
     if not gains:
         left_out.add(lrn_cifar_nets.GAIN)
     return [

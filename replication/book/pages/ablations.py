@@ -6,6 +6,7 @@ import math
 import pandas as pd
 
 from replication.base.errors import check
+from replication.book.pages.effect_of_data import trained_on
 from replication.book.pages.tables import (
     differences_html,
     errors_html,
@@ -90,12 +91,9 @@ def learnt_html(outcome: Outcome, settings: Settings) -> str:
     if outcome.learnt.empty:
         return "<p>Not run here: no variant of the learnt baseline has all its seeds.</p>"
     shown = scale(outcome.learnt_runs[0], "ten views and one")
-    devices = {"CPU": [], "GPU": []}
-    for run in outcome.learnt_runs:
-        name = variant_of(run.task)
-        on = devices["GPU" if run.provenance["device"].startswith("cuda") else "CPU"]
-        on += [] if name in on else [name]
-    trained = "; ".join(f"on a {kind}: {', '.join(of)}" for kind, of in devices.items() if of)
+    named = dict.fromkeys((trained_on(run), variant_of(run.task)) for run in outcome.learnt_runs)
+    devices = {kind: [name for on, name in named if on == kind] for kind, _ in named}
+    trained = "; ".join(f"on a {kind}: {', '.join(of)}" for kind, of in devices.items())
     about = f"<p>{html.escape(shown)}. Trained {html.escape(trained)}.</p>"
     errors, changes = errors_html(outcome.learnt), differences_html(outcome.learnt_differences)
     return about + errors + changes + iterations_html(outcome.learnt, settings)

@@ -114,7 +114,7 @@ def cells_html(outcome: Outcome) -> str:
     A cell that has no run yet says so."""
     columns = ["test_top1", "test_top1_one", "train_top1", "gap"]
     keys = ["images", *REGULARISERS]
-    devices = [_device(run) for run in outcome.runs]
+    devices = [trained_on(run) for run in outcome.runs]
     groups = outcome.table.assign(device=devices).groupby(keys)
     shown = groups[columns].mean().map("{:.2f}".format)
     shown["n"] = groups["seed"].nunique()
@@ -141,7 +141,8 @@ def _cell(task: Task) -> tuple[int, bool, bool] | None:
     return None if images is None else (images, recipe.net.dropout, recipe.data.augment)
 
 
-def _device(run: Run) -> str:
+def trained_on(run: Run) -> str:
+    """Return "CPU" or "GPU"."""
     return "GPU" if run.provenance["device"].startswith("cuda") else "CPU"
 
 

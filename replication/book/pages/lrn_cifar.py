@@ -12,6 +12,7 @@ from replication.data.augment.views import GRID
 from replication.experiments.common.comparison import VIEWS, scale
 from replication.experiments.lrn_cifar import Outcome, claim_length
 from replication.experiments.lrn_cifar_nets import (
+    AUTHORS_PARTS,
     EARLIER_OWN,
     EARLIER_SHORT,
     FIRST_EPOCHS,
@@ -54,7 +55,7 @@ TITLES = {
     IN_TWO_PARTS: "13% net, begun on four fifths of the images",
 }
 # the nets that are also tested on the way through their training
-TESTED = {name: title for name, title in TITLES.items() if name not in (FIRST_PART, IN_TWO_PARTS)}
+TESTED = {name: title for name, title in TITLES.items() if name not in AUTHORS_PARTS}
 QUANTITIES = {
     "test_top1": "test error, ten views",
     "test_top1_one": "test error, one view",
