@@ -6,9 +6,9 @@ the spread within variants, pooled (``ledger.families``). Errors are on the held
 ten views; the gap is the test error over one view minus the error of the same net on its training
 images. ``ablation_claims`` says which of these numbers measures which claim. In the learnt regime
 controls, sizes and rates are compared too (``common.controls``). A page of the first regime can
-show what is stored of the learnt one: its sizes, and every variant that has all of its seeds. Such
-a variant measures its claims in place of the first regime's, whose nets underfit. With
-``only_stored`` the page shows what a campaign has trained.
+show what is stored of the learnt one: its controls, sizes and rates, and every variant that has
+all of its seeds. Such a variant measures its claims in place of the first regime's, whose nets
+underfit. With ``only_stored`` the page shows what a campaign has trained.
 """
 
 import math
@@ -33,6 +33,8 @@ from replication.experiments.common.baselines import (
     ALL,
     BASELINE,
     EXPERIMENT,
+    RATED,
+    VARIANTS,
     Regime,
     task,
 )
@@ -74,8 +76,8 @@ class Settings(Frozen):
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: MoreSeeds = ()
-    # of the learnt regime's baseline, its variants and its sizes, beside the variants of the first:
-    # of these, the stored runs are shown, and none is trained
+    # of the learnt regime, beside the variants of the first: of these, the stored runs are shown,
+    # and none is trained
     learnt_seeds: MoreSeeds = ()
     # training loss, nats, at which dropout's iterations are compared, besides the validation error
     # halfway
@@ -110,7 +112,7 @@ class Outcome(NamedTuple):
     curves: pd.DataFrame  # variant, seed, epoch, loss, running_error, validation_error
     # one row per baseline run: distances to the average of its dropped-out nets
     dropout: pd.DataFrame
-    # controls, sizes and rates; of the first regime only the sizes of ``learnt_seeds``
+    # controls, sizes and rates, of the learnt regime
     controls: controls.Controls
     measurements: list[Measurement]
     runs: tuple[Run, ...]  # of the variants
@@ -159,10 +161,14 @@ def beside_tasks(settings: Settings) -> list[Task]:
     return [one for one in every if variant_of(one) not in settings.variants]
 
 
-def size_tasks(settings: Settings) -> list[Task]:
-    """Return the learnt regime's sizes that a page of the first regime shows, where stored."""
+def learnt_beside_tasks(settings: Settings) -> list[Task]:
+    """Return the learnt regime's runs that a page of the first regime shows, where stored.
+
+    These are controls, sizes and rates, the baseline, and the variants that have other rates."""
     seeds = settings.learnt_seeds if settings.regime == "first" else ()
-    return controls.size_tasks(settings.profile, seeds, "learnt")
+    names = [name for name in RATED if name in VARIANTS]
+    own = [task(settings.profile, name, seed, "learnt") for seed in seeds for name in names]
+    return own + controls.tasks(settings.profile, seeds, "learnt")
 
 
 def learnt_runs(settings: Settings) -> list[Run]:
@@ -207,12 +213,12 @@ def run(settings: Settings) -> Outcome:
         settings.masks,
         settings.only_stored,
     )
-    if later := size_tasks(settings):
-        sized = collect(later, only_stored=True).runs
-        beside = controls.compare_sizes(sized)
+    if later := learnt_beside_tasks(settings):
+        others = collect(later, only_stored=True).runs
+        beside = controls.compare(others)
     else:
-        sized = collected.runs
-        beside = controls.compare(sized if len(sized) > len(runs) else ())
+        others = collected.runs
+        beside = controls.compare(others if len(others) > len(runs) else ())
     table = _table(runs, settings)
     measurements = measure(settings.profile, table, dropout, runs)
     learnt, beside_first = pd.DataFrame(columns=table.columns), learnt_runs(settings)
@@ -237,7 +243,7 @@ def run(settings: Settings) -> Outcome:
         ),
         dropout,
         beside,
-        measurements + measure_sizes(settings.profile, sized),
+        measurements + measure_sizes(settings.profile, others),
         tuple(runs),
         tuple(beside_first),
         tuple(collected.missing),

@@ -385,7 +385,12 @@ def test_controls_and_sizes_stand_beside_the_variants_with_their_parameters() ->
     assert "not run yet" in page and "500" in page
     assert "not stored yet" in ablations_page.stored_text(settings, outcome)
     assert ablations_page.checks(settings, outcome).startswith("stored runs: 6")
-    assert ablations_page.rates_html(outcome) and ablations_figures.rates(outcome.controls.rates)
+    assert ablations_page.rates_html(outcome) == ""  # no variant has a second rate
+    for seed in (0, 1, 2):
+        store(task("no-lrn-rate0.5", seed, "learnt"), 0.45)
+    outcome = ablations.run(settings)
+    assert "half" in ablations_page.rates_html(outcome)
+    assert ablations_figures.rates(outcome.controls.rates)
 
 
 def test_a_page_of_the_first_regime_shows_the_stored_sizes_of_the_learnt_one() -> None:
@@ -407,6 +412,8 @@ def test_a_page_of_the_first_regime_shows_the_stored_sizes_of_the_learnt_one() -
     assert set(outcome.table["variant"]) == {"baseline", "one-gpu"} and not outcome.missing
     page = ablations_page.controls_html(settings, outcome)
     assert "half-length" in page and "not run yet" in page  # twice the width
+    assert "no control is stored" in page
+    assert ablations_page.rates_html(outcome) == ""
     none = settings.model_copy(update={"learnt_seeds": ()})
     assert "bigger-longer" not in {one.claim for one in ablations.run(none).measurements}
 
@@ -435,6 +442,33 @@ def test_a_variant_of_the_learnt_baseline_measures_its_claim_once_it_has_all_see
     assert set(outcome.table["variant"]) == {"baseline", "no-lrn", "one-gpu"}
     claims = [(one.claim, one.variant) for one in outcome.measurements]
     assert len(claims) == len(set(claims))  # one number for each
+
+
+def test_a_page_of_the_first_regime_shows_the_stored_rates_and_controls_of_the_learnt_one() -> None:
+    for seed in (0, 1, 2):
+        for name, error in {"baseline": 0.6, "no-lrn": 0.65}.items():
+            store(baselines.task("laptop", name, seed, "first"), error + 0.01 * seed)
+        for name, error in {
+            "baseline": 0.4, "baseline-rate0.5": 0.41, "baseline-rate2": 0.5,
+            "no-lrn": 0.48, "no-lrn-rate0.5": 0.43, "lrn-as-gain": 0.42,
+        }.items():  # fmt: skip
+            store(baselines.task("laptop", name, seed, "learnt"), error + 0.01 * seed)
+    settings = learnt(["baseline", "no-lrn"]).model_copy(
+        update={"profile": "laptop", "regime": "first", "learnt_seeds": (0, 1, 2)}
+    )
+    outcome = ablations.run(settings)
+    rates = outcome.controls.rates.set_index(["variant", "factor"])
+    assert rates.loc[("no-lrn", 0.5), "mean"] == pytest.approx(2)  # both at half the rate
+    assert rates.loc[("no-lrn", 1.0), "mean"] == pytest.approx(8)
+    assert rates.loc[("baseline", 1.0), "chosen"] == 1.0 and set(rates["trained"]) == {"CPU"}
+    page = ablations_page.rates_html(outcome)
+    assert "not known yet for no-lrn:" in page  # twice the rate is not stored
+    assert "end of the range" not in page
+    page = ablations_page.controls_html(settings, outcome)
+    assert "lrn-as-gain" in page and "+2.00" in page and "+8.00" in page
+    store(baselines.task("laptop", "no-lrn-rate2", 0, "learnt"), 0.7)
+    page = ablations_page.rates_html(ablations.run(settings))
+    assert "its own best: half" in page and "end of the range for no-lrn," in page
 
 
 def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants() -> None:
@@ -479,13 +513,18 @@ def test_a_variant_that_prefers_another_rate_is_seen() -> None:
             for suffix, error in zip(("-rate0.5", "", "-rate2"), errors, strict=True):
                 rows.append({"variant": f"{name}{suffix}", "seed": seed})
                 rows[-1] |= {"test_top1": error + seed, "validation": error - 1 + seed}
-    rows.append({"variant": "tanh", "seed": 0, "test_top1": 70.0, "validation": 70.0})
+    rows.append({"variant": "tanh-rate2", "seed": 0, "test_top1": 70.0, "validation": 70.0})
+    rows.append({"variant": "one-gpu", "seed": 0, "test_top1": 41.0, "validation": 41.0})
+    for place, row in enumerate(rows):
+        row["trained"] = "GPU" if place == 0 else "CPU"
     rates = controls.rates(pd.DataFrame(rows)).set_index(["variant", "factor"])
     assert rates.loc[("no-lrn", 1.0), "mean"] == pytest.approx(10)
     assert rates.loc[("no-lrn", controls.OWN), "mean"] == pytest.approx(3)
     assert rates.loc[("no-lrn", 1.0), "chosen"] == 0.5
     assert rates.loc[("baseline", 0.5), "chosen"] == 1.0
     assert ("tanh", controls.OWN) not in rates.index  # not all of its rates are stored
+    assert "one-gpu" not in rates.index  # one rate alone says nothing about rates
+    assert rates.loc[("baseline", 0.5), "trained"] == "2 CPU, 1 GPU"
 
 
 def test_one_line_switches_the_ablations_to_the_regime_that_has_learnt() -> None:

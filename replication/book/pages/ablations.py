@@ -6,7 +6,6 @@ import math
 import pandas as pd
 
 from replication.base.errors import check
-from replication.book.pages.effect_of_data import trained_on
 from replication.book.pages.tables import (
     differences_html,
     errors_html,
@@ -24,6 +23,7 @@ from replication.experiments.common.comparison import (
     QUANTITIES,
     last_measured,
     scale,
+    trained_on,
 )
 
 CLAIMS = (
@@ -101,20 +101,24 @@ def learnt_html(outcome: Outcome, settings: Settings) -> str:
 
 def controls_html(settings: Settings, outcome: Outcome) -> str:
     """Return each control beside its variant, with the nets' parameters, then the sizes."""
-    if settings.regime == "first":
-        learnt = "the baseline that has learnt (<code>regime: learnt</code>)"
-        if not settings.learnt_seeds:
-            return f"<p>Not run for this baseline; they belong to {learnt}.</p>"
-        return (
-            f"<p>Other sizes of {learnt}. Its controls and rates were not run.</p>"
-            + _sizes_html(outcome)
-        )
-    counts = outcome.table.groupby("variant")["parameters"].first()
-    variants = outcome.differences.assign(parameters=outcome.differences["variant"].map(counts))
+    first = settings.regime == "first"
+    learnt = "the baseline that has learnt (<code>regime: learnt</code>)"
+    if first and not settings.learnt_seeds:
+        return f"<p>Not run for this baseline; they belong to {learnt}.</p>"
     beside = outcome.controls.differences
+    if first and not set(beside["variant"]) & {*controls.CONTROL_OF.values()}:
+        return f"<p>Of {learnt}, no control is stored. Its other sizes:</p>" + _sizes_html(outcome)
+    table, differences = (
+        (outcome.learnt, outcome.learnt_differences)
+        if first
+        else (outcome.table, outcome.differences)
+    )
+    counts = table.groupby("variant")["parameters"].first()
+    variants = differences.assign(parameters=differences["variant"].map(counts))
     rows = []
     for variant, control in controls.CONTROL_OF.items():
-        whole = {"parameters": f"{counts[BASELINE]:,}", EFFECT: "0", "n": ""}
+        count = f"{counts[BASELINE]:,}" if BASELINE in counts else ""
+        whole = {"parameters": count, EFFECT: "0", "n": ""}
         ours = whole if variant == BASELINE else _effect(variants, variant)
         rows.append(
             {"variant": variant}
@@ -150,21 +154,46 @@ def _effect(differences: pd.DataFrame, variant: str, quantity: str = "test_top1"
 
 
 def rates_html(outcome: Outcome) -> str:
-    """Return each variant's errors by rate, and its difference from the baseline at that rate."""
+    """Return each variant's errors by rate, and its difference from the baseline at that rate.
+
+    Below them which best rates are at an end of the range, and what is missing for a best rate."""
     rates = outcome.controls.rates
     if rates.empty:
         return ""
     shown = {
         "variant": rates["variant"],
-        "learning rate": rates["factor"].map(RATES),
+        "learning rate": [
+            f"{RATES[row.factor]}: {RATES[row.chosen]}"
+            if row.factor == controls.OWN
+            else RATES[row.factor]
+            for row in rates.itertuples()
+        ],
         "n": rates["n"],
+        "trained on": rates["trained"],
         "validation error, %": rates["validation"].map("{:.2f}".format),
         "test error, %": rates["test"].map("{:.2f}".format),
         "test error minus the baseline's, points": [
             interval_text(row.mean, row.low, row.high) for row in rates.itertuples()
         ],
     }
-    return html_table(pd.DataFrame(shown))
+    return html_table(pd.DataFrame(shown)) + f"<p>{_ends_text(rates)}</p>"
+
+
+def _ends_text(rates: pd.DataFrame) -> str:
+    """Return which variants' best rates are at an end of the range, and which are not known."""
+    chosen = rates.groupby("variant", sort=False)["chosen"].first()
+    known = chosen.dropna()
+    ends = [name for name, factor in known.items() if factor != controls.SAME]
+    unknown = ", ".join(chosen.index[chosen.isna()])
+    lines = []
+    if ends:
+        lines.append(
+            f"The best rate is at an end of the range for {', '.join(ends)}, so a rate beyond it"
+            " may be better still."
+        )
+    if unknown:
+        lines.append(f"The best rate is not known yet for {unknown}: not all three are stored.")
+    return " ".join(lines)
 
 
 def dropout_html(outcome: Outcome) -> str:

@@ -12,10 +12,11 @@ from replication.book.pages.tables import html_table, interval_text, stored_chec
 from replication.experiments.common.baselines import ALL
 from replication.experiments.common.collect import stored_text as runs_stored
 from replication.experiments.common.collect import variant_of
+from replication.experiments.common.comparison import devices, trained_on
 from replication.experiments.effect_of_data import REGULARISERS, Outcome, Settings, tasks
 from replication.experiments.effect_of_data import effects as measured_effects
 from replication.ledger.units import numbers
-from replication.runs.store import Run, Task
+from replication.runs.store import Task
 
 ERROR = "test_top1"  # the error that is judged
 NAMES = {"dropout": ("dropout", "it"), "crops": ("crops and reflections", "them")}
@@ -114,11 +115,11 @@ def cells_html(outcome: Outcome) -> str:
     A cell that has no run yet says so."""
     columns = ["test_top1", "test_top1_one", "train_top1", "gap"]
     keys = ["images", *REGULARISERS]
-    devices = [trained_on(run) for run in outcome.runs]
-    groups = outcome.table.assign(device=devices).groupby(keys)
+    trained = [trained_on(run) for run in outcome.runs]
+    groups = outcome.table.assign(device=trained).groupby(keys)
     shown = groups[columns].mean().map("{:.2f}".format)
     shown["n"] = groups["seed"].nunique()
-    shown["trained on"] = groups["device"].agg(_devices)
+    shown["trained on"] = groups["device"].agg(devices)
     for cell in sorted(set(filter(None, map(_cell, outcome.missing))) - set(shown.index)):
         shown.loc[cell, :] = [NOT_YET, *[""] * (len(columns) - 1), 0, ""]
     shown = shown.sort_index().astype({"n": int}).reset_index()
@@ -139,18 +140,6 @@ def _cell(task: Task) -> tuple[int, bool, bool] | None:
     images = ALL[variant_of(task)].get("images")
     recipe = task.recipe
     return None if images is None else (images, recipe.net.dropout, recipe.data.augment)
-
-
-def trained_on(run: Run) -> str:
-    """Return "CPU" or "GPU"."""
-    return "GPU" if run.provenance["device"].startswith("cuda") else "CPU"
-
-
-def _devices(devices: pd.Series) -> str:
-    counts = devices.value_counts().sort_index()
-    return (
-        counts.index[0] if len(counts) == 1 else ", ".join(f"{n} {of}" for of, n in counts.items())
-    )
 
 
 def checks(outcome: Outcome) -> str:

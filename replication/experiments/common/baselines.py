@@ -78,11 +78,12 @@ SIZES: dict[str, Changes] = {
     "half-length": {"length": 0.5},
 }
 RATED = ("baseline", "no-lrn", "lrn-as-gain", "one-gpu", "no-dropout", "tanh")
-# A variant may prefer another rate than the baseline's
+# A variant may prefer another rate than the baseline's: these times it
+FACTORS = (0.5, 2.0)
 RATES: dict[str, Changes] = {
     f"{name}-rate{factor:g}": {**(VARIANTS | CONTROLS)[name], "rate": factor}
     for name in RATED
-    for factor in (0.5, 2.0)
+    for factor in FACTORS
 }
 IMAGES = (30, 75, 150, 400)  # of each class
 CLASSES = {"synthetic": 10, "tiny-imagenet-100": 100, "ilsvrc2010": 1000}  # of the baselines' data

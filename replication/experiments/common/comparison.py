@@ -211,6 +211,19 @@ def ran(run: Run, target_error: float | None = None) -> Ran:
     return describe(run.task.recipe, run.provenance["data"], target_error)
 
 
+def trained_on(run: Run) -> str:
+    """Return "CPU" or "GPU"."""
+    return "GPU" if run.provenance["device"].startswith("cuda") else "CPU"
+
+
+def devices(trained: pd.Series) -> str:
+    """Return the devices of several runs (``trained_on`` of each): "CPU", or "2 CPU, 1 GPU"."""
+    counts = trained.value_counts().sort_index()
+    return (
+        counts.index[0] if len(counts) == 1 else ", ".join(f"{n} {of}" for of, n in counts.items())
+    )
+
+
 def diverged(runs: Sequence[Run]) -> str:
     """Name the runs whose loss was not finite or that learnt nothing; "" if there are none.
 

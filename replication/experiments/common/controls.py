@@ -17,6 +17,7 @@ from replication.experiments.common import beside_baseline
 from replication.experiments.common.baselines import (
     BASELINE,
     CONTROLS,
+    FACTORS,
     RATED,
     RATES,
     SEEDS,
@@ -26,7 +27,12 @@ from replication.experiments.common.baselines import (
     task,
 )
 from replication.experiments.common.collect import variant_of
-from replication.experiments.common.comparison import PER_CENT, error_rows
+from replication.experiments.common.comparison import (
+    PER_CENT,
+    devices,
+    error_rows,
+    trained_on,
+)
 from replication.runs.store import Run, Task
 
 # the variant that each control is compared with; "early-crossing" is the baseline itself, but for
@@ -47,14 +53,9 @@ class Controls(NamedTuple):
     # parameters, of the net
     differences: pd.DataFrame
     # one row per variant and rate: variant, factor (0.5, 1, 2, or its own best by validation error
-    # as text), chosen (that factor), n, validation, test (per cent); mean, low, high: its test
-    # error minus that of the baseline at the same factor, percentage points
+    # as text), chosen (that factor), n, trained (on which device), validation, test (per cent);
+    # mean, low, high: its test error minus that of the baseline at the same factor, points
     rates: pd.DataFrame
-
-
-def size_tasks(profile: Profile, seeds: Sequence[int], regime: Regime) -> list[Task]:
-    """Return the runs of the baseline and of its other sizes, seed by seed."""
-    return [task(profile, name, seed, regime) for seed in seeds for name in (BASELINE, *SIZES)]
 
 
 def tasks(profile: Profile, seeds: Sequence[int], regime: Regime) -> list[Task]:
@@ -80,12 +81,6 @@ def compare(runs: Sequence[Run]) -> Controls:
     return Controls(_differences(table, CONTROLS, SIZES), rates(table))
 
 
-def compare_sizes(runs: Sequence[Run]) -> Controls:
-    """Return the tables of ``runs`` of the baseline and of its other sizes alone."""
-    table = rows(runs)
-    return Controls(_differences(table, SIZES), rates(table[:0]))
-
-
 def _differences(table: pd.DataFrame, *families: Iterable[str]) -> pd.DataFrame:
     differences = pd.concat(
         [beside_baseline.differences(_of(table, family), BASELINE) for family in families],
@@ -98,12 +93,15 @@ def _differences(table: pd.DataFrame, *families: Iterable[str]) -> pd.DataFrame:
 def rows(runs: Sequence[Run]) -> pd.DataFrame:
     """Return the table of errors with the net's parameters and the error of validation images.
 
-    One row per run: the columns of ``comparison.error_rows``, parameters, validation (per cent).
+    One row per run: the columns of ``comparison.error_rows``, parameters, trained (the device),
+    validation (per cent).
     """
     if not runs:
-        return pd.DataFrame(columns=["variant", "seed", "parameters", "validation", "test_top1"])
+        columns = ["variant", "seed", "parameters", "trained", "validation", "test_top1"]
+        return pd.DataFrame(columns=columns)
     table = error_rows(runs, [variant_of(run.task) for run in runs])
     table["parameters"] = [run.summary["parameters"] for run in runs]
+    table["trained"] = [trained_on(run) for run in runs]
     table["validation"] = [
         PER_CENT * run.evaluation["validation/1"]["top1"]
         if "validation/1" in run.evaluation
@@ -120,18 +118,22 @@ def _of(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 def rates(table: pd.DataFrame) -> pd.DataFrame:
     """Return each variant at half, once and twice the rate, and at the best of these.
 
-    ``table``: that of ``rows``. The columns are described in ``Controls``. The best rate has the
-    lowest mean validation error, and is known when all three rates are stored.
+    ``table``: that of ``rows``. The columns are described in ``Controls``. A variant that is stored
+    at the baseline's rate alone says nothing about rates, and is left out; so is the baseline if no
+    other is left. The best rate has the lowest mean validation error, and is known when all three
+    rates are stored.
     """
-    frames = {}
-    for factor in (0.5, SAME, 2.0):
+    stored, frames = set(table["variant"]), {}
+    rated = [name for name in RATED if stored & {f"{name}-rate{factor:g}" for factor in FACTORS}]
+    shown = [name for name in RATED if name in rated or (name == BASELINE and rated)]
+    for factor in sorted((SAME, *FACTORS)):
         suffix = "" if factor == SAME else f"-rate{factor:g}"
-        names = {f"{name}{suffix}": name for name in RATED}
+        names = {f"{name}{suffix}": name for name in shown}
         chosen = table[table["variant"].isin(names)]
         frames[factor] = chosen.assign(variant=chosen["variant"].map(names))
     # the same seeds at every rate, so that a variant is not chosen for the luck of its seeds
     best = {}
-    for name in RATED:
+    for name in shown:
         errors = [
             frame[frame["variant"] == name].set_index("seed")["validation"]
             for frame in frames.values()
@@ -148,8 +150,8 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
         for factor, frame in by_factor.items()
         for row in _at_one_rate(frame)
     ]
-    columns = ["variant", "factor", "chosen", "n", "validation", "test", "mean", "low", "high"]
-    return pd.DataFrame(found, columns=columns)
+    columns = ["variant", "factor", "chosen", "n", "trained", "validation", "test"]
+    return pd.DataFrame(found, columns=[*columns, "mean", "low", "high"])
 
 
 def _at_one_rate(frame: pd.DataFrame) -> list[dict[str, object]]:
@@ -160,6 +162,7 @@ def _at_one_rate(frame: pd.DataFrame) -> list[dict[str, object]]:
         row: dict[str, object] = {
             "variant": name,
             "n": len(of),
+            "trained": devices(of["trained"]),
             "validation": of["validation"].mean(),
             "test": of["test_top1"].mean(),
         }
