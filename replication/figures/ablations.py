@@ -111,13 +111,13 @@ def _legend(with_paper: bool) -> list[plt.Line2D]:
     return handles if with_paper else handles[:2]
 
 
-def gaps(table: pd.DataFrame) -> Figure:
+def gaps(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure:
     """Draw training and test error (top-1, per cent) of each variant, mean over seeds.
 
     The line that joins them is the overfitting.
 
     ``table``: columns variant, test_top1_one, train_top1, one row for each run; both over one view.
-    """
+    ``names``: as for ``effects``."""
     means = table.groupby("variant", sort=False)[["train_top1", "test_top1_one"]].mean()[::-1]
     places = np.arange(len(means))
     with style():
@@ -125,20 +125,23 @@ def gaps(table: pd.DataFrame) -> Figure:
         axis.hlines(places, means["train_top1"], means["test_top1_one"], color="0.7", linewidth=2)
         axis.plot(means["train_top1"], places, "o", color=TRAIN, label="training images")
         axis.plot(means["test_top1_one"], places, "s", color=TEST, label="test images")
-        axis.set_yticks(places, means.index)
+        axis.set_yticks(places, [(names or {}).get(variant, variant) for variant in means.index])
         axis.set(xlabel="top-1 error over one view, per cent")
         figure.legend(loc="outside upper right", ncols=2)
     return figure
 
 
-def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], float]]) -> Figure:
+def losses(
+    curves: pd.DataFrame,
+    panels: Sequence[tuple[str, Sequence[str], float]],
+    names: Mapping[str, str] | None = None,
+) -> Figure:
     """Draw training loss against epochs up to a target, one panel per entry of ``panels``.
 
     A line is the mean over seeds, a band reaches from the lowest to the highest.
 
     ``panels``: title, variants, target. ``curves``: columns variant, seed, epoch, loss (nats, mean
-    of the epoch's minibatches before their updates).
-    """
+    of the epoch's minibatches before their updates). ``names``: as for ``effects``."""
     with style():
         figure, axes = plt.subplots(
             1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained"
@@ -156,7 +159,7 @@ def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], floa
                     loss["mean"],
                     DASHES[place % len(DASHES)],
                     color=PALETTE[place],
-                    label=name,
+                    label=(names or {}).get(name, name),
                 )
                 axis.fill_between(
                     loss.index,
@@ -182,12 +185,11 @@ def losses(curves: pd.DataFrame, panels: Sequence[tuple[str, Sequence[str], floa
     return figure
 
 
-def rates(table: pd.DataFrame) -> Figure | None:
+def rates(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure | None:
     """Draw each variant's test error against its rate, one line per variant; None without runs.
 
     ``table``: columns variant, factor (of the baseline's rate; text is left out) and test, the mean
-    error in per cent.
-    """
+    error in per cent. ``names``: as for ``effects``."""
     numbers = table[[not isinstance(factor, str) for factor in table["factor"]]]
     if numbers.empty:
         return None
@@ -199,7 +201,7 @@ def rates(table: pd.DataFrame) -> Figure | None:
                 of["test"],
                 f"{MARKERS[place % len(MARKERS)]}{DASHES[place % len(DASHES)]}",
                 color=PALETTE[place % len(PALETTE)],
-                label=name,
+                label=(names or {}).get(str(name), name),
             )
         axis.set_xscale("log", base=2)
         axis.set_xticks([*RATES], [*RATES.values()])

@@ -10,6 +10,7 @@ import pytest
 from replication.base import paths
 from replication.base.types import PROFILES
 from replication.experiments import ablations, effect_of_data, kernels, paper_vs_source, tables
+from replication.experiments.common import baselines
 from replication.experiments.common.baselines import ALL, DATA, VARIANTS, task, variant
 
 RESULTS = paths.ROOT / "results" / "laptop" / "ablations"
@@ -88,3 +89,9 @@ def test_the_campaign_prints_its_plan_on_a_machine_without_images(tmp_path: Path
     for page in pages:  # whose messages name the stage that trains what is missing
         assert any(line.startswith(f"{page.STAGE} ") for line in lines), page.STAGE
     assert any("specialisation at twice the width" in line and "32 runs" in line for line in lines)
+
+
+def test_every_variant_on_the_page_of_the_ablations_has_a_readable_title() -> None:
+    named = {**baselines.VARIANTS, **baselines.CONTROLS, **baselines.SIZES}
+    assert set(named) == {baselines.BASELINE, *baselines.TITLES}
+    assert len({baselines.title(name) for name in named}) == len(named)

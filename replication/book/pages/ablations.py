@@ -16,7 +16,7 @@ from replication.book.pages.tables import (
 from replication.experiments.ablation_claims import NO_DROPOUT
 from replication.experiments.ablations import Outcome, Settings, tasks
 from replication.experiments.common import beside_baseline, controls
-from replication.experiments.common.baselines import BASELINE, SIZES
+from replication.experiments.common.baselines import BASELINE, SIZES, title
 from replication.experiments.common.collect import missing_text, variant_of
 from replication.experiments.common.comparison import (
     MID_EPOCH,
@@ -54,7 +54,7 @@ def iterations_html(table: pd.DataFrame, settings: Settings) -> str:
 
     ``table``: ``Outcome.table`` or ``Outcome.learnt``."""
     rows = table[table["variant"].isin([BASELINE, NO_DROPOUT, "biases-zero"])]
-    shown = {"variant": rows["variant"], "seed": rows["seed"]}
+    shown = {"variant": rows["variant"].map(title), "seed": rows["seed"]}
     for column, mark in (
         ("iterations_to_early_mark", settings.early_mark),
         ("iterations_to_mark", settings.mark),
@@ -92,7 +92,7 @@ def learnt_html(outcome: Outcome, settings: Settings) -> str:
         return "<p>Not run here: no variant of the learnt baseline has all its seeds.</p>"
     shown = scale(outcome.learnt_runs[0], "ten views and one")
     named = dict.fromkeys((trained_on(run), variant_of(run.task)) for run in outcome.learnt_runs)
-    devices = {kind: [name for on, name in named if on == kind] for kind, _ in named}
+    devices = {kind: [title(name) for on, name in named if on == kind] for kind, _ in named}
     trained = "; ".join(f"on a {kind}: {', '.join(of)}" for kind, of in devices.items())
     about = f"<p>{html.escape(shown)}. Trained {html.escape(trained)}.</p>"
     errors, changes = errors_html(outcome.learnt), differences_html(outcome.learnt_differences)
@@ -121,9 +121,9 @@ def controls_html(settings: Settings, outcome: Outcome) -> str:
         whole = {"parameters": count, EFFECT: "0", "n": ""}
         ours = whole if variant == BASELINE else _effect(variants, variant)
         rows.append(
-            {"variant": variant}
+            {"variant": title(variant)}
             | ours
-            | {"control": control}
+            | {"control": title(control)}
             | {f"control's {name}": text for name, text in _effect(beside, control).items()}
         )
     return html_table(pd.DataFrame(rows)) + _sizes_html(outcome)
@@ -132,7 +132,7 @@ def controls_html(settings: Settings, outcome: Outcome) -> str:
 def _sizes_html(outcome: Outcome) -> str:
     beside = outcome.controls.differences
     sizes = [
-        {"size": name, **_effect(beside, name)}
+        {"size": title(name), **_effect(beside, name)}
         | {"change of the gap, points": _effect(beside, name, "gap")[EFFECT]}
         for name in SIZES
     ]
@@ -161,7 +161,7 @@ def rates_html(outcome: Outcome) -> str:
     if rates.empty:
         return ""
     shown = {
-        "variant": rates["variant"],
+        "variant": rates["variant"].map(title),
         "learning rate": [
             f"{RATES[row.factor]}: {RATES[row.chosen]}"
             if row.factor == controls.OWN
@@ -181,7 +181,8 @@ def rates_html(outcome: Outcome) -> str:
 
 def _ends_text(rates: pd.DataFrame) -> str:
     """Return which variants' best rates are at an end of the range, and which are not known."""
-    chosen = rates.groupby("variant", sort=False)["chosen"].first()
+    named = rates.assign(variant=rates["variant"].map(title))
+    chosen = named.groupby("variant", sort=False)["chosen"].first()
     known = chosen.dropna()
     ends = [name for name, factor in known.items() if factor != controls.SAME]
     unknown = ", ".join(chosen.index[chosen.isna()])

@@ -9,6 +9,7 @@ import pandas as pd
 from replication.base.errors import check
 from replication.base.html_tables import html_table
 from replication.base.text import counted
+from replication.experiments.common.baselines import title
 from replication.experiments.common.comparison import QUANTITIES
 from replication.ledger import tables as ledger_tables
 from replication.ledger.chips import prose_html
@@ -62,18 +63,19 @@ def _claim_html(claim: str) -> str:
 def errors_html(table: pd.DataFrame) -> str:
     """Return the mean errors of each variant over its seeds, in per cent.
 
-    ``table`` is that of ``comparison.error_rows``; with a column of parameters these are shown."""
+    ``table`` is that of ``comparison.error_rows``; with a column of parameters these are shown. The
+    last column is the name that a notebook's parameter and the runs have."""
     means = table.groupby("variant", sort=False)[list(QUANTITIES)].mean()
     seeds = table.groupby("variant", sort=False)["seed"].nunique()
     cells = {
-        title: [f"{value:.2f}" if not math.isnan(value) else "" for value in means[column]]
-        for column, title in QUANTITIES.items()
+        heading: [f"{value:.2f}" if not math.isnan(value) else "" for value in means[column]]
+        for column, heading in QUANTITIES.items()
     }
-    shown = {"variant": means.index, "n": seeds.to_numpy()}
+    shown = {"variant": means.index.map(title), "n": seeds.to_numpy()}
     if "parameters" in table:
         counts = table.groupby("variant", sort=False)["parameters"].first()
         shown["parameters"] = counts.map("{:,}".format).to_numpy()
-    return html_table(pd.DataFrame(shown | cells))
+    return html_table(pd.DataFrame(shown | cells | {"name": means.index}))
 
 
 def differences_html(differences: pd.DataFrame) -> str:
@@ -87,9 +89,9 @@ def differences_html(differences: pd.DataFrame) -> str:
         }
         rows.append(
             {
-                "variant": variant,
+                "variant": title(variant),
                 "n": group["n"].max(),
-                **{title: found.get(key, "") for key, title in QUANTITIES.items()},
+                **{heading: found.get(key, "") for key, heading in QUANTITIES.items()},
             }
         )
     return html_table(pd.DataFrame(rows))

@@ -128,7 +128,35 @@ SEEDS = {
     "sizes": 5,
     "towers": 16,
 }
+# what a reader calls a variant, where it is not the name itself
+TITLES = {
+    "tanh": "tanh in place of ReLU",
+    "one-gpu": "net of one GPU",
+    "no-lrn": "no normalisation",
+    "non-overlapping": "non-overlapping pooling",
+    "no-crops": "no crops or reflections",
+    "no-colour": "no colour noise",
+    "no-dropout": "no dropout",
+    "no-weight-decay": "no weight decay",
+    "biases-zero": "biases start at 0",
+    **{f"without-conv{layer}": f"without conv{layer}" for layer in (2, 3, 4, 5)},
+    "lrn-as-gain": "normalisation as constant gains",
+    "one-gpu-spread": "net of one GPU, the baseline's initial spread",
+    **{
+        f"without-conv{layer}-spread": f"without conv{layer}, the baseline's initial spread"
+        for layer in (2, 3, 5)
+    },
+    "early-crossing": "towers read each other from conv2 on",
+    "half-width": "half the width",
+    "twice-width": "twice the width",
+    "half-length": "half the length",
+}
 ALL = {name: changes for family in FAMILIES.values() for name, changes in family.items()}
+
+
+def title(variant: str) -> str:
+    """Return what a reader calls ``variant``."""
+    return TITLES.get(variant, variant)
 
 
 def planned(regime: Regime, seeds: Sequence[int]) -> str:
