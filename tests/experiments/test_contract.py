@@ -4,6 +4,7 @@ import re
 import sys
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import yaml
 from papermill.translators import translate_parameters
@@ -14,7 +15,7 @@ from replication.base.models import Frozen
 from replication.base.types import PROFILES
 from replication.book.notebooks import parameters, settings
 from replication.experiments import EXPERIMENTS
-from replication.experiments.common.contract import Experiment, settings_of
+from replication.experiments.common.contract import Experiment, settings_of, shown_profile
 
 TRAINING = [experiment for experiment in EXPERIMENTS if not experiment.reads_results]
 
@@ -115,3 +116,19 @@ def test_a_parameter_that_only_papermill_knows_is_refused(monkeypatch: pytest.Mo
     assert run("import replication", epocs=9).epochs == 2  # a cell of the reader's own notebook
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
     assert settings_of(Settings, "made_up")(epochs=2, seeds=[0]).seeds == [0]
+
+
+@pytest.mark.parametrize("page", [one.name for one in EXPERIMENTS if one.reads_results])
+def test_a_page_that_only_reads_results_checks_its_profile_too(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shown_profile(page, "laptop") == "laptop"
+    with pytest.raises(InputError, match=f"{page}: profile: .*'quick', 'laptop'"):
+        shown_profile(page, "laptpo")
+    cells = ["", 'profile: str = "quick"', "# Parameters\nprofle = 'laptop'\n"]
+    shell = SimpleNamespace(user_ns={"In": cells})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with pytest.raises(InputError, match=f"{page}: unknown parameter 'profle'"):
+        shown_profile(page, "quick")
+    written = nbformat.read(paths.NOTEBOOKS / f"{page}.ipynb", 4)
+    assert any(f'shown_profile("{page}", profile)' in cell.source for cell in written.cells)

@@ -24,6 +24,7 @@ from replication.base import paths
 from replication.base.errors import InputError, unknown
 from replication.base.files import write_text
 from replication.base.models import Frozen, Model, validated
+from replication.base.types import Profile
 from replication.ledger.measurement import Measurement, write_measurements
 
 if TYPE_CHECKING:  # a list of experiments must not load torch
@@ -74,6 +75,17 @@ def settings_of(kind: type[Model], experiment: str) -> Callable[..., Model]:
         return validated(kind, experiment, parameters)
 
     return settings
+
+
+class Shown(Frozen):
+    """The parameter of a notebook that only reads results."""
+
+    profile: Profile
+
+
+def shown_profile(page: str, profile: str) -> Profile:
+    """Return the profile whose results ``page`` shows, checked as by ``settings_of``."""
+    return settings_of(Shown, page)(profile=profile).profile
 
 
 def _injected() -> list[str]:
