@@ -107,7 +107,7 @@ def measure(
     if len(exact) < 2:
         return found
     missing, cut = planned_pairs(settings) - len(by_name), len(by_name) - len(exact)
-    more = f"; {missing} more are not run yet" if missing else ""
+    more = f"; {missing} more wait for a rate or for runs" if missing else ""
     if cut:
         more += f"; {cut} more have no ratio, because runs of both sides ended before the target"
     smallest = [

@@ -470,6 +470,19 @@ def test_a_reporting_run_that_diverged_in_its_first_epoch_leaves_the_others(
     assert distances == {"relu": 3, "tanh": 3, "both": 3}
 
 
+def test_a_curve_whose_rates_all_miss_the_target_is_not_called_not_run(
+    nothing_stored: None,
+) -> None:
+    for kind in ("relu", "tanh"):
+        _run_curve(RACE, kind, 3)
+    shown = report.several_html(relu_vs_tanh.run(PAPER))
+    assert "not run yet" in shown and "not reached" not in shown
+    _write(Search(PAPER, CANDIDATES["saturating"], "logistic").next_task(), above=0.4)
+    outcome = relu_vs_tanh.run(PAPER)
+    assert "target error not reached at 1 rate" in report.several_html(outcome)
+    assert "target error not reached at 1 rate" in report.progress_html(outcome)
+
+
 def test_a_pair_whose_runs_all_ended_early_is_not_called_missing() -> None:
     settings = SETTINGS.model_copy(update={"candidates": ("modern", "80sec", "bf16")})
     race = _arms()[:2]
@@ -484,7 +497,7 @@ def test_a_pair_whose_runs_all_ended_early_is_not_called_missing() -> None:
     )
     smallest = speedup.measure(settings, [*race, *modern, *cut])[-1]
     assert smallest.variant == "smallest ratio"
-    assert "; 1 more are not run yet; 1 more have no ratio" in smallest.reason
+    assert "; 1 more wait for a rate or for runs; 1 more have no ratio" in smallest.reason
 
 
 def test_a_cut_run_counts_from_where_its_last_error_belongs() -> None:

@@ -60,8 +60,8 @@ def _rate(row: Any) -> str:
         return f"{row.rate:g}"
     if not row.rates_tried:
         return NOT_RUN
-    if row.rate is None or math.isnan(row.rate):
-        return "target error not reached"
+    if pd.isna(row.rate):
+        return f"target error not reached at {counted(row.rates_tried, 'rate')}"
     return f"{row.rate:g} so far"
 
 
@@ -142,6 +142,7 @@ def _next_pair(one: Measurement) -> str:
 def several_html(outcome: Outcome) -> str:
     """Return the ratio of every net and regime by the exact error, smallest first."""
     ratios = _saturating(outcome)
+    progress = {(row.candidate, row.activation): row for row in outcome.progress.itertuples()}
     order = sorted(
         ratios, key=lambda name: math.inf if ratios[name] is None else ratios[name].estimate.mean
     )
@@ -149,11 +150,13 @@ def several_html(outcome: Outcome) -> str:
     for name in order:
         ratio = ratios[name]
         candidate, _, activation = name.partition(", ")
+        curve = progress[candidate, activation or "tanh"]
+        lacking = _rate(curve) if pd.isna(curve.rate) else NOT_RUN
         rows.append(
             {
                 "net or regime": candidate,
-                "saturating function": LABELS[activation or "tanh"],
-                "ratio": NOT_RUN if ratio is None else _ratio_text(ratio),
+                "saturating function": LABELS[curve.activation],
+                "ratio": lacking if ratio is None else _ratio_text(ratio),
                 "n": "" if ratio is None else str(ratio.n),
             }
         )
@@ -175,12 +178,9 @@ def several_text(outcome: Outcome) -> str:
         sides["more" if above else "less" if below else "open"].append(name)
     if not any(sides.values()):
         return f'no factor is measured yet; "several times" is read as {SEVERAL:g} times or more'
+    words = {"more": f"{SEVERAL:g} times or more", "less": f"less than {SEVERAL:g} times"}
     return "\n".join(
-        [
-            f"{SEVERAL:g} times or more: {'; '.join(sides['more']) or 'none'}",
-            f"less than {SEVERAL:g} times: {'; '.join(sides['less']) or 'none'}",
-            f"open: {'; '.join(sides['open']) or 'none'}",
-        ]
+        f"{words.get(side, side)}: {'; '.join(names) or 'none'}" for side, names in sides.items()
     )
 
 
