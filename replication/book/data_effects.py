@@ -14,11 +14,12 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
 from replication.base.types import PUBLISHED
 from replication.book.pages.effect_of_data import lowers, pairs_text
+from replication.book.roles import ResultRole
 from replication.experiments.effect_of_data import EXPERIMENT, REGULARISERS
 
 
@@ -42,18 +43,13 @@ def stored(env: BuildEnvironment, regularisers: list[str]) -> pd.DataFrame:
     return pd.read_csv(file)
 
 
-class Pairs(SphinxRole):
+class Pairs(ResultRole):
     """``{pairs}`REGULARISER``."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        try:
-            text = pairs_text(stored(self.env, [self.text]), self.text)
-        except LookupError:
-            message = self.inliner.reporter.error(
-                f"{self.text}: no such effect is stored", line=self.lineno
-            )
-            return [nodes.problematic(self.rawtext, self.rawtext)], [message]
-        return [nodes.inline("", text)], []
+    lacking = "no such effect is stored"
+
+    def read(self) -> nodes.Node:
+        return nodes.inline("", pairs_text(stored(self.env, [self.text]), self.text))
 
 
 class Lowers(SphinxDirective):

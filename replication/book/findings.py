@@ -21,10 +21,11 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
 from replication.book.directives import up_to_root
+from replication.book.roles import ResultRole
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
@@ -103,19 +104,14 @@ def ours_text(measurement: Measurement | None) -> str:
     return f"{prefix}{with_unit(middle, unit)} ({seeds})"
 
 
-class _Answer(SphinxRole):
+class _Answer(ResultRole):
     """A role whose text names a claim, or a claim and a variant."""
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    lacking = "no such claim, or no such variant was measured"
+
+    def read(self) -> nodes.Node:
         note_results(self.env)
-        try:
-            row, measurement, verdict = answer(self.text)
-        except LookupError:
-            message = self.inliner.reporter.error(
-                f"{self.text}: no such claim, or no such variant was measured", line=self.lineno
-            )
-            return [nodes.problematic(self.rawtext, self.rawtext)], [message]
-        return [self.node(row, measurement, verdict)], []
+        return self.node(*answer(self.text))
 
     def node(self, row: ledger.Row, measurement: Measurement | None, verdict: str) -> nodes.Node:
         """Return the text for the sentence."""

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import pandas as pd
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxRole
 
 from replication.base import files, paths
 from replication.base.text import counted
 from replication.book.findings import note_results, rows
+from replication.book.roles import ResultRole
 from replication.ledger.units import numbers, with_unit
 from replication.runs.store import TIMINGS
 
@@ -68,32 +68,27 @@ def _folder(experiment: str) -> Path:
     return paths.results() / profile / experiment
 
 
-class _Number(SphinxRole):
+class _Number(ResultRole):
     """A role whose text says which number is wanted."""
 
-    read: ClassVar[Callable[[str], str]]
+    lacking = "the results have no such number"
+    number_text: ClassVar[Callable[[str], str]]
 
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    def read(self) -> nodes.Node:
         note_results(self.env)
-        try:
-            return [nodes.inline("", type(self).read(self.text), classes=["ours"])], []
-        except LookupError:
-            message = self.inliner.reporter.error(
-                f"{self.text}: the results have no such number", line=self.lineno
-            )
-            return [nodes.problematic(self.rawtext, self.rawtext)], [message]
+        return nodes.inline("", type(self).number_text(self.text), classes=["ours"])
 
 
 class Change(_Number):
     """``{change}`VARIANT``."""
 
-    read = staticmethod(change_text)
+    number_text = staticmethod(change_text)
 
 
 class Waited(_Number):
     """``{waited}`EXPERIMENT``."""
 
-    read = staticmethod(waited_text)
+    number_text = staticmethod(waited_text)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
