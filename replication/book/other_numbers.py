@@ -14,11 +14,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from replication.base import files, paths
+from replication.base.epochs import TIMINGS
 from replication.base.text import counted
 from replication.book.findings import note_results, rows
 from replication.book.roles import ResultRole
 from replication.ledger.units import numbers, with_unit
-from replication.runs.store import TIMINGS
 
 ABLATIONS, ERROR = "ablations", "test_top1"
 LEARNT, FIRST = "learnt_differences.csv", ", first baseline"

@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
+from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 from replication.book.findings import answer
 from replication.figures.drawings import ALPHA, BETA, K, N
@@ -43,7 +44,7 @@ def curves() -> dict[str, Any]:
     for row in table.itertuples():
         if row.regime not in REGIMES or row.activation not in LABELS:
             continue
-        text = (folder / row.run / "metrics.jsonl").read_text(encoding="utf-8")
+        text = (folder / row.run / METRICS).read_text(encoding="utf-8")
         lines = [json.loads(line) for line in text.splitlines()]
         found = [line[column] for line in lines if line.get(column) is not None]
         errors = [CHANCE, *(round(error, 5) for error in found)]

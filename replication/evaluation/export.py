@@ -4,11 +4,11 @@
 classes, ``README.md`` what the net is, what it was trained on and how often it is wrong, and
 ``hubconf.py`` lets ``torch.hub`` load it from the folder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from replication.base import paths
+from replication.base.epochs import losses
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_json, write_text
 from replication.base.text import counted
@@ -149,8 +149,8 @@ def _facts(weights: Weights, beside: Path) -> dict[str, Any]:
         if not (folder / "provenance.json").is_file():
             continue
         origin = read_json(folder / "provenance.json")
-        trained = _losses(beside)
-        if trained and trained != _losses(folder):
+        trained = losses(beside)
+        if trained and trained != losses(folder):
             continue
         if origin["data"]["fingerprint"] != weights.fingerprint:
             continue
@@ -168,15 +168,6 @@ def _facts(weights: Weights, beside: Path) -> dict[str, Any]:
                 break
             facts["errors"][f"{split}/{views}"] = errors(answer)
     return facts
-
-
-def _losses(folder: Path) -> list[float]:
-    """Return the loss of every epoch of a training; [] if they are not on record.
-
-    They tell trainings apart; the other columns depend on the version of this project."""
-    path = folder / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line)["loss"] for line in lines]
 
 
 def _deviations(recipe: Recipe) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replication.base import paths
+from replication.base.epochs import METRICS, TIMINGS, losses
 from replication.base.errors import InputError
 from replication.base.files import (
     beside,
@@ -31,9 +32,7 @@ from replication.runs import seal
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS = "metrics.jsonl"
 FILES = ("recipe.json", METRICS, "summary.json", "provenance.json")
-TIMINGS = "timings.jsonl"  # how long each epoch took; absent in the oldest runs
 EVALUATION = "evaluation.json"
 PER_IMAGE = "per_image.json"  # right or wrong for every image; absent in the oldest runs
 
@@ -100,12 +99,8 @@ def trained_again(run: Run) -> bool:
 
     On another machine the same recipe gives other numbers. A net whose training is not on record
     counts as the stored one."""
-    here = paths.runs() / run.task.recipe.id / METRICS
-    return here.is_file() and _losses(here) != _losses(run.task.folder / METRICS)
-
-
-def _losses(path: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in path.read_text(encoding="utf-8").splitlines()]
+    here = paths.runs() / run.task.recipe.id
+    return (here / METRICS).is_file() and losses(here) != losses(run.task.folder)
 
 
 def check_files(folder: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from replication.base.epochs import METRICS, TIMINGS
 from replication.base.errors import InputError, TrainingError
 from replication.base.files import write_text
 from replication.data.loader import Loader, Loaders
@@ -250,8 +251,8 @@ def record(run: Run, row: Row) -> None:
     progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, EpochSums()
     progress.ended = _ending(recipe, progress, row)
     if run.group.is_main:
-        _write_lines(run.folder / "metrics.jsonl", progress.history)
-        _write_lines(run.folder / "timings.jsonl", progress.timings)
+        _write_lines(run.folder / METRICS, progress.history)
+        _write_lines(run.folder / TIMINGS, progress.timings)
         if run.options.on_epoch is not None:
             run.options.on_epoch()
     run.report(epoch_line(recipe, row, timing, run.clock.total))

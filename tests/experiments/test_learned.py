@@ -17,6 +17,7 @@ from PIL import Image
 from trees import random_images
 
 from replication.base import paths
+from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_json
 from replication.book.pages import learned as learned_report
@@ -37,7 +38,7 @@ from replication.paper.figures import figure3
 from replication.recipe import AlexNetSpec, Data, Recipe, Update
 from replication.recipes import as_yaml
 from replication.runs.facts import MEASURES
-from replication.runs.store import METRICS, Run
+from replication.runs.store import Run
 from replication.training.weights import load_weights, weights_path
 
 # tabby, Persian cat, car, ...

@@ -10,6 +10,7 @@ import pytest
 from stored_runs import TINY
 
 from replication.base import paths
+from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 from replication.evaluation.artefacts import PROBABILITIES
 from replication.recipe import CifarNetSpec, Data, Recipe, Update
@@ -122,7 +123,7 @@ def test_a_net_of_another_training_adds_nothing_to_a_stored_result(
 ) -> None:
     task = read_by_net
     conduct.run(task)
-    metrics = task.folder / store.METRICS  # as if another machine had stored it
+    metrics = task.folder / METRICS  # as if another machine had stored it
     metrics.write_text(metrics.read_text().replace('"loss": ', '"loss": 1'))
     shutil.rmtree(weights_path(task.recipe.id).parent)
     again = conduct.run(task)

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import AfterValidator, Field
 
+from replication.base.epochs import TIMINGS
 from replication.base.errors import unknown
 from replication.base.text import counted
 from replication.ledger.scale import Ran, describe
-from replication.runs.store import TIMINGS, Run
+from replication.runs.store import Run
 
 PER_CENT = 100.0
 VIEWS = 10  # the paper's differences of errors are over ten views, and so are the logs'

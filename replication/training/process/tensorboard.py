@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 
 FOLDER = "tensorboard"  # in the run's folder
@@ -22,7 +23,7 @@ class TensorBoard:
 
     def __init__(self, folder: Path) -> None:
         """``folder``: the run's. Raises InputError without the package ``tensorboard``."""
-        self.folder, self.metrics = folder / FOLDER, folder / "metrics.jsonl"
+        self.folder, self.metrics = folder / FOLDER, folder / METRICS
         # an interrupted run has written these before
         self.written = len(self._rows()) if self.folder.is_dir() else 0
         self.writer = _writer(self.folder)
