@@ -1,6 +1,7 @@
 """Numbers for prose that no claim has, read from the results when the book is built.
 
-Roles: ``{change}`no-dropout`` is what a variant of the ablations does to the top-1 test error;
+Roles: ``{change}`no-dropout`` is what a variant of the ablations does to the top-1 test error, and
+``{change}`no-lrn, half the rate`` what it does at half the learning rate;
 ``{waited}`lrn_cifar`` is the share of the time in which an experiment's runs on a GPU waited for
 their minibatches. A number that the results do not have is an error of the build."""
 
@@ -22,24 +23,35 @@ from replication.ledger.units import numbers, with_unit
 
 ABLATIONS, ERROR = "ablations", "test_top1"
 LEARNT, FIRST = "learnt_differences.csv", ", first baseline"
+HALF, HALF_FACTOR = ", half the rate", "0.5"
 
 
 def change_text(variant: str) -> str:
     """Return the change of the top-1 test error in a variant: "4.58 points (2.81 to 6.34, ...)".
 
-    Of a variant of the baseline that has learnt, if there is one; of the first baseline if its name
-    follows. Raises LookupError if it was not measured at the scale that has the ablations'
+    Of a variant of the baseline that has learnt, if there is one. If ", first baseline" follows the
+    name, it is that of the first baseline; if ", half the rate", that of the two nets at half the
+    learning rate. Raises LookupError if it was not measured at the scale that has the ablations'
     verdicts."""
-    files_of = ["differences.csv"] if variant.endswith(FIRST) else [LEARNT, "differences.csv"]
-    variant = variant.removesuffix(FIRST)
-    for name in files_of:
-        file = _folder(ABLATIONS) / name
-        table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
-        for row in table.itertuples():
-            if (row.variant, row.quantity) == (variant, ERROR):
-                middle, low, high = numbers(row.mean, row.low, row.high)
-                return f"{with_unit(middle, 'points')} ({low} to {high}, n = {row.n})"
+    name = variant.removesuffix(FIRST).removesuffix(HALF)
+    if variant.endswith(HALF):
+        rates = _table("rates.csv").astype({"factor": str})
+        found = rates[(rates["factor"] == HALF_FACTOR) & rates["mean"].notna()]
+    else:
+        tables = [] if variant.endswith(FIRST) else [_table(LEARNT)]
+        every = pd.concat([*tables, _table("differences.csv")])
+        found = every[every["quantity"] == ERROR]
+    for row in found[found["variant"] == name].itertuples():
+        middle, low, high = numbers(row.mean, row.low, row.high)
+        return f"{with_unit(middle, 'points')} ({low} to {high}, n = {row.n})"
     raise LookupError(variant)
+
+
+def _table(name: str) -> pd.DataFrame:
+    """Return one of the ablations' tables; one without rows if it is not stored."""
+    file = _folder(ABLATIONS) / name
+    columns = ["variant", "quantity", "factor", "mean", "low", "high", "n"]
+    return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=columns)
 
 
 def waited_text(experiment: str) -> str:
