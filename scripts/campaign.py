@@ -39,6 +39,7 @@ from replication.runs.workers import Workers
 
 FIGURE1 = relu_vs_tanh.settings(**parameters("relu_vs_tanh", "paper") | {"only_stored": False})
 SECTION6 = tables.settings(**parameters("tables", "laptop"))
+SOURCE = paper_vs_source.settings(**parameters("paper_vs_source", "laptop"))
 NORMS = lrn_cifar_nets.settings(**parameters("lrn_cifar", "paper") | {"only_stored": False})
 
 
@@ -146,7 +147,7 @@ WIDE = ("twice-width", *TOWERS)  # of the baseline: at half the paper's width
 LEARNT = (
     _learnt("baseline", "what has learnt, before anything is compared", ["baseline"], range(5)),
     _family("variants", VARIANTS_STAGE, "sections 3 to 5 and 7"),
-    _family("fidelity", paper_vs_source.STAGE, "one difference at a time"),
+    _family("fidelity", f"{paper_vs_source.STAGE}, learnt", "the same in nets that have learnt"),
     _family("controls", "controls", "what else a variant changes"),
     _family("data", effect_of_data.STAGE, "where a regulariser helps"),
     _family("sizes", "sizes", "larger and longer"),
@@ -203,6 +204,12 @@ STAGES = (
         0.7,
         "six layers without pre-training, and with as many updates",
         lambda: tables.control_tasks(SECTION6),
+    ),
+    _tasks(
+        paper_vs_source.STAGE,
+        5.5,
+        "one difference at a time, in nets that are trained briefly",
+        lambda: paper_vs_source.tasks(SOURCE),
     ),
     *LEARNT[2:],
     _tasks("rates beside, tanh", 2.8, RATES_BESIDE, partial(_beside, "tanh")),

@@ -411,7 +411,7 @@ def test_a_page_of_the_first_regime_shows_the_stored_sizes_of_the_learnt_one() -
     assert ("bigger-longer", "twice the width") not in found
     assert set(outcome.table["variant"]) == {"baseline", "one-gpu"} and not outcome.missing
     page = ablations_page.controls_html(settings, outcome)
-    assert "half-length" in page and "not run yet" in page  # twice the width
+    assert "half the length" in page and "not run yet" in page  # twice the width
     assert "no control is stored" in page
     assert ablations_page.rates_html(outcome) == ""
     none = settings.model_copy(update={"learnt_seeds": ()})
@@ -462,13 +462,13 @@ def test_a_page_of_the_first_regime_shows_the_stored_rates_and_controls_of_the_l
     assert rates.loc[("no-lrn", 1.0), "mean"] == pytest.approx(8)
     assert rates.loc[("baseline", 1.0), "chosen"] == 1.0 and set(rates["trained"]) == {"CPU"}
     page = ablations_page.rates_html(outcome)
-    assert "not known yet for no-lrn:" in page  # twice the rate is not stored
+    assert "not known yet for no normalisation:" in page  # twice the rate is not stored
     assert "end of the range" not in page
     page = ablations_page.controls_html(settings, outcome)
-    assert "lrn-as-gain" in page and "+2.00" in page and "+8.00" in page
+    assert "normalisation as constant gains" in page and "+2.00" in page and "+8.00" in page
     store(baselines.task("laptop", "no-lrn-rate2", 0, "learnt"), 0.7)
     page = ablations_page.rates_html(ablations.run(settings))
-    assert "its own best: half" in page and "end of the range for no-lrn," in page
+    assert "its own best: half" in page and "end of the range for no normalisation," in page
 
 
 def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants() -> None:
