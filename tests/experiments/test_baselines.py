@@ -91,7 +91,8 @@ def test_the_campaign_prints_its_plan_on_a_machine_without_images(tmp_path: Path
     assert any("specialisation at twice the width" in line and "32 runs" in line for line in lines)
 
 
-def test_every_variant_on_the_page_of_the_ablations_has_a_readable_title() -> None:
-    named = {**baselines.VARIANTS, **baselines.CONTROLS, **baselines.SIZES}
-    assert set(named) == {baselines.BASELINE, *baselines.TITLES}
+def test_every_variant_on_the_pages_of_differences_has_a_readable_title() -> None:
+    families = (baselines.VARIANTS, baselines.CONTROLS, baselines.SIZES, baselines.FIDELITY)
+    named = {name for family in families for name in family}
+    assert named == {baselines.BASELINE, *baselines.TITLES}
     assert len({baselines.title(name) for name in named}) == len(named)

@@ -150,6 +150,16 @@ TITLES = {
     "half-width": "half the width",
     "twice-width": "twice the width",
     "half-length": "half the length",
+    "paper-relu-place": "ReLU before conv1's normalisation",
+    "paper-same-map-norm": "no second normalisation after conv2",
+    "paper-lrn-alpha": "alpha not divided by the window",
+    "paper-spread": "smaller initial weights in conv3 to conv5",
+    "paper-shared-crops": "a crop of its own for each image",
+    "paper-crop-places": "32 positions of a crop, not 33",
+    "paper-mean-place": "mean image aligned with the crop",
+    "paper-colour-scale": "colour noise as in the text",
+    "paper-bias-rate": "biases at the weights' rate",
+    "paper-all": "all of these",
 }
 ALL = {name: changes for family in FAMILIES.values() for name, changes in family.items()}
 
