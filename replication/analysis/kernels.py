@@ -168,8 +168,9 @@ class Specialisation(NamedTuple):
     """The difference between the towers' mean colourfulness, compared with random assignment."""
 
     difference: float  # of the towers' means, tower 0 minus tower 1
-    chance: float  # mean size of the difference after dealing at random
-    ratio: float  # size of the difference over chance; 1 is no specialisation
+    chance: float  # size of the difference after dealing at random, geometric mean
+    # size of the difference over chance: by chance, its geometric mean over many nets is 1
+    ratio: float
     # share of random deals with a difference at least as large: the permutation test's probability
     p: float
 
@@ -223,7 +224,8 @@ def specialisation(
     difference = float(colourfulness[first].mean() - colourfulness[~first].mean())
     # the same deal, summed in another order, is as large
     reached = int((apart >= abs(difference) * (1 - 1e-12)).sum())
-    chance = float(apart.mean())
+    # ratios are averaged on logarithms, so chance is, too; a deal without any difference has none
+    chance = float(stats.gmean(apart[apart > 0])) if apart.any() else 0.0
     return Specialisation(
         difference,
         chance,

@@ -39,6 +39,14 @@ HEADLINES = (
     "specialise",
     "depth",
 )
+# what a reader calls a variant whose name is that of a run or of a parameter
+VARIANTS = {
+    "source2012": "started as in 2012",
+    "with norms": "11% net",
+    "norms removed": "11% net without its normalisations",
+    "as released, in two parts": "13% net in its author's two parts",
+    "mean of the middle layers": "mean of four nets, each without one",
+}
 README = paths.ROOT / "README.md"
 README_FIGURES = paths.BOOK / "_static" / "readme"
 PICTURES = (("relu_vs_tanh", "curves"), ("architecture", "figure2"))  # results page, figure
@@ -52,8 +60,13 @@ def headline_rows() -> list[Row]:
 
 def named(row: Row) -> str:
     """Return our number with the name of what was measured, if the claim has several."""
-    variant = row.ours.variant if row.ours is not None else ""
+    variant = _variant(row)
     return f"{_judged(row)}, {variant}" if variant else _judged(row)
+
+
+def _variant(row: Row) -> str:
+    variant = row.ours.variant if row.ours is not None else ""
+    return VARIANTS.get(variant, variant)
 
 
 def _judged(row: Row) -> str:
@@ -248,7 +261,7 @@ def _ours(row: Row) -> str:
     number, _, interval = _judged(row).partition(" (")
     if not interval:
         return html.escape(number)
-    variant = row.ours.variant if row.ours is not None else ""
+    variant = _variant(row)
     below = html.escape(f"{interval[:-1]}; {variant}" if variant else interval[:-1])
     below = below.replace(" = ", "&nbsp;=&nbsp;")  # the number of seeds stays with its sign
     return f'{html.escape(number)} <span class="interval">{below}</span>'

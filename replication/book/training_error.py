@@ -68,7 +68,8 @@ def sentences(distances: pd.DataFrame, starts: pd.DataFrame) -> Pieces:
     pieces: Pieces = [
         (
             f"{QUESTION} But its curves start at epoch 0, at {papers}, where an untrained net has"
-            f" {CHANCE:.0%}.{SHOWNET}",
+            f" {CHANCE:.0%}. (The frame cuts the first line of the ReLU curve; its start is that of"
+            f" the line, extended.){SHOWNET}",
             False,
         )
     ]

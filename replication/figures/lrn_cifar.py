@@ -68,7 +68,7 @@ def over_length(
                 _say_nothing(lower)
         _paper_lines(axes, paper)
         axes[0, 0].set_ylabel("test error over ten views,\nper cent")
-        axes[1, 0].set_ylabel("difference from the 11%\nnet, percentage points")
+        axes[1, 0].set_ylabel("difference from the net with\nnormalisations, points")
         figure.legend(*legend_entries(axes[0]), loc="outside lower center", ncols=3)
     return figure
 

@@ -24,7 +24,7 @@ NOTHING = "No run is stored at this profile yet."
 NOT_RUN = "not run yet"
 WORDS = {  # beside the stored distances
     "nearest": "nearest",
-    "not told apart": "possible",
+    "not told apart": "not excluded",
     "excluded": "excluded",
     "": "",  # one seed
 }
@@ -285,7 +285,7 @@ def _identified_html(outcome: Outcome, curve: str) -> str:
                 row[meaning.title] = _distance_text(by_definition.loc[definition])
             elif definition in known:
                 row[meaning.title] = ""
-        counts = [str(n) for n in dict.fromkeys(group.sort_values("n", ascending=False)["n"])]
+        counts = [str(n) for n in dict.fromkeys(by_definition.reindex(READINGS)["n"].dropna())]
         rows.append(row | {"n": f"{first.n} (selection)" if first.selection else ", ".join(counts)})
     table = pd.DataFrame(rows)
     table = table.drop(columns=["learning rate"] * (curve == TOGETHER))
@@ -312,8 +312,8 @@ def _summary(distances: pd.DataFrame, curve: str) -> str:
         f"<strong>{CURVES[curve]}.</strong> The nearest of {counted(len(distances), 'reading')} is"
         f" {reader_name(nearest['candidate'])}{rate}, {meaning}: its distance is"
         f" {interval_text(nearest['mean'], nearest['low'], nearest['high'], '.2f')} points"
-        f" ({seeds}{apart}). The figure excludes {excluded} and cannot tell"
-        f" {counts.get('not told apart', 0)} from the nearest{single}."
+        f" ({seeds}{apart}). The figure excludes {excluded}; it does not exclude"
+        f" {counts.get('not told apart', 0)} others{single}."
     )
 
 
