@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 
 from replication.base import paths
@@ -20,8 +21,22 @@ def test_a_change_of_the_test_error_is_that_of_the_ablations() -> None:
         _, low, high = numbers(*widened(gain.estimate, gain.own))
         shown = f"{gain.mean:.2f} points ({low} to {high}, n = 5)"
         assert other_numbers.change_text(variant) == shown
-    with pytest.raises(LookupError):
-        other_numbers.change_text("no-such-variant")
+    for name in ("no-such-variant", "no-such-variant, first baseline", "tanh, half the rate"):
+        with pytest.raises(LookupError):
+            other_numbers.change_text(name)
+
+
+def test_a_change_at_half_the_rate_is_that_of_the_table_of_rates() -> None:
+    rates = pd.read_csv(paths.published() / "laptop" / "ablations" / "rates.csv")
+    row = rates[(rates["variant"] == "no-lrn") & (rates["factor"].astype(str) == "0.5")].iloc[0]
+    middle, low, high = numbers(row["mean"], row["low"], row["high"])
+    shown = f"{middle} points ({low} to {high}, n = {row['n']})"
+    assert other_numbers.change_text("no-lrn, half the rate") == shown
+    # it is of the two nets at that rate, and not of one at half and the other at the whole
+    whole = rates[(rates["variant"] == "baseline") & (rates["factor"].astype(str) == "1.0")]
+    half = rates[(rates["variant"] == "baseline") & (rates["factor"].astype(str) == "0.5")]
+    assert row["mean"] == pytest.approx(row["test"] - half["test"].item())
+    assert row["mean"] != pytest.approx(row["test"] - whole["test"].item())
 
 
 @pytest.mark.parametrize(
