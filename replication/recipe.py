@@ -234,6 +234,13 @@ class Steps(Frozen):
     colour_off: int | None = None
     factor: float = Field(10.0, gt=1)
 
+    @field_validator("after")
+    @classmethod
+    def _rising(cls, after: tuple[int, ...]) -> tuple[int, ...]:
+        if list(after) != sorted(after):
+            raise ValueError("name the epochs in rising order")
+        return after
+
 
 class Timeline(Frozen):
     """A logged run of 2012 (``training.schedule.LOGS``), scaled to this recipe's epochs."""

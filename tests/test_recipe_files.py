@@ -24,7 +24,7 @@ def test_a_whole_number_is_decimal(tmp_path: Path, text: str, seed: int) -> None
 
 @pytest.mark.parametrize("text", ["yes", "on", "1:30", "0x10"])
 def test_a_word_is_no_number(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match="epochs: Input should be"):
+    with pytest.raises(InputError, match="epochs: should be a whole number"):
         chosen(_with(tmp_path, f"epochs: {text}"), "quick")
 
 

@@ -47,6 +47,16 @@ def _truth_as_number(given: Any, built: Any, field: str = "") -> str:
     return ""
 
 
+# what to write, where pydantic speaks of its parser
+PLAIN = {
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_parsing": "should be a number",
+    "model_type": "has fields of its own: set one of them, as in update.rate=0.02",
+    "model_attributes_type": "has fields of its own: set one of them, as in update.rate=0.02",
+}
+
+
 def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> str:
     """Return the first complaint of a validation, on one line: which field, and why.
 
@@ -56,7 +66,7 @@ def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> 
     if fault["type"] == "extra_forbidden":
         hint = suggestion(field, _fields(kind)) if kind else ""
         return f"{field}: no such field{'; ' if hint else ''}{hint.strip()}"
-    message = (
+    message = PLAIN.get(fault["type"]) or (
         fault["msg"]
         .removeprefix("Value error, ")
         .replace("\n", " ")

@@ -39,6 +39,10 @@ def claims(
     rows = ledger.ledger(profile)
     if not any(row.ours for row in rows):
         scale = f" at {profile}" if profile else ""
-        line = f"nothing was measured{scale} in {paths.results()} (REPLICATION_RESULTS names it)"
+        from_variable = paths.results() != paths.published()
+        named = " (REPLICATION_RESULTS names it)" if from_variable else ""
+        folder = paths.results()
+        file = ", which is not a folder" if folder.exists() and not folder.is_dir() else ""
+        line = f"nothing was measured{scale} in {folder}{named}{file}"
         print(f"replication: {line}", file=sys.stderr)
     print(ledger.rows_json(rows) if as_json else ledger_tables.rows_table(rows).rstrip())

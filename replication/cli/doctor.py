@@ -212,7 +212,10 @@ def _published() -> Check:
     differences = seal.published_faults()
     if not differences:
         return Check("published results", True, False, "as sealed")
-    cure = '`git checkout results book/experiments`, or `replication reseal --because "..."`'
+    cure = (
+        "run the command in brackets if there is one; else `git checkout results book/experiments`"
+        ' or, if you changed them on purpose, `replication reseal --because "..."`'
+    )
     return Check("published results", False, False, seal.one_line(differences), cure)
 
 
@@ -242,7 +245,8 @@ def _data() -> Check:
         "data folder",
         False,
         False,
-        f"{folder} does not exist: {sets}; the embedded data set serves",
+        f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}: {sets}; the"
+        " embedded data set serves",
         cure,
     )
 

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
+from replication.base import paths
+from replication.base.errors import InputError
 from replication.base.text import counted
 from replication.cli.output import Profile, print_json
 
 
 def complete_experiment(start: str) -> list[str]:
     """Return the experiments whose names begin with ``start``, for the shell."""
-    from replication.base import paths
-
     names = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
     return [name for name in names if name.startswith(start)]
 
@@ -66,6 +66,8 @@ def run(
 
         os.environ[SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     chosen, changes = names or experiments(), changes or []
+    if as_json and not dry_run:
+        raise InputError("--json prints what --dry-run found: give both")
     if dry_run:
         return _forecast(chosen, profile, changes, as_json)
     if not names:
@@ -89,15 +91,15 @@ def run(
             continue
         log = progress.log_path(name, profile)
         folder = place(name, profile, changes)
-        apart = f", not published: kept in results/{folder}" if folder else ""
+        apart = f", not published: kept in {paths.results() / folder}" if folder else ""
         print(f"{name} ({profile}): running, log in {log}{apart}", file=sys.stderr, flush=True)
         page = execute(name, profile, changes, jobs)
         print(f"{name} ({profile}): {page}", flush=True)
 
 
 def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_json: bool) -> None:
-    from replication.base import paths
     from replication.book.execute import place
+    from replication.book.kept import kept
     from replication.book.notebooks import parameters, tasks, waits
     from replication.runs.forecast import forecast
 
@@ -116,11 +118,16 @@ def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_jso
         )
     for name, reason in waiting.items():
         print(f"{name} ({profile}): nothing to show yet, {reason}")
+    for name in names:
+        if not places[name]:
+            reason = kept(name, profile, changes)
+            print(f"{name}: {reason or f'results in {paths.results() / profile / name}'}")
     for where in sorted(set(filter(None, places.values()))):
-        kept = ", ".join(name for name in names if places[name] == where)
+        of = ", ".join(name for name in names if places[name] == where)
         why = (
             "your images are not those of the published runs"
             if where.startswith(paths.OTHER_IMAGES)
             else "the parameters are not the profile's"
         )
-        print(f"results of {kept}: would be kept in results/{where}, unpublished, because {why}")
+        folder = paths.results() / where
+        print(f"results of {of}: would be kept in {folder}, unpublished, because {why}")

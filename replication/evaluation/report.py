@@ -113,7 +113,7 @@ def find(run: str, profile: str = "quick") -> Recipe:
 
     if run not in NAMES:
         raise InputError(
-            f"no run {run!r}: {suggestion(run, NAMES)}Name a run's id (ten hex digits), its folder"
+            f"no run {run!r}: {suggestion(run, NAMES)}use a run's id (ten hex digits), its folder"
             f" under {paths.results()}, or a recipe: {', '.join(NAMES)}"
         )
     return named(run, profile)

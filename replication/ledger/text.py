@@ -75,7 +75,7 @@ def rows_table(rows: list[Row], width: int | None = None) -> str:
     """
     width = width or max(80, shutil.get_terminal_size((120, 24)).columns)
     table = Table(
-        title="paper | 2012 log | ours (mean, 95% interval, seeds) | verdict",
+        title="ours: mean, 95% interval, seeds",
         title_justify="left",
         show_lines=False,
     )

@@ -102,7 +102,7 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
         place: Any = values
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
-        if not equals or not isinstance(place, dict):
+        if not equals or not last or not isinstance(place, dict):
             raise InputError(
                 f"--set {change!r}: write field=value with a field of the recipe, for instance"
                 " update.rate=0.02"
@@ -113,7 +113,8 @@ def chosen(name: str, profile: str, changes: Sequence[str] = ()) -> Recipe:
             place[last] = text
         except yaml.YAMLError:
             raise InputError(
-                f"--set {change!r}: the value is not YAML; put it into quotes"
+                f"--set {change!r}: the value is not YAML; close every bracket and quote, or put"
+                " the whole value into quotes"
             ) from None
     return validated(Recipe, name, values)
 

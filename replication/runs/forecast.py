@@ -107,7 +107,10 @@ class Forecast(NamedTuple):
             state = "here" if source.available else "not here"
             lines.append(f"data: {source.name} is {state}, {source.where}")
         need, free = self.disk_bytes / 1e9, self.free_bytes / 1e9
-        lines.append(f"disk: at most {need:.1f} GB more in {paths.runs()}, {free:.1f} GB are free")
+        enough = "" if need <= free else "; the runs would be refused, so free some space"
+        lines.append(
+            f"disk: at most {need:.1f} GB more in {paths.runs()}, {free:.1f} GB are free{enough}"
+        )
         return "\n".join(lines)
 
 
@@ -279,7 +282,12 @@ def _sources(names: set[str]) -> tuple[Source, ...]:
             row = rows[name]
             sources.append(Source(name, bool(row["where"]), row["where"] or row["how"]))
         else:
-            sources.append(Source(name, True, "a folder of your own"))
+            folder = catalog.folder_of(name)
+            if folder is None:
+                catalog.find(name)  # raises InputError that suggests the nearest name
+            here = folder is not None and folder.is_dir()
+            about = "a folder of your own" if here else "name a folder that exists"
+            sources.append(Source(name, here, about))
     return tuple(sources)
 
 

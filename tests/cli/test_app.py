@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from replication import __version__
-from replication.base import devices
+from replication.base import devices, paths
 from replication.base.errors import InputError
 from replication.book import execute, headlines
 from replication.cli import app as command_line
@@ -193,8 +193,44 @@ def test_a_dry_run_says_that_results_of_changed_parameters_are_kept_apart():
     words = ["run", "loading_speed", "--profile", "laptop", "--dry-run"]
     assert "unpublished" not in CliRunner().invoke(command_line.app, words).stdout
     changed = CliRunner().invoke(command_line.app, [*words, "--set", "rounds=1"]).stdout
-    where = "results of loading_speed: would be kept in results/own/parameters/rounds-1-"
+    place = paths.results() / "own" / "parameters" / "rounds-1-"
+    where = f"results of loading_speed: would be kept in {place}"
     assert where in changed and "because the parameters are not the profile's" in changed
+
+
+def test_a_dry_run_says_what_would_happen_to_published_results():
+    words = ["run", "architecture", "--profile", "laptop", "--dry-run"]
+    printed = CliRunner().invoke(command_line.app, words).stdout
+    assert f"results in {paths.results() / 'laptop' / 'architecture'}" in printed
+
+
+def test_a_dry_run_refuses_a_misspelt_data_set_as_the_run_would():
+    words = ["run", "relu_vs_tanh", "--dry-run", "--set"]
+    error = CliRunner().invoke(command_line.app, [*words, "data=cifar11"]).exception
+    assert isinstance(error, InputError) and "did you mean 'cifar10'" in str(error)
+    printed = CliRunner().invoke(command_line.app, [*words, "data=./no-such-folder"]).stdout
+    assert "no-such-folder is not here" in printed
+
+
+def test_json_without_a_dry_run_is_refused_before_anything_is_trained():
+    error = CliRunner().invoke(command_line.app, ["run", "relu_vs_tanh", "--json"]).exception
+    assert isinstance(error, InputError) and "--dry-run" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("update=3", "update: has fields of its own"),
+        ("epochs=1e9", "epochs: should be a whole number"),
+        ("seed=[1,2", "close every bracket"),
+        ("=3", "write field=value"),
+        ("schedule.after=[3,2]", "rising order"),
+    ],
+)
+def test_a_change_that_is_no_value_of_its_field_is_refused_in_plain_words(change, words):
+    asked = ["train", "alexnet", "--dry-run", "--set", change]
+    error = CliRunner().invoke(command_line.app, asked).exception
+    assert isinstance(error, InputError) and words in str(error) and "\n" not in str(error)
 
 
 def test_the_recipes_that_the_shell_completes_are_those_that_exist():

@@ -225,3 +225,13 @@ def test_a_run_that_leaves_broken_files_out_still_stops_at_a_fault_of_the_machin
     with pytest.raises(InputError, match=r"1\.jpg.*run again"):
         list(loader.training.epoch(0))
     loader.close()
+
+
+def test_a_photograph_cut_anywhere_is_found_before_the_training(tmp_path: Path) -> None:
+    """Inside the headers libjpeg does not warn of pixels: it finds none."""
+    scan = PLAIN.index(b"\xff\xda")
+    places = [*range(30, scan + 20, 7), len(PLAIN) // 2]
+    files = {f"train/a/{place}.jpg": PLAIN[:place] for place in places}
+    index = index_folder(write(tmp_path, files | {"train/b/whole.jpg": PLAIN}), "train")
+    kept = readable(index)
+    assert [kept.path(row).name for row in range(len(kept))] == ["whole.jpg"]

@@ -149,6 +149,13 @@ def damage(content: bytes, components: int) -> str:
     return warning if warning.startswith(PIXEL_WARNINGS) else ""
 
 
+def is_sound(content: bytes, components: int) -> bool:
+    """Return whether libjpeg-turbo reads every pixel without a complaint of any kind.
+
+    False if it cannot be asked: then only decoding the file can tell."""
+    return simplejpeg is not None and not _warning(without_metadata(content), components)
+
+
 def _warning(content: bytes, components: int) -> str:
     colours = "CMYK" if components == 4 else "RGB"
     try:

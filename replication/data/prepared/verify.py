@@ -179,7 +179,7 @@ def _fault(index: Index, row: int) -> int:
         if index.records is None:
             content = read(path, str(path))
             header = jpeg.frame(content)
-            if header is None or not header.plain or jpeg.damage(content, header.components):
+            if header is None or not header.plain or not jpeg.is_sound(content, header.components):
                 picture(content, str(path))
     except Unreadable as error:
         return BITS[error.kind]

@@ -38,7 +38,9 @@ def unpack(source: Path, place: Path) -> Counter[str]:
 
     Nothing is at ``place`` before everything is. Raises InputError for shards without classes."""
     if not source.is_dir():
-        raise InputError(f"no such folder: {printable(str(source))}")
+        found = f"{printable(str(source))} is a file: name the folder that holds it"
+        missing = f"no such folder: {printable(str(source))}"
+        raise InputError(found if source.exists() else missing)
     shards: list[Path] = []
     tree.walk(source, lambda folder: shards.extend(folder.path / n for n in folder.shards()))
     if not shards:
