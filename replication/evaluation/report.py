@@ -112,8 +112,9 @@ def find(run: str, profile: str = "quick") -> Recipe:
     from replication.recipes import NAMES, named
 
     if run not in NAMES:
+        hint = suggestion(run, NAMES)
         raise InputError(
-            f"no run {run!r}: {suggestion(run, NAMES)}use a run's id (ten hex digits), its folder"
+            f"no run {run!r}: {hint}{'N' if hint else 'n'}ame a run's id (ten hex digits), its folder"
             f" under {paths.results()}, or a recipe: {', '.join(NAMES)}"
         )
     return named(run, profile)
