@@ -114,8 +114,8 @@ def find(run: str, profile: str = "quick") -> Recipe:
     if run not in NAMES:
         hint = suggestion(run, NAMES)
         raise InputError(
-            f"no run {run!r}: {hint}{'N' if hint else 'n'}ame a run's id (ten hex digits), its folder"
-            f" under {paths.results()}, or a recipe: {', '.join(NAMES)}"
+            f"no run {run!r}: {hint}{'N' if hint else 'n'}ame a run's id (ten hex digits), its"
+            f" folder under {paths.results()}, or a recipe: {', '.join(NAMES)}"
         )
     return named(run, profile)
 
