@@ -18,7 +18,14 @@ from replication.book.notebooks import parameters
 from replication.book.pages import relu_vs_tanh as report
 from replication.experiments import figure1, first_fifths, identification, relu_vs_tanh, speedup
 from replication.experiments.candidates import CANDIDATES, RACE
-from replication.experiments.figure1 import DEFINITIONS, FIRST_FIFTH, Search, epochs_to, next_rate
+from replication.experiments.figure1 import (
+    DEFINITIONS,
+    FIRST_FIFTH,
+    READINGS,
+    Search,
+    epochs_to,
+    next_rate,
+)
 from replication.experiments.identification import TOGETHER, Arm, distance
 from replication.figures import learning
 from replication.ledger.scale import shortfalls
@@ -468,6 +475,20 @@ def test_a_reporting_run_that_diverged_in_its_first_epoch_leaves_the_others(
     _shown(outcome)
     distances = {one.variant: one.n for one in outcome.measurements if one.claim == "fig1-curves"}
     assert distances == {"relu": 3, "tanh": 3, "both": 3}
+
+
+def test_the_seeds_of_a_candidate_are_whole_numbers_in_the_order_of_the_columns() -> None:
+    """With some meanings stored on other seeds, and some not at all."""
+    first, last = list(READINGS)[0], list(READINGS)[-1]
+    row = {"curve": "tanh", "candidate": RACE.name, "rate": 0.01, "mean": 1.0, "selection": False}
+    row |= {"low": 0.5, "high": 1.5, "verdict": "nearest", "seeds_apart": 0.1}
+    rows = [row | {"definition": first, "n": 3}, row | {"definition": last, "n": 6}]
+    rows.append(row | {"candidate": "bf16", "definition": first, "n": 4})
+    outcome = SimpleNamespace(
+        distances=pd.DataFrame(rows), progress=pd.DataFrame(columns=["candidate", "activation"])
+    )
+    shown = report._identified_html(outcome, "tanh")
+    assert ">3, 6<" in shown and ">4<" in shown and "4.0" not in shown
 
 
 def test_a_curve_whose_rates_all_miss_the_target_is_not_called_not_run(

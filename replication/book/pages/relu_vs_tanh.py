@@ -278,14 +278,14 @@ def _identified_html(outcome: Outcome, curve: str) -> str:
     known = set(distances["definition"])
     rows = []
     for (candidate, rate), group in distances.groupby(["candidate", "rate"], sort=False):
-        first, by_definition = group.iloc[0], group.set_index("definition")
+        first, cells = group.iloc[0], group.set_index("definition")
         row = {"candidate": reader_name(candidate), "learning rate": rate}
         for definition, meaning in READINGS.items():
-            if definition in by_definition.index:
-                row[meaning.title] = _distance_text(by_definition.loc[definition])
+            if definition in cells.index:
+                row[meaning.title] = _distance_text(cells.loc[definition])
             elif definition in known:
                 row[meaning.title] = ""
-        counts = [str(n) for n in dict.fromkeys(by_definition.reindex(READINGS)["n"].dropna())]
+        counts = dict.fromkeys(str(cells.loc[one, "n"]) for one in READINGS if one in cells.index)
         rows.append(row | {"n": f"{first.n} (selection)" if first.selection else ", ".join(counts)})
     table = pd.DataFrame(rows)
     table = table.drop(columns=["learning rate"] * (curve == TOGETHER))
