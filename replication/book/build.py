@@ -14,7 +14,7 @@ from replication.base import paths
 from replication.base.errors import InputError, NotebookError
 from replication.base.files import write_text
 from replication.base.locks import held
-from replication.book.execute import target
+from replication.book.destination import target
 from replication.book.headlines import times_file
 from replication.book.notebooks import experiments
 from replication.book.site import REPOSITORY, SITE

@@ -29,6 +29,7 @@ from replication.base.files import FULL, write_text
 from replication.base.locks import held
 from replication.base.types import PUBLISHED
 from replication.book import KERNEL, progress, stamps
+from replication.book.destination import check_writable, page_of_run
 from replication.book.notebooks import declared_by, parameters, preflight, source, tasks, waits
 from replication.book.restore import is_unfinished, put_back, restored_on_failure
 from replication.runs import seal
@@ -57,31 +58,6 @@ shell.system = system
 """
 
 
-def target(name: str, profile: str) -> Path:
-    """Return where the executed notebook of an experiment goes in the current place."""
-    in_book = profile in PUBLISHED and not paths.place(profile)
-    named = bool(os.environ.get("REPLICATION_PAGES"))
-    if in_book and (named or paths.results() == paths.ROOT / "results"):
-        return paths.pages() / f"{name}.ipynb"
-    return _beside_results(name, profile)
-
-
-def page_of_run(name: str, profile: str) -> Path:
-    """Return where an execution stores its notebook.
-
-    It is ``target``, but a page of the book is not replaced by one of a smaller scale: that one is
-    kept beside its results."""
-    page = target(name, profile)
-    shown = stamps.profile_of(page)
-    if profile in PUBLISHED and shown in PUBLISHED[PUBLISHED.index(profile) + 1 :]:
-        return _beside_results(name, profile)
-    return page
-
-
-def _beside_results(name: str, profile: str) -> Path:
-    return paths.experiment(profile, name) / f"{name}.ipynb"
-
-
 def place(name: str, profile: str, changes: Iterable[str] = ()) -> str:
     """Return the folder under ``results/`` to which an execution writes; "" if published."""
     return place_of(tasks(name, profile) if profile in PUBLISHED else (), changes)
@@ -108,6 +84,8 @@ def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
                 raise InputError(f"{name} ({profile}): {reason}")
     else:
         check_disk(planned)
+    with writing_to(place(name, profile, changes)):
+        check_writable(page_of_run(name, profile).parent)
     if profile in PUBLISHED and not place(name, profile, changes):
         folder = paths.results() / profile / name
         if is_unfinished(folder):

@@ -10,7 +10,8 @@ from typing import Any
 from replication.base import paths
 from replication.base.types import PUBLISHED
 from replication.book import stamps
-from replication.book.execute import place, target
+from replication.book.destination import target
+from replication.book.execute import place
 from replication.book.notebooks import data_sets, parameters, source, tasks
 from replication.data.sources import catalog
 from replication.runs import seal

@@ -65,6 +65,7 @@ def checks() -> list[Check]:
         _published(),
         _pages(),
         folders.writable("results folder", paths.results(), "REPLICATION_RESULTS"),
+        folders.writable("pages folder", paths.pages(), "REPLICATION_PAGES"),
         folders.writable("runs folder", paths.runs(), "REPLICATION_RUNS"),
     ]
 

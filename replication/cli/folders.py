@@ -7,6 +7,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from replication.base import disk
+
 FREE_GB = 1.0  # the quick profile keeps its prepared images and checkpoints well below this
 MOVE_RUNS = "name a folder on another disk in REPLICATION_RUNS"
 
@@ -28,7 +30,7 @@ class Check:
 def free_disk(folder: Path) -> Check:
     """Check that the disk of ``folder`` has room for a quick run."""
     try:
-        free = shutil.disk_usage(_nearest(folder)).free / 1e9
+        free = shutil.disk_usage(disk.nearest(folder)).free / 1e9
     except OSError as error:  # a link to a disk that is not mounted
         return Check(
             "free disk",
@@ -44,29 +46,16 @@ def free_disk(folder: Path) -> Check:
 
 def writable(name: str, folder: Path, variable: str) -> Check:
     """Check that files can be created in ``folder``, which ``variable`` moves."""
-    try:
-        with tempfile.TemporaryFile(dir=_nearest(folder)):
-            pass
-    except OSError as error:
-        return Check(
-            name,
-            False,
-            True,
-            f"{folder}: {error.strerror}",
-            f"give yourself write access, or name another folder in {variable}",
-        )
+    if reason := disk.why_not_writable(folder):
+        cure = f"give yourself write access, or name another folder in {variable}"
+        return Check(name, False, True, f"{folder}: {reason}", cure)
     return Check(name, True, True, str(folder))
-
-
-def _nearest(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists: where it would be created."""
-    return next(place for place in (folder, *folder.parents) if os.path.lexists(place))
 
 
 def file_system(folder: Path) -> Check:
     """Try what runs need of a file system, in a folder that is removed at the end."""
     try:
-        with tempfile.TemporaryDirectory(dir=_nearest(folder), prefix=".doctor-") as place:
+        with tempfile.TemporaryDirectory(dir=disk.nearest(folder), prefix=".doctor-") as place:
             lacks = _lacking(Path(place))
     except OSError as error:
         return Check("file system", False, True, f"{folder}: {error.strerror}", MOVE_RUNS)

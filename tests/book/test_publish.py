@@ -102,6 +102,19 @@ def test_a_second_command_does_not_execute_the_same_experiment_at_the_same_time(
         assert list((project / "results").iterdir()) == []
 
 
+def test_a_page_that_cannot_be_stored_is_refused_before_its_notebook_runs(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = project / "ran"
+    _notebook(project, f"open({str(ran)!r}, 'w').close()")
+    (project / "params" / "laptop").mkdir()
+    (project / "params" / "laptop" / "tiny.yaml").write_text(yaml.safe_dump({"profile": "laptop"}))
+    monkeypatch.setenv("REPLICATION_PAGES", "/proc/pages")  # not even root can write there
+    with pytest.raises(InputError, match="^/proc/pages: .*; .*REPLICATION_PAGES"):
+        execute.execute("tiny", "laptop")
+    assert not ran.exists()
+
+
 def test_what_a_killed_execution_left_is_removed_by_the_next(project: Path) -> None:
     _notebook(project, "print(1)")
     folder = project / "results" / "quick" / "tiny"
