@@ -316,6 +316,19 @@ def test_every_switch_has_a_row_and_only_what_is_stored_has_a_number() -> None:
     ablations_figures.effects(outcome.differences, {"test_top1": "x"}, {}).canvas.draw()
 
 
+def test_the_page_says_how_much_one_variant_widens_the_intervals_of_the_others() -> None:
+    sides(1)
+    one_seed = paper_vs_source.run(source_settings())
+    assert "no spread over seeds yet" in source_page.spreads_text(one_seed)
+    sides(5)  # errors 0.5 points apart from seed to seed: a deviation of sqrt(2.5) / 2
+    for seed in range(5):
+        store(task("paper-spread", seed), 0.5 + 0.05 * seed)  # ten times as much
+    text = source_page.spreads_text(paper_vs_source.run(source_settings()))
+    assert "7.91 in the one that varies most (smaller initial weights" in text
+    assert ": 4.01 points;" in text and "0.79 in the others" in text  # sqrt((100 + 3) / 4) * 0.79
+    assert "about 5.1 times as wide" in text
+
+
 def test_a_deviation_shows_its_effect_on_the_error_once_it_is_measured() -> None:
     entries = {one.id: one for one in deviations()}
     assert "not measured yet" in deviations_page.effects_text(entries["lrn-alpha"], "quick")

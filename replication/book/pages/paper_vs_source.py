@@ -1,5 +1,7 @@
 """The table and checks of the page on the paper and its source. Nothing is measured here."""
 
+import math
+
 import pandas as pd
 
 from replication.base.errors import check
@@ -7,9 +9,10 @@ from replication.base.types import Profile
 from replication.book.pages.deviations import NOT_YET
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments.common import beside_baseline
-from replication.experiments.common.baselines import BASELINE
+from replication.experiments.common.baselines import BASELINE, title
 from replication.experiments.common.collect import stored_text as runs_stored
 from replication.experiments.paper_vs_source import ALL, Outcome, Settings, tasks
+from replication.ledger.families import family
 from replication.ledger.rules import MIN_SEEDS
 from replication.paper.deviations import deviations
 
@@ -37,9 +40,9 @@ def effects_html(outcome: Outcome, profile: Profile) -> str:
         one = by_quantity.loc["test_top1"]
         what = "all of the above" if variant == ALL else entries[deviation].what
         row = {"difference": what, "n": int(one["n"])}
-        for column, title in TITLES.items():
+        for column, heading in TITLES.items():
             of = by_quantity.loc[column]
-            row[title] = interval_text(of["mean"], of["low"], of["high"]) if of["n"] else NOT_YET
+            row[heading] = interval_text(of["mean"], of["low"], of["high"]) if of["n"] else NOT_YET
         row["top-1, interval over seeds and images"] = (
             interval_text(one["mean"], one["images_low"], one["images_high"])
             if pd.notna(one["images_low"])
@@ -47,6 +50,28 @@ def effects_html(outcome: Outcome, profile: Profile) -> str:
         )
         rows.append(row | {"the paper's net has": answer(one, profile)})
     return html_table(pd.DataFrame(rows))
+
+
+def spreads_text(outcome: Outcome) -> str:
+    """Return the spread of the top-1 error that all intervals share, and what its widest adds.
+
+    The text says so if there are too few runs for a spread with and without that variant."""
+    column = "test_top1"
+    values = {
+        name: rows[column].dropna().tolist() for name, rows in outcome.table.groupby("variant")
+    }
+    several = [name for name, of in values.items() if name != BASELINE and len(of) > 1]
+    if BASELINE not in values or len(several) < 2:
+        return "no spread over seeds yet: fewer than two variants have two seeds"
+    whole = family(column, values, BASELINE)
+    widest = max(several, key=lambda name: whole.groups[name].variance)
+    rest = family(column, {name: of for name, of in values.items() if name != widest}, BASELINE)
+    return (
+        f"spread of the top-1 error over seeds, pooled over all nets: {whole.spread:.2f} points;"
+        f" {math.sqrt(whole.groups[widest].variance):.2f} in the one that varies most"
+        f" ({title(widest)}), and {rest.spread:.2f} in the others, whose intervals are"
+        f" about {whole.spread / rest.spread:.1f} times as wide for it"
+    )
 
 
 def answer(effect: pd.Series, profile: Profile) -> str:
