@@ -1,7 +1,10 @@
 """Numbers for prose that no claim has, read from the results when the book is built.
 
-Roles: ``{change}`no-dropout`` is what a variant of the ablations does to the top-1 test error, and
-``{change}`no-lrn, half the rate`` what it does at half the learning rate;
+Roles: ``{change}`no-dropout`` is what a variant of the ablations does to the top-1 test error,
+``{change}`no-lrn, half the rate`` what it does at half the learning rate, and
+``{change}`paper-all`` what the paper's side of all differences from its source does;
+``{differences}`higher`` are the differences from the source whose paper's side has the higher error
+when it is the only one;
 ``{waited}`lrn_cifar`` is the share of the time in which an experiment's runs on a GPU waited for
 their minibatches. A number that the results do not have is an error of the build."""
 
@@ -18,8 +21,11 @@ from replication.base import files, paths
 from replication.base.epochs import TIMINGS
 from replication.base.text import counted
 from replication.book.findings import note_results, rows
+from replication.book.pages.paper_vs_source import answer
 from replication.book.roles import ResultRole
+from replication.experiments.paper_vs_source import EXPERIMENT as SOURCE
 from replication.ledger.units import numbers, with_unit
+from replication.paper.deviations import deviations
 
 ABLATIONS, ERROR = "ablations", "test_top1"
 LEARNT, FIRST = "learnt_differences.csv", ", first baseline"
@@ -29,17 +35,17 @@ HALF, HALF_FACTOR = ", half the rate", "0.5"
 def change_text(variant: str) -> str:
     """Return the change of the top-1 test error in a variant: "4.58 points (2.81 to 6.34, ...)".
 
-    Of a variant of the baseline that has learnt, if there is one. If ", first baseline" follows the
-    name, it is that of the first baseline; if ", half the rate", that of the two nets at half the
-    learning rate. Raises LookupError if it was not measured at the scale that has the ablations'
-    verdicts."""
+    Of a variant of the baseline that has learnt, if there is one; of the paper against its source,
+    of the first baseline. If ", first baseline" follows the name, it is that of the first baseline;
+    if ", half the rate", that of the two nets at half the learning rate. Raises LookupError if it
+    was not measured at the scale that has the ablations' verdicts."""
     name = variant.removesuffix(FIRST).removesuffix(HALF)
     if variant.endswith(HALF):
         rates = _table("rates.csv").astype({"factor": str})
         found = rates[(rates["factor"] == HALF_FACTOR) & rates["mean"].notna()]
     else:
         tables = [] if variant.endswith(FIRST) else [_table(LEARNT)]
-        every = pd.concat([*tables, _table("differences.csv")])
+        every = pd.concat([*tables, _table("differences.csv"), _table("effects.csv", SOURCE)])
         found = every[every["quantity"] == ERROR]
     for row in found[found["variant"] == name].itertuples():
         middle, low, high = numbers(row.mean, row.low, row.high)
@@ -47,10 +53,29 @@ def change_text(variant: str) -> str:
     raise LookupError(variant)
 
 
-def _table(name: str) -> pd.DataFrame:
-    """Return one of the ablations' tables; one without rows if it is not stored."""
-    file = _folder(ABLATIONS) / name
-    columns = ["variant", "quantity", "factor", "mean", "low", "high", "n"]
+def differences_text(outcome: str) -> str:
+    """Return which differences from the source have that ``outcome``, and of how many.
+
+    ``outcome``: "higher" or "lower", the error of a net with the paper's side of one difference
+    alone. Raises LookupError for any other, and if no difference has been measured."""
+    effects = _table("effects.csv", SOURCE)
+    single = effects[effects["deviation"].notna() & (effects["quantity"] == ERROR)]
+    if outcome not in ("higher", "lower") or not single["n"].any():
+        raise LookupError(outcome)
+    profile, what = _folder(ABLATIONS).parent.name, {one.id: one.what for one in deviations()}
+    found = [
+        what[row["deviation"]]
+        for _, row in single.iterrows()
+        if answer(row, profile) == f"the {outcome} error"
+    ]
+    names = f" ({'; '.join(found)})" if found else ""
+    return f"{len(found) or 'none'} of {len(single)}{names}"
+
+
+def _table(name: str, experiment: str = ABLATIONS) -> pd.DataFrame:
+    """Return a table of an experiment at the ablations' scale; one without rows if not stored."""
+    file = _folder(ABLATIONS).with_name(experiment) / name
+    columns = ["variant", "deviation", "quantity", "factor", "mean", "low", "high", "n"]
     return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=columns)
 
 
@@ -97,6 +122,12 @@ class Change(_Number):
     number_text = staticmethod(change_text)
 
 
+class Differences(_Number):
+    """``{differences}`OUTCOME``."""
+
+    number_text = staticmethod(differences_text)
+
+
 class Waited(_Number):
     """``{waited}`EXPERIMENT``."""
 
@@ -106,5 +137,6 @@ class Waited(_Number):
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the roles."""
     app.add_role("change", Change())
+    app.add_role("differences", Differences())
     app.add_role("waited", Waited())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

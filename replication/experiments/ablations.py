@@ -50,6 +50,7 @@ from replication.experiments.common.comparison import (
     speed,
 )
 from replication.experiments.common.contract import settings_of, store_tables
+from replication.experiments.common.curves import curves
 from replication.ledger.measurement import Measurement, Profile
 from replication.runs.store import Run, Task, complete
 
@@ -235,12 +236,7 @@ def run(settings: Settings) -> Outcome:
         beside_baseline.differences(table, BASELINE),
         learnt,
         beside_baseline.differences(learnt, BASELINE),
-        pd.concat(
-            [
-                run.history.assign(variant=name, seed=run.task.recipe.seed)
-                for run, name in zip(runs, names, strict=True)
-            ]
-        ),
+        curves(runs),
         dropout,
         beside,
         measurements + measure_sizes(settings.profile, others),

@@ -27,6 +27,7 @@ from replication.experiments.common.comparison import (
     some_of,
 )
 from replication.experiments.common.contract import settings_of, store_tables
+from replication.experiments.common.curves import curves
 from replication.experiments.common.image_noise import images_of, noise
 from replication.runs.store import Run, Task
 
@@ -75,6 +76,7 @@ class Outcome(NamedTuple):
     # deviation, quantity, mean, low, high, n, images_low and images_high (over seeds and images),
     # values (each seed minus the baseline's mean)
     effects: pd.DataFrame
+    curves: pd.DataFrame  # of every run: ``common.curves``
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]
 
@@ -115,7 +117,12 @@ def run(settings: Settings) -> Outcome:
     table = error_rows(runs, [variant_of(one.task) for one in runs])
     differences = beside_baseline.differences(table, BASELINE)
     outcome = Outcome(
-        table, differences, effects(differences, runs), tuple(runs), tuple(collected.missing)
+        table,
+        differences,
+        effects(differences, runs),
+        curves(runs),
+        tuple(runs),
+        tuple(collected.missing),
     )
     store_tables(settings.profile, EXPERIMENT, {"table": table, "effects": outcome.effects}, [])
     return outcome

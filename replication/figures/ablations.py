@@ -135,13 +135,15 @@ def losses(
     curves: pd.DataFrame,
     panels: Sequence[tuple[str, Sequence[str], float]],
     names: Mapping[str, str] | None = None,
+    line: str = "target: {:g}",
 ) -> Figure:
-    """Draw training loss against epochs up to a target, one panel per entry of ``panels``.
+    """Draw training loss against epochs, one panel with a horizontal line per entry of ``panels``.
 
-    A line is the mean over seeds, a band reaches from the lowest to the highest.
+    A curve is the mean over seeds, a band reaches from the lowest to the highest.
 
-    ``panels``: title, variants, target. ``curves``: columns variant, seed, epoch, loss (nats, mean
-    of the epoch's minibatches before their updates). ``names``: as for ``effects``."""
+    ``panels``: title, variants, loss of the line. ``curves``: columns variant, seed, epoch, loss
+    (nats, mean of the epoch's minibatches before their updates). ``names``: as for ``effects``.
+    ``line``: what is written at the line, of its loss."""
     with style():
         figure, axes = plt.subplots(
             1, len(panels), figsize=(WIDTH, 3.0), squeeze=False, layout="constrained"
@@ -171,7 +173,7 @@ def losses(
                 )
             axis.axhline(mark, color=PAPER, linewidth=1)
             axis.annotate(
-                f"target: {mark:g}",
+                line.format(mark),
                 (1, mark),
                 xycoords=("axes fraction", "data"),
                 ha="right",

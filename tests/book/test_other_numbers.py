@@ -39,6 +39,47 @@ def test_a_change_at_half_the_rate_is_that_of_the_table_of_rates() -> None:
     assert row["mean"] != pytest.approx(row["test"] - whole["test"].item())
 
 
+def test_the_paper_against_its_source_is_in_prose_as_its_page_has_it() -> None:
+    effects = pd.read_csv(paths.published() / "laptop" / "paper_vs_source" / "effects.csv")
+    effects = effects[effects["quantity"] == "test_top1"].set_index("variant")
+    row = effects.loc["paper-all"]
+    middle, low, high = numbers(row["mean"], row["low"], row["high"])
+    shown = f"{middle} points ({low} to {high}, n = {row['n']})"
+    assert other_numbers.change_text("paper-all") == shown
+    single = effects[effects["deviation"].notna()]
+    assert other_numbers.differences_text("higher").startswith(
+        f"{(single[['low', 'images_low']].min(axis=1) > 0).sum() or 'none'} of {len(single)}"
+    )
+    assert other_numbers.differences_text("lower").startswith(
+        f"{(single[['high', 'images_high']].max(axis=1) < 0).sum() or 'none'} of {len(single)}"
+    )
+    with pytest.raises(LookupError):
+        other_numbers.differences_text("equal")
+
+
+def test_a_difference_is_named_only_once_both_of_its_intervals_exclude_no_effect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = {"lrn-alpha": "Scale of the normalisation, alpha", "bias-rate": ""}
+    table = pd.DataFrame(
+        {
+            "deviation": list(names),
+            "quantity": "test_top1",
+            "n": [5, 5],
+            "low": [-3.0, -3.0],
+            "high": [-1.0, -1.0],
+            "images_low": [-4.0, -4.0],
+            "images_high": [-0.5, 0.5],
+        }
+    )
+    monkeypatch.setattr(other_numbers, "_table", lambda *_: table)
+    assert other_numbers.differences_text("lower") == f"1 of 2 ({names['lrn-alpha']})"
+    assert other_numbers.differences_text("higher") == "none of 2"
+    monkeypatch.setattr(other_numbers, "_table", lambda *_: table.assign(n=0))
+    with pytest.raises(LookupError):  # nothing has been measured
+        other_numbers.differences_text("lower")
+
+
 @pytest.mark.parametrize(
     ("chapter", "variant"), [("dropout", "no-dropout"), ("augmentation", "no-crops")]
 )
