@@ -15,6 +15,7 @@ from replication.figures import PALETTE, PAPER, SMALL, WIDTH, nothing, style
 TRAIN, TEST = PALETTE[0], PALETTE[1]
 DASHES = ("-", "--", ":", "-.")
 MARKERS = "osD^v*"
+AS_WRITTEN: Mapping[str, str] = {}  # no variant has another name for the reader
 RATES = {0.5: "half", 1.0: "the baseline's", 2.0: "twice"}
 
 
@@ -22,7 +23,7 @@ def effects(
     differences: pd.DataFrame,
     titles: Mapping[str, str],
     paper: Mapping[str, Mapping[str, float]],
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str] = AS_WRITTEN,
 ) -> Figure:
     """Draw variant minus baseline in percentage points, one panel per quantity of ``titles``.
 
@@ -56,7 +57,7 @@ def effects(
             axis.set_title(textwrap.fill(title, 26))
         # one label for all panels: beside long names the panels are narrow
         axes[0, len(titles) // 2].set_xlabel("change, percentage points")
-        labels = [(names or {}).get(variant, variant) for variant in variants]
+        labels = [names.get(variant, variant) for variant in variants]
         axes[0, 0].set_yticks(range(len(variants)), labels)
         figure.legend(handles=_legend(any(paper.values())), loc="outside lower center", ncols=3)
     return figure
@@ -111,7 +112,7 @@ def _legend(with_paper: bool) -> list[plt.Line2D]:
     return handles if with_paper else handles[:2]
 
 
-def gaps(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure:
+def gaps(table: pd.DataFrame, names: Mapping[str, str] = AS_WRITTEN) -> Figure:
     """Draw training and test error (top-1, per cent) of each variant, mean over seeds.
 
     The line that joins them is the overfitting.
@@ -125,7 +126,7 @@ def gaps(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure:
         axis.hlines(places, means["train_top1"], means["test_top1_one"], color="0.7", linewidth=2)
         axis.plot(means["train_top1"], places, "o", color=TRAIN, label="training images")
         axis.plot(means["test_top1_one"], places, "s", color=TEST, label="test images")
-        axis.set_yticks(places, [(names or {}).get(variant, variant) for variant in means.index])
+        axis.set_yticks(places, [names.get(variant, variant) for variant in means.index])
         axis.set(xlabel="top-1 error over one view, per cent")
         figure.legend(loc="outside upper right", ncols=2)
     return figure
@@ -134,7 +135,7 @@ def gaps(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure:
 def losses(
     curves: pd.DataFrame,
     panels: Sequence[tuple[str, Sequence[str], float]],
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str] = AS_WRITTEN,
     line: str = "target: {:g}",
 ) -> Figure:
     """Draw training loss against epochs, one panel with a horizontal line per entry of ``panels``.
@@ -161,7 +162,7 @@ def losses(
                     loss["mean"],
                     DASHES[place % len(DASHES)],
                     color=PALETTE[place],
-                    label=(names or {}).get(name, name),
+                    label=names.get(name, name),
                 )
                 axis.fill_between(
                     loss.index,
@@ -187,7 +188,7 @@ def losses(
     return figure
 
 
-def rates(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure | None:
+def rates(table: pd.DataFrame, names: Mapping[str, str] = AS_WRITTEN) -> Figure | None:
     """Draw each variant's test error against its rate, one line per variant; None without runs.
 
     ``table``: columns variant, factor (of the baseline's rate; text is left out) and test, the mean
@@ -203,7 +204,7 @@ def rates(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure
                 of["test"],
                 f"{MARKERS[place % len(MARKERS)]}{DASHES[place % len(DASHES)]}",
                 color=PALETTE[place % len(PALETTE)],
-                label=(names or {}).get(str(name), name),
+                label=names.get(str(name), name),
             )
         axis.set_xscale("log", base=2)
         axis.set_xticks([*RATES], [*RATES.values()])

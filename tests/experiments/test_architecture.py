@@ -47,6 +47,13 @@ def test_each_claim_gets_the_verdict_that_the_arithmetic_gives():
     }
 
 
+def test_a_relu_that_writes_over_its_input_saves_the_outputs_of_all_neurons_but_the_last_layers():
+    net = summary(NAMED["alexnet"])
+    relus = net_checks.memory(net).relus
+    assert relus == (659_272 - 1000) * 4 * 2 * 128  # bytes, with their gradients, at a minibatch
+    assert "1.89 GiB in all" in measure("alexnet")["two-gpu-memory"].reason
+
+
 def test_every_check_is_of_a_claim_of_the_chapter():
     ours = {one.id for one in claims() if one.experiment == "architecture"}
     assert set(measure("alexnet")) == ours

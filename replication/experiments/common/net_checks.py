@@ -7,7 +7,7 @@ numbers: a number that the paper prints rounded, or calls about the same, is tru
 within 5% of it.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -162,7 +162,7 @@ def _two_gpus(net: Summary) -> list[dict[str, Any]]:
     crossings = [row.name for row in layers if row.received]
     alone = summary(NAMED[ONE_GPU]).total.parameters
     largest = max(layers, key=lambda row: row.parameters)
-    weights, activations = memory(net)
+    weights, activations, of_relus = memory(net)
     needed = weights + activations
     return [
         {
@@ -193,20 +193,31 @@ def _two_gpus(net: Summary) -> list[dict[str, Any]]:
             "reason": (
                 f"{weights / 2**30:.2f} GiB for weights, gradients and velocities,"
                 f" {activations / 2**30:.2f} GiB for the outputs of all layers and their gradients"
-                f" at a batch of {BATCH}; the images of a data batch and workspace are not counted"
+                f" at a batch of {BATCH}; {(needed - of_relus) / 2**30:.2f} GiB in all if a ReLU"
+                " writes over its input, as in cuda-convnet; the images of a data batch and"
+                " workspace are not counted"
             ),
         },
     ]
 
 
-def memory(net: Summary) -> tuple[int, int]:
-    """Return the bytes of the parameters and of the outputs in one training step.
+class Memory(NamedTuple):
+    """The bytes that one training step needs."""
 
-    The first number covers weights, gradients and velocities; the second covers all layers' outputs
-    at a minibatch with their gradients.
-    """
-    outputs = sum(torch.Size(row.shape).numel() for row in net.layers)
-    return 3 * FLOAT_BYTES * net.total.parameters, 2 * FLOAT_BYTES * BATCH * outputs
+    parameters: int  # weights, gradients and velocities
+    outputs: int  # of all layers at a minibatch, with their gradients
+    relus: int  # the part of ``outputs`` that is the ReLUs'
+
+
+def memory(net: Summary) -> Memory:
+    """Return the bytes of the parameters and of the outputs in one training step."""
+    sizes = [(row.kind, torch.Size(row.shape).numel()) for row in net.layers]
+    each = 2 * FLOAT_BYTES * BATCH
+    return Memory(
+        3 * FLOAT_BYTES * net.total.parameters,
+        each * sum(size for _, size in sizes),
+        each * sum(size for kind, size in sizes if kind == "ReLU"),
+    )
 
 
 def _learning(net: Summary) -> list[dict[str, Any]]:
