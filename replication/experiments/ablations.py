@@ -97,6 +97,11 @@ class Settings(Frozen):
             raise ValueError(f"{BASELINE!r} is missing; every variant is compared with it")
         return variants
 
+    @property
+    def seeds_beside(self) -> tuple[int, ...]:
+        """The seeds of the learnt regime's runs that a page of the first regime shows."""
+        return self.learnt_seeds if self.regime == "first" else ()
+
 
 settings = settings_of(Settings, EXPERIMENT)
 
@@ -166,7 +171,7 @@ def learnt_beside_tasks(settings: Settings) -> list[Task]:
     """Return the learnt regime's runs that a page of the first regime shows, where stored.
 
     These are controls, sizes and rates, the baseline, and the variants that have other rates."""
-    seeds = settings.learnt_seeds if settings.regime == "first" else ()
+    seeds = settings.seeds_beside
     names = [name for name in RATED if name in VARIANTS]
     own = [task(settings.profile, name, seed, "learnt") for seed in seeds for name in names]
     return own + controls.tasks(settings.profile, seeds, "learnt")
@@ -176,7 +181,7 @@ def learnt_runs(settings: Settings) -> list[Run]:
     """Return the learnt regime's runs that a page of the first regime shows.
 
     These are the baseline and each variant of which every seed is stored; [] without both."""
-    seeds = settings.learnt_seeds if settings.regime == "first" else ()
+    seeds = settings.seeds_beside
     found = {
         variant: complete([task(settings.profile, variant, seed, "learnt") for seed in seeds])
         for variant in settings.variants

@@ -159,6 +159,13 @@ def test_a_folder_of_ones_own(folders):
     assert index.name == "folder-my pictures" and len(index) == 1
 
 
+def test_the_name_of_a_folder_here_gets_the_form_that_names_it(folders, monkeypatch):
+    (folders / "pictures").mkdir(parents=True)
+    monkeypatch.chdir(folders)
+    with pytest.raises(InputError, match="'pictures'.* folder:pictures$"):
+        catalog.open_index("pictures", "train")
+
+
 def test_data_list_shows_the_whole_catalog():
     rows = {row["name"]: row for row in catalog.listing()}
     assert {"synthetic", "cifar10", "tiny-imagenet-100", "imagenette"} <= set(rows)

@@ -274,6 +274,8 @@ def names() -> tuple[str, ...]:
 def find(name: str) -> Dataset:
     """Return the entry of that name; InputError lists the names."""
     catalog = _catalog()
+    if name not in catalog and Path(name).is_dir():
+        raise InputError(f"no data set is called {name!r}: for the folder write {FOLDER}{name}")
     if name not in catalog:
         raise InputError(f"{unknown('data set', name, catalog)}, or {FOLDER}/path")
     return catalog[name]
