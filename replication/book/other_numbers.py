@@ -35,18 +35,20 @@ HALF, HALF_FACTOR = ", half the rate", "0.5"
 def change_text(variant: str) -> str:
     """Return the change of the top-1 test error in a variant: "4.58 points (2.81 to 6.34, ...)".
 
-    Of a variant of the baseline that has learnt, if there is one; of the paper against its source,
-    of the first baseline. If ", first baseline" follows the name, it is that of the first baseline;
-    if ", half the rate", that of the two nets at half the learning rate. Raises LookupError if it
-    was not measured at the scale that has the ablations' verdicts."""
+    Of a variant of the baseline that has learnt, if there is one. If ", first baseline" follows the
+    name, it is that of the first baseline; if ", half the rate", that of the two nets at half the
+    learning rate. Raises LookupError if it was not measured at the scale that has the ablations'
+    verdicts."""
     name = variant.removesuffix(FIRST).removesuffix(HALF)
     if variant.endswith(HALF):
         rates = _table("rates.csv").astype({"factor": str})
         found = rates[(rates["factor"] == HALF_FACTOR) & rates["mean"].notna()]
     else:
-        tables = [] if variant.endswith(FIRST) else [_table(LEARNT)]
-        every = pd.concat([*tables, _table("differences.csv"), _table("effects.csv", SOURCE)])
-        found = every[every["quantity"] == ERROR]
+        tables = [_table("differences.csv"), _table("effects.csv", SOURCE)]
+        if not variant.endswith(FIRST):
+            tables = [_table(LEARNT), _table("learnt_effects.csv", SOURCE), *tables]
+        every = pd.concat(tables)
+        found = every[(every["quantity"] == ERROR) & every["mean"].notna()]
     for row in found[found["variant"] == name].itertuples():
         middle, low, high = numbers(row.mean, row.low, row.high)
         return f"{with_unit(middle, 'points')} ({low} to {high}, n = {row.n})"

@@ -51,8 +51,9 @@ from replication.experiments.common.comparison import (
 )
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.curves import curves
+from replication.experiments.common.learnt import learnt_runs
 from replication.ledger.measurement import Measurement, Profile
-from replication.runs.store import Run, Task, complete
+from replication.runs.store import Run, Task
 
 STAGE = "variants"  # of the campaign, which trains them
 __all__ = [
@@ -177,21 +178,6 @@ def learnt_beside_tasks(settings: Settings) -> list[Task]:
     return own + controls.tasks(settings.profile, seeds, "learnt")
 
 
-def learnt_runs(settings: Settings) -> list[Run]:
-    """Return the learnt regime's runs that a page of the first regime shows.
-
-    These are the baseline and each variant of which every seed is stored; [] without both."""
-    seeds = settings.seeds_beside
-    found = {
-        variant: complete([task(settings.profile, variant, seed, "learnt") for seed in seeds])
-        for variant in settings.variants
-    }
-    whole = {variant: runs for variant, runs in found.items() if runs and len(runs) == len(seeds)}
-    if BASELINE not in whole or len(whole) == 1:
-        return []
-    return [one for runs in whole.values() for one in runs]
-
-
 def waits(settings: Settings) -> str:
     """Return why there is nothing to show yet; "" if there is."""
     return waiting_for(_variant_tasks(settings), settings.only_stored, STAGE)
@@ -227,7 +213,10 @@ def run(settings: Settings) -> Outcome:
         beside = controls.compare(others if len(others) > len(runs) else ())
     table = _table(runs, settings)
     measurements = measure(settings.profile, table, dropout, runs)
-    learnt, beside_first = pd.DataFrame(columns=table.columns), learnt_runs(settings)
+    learnt, beside_first = (
+        pd.DataFrame(columns=table.columns),
+        learnt_runs(settings.profile, settings.variants, settings.seeds_beside),
+    )
     if beside_first:
         learnt = _table(beside_first, settings)
         instead = measure(settings.profile, learnt, pd.DataFrame(), beside_first)

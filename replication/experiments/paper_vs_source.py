@@ -29,6 +29,7 @@ from replication.experiments.common.comparison import (
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.curves import curves
 from replication.experiments.common.image_noise import images_of, noise
+from replication.experiments.common.learnt import learnt_runs
 from replication.runs.store import Run, Task
 
 EXPERIMENT = "paper_vs_source"
@@ -59,8 +60,15 @@ class Settings(Frozen):
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: MoreSeeds = ()
+    # of the learnt regime, beside the first: of these, the stored runs are shown, none is trained
+    learnt_seeds: MoreSeeds = ()
     only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
+
+    @property
+    def seeds_beside(self) -> tuple[int, ...]:
+        """The seeds of the learnt regime's runs that a page of the first regime shows."""
+        return self.learnt_seeds if self.regime == "first" else ()
 
 
 settings = settings_of(Settings, EXPERIMENT)
@@ -77,7 +85,9 @@ class Outcome(NamedTuple):
     # values (each seed minus the baseline's mean)
     effects: pd.DataFrame
     curves: pd.DataFrame  # of every run: ``common.curves``
+    learnt_effects: pd.DataFrame  # as ``effects``, of the stored nets that have learnt
     runs: tuple[Run, ...]
+    learnt_runs: tuple[Run, ...]
     missing: tuple[Task, ...]
 
 
@@ -116,15 +126,24 @@ def run(settings: Settings) -> Outcome:
         raise InputError(f"{EXPERIMENT}: {reason}")
     table = error_rows(runs, [variant_of(one.task) for one in runs])
     differences = beside_baseline.differences(table, BASELINE)
+    learnt = learnt_runs(settings.profile, settings.variants, settings.seeds_beside)
+    learnt_table = error_rows(learnt, [variant_of(one.task) for one in learnt])
     outcome = Outcome(
         table,
         differences,
         effects(differences, runs),
         curves(runs),
+        effects(beside_baseline.differences(learnt_table, BASELINE), learnt)
+        if learnt
+        else pd.DataFrame(),
         tuple(runs),
+        tuple(learnt),
         tuple(collected.missing),
     )
-    store_tables(settings.profile, EXPERIMENT, {"table": table, "effects": outcome.effects}, [])
+    tables = {"table": table, "effects": outcome.effects}
+    if learnt:
+        tables |= {"learnt": learnt_table, "learnt_effects": outcome.learnt_effects}
+    store_tables(settings.profile, EXPERIMENT, tables, [])
     return outcome
 
 

@@ -45,7 +45,7 @@ def test_the_paper_against_its_source_is_in_prose_as_its_page_has_it() -> None:
     row = effects.loc["paper-all"]
     middle, low, high = numbers(row["mean"], row["low"], row["high"])
     shown = f"{middle} points ({low} to {high}, n = {row['n']})"
-    assert other_numbers.change_text("paper-all") == shown
+    assert other_numbers.change_text("paper-all, first baseline") == shown
     single = effects[effects["deviation"].notna()]
     assert other_numbers.differences_text("higher").startswith(
         f"{(single[['low', 'images_low']].min(axis=1) > 0).sum() or 'none'} of {len(single)}"

@@ -310,7 +310,7 @@ def test_every_switch_has_a_row_and_only_what_is_stored_has_a_number() -> None:
     assert source_page.answer(top1.loc["paper-all"], "quick") == "the higher error"
     assert source_page.answer(top1.loc["paper-lrn-alpha"], "quick") == "open"
     assert source_page.answer(top1.loc["paper-spread"], "quick") == "not measured yet"
-    assert source_page.effects_html(outcome, "quick").count("not measured yet") == 8 * 5
+    assert source_page.effects_html(outcome.effects, "quick").count("not measured yet") == 8 * 5
     assert "not stored yet: 40 of 55" in source_page.stored_text(source_settings(), outcome)
     assert "equal" in source_page.checks(outcome)
     ablations_figures.effects(outcome.differences, {"test_top1": "x"}, {}).canvas.draw()
@@ -327,6 +327,31 @@ def test_the_page_says_how_much_one_variant_widens_the_intervals_of_the_others()
     assert "7.91 in the one that varies most (smaller initial weights" in text
     assert ": 4.01 points;" in text and "0.79 in the others" in text  # sqrt((100 + 3) / 4) * 0.79
     assert "about 5.1 times as wide" in text
+
+
+def test_a_difference_in_nets_that_have_learnt_is_shown_once_all_its_seeds_are_stored() -> None:
+    for seed in range(5):
+        store(baselines.task("laptop", "baseline", seed), 0.3)
+        store(baselines.task("laptop", "paper-all", seed), 0.4)
+        for place, name in enumerate(("baseline", "paper-all", "paper-spread")):
+            if (name, seed) != ("paper-spread", 4):
+                error = 0.3 + 0.2 * place + 0.001 * seed
+                store(baselines.task("laptop", name, seed, "learnt"), error)
+    outcome = paper_vs_source.run(source_settings(profile="laptop", learnt_seeds=range(5)))
+    learnt = outcome.learnt_effects.query("quantity == 'test_top1' and n > 0").set_index("variant")
+    assert list(learnt.index) == ["paper-all"]
+    assert learnt.loc["paper-all", "mean"] == pytest.approx(20)
+    assert len(outcome.learnt_runs) == len(outcome.runs) == 10
+    page = source_page.learnt_html(outcome, "laptop")
+    assert "all of the above" in page and "the higher error" in page
+    assert "not measured yet" not in page
+    assert "learnt, stored runs: 10" in source_page.checks(outcome)
+    # the first baseline's numbers are its own, with and without the others
+    alone = paper_vs_source.run(source_settings(profile="laptop"))
+    assert alone.effects.equals(outcome.effects) and alone.learnt_effects.empty
+    first = alone.effects.query("quantity == 'test_top1'").set_index("variant")
+    assert first.loc["paper-all", "mean"] == pytest.approx(10)
+    assert "yet" in source_page.learnt_html(alone, "laptop")
 
 
 def test_a_deviation_shows_its_effect_on_the_error_once_it_is_measured() -> None:

@@ -11,6 +11,7 @@ from replication.book.pages.tables import html_table, interval_text, stored_chec
 from replication.experiments.common import beside_baseline
 from replication.experiments.common.baselines import BASELINE, title
 from replication.experiments.common.collect import stored_text as runs_stored
+from replication.experiments.common.comparison import scale
 from replication.experiments.paper_vs_source import ALL, Outcome, Settings, tasks
 from replication.ledger.families import family
 from replication.ledger.rules import MIN_SEEDS
@@ -29,13 +30,13 @@ def stored_text(settings: Settings, outcome: Outcome) -> str:
     return runs_stored(outcome.runs, outcome.missing, len(tasks(settings)))
 
 
-def effects_html(outcome: Outcome, profile: Profile) -> str:
-    """Return the paper's side of each difference minus the source's, one row per difference."""
+def effects_html(effects: pd.DataFrame, profile: Profile) -> str:
+    """Return the paper's side of each difference minus the source's, one row per difference.
+
+    ``effects``: those of an ``Outcome``."""
     entries = {one.id: one for one in deviations()}
     rows = []
-    for (variant, deviation), group in outcome.effects.groupby(
-        ["variant", "deviation"], sort=False
-    ):
+    for (variant, deviation), group in effects.groupby(["variant", "deviation"], sort=False):
         by_quantity = group.set_index("quantity")
         one = by_quantity.loc["test_top1"]
         what = "all of the above" if variant == ALL else entries[deviation].what
@@ -50,6 +51,15 @@ def effects_html(outcome: Outcome, profile: Profile) -> str:
         )
         rows.append(row | {"the paper's net has": answer(one, profile)})
     return html_table(pd.DataFrame(rows))
+
+
+def learnt_html(outcome: Outcome, profile: Profile) -> str:
+    """Return the same table of the nets that have learnt, only of what is stored."""
+    if not outcome.learnt_runs:
+        return "<p>Of no variant are all seeds of the nets that have learnt stored yet.</p>"
+    shown = scale(outcome.learnt_runs[0], "ten views and one")
+    measured = outcome.learnt_effects[outcome.learnt_effects["n"] > 0]
+    return f"<p>{shown}</p>" + effects_html(measured, profile)
 
 
 def spreads_text(outcome: Outcome) -> str:
@@ -99,4 +109,6 @@ def checks(outcome: Outcome) -> str:
     again = beside_baseline.differences(outcome.table, BASELINE)
     check(again.equals(outcome.differences), "a difference is not of these runs")
     lines.append(f"differences recomputed from the runs: {len(again)}, all equal to those shown")
+    if outcome.learnt_runs:
+        lines.append(f"of the nets that have learnt, {stored_check(outcome.learnt_runs)}")
     return "\n".join(lines)
