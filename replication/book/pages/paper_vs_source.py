@@ -49,7 +49,7 @@ def effects_html(effects: pd.DataFrame, profile: Profile) -> str:
             if pd.notna(one["images_low"])
             else ""
         )
-        rows.append(row | {"the paper's net has": answer(one, profile)})
+        rows.append(row | {"with the paper's side, the net has": answer(one, profile)})
     return html_table(pd.DataFrame(rows))
 
 
@@ -63,7 +63,7 @@ def learnt_html(outcome: Outcome, profile: Profile) -> str:
 
 
 def spreads_text(outcome: Outcome) -> str:
-    """Return the spread of the top-1 error that all intervals share, and what its widest adds.
+    """Return the pooled spread of the top-1 error, and what the variant that varies most adds.
 
     The text says so if there are too few runs for a spread with and without that variant."""
     column = "test_top1"
@@ -80,8 +80,14 @@ def spreads_text(outcome: Outcome) -> str:
         f"spread of the top-1 error over seeds, pooled over all nets: {whole.spread:.2f} points;"
         f" {math.sqrt(whole.groups[widest].variance):.2f} in the one that varies most"
         f" ({title(widest)}), and {rest.spread:.2f} in the others, whose intervals are"
-        f" about {whole.spread / rest.spread:.1f} times as wide for it"
+        f" about {whole.spread / rest.spread:.1f} times as wide for it\n"
+        f"errors over seeds: {_range(values[widest])} there, {_range(values[BASELINE])} in the"
+        " released net"
     )
+
+
+def _range(errors: list[float]) -> str:
+    return f"{min(errors):.1f} to {max(errors):.1f}%"
 
 
 def answer(effect: pd.Series, profile: Profile) -> str:
