@@ -34,10 +34,9 @@ def _beside_results(name: str, profile: str) -> Path:
     return paths.experiment(profile, name) / f"{name}.ipynb"
 
 
-def check_writable(folder: Path) -> None:
-    """Raise InputError if no file can be created in ``folder``, which may not exist yet."""
+def check_writable(folder: Path, variable: str) -> None:
+    """Raise InputError if no file can be created in ``folder``, which ``variable`` moves."""
     if reason := disk.why_not_writable(folder):
         raise InputError(
-            f"{folder}: {reason}; give yourself write access, or name another folder in"
-            " REPLICATION_PAGES or REPLICATION_RESULTS"
+            f"{folder}: {reason}; give yourself write access, or name another folder in {variable}"
         )

@@ -85,7 +85,8 @@ def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     else:
         check_disk(planned)
     with writing_to(place(name, profile, changes)):
-        check_writable(page_of_run(name, profile).parent)
+        check_writable(page_of_run(name, profile).parent, "REPLICATION_PAGES")
+        check_writable(paths.experiment(profile, name), "REPLICATION_RESULTS")
     if profile in PUBLISHED and not place(name, profile, changes):
         folder = paths.results() / profile / name
         if is_unfinished(folder):

@@ -24,6 +24,7 @@ from replication.book.findings import note_results, rows
 from replication.book.pages.paper_vs_source import answer
 from replication.book.roles import ResultRole
 from replication.experiments.paper_vs_source import EXPERIMENT as SOURCE
+from replication.ledger.rules import MIN_SEEDS
 from replication.ledger.units import numbers, with_unit
 from replication.paper.deviations import deviations
 
@@ -59,12 +60,13 @@ def differences_text(outcome: str) -> str:
     """Return which differences from the source have that ``outcome``, and of how many.
 
     ``outcome``: "higher" or "lower", the error of a net with the paper's side of one difference
-    alone. Raises LookupError for any other, and if no difference has been measured."""
+    alone. Raises LookupError for any other, and unless all have enough seeds for an answer."""
     effects = _table("effects.csv", SOURCE)
     single = effects[effects["deviation"].notna() & (effects["quantity"] == ERROR)]
-    if outcome not in ("higher", "lower") or not single["n"].any():
-        raise LookupError(outcome)
     profile, what = _folder(ABLATIONS).parent.name, {one.id: one.what for one in deviations()}
+    enough = len(single) and (single["n"] >= MIN_SEEDS[profile]).all()
+    if outcome not in ("higher", "lower") or not enough:
+        raise LookupError(outcome)
     found = [
         what[row["deviation"]]
         for _, row in single.iterrows()

@@ -67,8 +67,11 @@ class Settings(Frozen):
 
     @property
     def seeds_beside(self) -> tuple[int, ...]:
-        """The seeds of the learnt regime's runs that a page of the first regime shows."""
-        return self.learnt_seeds if self.regime == "first" else ()
+        """The seeds of the learnt regime's runs that a page of the first regime shows.
+
+        Of a profile whose regimes are one, there are none."""
+        other = self.regime == "first" and self.profile in baselines.LEARNT
+        return self.learnt_seeds if other else ()
 
 
 settings = settings_of(Settings, EXPERIMENT)
@@ -85,7 +88,8 @@ class Outcome(NamedTuple):
     # values (each seed minus the baseline's mean)
     effects: pd.DataFrame
     curves: pd.DataFrame  # of every run: ``common.curves``
-    learnt_effects: pd.DataFrame  # as ``effects``, of the stored nets that have learnt
+    learnt: pd.DataFrame  # as ``table``, of the stored nets that have learnt
+    learnt_effects: pd.DataFrame  # as ``effects``, of ``learnt``
     runs: tuple[Run, ...]
     learnt_runs: tuple[Run, ...]
     missing: tuple[Task, ...]
@@ -133,6 +137,7 @@ def run(settings: Settings) -> Outcome:
         differences,
         effects(differences, runs),
         curves(runs),
+        learnt_table,
         effects(beside_baseline.differences(learnt_table, BASELINE), learnt)
         if learnt
         else pd.DataFrame(),

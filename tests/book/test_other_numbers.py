@@ -75,8 +75,8 @@ def test_a_difference_is_named_only_once_both_of_its_intervals_exclude_no_effect
     monkeypatch.setattr(other_numbers, "_table", lambda *_: table)
     assert other_numbers.differences_text("lower") == f"1 of 2 ({names['lrn-alpha']})"
     assert other_numbers.differences_text("higher") == "none of 2"
-    monkeypatch.setattr(other_numbers, "_table", lambda *_: table.assign(n=0))
-    with pytest.raises(LookupError):  # nothing has been measured
+    monkeypatch.setattr(other_numbers, "_table", lambda *_: table.assign(n=[5, 4]))
+    with pytest.raises(LookupError):  # one has too few seeds for an answer
         other_numbers.differences_text("lower")
 
 

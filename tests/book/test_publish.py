@@ -110,7 +110,11 @@ def test_a_page_that_cannot_be_stored_is_refused_before_its_notebook_runs(
     (project / "params" / "laptop").mkdir()
     (project / "params" / "laptop" / "tiny.yaml").write_text(yaml.safe_dump({"profile": "laptop"}))
     monkeypatch.setenv("REPLICATION_PAGES", "/proc/pages")  # not even root can write there
-    with pytest.raises(InputError, match="^/proc/pages: .*; .*REPLICATION_PAGES"):
+    with pytest.raises(InputError, match="^/proc/pages: .*; .* REPLICATION_PAGES$"):
+        execute.execute("tiny", "laptop")
+    monkeypatch.setenv("REPLICATION_PAGES", str(project / "pages"))
+    monkeypatch.setenv("REPLICATION_RESULTS", "/proc/results")
+    with pytest.raises(InputError, match="^/proc/results/.*; .* REPLICATION_RESULTS$"):
         execute.execute("tiny", "laptop")
     assert not ran.exists()
 

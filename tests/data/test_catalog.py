@@ -145,7 +145,12 @@ def test_a_missing_data_set_names_folder_and_files(folders):
 
 @pytest.mark.parametrize(
     ("name", "split", "word"),
-    [("cifar11", "train", "cifar10"), ("cifar10", "val", "train or test")],
+    [
+        ("cifar11", "train", "cifar10"),
+        ("cifar10", "val", "train or test"),
+        ("", "train", "cifar10"),
+        ("a" * 300, "train", "cifar10"),  # no file can have such a name
+    ],
 )
 def test_unknown_names_and_splits_list_the_known_ones(name, split, word):
     with pytest.raises(InputError, match=word):

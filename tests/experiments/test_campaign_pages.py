@@ -3,8 +3,11 @@ nothing is judged with too few seeds. All results here are made up.
 """
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -32,10 +35,11 @@ from replication.experiments import (
     relu_vs_tanh,
     tables,
 )
-from replication.experiments.common import baselines, controls, dropout_average
+from replication.experiments.common import baselines, beside_baseline, controls, dropout_average
 from replication.experiments.common.collect import collect, missing_text, variant_of
 from replication.figures import ablations as ablations_figures
 from replication.figures import effect_of_data as data_figures
+from replication.ledger import families
 from replication.ledger.rules import MIN_SEEDS
 from replication.paper.deviations import deviations
 from replication.runs.store import Task
@@ -320,13 +324,36 @@ def test_the_page_says_how_much_one_variant_widens_the_intervals_of_the_others()
     sides(1)
     one_seed = paper_vs_source.run(source_settings())
     assert "no spread over seeds yet" in source_page.spreads_text(one_seed)
-    sides(5)  # errors 0.5 points apart from seed to seed: a deviation of sqrt(2.5) / 2
+    sides(5)
     for seed in range(5):
-        store(task("paper-spread", seed), 0.5 + 0.05 * seed)  # ten times as much
+        store(task("paper-spread", seed), 0.5 + 0.05 * seed)  # ten times as far apart
     text = source_page.spreads_text(paper_vs_source.run(source_settings()))
-    assert "7.91 in the one that varies most (smaller initial weights" in text
-    assert ": 4.01 points;" in text and "0.79 in the others" in text  # sqrt((100 + 3) / 4) * 0.79
-    assert "about 5.1 times as wide" in text
+    assert "smaller initial weights in conv3 to conv5, with top-1 errors of 50.0 to 70.0%" in text
+    assert "released net are 30.0 to 32.0%" in text
+    found = re.search(r"are (\d\.\d) to (\d\.\d) times as wide", text)
+    # one group ten times as wide beside three: the pooled variance is (100 + 3) / 4
+    critical = families.dunnett((5, 5, 5), 5, 16) / families.dunnett((5, 5), 5, 12)
+    assert found and found[1] == found[2] == f"{critical * math.sqrt(103 / 4):.1f}"
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        {"baseline": [50.0], "paper-all": [50.0, 50.0], "paper-spread": [50.0, 60.0]},
+        {"baseline": [math.nan], "paper-all": [50.0, 51.0], "paper-spread": [50.0, 60.0]},
+        {"paper-all": [50.0, 51.0], "paper-spread": [50.0, 60.0]},
+    ],
+)
+def test_without_a_spread_to_compare_the_page_says_so(errors: dict[str, list[float]]) -> None:
+    rows = [
+        {"variant": name, "seed": seed, "test_top1": value}
+        for name, values in errors.items()
+        for seed, value in enumerate(values)
+    ]
+    table = pd.DataFrame(rows)
+    differences = beside_baseline.differences(table, "baseline", ["test_top1"])
+    outcome = SimpleNamespace(table=table, differences=differences)
+    assert "no spread over seeds yet" in source_page.spreads_text(outcome)
 
 
 def test_a_difference_in_nets_that_have_learnt_is_shown_once_all_its_seeds_are_stored() -> None:
@@ -337,12 +364,13 @@ def test_a_difference_in_nets_that_have_learnt_is_shown_once_all_its_seeds_are_s
             if (name, seed) != ("paper-spread", 4):
                 error = 0.3 + 0.2 * place + 0.001 * seed
                 store(baselines.task("laptop", name, seed, "learnt"), error)
-    outcome = paper_vs_source.run(source_settings(profile="laptop", learnt_seeds=range(5)))
+    settings = source_settings(profile="laptop", learnt_seeds=range(5))
+    outcome = paper_vs_source.run(settings)
     learnt = outcome.learnt_effects.query("quantity == 'test_top1' and n > 0").set_index("variant")
     assert list(learnt.index) == ["paper-all"]
     assert learnt.loc["paper-all", "mean"] == pytest.approx(20)
     assert len(outcome.learnt_runs) == len(outcome.runs) == 10
-    page = source_page.learnt_html(outcome, "laptop")
+    page = source_page.learnt_html(settings, outcome)
     assert "all of the above" in page and "the higher error" in page
     assert "not measured yet" not in page
     assert "learnt, stored runs: 10" in source_page.checks(outcome)
@@ -351,7 +379,9 @@ def test_a_difference_in_nets_that_have_learnt_is_shown_once_all_its_seeds_are_s
     assert alone.effects.equals(outcome.effects) and alone.learnt_effects.empty
     first = alone.effects.query("quantity == 'test_top1'").set_index("variant")
     assert first.loc["paper-all", "mean"] == pytest.approx(10)
-    assert "yet" in source_page.learnt_html(alone, "laptop")
+    assert "No seeds" in source_page.learnt_html(source_settings(profile="laptop"), alone)
+    # where the two regimes are one, the first baseline's runs are not shown again
+    assert not source_settings(learnt_seeds=range(5)).seeds_beside
 
 
 def test_a_deviation_shows_its_effect_on_the_error_once_it_is_measured() -> None:

@@ -4,6 +4,7 @@ The data folder (``REPLICATION_DATA``) is only read, except by ``get``. What has
 synthetic set and an unpacked copy of an archive that the user put into the data folder, goes to
 ``runs/data/``."""
 
+import os
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -272,9 +273,11 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Dataset:
-    """Return the entry of that name; InputError lists the names."""
+    """Return the entry of that name.
+
+    Raises InputError that lists the names, or says how a folder is named."""
     catalog = _catalog()
-    if name not in catalog and Path(name).is_dir():
+    if name and name not in catalog and os.path.isdir(name):
         raise InputError(f"no data set is called {name!r}: for the folder write {FOLDER}{name}")
     if name not in catalog:
         raise InputError(f"{unknown('data set', name, catalog)}, or {FOLDER}/path")

@@ -10,7 +10,9 @@ from replication.runs.store import Run
 
 
 def curves(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return one row per epoch of every run: what it logged, with its variant and seed."""
+    """Return one row per epoch of every run: what it logged, with its variant and seed.
+
+    Raises ValueError without runs."""
     return pd.concat(
         [
             run.history.assign(variant=variant_of(run.task), seed=run.task.recipe.seed)
@@ -19,6 +21,6 @@ def curves(runs: Sequence[Run]) -> pd.DataFrame:
     )
 
 
-def guessing(run: Run) -> float:
+def guessing_loss(run: Run) -> float:
     """Return the loss of a net that has learnt nothing: ln K for K classes, in nats."""
     return math.log(run.provenance["data"]["classes"])
