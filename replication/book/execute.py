@@ -78,16 +78,17 @@ def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     values = parameters(name, profile, changes)
     planned = tasks(name, profile, changes)  # refuses values that no setting or recipe accepts
     preflight(name, profile, values, planned)
+    where = place(name, profile, changes)
     if values.get("only_stored"):
-        with writing_to(place(name, profile, changes)):
+        with writing_to(where):
             if reason := waits(name, profile, changes):
                 raise InputError(f"{name} ({profile}): {reason}")
     else:
         check_disk(planned)
-    with writing_to(place(name, profile, changes)):
+    with writing_to(where):
         check_writable(page_of_run(name, profile).parent, "REPLICATION_PAGES")
         check_writable(paths.experiment(profile, name), "REPLICATION_RESULTS")
-    if profile in PUBLISHED and not place(name, profile, changes):
+    if profile in PUBLISHED and not where:
         folder = paths.results() / profile / name
         if is_unfinished(folder):
             with _alone(name, profile):  # so it was killed
