@@ -411,6 +411,26 @@ def test_a_figure_on_a_phone_keeps_its_labels_large_and_scrolls(browser, address
     tab.close()
 
 
+def test_what_scrolls_on_a_phone_fades_at_the_right_until_its_end_is_seen(
+    browser, address: str
+) -> None:
+    tab = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
+    tab.goto(f"{address}/paper/relu.html")
+    figure = tab.locator("figure.plate").first
+
+    def fade() -> float:
+        tab.wait_for_timeout(100)  # a frame, in which the browser reads where the figure stands
+        style = figure.evaluate("one => getComputedStyle(one).getPropertyValue('--fade')")
+        return float(style.removesuffix("px"))
+
+    assert fade() > 10
+    figure.evaluate("one => one.scrollTo(one.scrollWidth, 0)")
+    assert fade() == 0
+    tab.set_viewport_size({"width": WIDTHS[1], "height": 900})
+    assert fade() == 0  # the whole figure is in sight
+    tab.close()
+
+
 def test_a_drawing_for_a_phone_fits_with_labels_that_can_be_read(browser, address: str) -> None:
     tab = browser.new_page(viewport={"width": 390, "height": 900})
     tab.goto(f"{address}/intro.html")
