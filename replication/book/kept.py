@@ -12,7 +12,7 @@ from replication.base.types import PUBLISHED
 from replication.book import stamps
 from replication.book.destination import target
 from replication.book.execute import place
-from replication.book.notebooks import data_sets, parameters, source, tasks
+from replication.book.notebooks import data_sets, only_loaded, parameters, source, tasks
 from replication.data.sources import catalog
 from replication.runs import seal
 from replication.runs.places import writing_to
@@ -38,8 +38,7 @@ def kept(name: str, profile: str, changes: Iterable[str] = ()) -> str:
 
 def _images(name: str, profile: str, values: dict[str, Any]) -> list[str]:
     """Return the data sets that an experiment trains on, and the one that it only loads."""
-    only_loaded = [values["photographs"]] if values.get("photographs") else []
-    return data_sets(name, profile, values, tasks(name, profile)) + only_loaded
+    return data_sets(name, profile, values, tasks(name, profile)) + only_loaded(values)
 
 
 def _available(data: str) -> bool:

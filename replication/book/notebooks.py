@@ -244,6 +244,11 @@ def data_sets(
     return list(dict.fromkeys(wanted))
 
 
+def only_loaded(values: dict[str, Any]) -> list[str]:
+    """Return the names of the data sets of whose images an experiment only times the loading."""
+    return [values["photographs"]] if values.get("photographs") else []
+
+
 def _check_cuda(name: str, profile: str) -> None:
     import torch
 

@@ -100,13 +100,15 @@ def run(
 def _forecast(names: Sequence[str], profile: str, changes: Sequence[str], as_json: bool) -> None:
     from replication.book.execute import place
     from replication.book.kept import kept
-    from replication.book.notebooks import parameters, tasks, waits
+    from replication.book.notebooks import only_loaded, parameters, tasks, waits
     from replication.runs.forecast import forecast
 
     plans = {name: tasks(name, profile, changes) for name in names}
     places = {name: place(name, profile, changes) for name in names}
-    shown = [name for name in names if parameters(name, profile, changes).get("only_stored")]
-    costs = forecast(plans, profile, places=places, only_stored=shown)
+    values = {name: parameters(name, profile, changes) for name in names}
+    shown = [name for name in names if values[name].get("only_stored")]
+    loaded = {one for name in names for one in only_loaded(values[name])}
+    costs = forecast(plans, profile, places=places, only_stored=shown, loaded=loaded)
     waiting = {name: reason for name in shown if (reason := waits(name, profile, changes))}
     if as_json:
         return print_json(costs.dump() | {"places": places, "waiting": waiting})

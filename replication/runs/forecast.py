@@ -57,7 +57,7 @@ class Share(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One data set that the runs read."""
+    """One data set that the experiments read."""
 
     name: str
     available: bool
@@ -120,12 +120,14 @@ def forecast(
     seconds: float = PROBE_SECONDS,
     places: Mapping[str, str] | None = None,
     only_stored: Collection[str] = (),
+    loaded: Collection[str] = (),
 ) -> Forecast:
     """Return the forecast for the tasks of experiments by name; the probe takes ``seconds``.
 
     ``places``: by experiment, the folder under ``results/`` to which it would write, if it is not
     the published one: runs on other images than the published ones are stored there or nowhere.
     ``only_stored``: experiments that show their stored runs and train nothing.
+    ``loaded``: data sets that are read and not trained on, or folders of REPLICATION_DATA.
     """
     missing: dict[str, list[Task]] = {}
     counts = {}
@@ -149,7 +151,8 @@ def forecast(
         )
         for name, tasks in missing.items()
     )
-    sources = _sources({task.recipe.data.name for tasks in plans.values() for task in tasks})
+    trained = {task.recipe.data.name for tasks in plans.values() for task in tasks}
+    sources = _sources(trained, set(loaded) - trained)
     return Forecast(shares, sources, pace.device, _disk_bytes(recipes), _free_bytes())
 
 
@@ -272,15 +275,19 @@ def _measured(experiment: str, profile: str) -> bool:
     return (paths.results() / profile / experiment / "measurements.json").is_file()
 
 
-def _sources(names: set[str]) -> tuple[Source, ...]:
+def _sources(trained: set[str], loaded: set[str]) -> tuple[Source, ...]:
     rows = {row["name"]: row for row in catalog.listing()}
     sources = []
-    for name in sorted(names):
+    for name in sorted(trained | loaded):
         if name == "synthetic":
             sources.append(Source(name, True, "embedded in the package"))
         elif name in rows:
             row = rows[name]
             sources.append(Source(name, bool(row["where"]), row["where"] or row["how"]))
+        elif name in loaded and catalog.folder_of(name) is None:
+            place = paths.data() / name
+            where = "" if place.is_dir() else "its folder of photographs would be "
+            sources.append(Source(name, place.is_dir(), f"{where}{place}"))
         else:
             folder = catalog.folder_of(name)
             if folder is None:

@@ -212,6 +212,16 @@ def test_a_dry_run_refuses_a_misspelt_data_set_as_the_run_would():
     assert "no-such-folder is not here" in printed
 
 
+def test_a_dry_run_names_the_photographs_that_are_only_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path))
+    words = ["run", "loading_speed", "--dry-run", "--set", "photographs=mine"]
+    place = tmp_path / "mine"
+    missing = f"data: mine is not here, its folder of photographs would be {place}"
+    assert missing in CliRunner().invoke(command_line.app, words).stdout
+    place.mkdir()
+    assert f"data: mine is here, {place}" in CliRunner().invoke(command_line.app, words).stdout
+
+
 def test_json_without_a_dry_run_is_refused_before_anything_is_trained():
     error = CliRunner().invoke(command_line.app, ["run", "relu_vs_tanh", "--json"]).exception
     assert isinstance(error, InputError) and "--dry-run" in str(error)

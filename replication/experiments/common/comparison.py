@@ -132,13 +132,12 @@ def crossing(values: Sequence[float], target: float, start: float, first: float)
 def iterations_to_loss(run: Run, target: float) -> float:
     """Return the iterations until ``run``'s training loss meets ``target``; NaN if never.
 
-    At the start the loss is ln K, that of a net that knows nothing of K classes.
+    At the start the loss is that of a net that has learnt nothing.
     """
     if run.history.empty:
         return math.nan
-    start = math.log(run.provenance["data"]["classes"])
     return (
-        crossing(run.history["loss"].tolist(), target, start, MID_EPOCH)
+        crossing(run.history["loss"].tolist(), target, guessing_loss(run), MID_EPOCH)
         * run.summary["iterations_per_epoch"]
     )
 
@@ -244,13 +243,16 @@ def _few(names: list[str], of: int) -> str:
 
 
 def learnt(run: Run) -> bool:
-    """Return whether the training loss ever fell below ln K by a hundredth of it.
+    """Return whether the training loss ever fell below that of guessing by a hundredth of it.
 
     Dropout and augmentation are part of that loss.
     """
-    return run.history.empty or bool(
-        run.history["loss"].min() < 0.99 * math.log(run.provenance["data"]["classes"])
-    )
+    return run.history.empty or bool(run.history["loss"].min() < 0.99 * guessing_loss(run))
+
+
+def guessing_loss(run: Run) -> float:
+    """Return the loss of a net that has learnt nothing: ln K for K classes, in nats."""
+    return math.log(run.provenance["data"]["classes"])
 
 
 def timings(run: Run) -> pd.DataFrame:

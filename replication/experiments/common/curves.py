@@ -1,6 +1,5 @@
 """The learning curves of an experiment's runs, for its figures."""
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -19,8 +18,3 @@ def curves(runs: Sequence[Run]) -> pd.DataFrame:
             for run in runs
         ]
     )
-
-
-def guessing_loss(run: Run) -> float:
-    """Return the loss of a net that has learnt nothing: ln K for K classes, in nats."""
-    return math.log(run.provenance["data"]["classes"])
