@@ -255,6 +255,9 @@ Precision = Literal["float32", "tf32", "bf16"]  # of products in training
 Schedule = Annotated[Constant | Plateau | Steps | Timeline, Field(discriminator="kind")]
 
 
+MOST_EPOCHS = 1_000_000  # the paper has 90; more is a slip
+
+
 class Recipe(Frozen):
     """One training run."""
 
@@ -265,7 +268,7 @@ class Recipe(Frozen):
     batch: int = Field(128, ge=1)  # images per update, regardless of ranks and parts
     # forward and backward passes per minibatch, to save memory
     parts: int = Field(1, ge=1)
-    epochs: int = Field(ge=1)  # at most this many
+    epochs: int = Field(ge=1, le=MOST_EPOCHS)  # at most this many
     # shuffled anew in each epoch, or the data set's own order in every epoch, as in 2012
     order: Literal["shuffled", "stored"] = "shuffled"
     # stop after the first epoch whose training error is at most this

@@ -52,9 +52,10 @@ PLAIN = {
     "int_parsing": "should be a whole number",
     "int_from_float": "should be a whole number",
     "float_parsing": "should be a number",
-    "model_type": "has fields of its own: set one of them, as in update.rate=0.02",
-    "model_attributes_type": "has fields of its own: set one of them, as in update.rate=0.02",
+    "model_type": "should be fields with their values",
+    "model_attributes_type": "should be fields with their values",
 }
+SET_ONE = "has fields of its own: set one of them, as in update.rate=0.02"  # of a recipe, by hand
 
 
 def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> str:
@@ -62,11 +63,14 @@ def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> 
 
     ``kind``: the model, from whose fields the nearest to an unknown one is suggested."""
     fault = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in fault["loc"])
+    names, others = _as_written(fault["loc"], kind)
+    field = ".".join(names)
     if fault["type"] == "extra_forbidden":
-        hint = suggestion(field, _fields(kind)) if kind else ""
+        hint = suggestion(field, _fields(kind, others)) if kind else ""
         return f"{field}: no such field{'; ' if hint else ''}{hint.strip()}"
-    message = PLAIN.get(fault["type"]) or (
+    message = (
+        SET_ONE if kind and fault["type"].startswith("model_") else PLAIN.get(fault["type"])
+    ) or (
         fault["msg"]
         .removeprefix("Value error, ")
         .replace("\n", " ")
@@ -75,12 +79,41 @@ def first_fault(error: ValidationError, kind: type[BaseModel] | None = None) -> 
     return f"{field}: {message}" if field else message
 
 
-def _fields(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _as_written(
+    place: tuple[int | str, ...], kind: type[BaseModel] | None
+) -> tuple[list[str], list[type[BaseModel]]]:
+    """Return the fields that lead to a ``place``, and the models that were not chosen on the way.
+
+    Where a field holds one of several models, pydantic puts the word that chooses it ("cifar" of
+    net.family) into the place, and the user has not written it."""
+    names: list[str] = []
+    others: list[type[BaseModel]] = []
+    models = [kind] if kind else []
+    for part in place:
+        fields = [one.model_fields[part] for one in models if part in one.model_fields]
+        chosen = [one for one in models if part in _words(one)]
+        if not fields and 0 < len(chosen) < len(models):
+            others += [one for one in models if one not in chosen]
+            models = chosen
+        else:
+            names.append(str(part))
+            models = [inner for field in fields for inner in _models(field.annotation)]
+    return names, others
+
+
+def _words(kind: type[BaseModel]) -> list[Any]:
+    return [word for field in kind.model_fields.values() for word in get_args(field.annotation)]
+
+
+def _fields(
+    kind: type[BaseModel], without: list[type[BaseModel]], prefix: str = ""
+) -> Iterator[str]:
     """Yield the fields of a model, and those of the models in them as "update.rate"."""
     for name, field in kind.model_fields.items():
         yield prefix + name
         for inner in _models(field.annotation):
-            yield from _fields(inner, f"{prefix}{name}.")
+            if inner not in without:
+                yield from _fields(inner, without, f"{prefix}{name}.")
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

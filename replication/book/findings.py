@@ -9,8 +9,9 @@ outcomes: the interval is on the paper's side of no effect (``agrees``), on the 
 or includes it (``open``); besides, ``small`` if it excludes an effect of the paper's size at the
 paper's own scale. Of an error itself: inside the paper's range (``agrees``) or not (``open``); of a
 check, its verdict. The verdicts follow as a line of their own, since they ask for more, such as a
-number of seeds. If an outcome is another one now, the prose is left
-out and the ledger's own lines take its place: the book never says what the results do not show."""
+number of seeds, and with what was run, unless the finding before it has the same. If an outcome is
+another one now, the prose is left out and the ledger's own lines take its place: the book never
+says what the results do not show."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,7 @@ from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
 from replication.ledger.measurement import FILE, Measurement
 from replication.ledger.rules import excluded_side, is_small, judge
+from replication.ledger.scale import brief
 from replication.ledger.units import factor_and_unit, number, numbers, seeds_text, with_unit
 from replication.paper import HERE
 from replication.paper import claim as find_claim
@@ -196,7 +198,12 @@ class Finding(SphinxDirective):
             return [] if "quiet" in self.options else [generated(self.arguments[0])]
         parent = nodes.container(classes=["finding"])
         self.state.nested_parse(self.content, self.content_offset, parent)
-        parent += verdict_line(self.arguments[0], up_to_root(self.env.docname))
+        line = verdict_line(self.arguments[0], up_to_root(self.env.docname))
+        scale = scale_text(self.arguments[0])
+        if scale and self.env.temp_data.get("scale of a finding") != scale:
+            self.env.temp_data["scale of a finding"] = scale
+            line += nodes.Text(f" {scale}")
+        parent += line
         return [parent]
 
 
@@ -223,6 +230,21 @@ def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
         line += [one for name in names for one in (name, nodes.Text(", "))][:-1]
     line += nodes.Text(".")
     return line
+
+
+def scale_text(conditions: str) -> str:
+    """Return on what the claims of ``conditions`` were measured; "" if nothing was trained."""
+    groups: dict[str, list[str]] = {}
+    for name, _ in names_of(conditions):
+        measurement = measured(name)[1]
+        if measurement is not None and measurement.ran is not None:
+            text = brief(measurement.ran, epochs="epoch" in measurement.scale)
+            own = "" if measurement.shortfalls else "the paper's own, "
+            groups.setdefault(f"{own}{text}", []).append(name)
+    if len(groups) == 1:
+        return f"Scale: {next(iter(groups))}."
+    each = (f"{scale} ({', '.join(names)})" for scale, names in groups.items())
+    return f"Scales: {'; '.join(each)}." if groups else ""
 
 
 def _needs_reason(measurement: Measurement) -> bool:

@@ -10,6 +10,7 @@ completion and the commands that only read files answer at once."""
 import contextlib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,6 +44,7 @@ UsageProblem: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 INTERRUPTED = 130
+MAIN = os.getpid()
 COMMANDS = (
     run.run,
     claims.claims,
@@ -102,8 +104,10 @@ app.add_typer(data_app, name="data")
 def main() -> None:
     """Run the command line and exit; an expected error becomes one line and an exit status."""
     output, report = streams.prepare()
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for name in ("papermill", "traitlets"):
+    for name in ("papermill", "traitlets", "torch"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         status = app(prog_name="replication", standalone_mode=False)
@@ -137,6 +141,14 @@ def main() -> None:
     if problem := streams.finish():
         status = _fail(problem, 2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _terminated(number: int, frame: Any) -> None:
+    """Raise KeyboardInterrupt, as Ctrl-C does; a process that was forked from this one ends."""
+    if os.getpid() != MAIN:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    raise KeyboardInterrupt
 
 
 def _usage(error: Any) -> str:

@@ -1,5 +1,6 @@
 """``replication data``: list, get, check and prepare data sets."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,10 @@ def data_list(as_json: Json = False) -> None:
     from replication.data.sources import catalog
 
     rows = catalog.listing()
+    folder = paths.data()
+    if folder.exists() and not folder.is_dir():
+        line = f"replication: no data set is looked for in {folder}, which is not a folder"
+        print(line, file=sys.stderr)
     if as_json:
         return print_json(rows)
     for row in rows:

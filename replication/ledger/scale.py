@@ -56,6 +56,24 @@ def describe(recipe: Recipe, card: Mapping[str, Any], target_error: float | None
     )
 
 
+def brief(ran: Ran, epochs: bool) -> str:
+    """Return for a sentence what was run: its images and the net, and at most how many ``epochs``.
+
+    ``epochs`` False: of a number that does not need a whole training."""
+    net = ran.net.get("name")
+    width = ran.net.get("width", 1.0)
+    parts = [
+        f"{counted(ran.images, 'image')} of {ran.data}",
+        counted(ran.classes, "class"),
+        f"inputs of {ran.side} pixels",
+        f"net {net}" if net else f"{width:g} of the net's width" if width != 1.0 else "",
+        f"at most {counted(ran.epochs, 'epoch')}" if ran.epochs and epochs else "",
+    ]
+    if ran.pretrained_classes:
+        parts.append(f"some nets pre-trained on {counted(ran.pretrained_classes, 'class')}")
+    return ", ".join(filter(None, parts))
+
+
 def at_paper_scale(
     claim: Claim | str,
     recipe: Recipe,

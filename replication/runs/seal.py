@@ -31,6 +31,7 @@ from replication.base.types import PUBLISHED
 
 FILE = "SHA256SUMS"
 LOG = "SEALS.log"
+PAGE = ".ipynb"
 LOCK = "seals.lock"  # in the runs folder
 SEALED = (".json", ".jsonl", ".csv", ".npz", ".npy", ".png", ".svg")
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")  # of a seal
@@ -109,8 +110,13 @@ def published_faults() -> list[str]:
         return [f"{_short(root / FILE)} is missing"] if cloned else []
     listed = _read(root / FILE)
     differences = [f"results/{fault}" for fault in _damage(root / FILE)]
+    pages = published_pages()
     for name, sealed in listed.items():
         path = Path(os.path.normpath(root / name))
+        if path.suffix == PAGE:  # the list may be a copy, and lie elsewhere than the pages
+            path = paths.pages() / path.name
+            if not _has_pages():
+                continue
         if not path.is_file():
             differences.append(f"{_short(path)} is missing")
         elif sha256(path) != sealed:
@@ -121,8 +127,8 @@ def published_faults() -> list[str]:
             differences.append(f"{_short(folder)} is not in the list of published results")
         elif (folder / FILE).is_file():
             differences += [f"{_short(folder)}/{fault}" for fault in faults(folder)]
-    for page in published_pages():
-        if os.path.relpath(page, root) not in listed:
+    for page in pages:
+        if page.name not in {Path(name).name for name in listed}:
             differences.append(f"{_short(page)} is not in the list of published pages")
         differences += page_faults(page)
     return differences
@@ -153,9 +159,12 @@ def published_folders() -> list[Path]:
 
 def published_pages() -> list[Path]:
     """Return the executed notebooks of the book that belong to these results."""
-    if paths.results() != paths.published() and not os.environ.get("REPLICATION_PAGES"):
-        return []
-    return sorted(paths.pages().glob("*.ipynb"))
+    return sorted(paths.pages().glob(f"*{PAGE}")) if _has_pages() else []
+
+
+def _has_pages() -> bool:
+    """Return whether there is a folder of pages that belong to these results."""
+    return paths.results() == paths.published() or bool(os.environ.get("REPLICATION_PAGES"))
 
 
 def shown_results(folder: Path) -> dict[str, str]:
@@ -180,6 +189,8 @@ def list_published(changed: Iterable[Path]) -> None:
         for path in changed:
             name = os.path.relpath(path, root)
             if path.is_file():
+                if path.suffix == PAGE:  # a copied list names its page in another folder
+                    listed = {one: of for one, of in listed.items() if Path(one).name != path.name}
                 listed[name] = sha256(path)
             else:
                 listed.pop(name, None)

@@ -49,6 +49,29 @@ def test_an_effect_that_cannot_have_the_papers_size_is_small(rows) -> None:
     assert "inconclusive (the interval includes 0, and is outside 1 to 3)" in line
 
 
+def test_a_finding_says_with_what_its_numbers_were_measured(rows) -> None:
+    ran = full("lrn-cifar")
+    at = {"profile": "paper", "scale": "made up, 520 epochs", "variant": "norms removed"}
+    rows(measured("lrn-cifar", [0.2, 0.5, 0.2], **at, ran=ran))
+    text = findings.scale_text("lrn-cifar = small")
+    assert text.startswith("Scale: the paper's own, 50,000 images of cifar10, 10 classes, inputs")
+    assert f"at most {ran.epochs} epochs" in text
+    rows(measured("lrn-cifar", [0.2, 0.5, 0.2], **at, ran=ran.model_copy(update={"images": 9})))
+    assert findings.scale_text("lrn-cifar = small").startswith("Scale: 9 images of cifar10, 10")
+    assert findings.scale_text("params = holds") == ""  # counted, and not trained
+
+
+def test_a_finding_with_two_scales_says_which_number_has_which(rows) -> None:
+    both = "two-gpu-gain = agrees; lrn-cifar = small"
+    ran = full("lrn-cifar").model_copy(update={"images": 9})
+    at = {"profile": "paper", "scale": "made up, 520 epochs", "variant": "norms removed"}
+    rows(measured("lrn-cifar", [0.2, 0.5, 0.2], **at, ran=ran))
+    text = findings.scale_text(both)
+    assert (
+        text.startswith("Scales: ") and "epochs (lrn-cifar)." in text and "(two-gpu-gain)" in text
+    )
+
+
 @pytest.mark.parametrize(("error", "outcome"), [(10.9, "agrees"), (11.8, "open")])
 def test_an_error_agrees_inside_the_papers_range(rows, error: float, outcome: str) -> None:
     at = {"profile": "paper", "scale": "made up", "ran": full("cifar-error")}

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,8 +60,10 @@ def ended(monkeypatch, capsys, *words: str) -> tuple[int, str]:
     """Run the command line in this process; exit status and standard error."""
     monkeypatch.setattr(sys, "argv", ["replication", *words])
     capsys.readouterr()
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ending:
         command_line.main()
+    signal.signal(signal.SIGTERM, before)
     streams = capsys.readouterr()
     assert ending.value.code == 0 or not streams.out
     return ending.value.code, streams.err
@@ -156,6 +159,9 @@ def test_the_ledger_command_lists_every_claim() -> None:
         (["train", "alexnot"], "did you mean 'alexnet'?"),
         (["data", "get", "cifar-10"], "did you mean 'cifar10'?"),
         (["train", "alexnet", "--set", "update.rat=1"], "did you mean 'update.rate'?"),
+        (["train", "19pct", "--set", "net.nam=1"], "19pct: net.nam: no such field; did you mean"),
+        (["train", "19pct", "--set", "net.cifar=1"], "19pct: net.cifar: no such field"),
+        (["train", "19pct", "--set", "epochs=9999999999"], "epochs: Input should be less than"),
         (["evaluate", "alexnett"], "no run 'alexnett': did you mean 'alexnet'? Name a run's id"),
         (["net"], "Missing argument 'name'; see `replication net --help`"),
     ],
@@ -210,6 +216,44 @@ def test_a_dry_run_refuses_a_misspelt_data_set_as_the_run_would():
     assert isinstance(error, InputError) and "did you mean 'cifar10'" in str(error)
     printed = CliRunner().invoke(command_line.app, [*words, "data=./no-such-folder"]).stdout
     assert "no-such-folder is not here" in printed
+
+
+def test_the_fields_of_another_net_are_not_proposed():
+    words = ["train", "19pct", "--dry-run", "--set", "net.width=1"]
+    error = CliRunner().invoke(command_line.app, words).exception
+    assert "net.width: no such field" in str(error) and "mean 'net.width'" not in str(error)
+
+
+def test_a_data_folder_that_is_a_file_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path / "file"))
+    listed = CliRunner().invoke(command_line.app, ["data", "list"])
+    assert f"looked for in {tmp_path / 'file'}, which is not a folder" in listed.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("replication.cli.app", signal.SIGINT),  # while the command line is loaded
+        ("replication.ledger.tables", signal.SIGINT),  # in a command
+        ("replication.ledger.tables", signal.SIGTERM),
+    ],
+)
+def test_an_interrupt_at_any_time_is_one_line(module: str, number: signal.Signals):
+    program = f"""
+import importlib.abc, signal, sys
+from replication.__main__ import main
+class Interrupts(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            signal.raise_signal({int(number)})
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["replication", "claims"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "replication: interrupted; run the same command again to resume\n"
 
 
 def test_a_dry_run_names_the_photographs_that_are_only_loaded(tmp_path, monkeypatch):

@@ -224,8 +224,10 @@ def test_the_second_of_two_concurrent_downloads_waits_and_fetches_nothing(
 def test_get_takes_an_archive_from_any_folder(monkeypatch, folders, few):
     use(monkeypatch, entry(few))
     (folders / "elsewhere").mkdir()
+    before = sorted(folders.rglob("*"))
     with pytest.raises(InputError, match="elsewhere"):
         catalog.get("few", source=folders / "elsewhere")
+    assert sorted(folders.rglob("*")) == before  # no folder, and no lock in it
     (folders / "elsewhere" / "few.tar.gz").write_bytes(few)
     assert catalog.get("few", source=folders / "elsewhere") == folders / "data" / "few"
     assert [path.name for path in (folders / "elsewhere").iterdir()] == ["few.tar.gz"]

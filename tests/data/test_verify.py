@@ -53,6 +53,18 @@ def test_links_that_lead_to_each_other_are_an_error_of_the_file_system(tmp_path)
         verify(str(tmp_path / "ring"))
 
 
+def test_a_pipe_among_the_images_is_passed_over_and_not_waited_for(tree):
+    os.mkfifo(tree / "train" / "n02" / "pipe.jpg")
+    skipped = index_folder(tree, "train").skipped
+    assert skipped["not a file (a pipe, a socket or a device)"] == 1
+
+
+def test_a_link_to_itself_among_the_images_is_a_broken_link(tree):
+    (tree / "train" / "n02" / "ring.jpg").symlink_to("ring.jpg")
+    with pytest.raises(InputError, match=r"broken link: .*ring\.jpg"):
+        index_folder(tree, "train")
+
+
 def test_a_tree_that_was_unpacked_too_deep_is_found(tmp_path):
     (tmp_path / "images" / "again" / "train").mkdir(parents=True)
     with pytest.raises(InputError, match="again has: name that one"):

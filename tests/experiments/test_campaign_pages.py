@@ -479,7 +479,7 @@ def test_a_page_of_the_first_regime_shows_the_stored_sizes_of_the_learnt_one() -
     assert ("bigger-longer", "twice the width") not in found
     assert set(outcome.table["variant"]) == {"baseline", "one-gpu"} and not outcome.missing
     page = ablations_page.controls_html(settings, outcome)
-    assert "half the length" in page and "not run yet" in page  # twice the width
+    assert "less patience" in page and "not run yet" in page  # twice the width
     assert "no control is stored" in page
     assert ablations_page.rates_html(outcome) == ""
     none = settings.model_copy(update={"learnt_seeds": ()})

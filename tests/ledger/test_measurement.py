@@ -114,7 +114,12 @@ def test_a_changed_field_is_refused_by_file_and_field(field, value, complaint):
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("", "is not JSON"), ("[{", "is not JSON"), ("{}", "should be a list"), ("[1]", "entry 0")],
+    [
+        ("", "is not JSON"),
+        ("[{", "is not JSON"),
+        ("{}", "should be a list"),
+        ("[1]", "entry 0: should be fields"),
+    ],
 )
 def test_a_broken_file_is_refused_in_one_line(results, text, complaint):
     path = results / "laptop" / "relu_vs_tanh" / "measurements.json"

@@ -162,6 +162,32 @@ def test_a_digit_changed_in_a_page_is_found(published: Path) -> None:
     assert seal.published_faults() == ["book/experiments/one.ipynb was changed"]
 
 
+def test_results_that_were_copied_elsewhere_are_judged_without_their_pages(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "far" / "away" / "results"
+    shutil.copytree(published / "results", copy)
+    monkeypatch.setenv("REPLICATION_RESULTS", str(copy))
+    assert seal.published_faults() == []  # REPLICATION_PAGES still names the pages
+    monkeypatch.delenv("REPLICATION_PAGES")
+    assert seal.published_faults() == []
+    (copy / "laptop" / "one" / "table.csv").write_text("error\n0.4\n")
+    assert seal.published_faults() == ["results/laptop/one/table.csv was changed"]
+
+
+def test_a_page_that_is_executed_from_copied_results_is_listed_once(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "far" / "away" / "results"
+    shutil.copytree(published / "results", copy)
+    monkeypatch.setenv("REPLICATION_RESULTS", str(copy))
+    page = published / "pages" / "one.ipynb"
+    page.write_text(page.read_text().replace("50%", "49%"))
+    seal.list_published([page])
+    assert seal.published_faults() == []
+    assert (copy / FILE).read_text().count("one.ipynb") == 1
+
+
 def test_a_removed_folder_and_a_new_one_are_found(published: Path) -> None:
     (published / "results" / "laptop" / "one").rename(published / "results" / "laptop" / "three")
     found = seal.published_faults()

@@ -3,7 +3,9 @@
 Nothing is opened here. Hidden and stray entries are counted by kind, files with other suffixes by
 suffix."""
 
+import errno
 import os
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -47,7 +49,7 @@ class Folder:
 
 
 def list_folder(path: Path) -> Folder:
-    """List a folder. Raises InputError for a link that leads nowhere."""
+    """List a folder. Raises InputError for a link that leads nowhere, or to itself."""
     result = Folder(path)
     with os.scandir(path) as entries:
         for entry in entries:
@@ -57,15 +59,14 @@ def list_folder(path: Path) -> Folder:
                 result.skipped["stray"] += 1
             elif name.startswith("."):
                 result.skipped["hidden"] += 1
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 result.folders.append(name)
             elif suffix in IMAGE_SUFFIXES:
-                try:
-                    result.images.append((name, *_size_and_stamp(entry.stat())))
-                except FileNotFoundError:
-                    raise InputError(
-                        f"broken link: {printable(entry.path)}; restore its target, or remove it"
-                    ) from None
+                found = _of(entry)
+                if stat.S_ISREG(found.st_mode):
+                    result.images.append((name, *_size_and_stamp(found)))
+                else:  # to open a pipe would wait for a writer
+                    result.skipped["not a file (a pipe, a socket or a device)"] += 1
             else:
                 result.skipped[f"not an image ({printable(suffix) or 'no suffix'})"] += 1
                 result.passed.append(name)
@@ -75,14 +76,34 @@ def list_folder(path: Path) -> Folder:
     return result
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False  # a link to itself
+
+
+def _of(entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
+        raise InputError(
+            f"broken link: {printable(entry.path)}; restore its target, or remove it"
+        ) from None
+
+
 def stamp(path: Path) -> tuple[int, int]:
     """Return a file's size, and a number that changes with its size and its times of change."""
     return _size_and_stamp(path.stat())
 
 
-def _size_and_stamp(stat: os.stat_result) -> tuple[int, int]:
+def _size_and_stamp(of: os.stat_result) -> tuple[int, int]:
     # a tuple of integers has the same hash in every process
-    return stat.st_size, hash((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return of.st_size, hash((of.st_size, of.st_mtime_ns, of.st_ctime_ns))
 
 
 def walk(root: Path, each: Callable[[Folder], None]) -> None:
@@ -91,10 +112,10 @@ def walk(root: Path, each: Callable[[Folder], None]) -> None:
     waiting = [root]
     while waiting:
         path = waiting.pop()
-        stat = os.stat(path)
-        if (stat.st_dev, stat.st_ino) in seen:
+        here = os.stat(path)
+        if (here.st_dev, here.st_ino) in seen:
             continue
-        seen.add((stat.st_dev, stat.st_ino))
+        seen.add((here.st_dev, here.st_ino))
         found = list_folder(path)
         each(found)
         waiting += [path / name for name in reversed(found.folders)]

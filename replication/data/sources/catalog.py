@@ -189,26 +189,31 @@ def get(name: str, file: str | None = None, source: Path | None = None) -> Path:
             f"{name} cannot be downloaded: {dataset.how}, in {paths.data()} as {dataset.accepted()}"
         )
     archive = _chosen(dataset, file)
+    if found := _unpacked(archive):
+        return _whole(dataset, found)
+    path = (paths.data() if source is None else paths.absolute(source)) / archive.file
+    if source is not None and not path.is_file():  # before the data folder is created
+        raise InputError(
+            f"{path} does not exist: name the folder that holds {archive.file}, or leave --from"
+            " out to download it"
+        )
     place = paths.data() / archive.folder
     with writing(place, name), locked(place):
-        for root in (paths.data(), _built()):
-            if (root / archive.folder).is_dir():
-                return _whole(dataset, root / archive.folder)
+        if found := _unpacked(archive):  # by another process, meanwhile
+            return _whole(dataset, found)
         if source is None:
             instead = f"put one of these into {paths.data()} instead: {dataset.accepted()}"
-            if found := _locate(dataset):
-                instead = f"{found[1]} is used until {archive.folder} is in {paths.data()}"
-            path = paths.data() / archive.file
+            if other := _locate(dataset):
+                instead = f"{other[1]} is used until {archive.folder} is in {paths.data()}"
             download.download(archive.url, archive.hash, path, instead)
         else:
-            path = paths.absolute(source) / archive.file
-            if not path.is_file():
-                raise InputError(
-                    f"{path} does not exist: name the folder that holds {archive.file}, or leave"
-                    " --from out to download it"
-                )
             download.check_hash(path, archive.hash)
         return download.unpack(path, archive.folder, paths.data())
+
+
+def _unpacked(archive: Archive) -> Path | None:
+    places = (root / archive.folder for root in (paths.data(), _built()))
+    return next((place for place in places if place.is_dir()), None)
 
 
 def _whole(dataset: Dataset, root: Path) -> Path:

@@ -70,8 +70,8 @@ FIDELITY: dict[str, Changes] = {
     "paper-bias-rate": {"update": {"bias_rate_factor": 1.0}},
     "paper-all": {"net": {"fidelity": "paper"}, "update": {"bias_rate_factor": 1.0}},
 }
-# Results improve with a larger net and longer training (sections 1 and 7); at half the patience a
-# run of section 5's rule ends sooner
+# Results improve with a larger net and longer training (sections 1 and 7); with half the patience,
+# rounded down, a run of section 5's rule ends sooner
 SIZES: dict[str, Changes] = {
     "half-width": {"width": 0.5},
     "twice-width": {"width": 2.0},
@@ -149,7 +149,7 @@ TITLES = {
     "early-crossing": "towers read each other from conv2 on",
     "half-width": "half the width",
     "twice-width": "twice the width",
-    "half-length": "half the length",
+    "half-length": "less patience",
     "paper-relu-place": "ReLU before conv1's normalisation",
     "paper-same-map-norm": "no second normalisation after conv2",
     "paper-lrn-alpha": "alpha not divided by the window",

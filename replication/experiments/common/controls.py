@@ -2,7 +2,7 @@
 
 - Controls: what else a variant changes besides the part that it is about. A normalisation also
   makes its inputs smaller, and a net without a layer also starts from other weights.
-- Sizes: half and twice the width, half the length (claim ``bigger-longer``).
+- Sizes: half and twice the width, less patience (claim ``bigger-longer``).
 - Rates: variants at half and at twice the baseline's rate. A variant that needs another rate looks
   worse than it is at the baseline's rate. The best rate is chosen on validation images.
 """
