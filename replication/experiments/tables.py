@@ -31,6 +31,7 @@ from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.evaluation.trained import can_evaluate
+from replication.experiments.common.baselines import BASELINE, LEARNT, task
 from replication.experiments.common.collect import collect, variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS
 from replication.experiments.common.contract import settings_of, store_tables
@@ -55,7 +56,7 @@ from replication.experiments.table_nets import (
 )
 from replication.ledger.measurement import Measurement
 from replication.runs.facts import AVERAGES, is_known, kept
-from replication.runs.store import Run, Task
+from replication.runs.store import Run, Task, complete
 from replication.runs.workers import Workers
 
 PER_IMAGE = "per_image"  # in an average's facts
@@ -138,7 +139,8 @@ def run(settings: Settings) -> Outcome:
     gains = gain_rows(table)
     controls = control_rows(runs)
     averages = _gain_images(settings, by_name)
-    measurements = measure(settings.profile, table, gains, controls, runs, averages)
+    learnt = _learnt(settings)
+    measurements = measure(settings.profile, table, gains, controls, runs, averages, learnt)
     left_out = _left_out(settings, by_name)
     outcome = Outcome(table, gains, controls, measurements, tuple(runs), tuple(missing), left_out)
     tables = {"table": table, "gains": gains}
@@ -146,6 +148,13 @@ def run(settings: Settings) -> Outcome:
         tables["controls"] = controls
     store_tables(settings.profile, EXPERIMENT, tables, measurements)
     return outcome
+
+
+def _learnt(settings: Settings) -> list[Run]:
+    """Return the stored nets of the baseline that has learnt; none of a profile with one regime."""
+    if settings.profile not in LEARNT:
+        return []
+    return complete([task(settings.profile, BASELINE, seed, "learnt") for seed in settings.seeds])
 
 
 def _trained(settings: Settings) -> list[Run]:

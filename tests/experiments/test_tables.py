@@ -21,6 +21,7 @@ from replication.data.sources import catalog
 from replication.data.splits import selected
 from replication.evaluation.predictions import Predictions
 from replication.experiments import table_nets, tables
+from replication.experiments.common import baselines
 from replication.experiments.common.table_gains import LONG, SIX, gained_over, run_name
 from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
 from replication.ledger.measurement import ImageNoise
@@ -283,6 +284,29 @@ def test_an_average_that_needs_weights_or_images_which_are_not_here_is_left_out_
         ("table2-1cnn-pre", "gain of pre-training"),
     ]
     assert all(ours[gain].over_images.images == 200 for gain in gains)
+
+
+def test_ten_views_are_measured_in_nets_that_have_learnt_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RUNS", "RESULTS", "DATA"):
+        monkeypatch.setenv(f"REPLICATION_{name}", str(tmp_path / name))
+    laptop = tables.settings(**parameters("tables", "laptop") | {"seeds": [0, 1]})
+    for one in tables.tasks(laptop):
+        if one.name in ("baseline-seed0", "baseline-seed1", run_name(ONE, 0)):
+            store(one, 0.3)
+    measured = {(m.claim, m.variant): m for m in tables.run(laptop).measurements}
+    assert ("ten-views", "top-1") in measured
+    assert ("ten-views", "nets that have learnt, top-1") not in measured  # none is stored
+    runs = [store(baselines.task("laptop", "baseline", seed, "learnt"), 0.2) for seed in (0, 1)]
+    measured = {(m.claim, m.variant): m for m in tables.run(laptop).measurements}
+    for k in ("top1", "top5"):
+        found = measured["ten-views", f"nets that have learnt, {k[:3]}-{k[3:]}"]
+        errors = [(run.evaluation["test/1"][k], run.evaluation["test/10"][k]) for run in runs]
+        assert found.values == pytest.approx([100 * (one - ten) for one, ten in errors])
+        assert found.ran.epochs == runs[0].task.recipe.epochs > 20
+    quick = tables.settings(**GOOD | {"only_stored": True})
+    assert tables._learnt(quick) == []  # its two baselines are one
 
 
 def test_the_gains_over_the_controls_are_taken_in_top_1_and_in_top_5_error(

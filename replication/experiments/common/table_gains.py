@@ -121,11 +121,13 @@ def measure(
     controls: pd.DataFrame,
     runs: Sequence[Run],
     averages: Mapping[str, Sequence[Images | None]],
+    learnt: Sequence[Run] = (),
 ) -> list[Measurement]:
     """Measure every claim of section 6 that the available nets can answer.
 
     Errors are compared with the paper's only at the paper's scale. ``controls``: those of
     ``control_rows``. ``averages``: by model, what the average of each group gains on each image.
+    ``learnt``: nets of the baseline that has learnt, of which ten views are measured too.
     """
     measurements: list[Measurement] = []
     named: dict[str, Run] = {}
@@ -194,6 +196,15 @@ def measure(
             views="one view and ten",
             over_images=_noise_of_views(runs, k),
         )
+        if learnt:
+            add(
+                "ten-views",
+                f"nets that have learnt, {name}",
+                [_of_views(run, k) for run in learnt],
+                learnt[0],
+                views="one view and ten",
+                over_images=_noise_of_views(learnt, k),
+            )
         add("table1-cnn", name, error("table 1", ONE, k), first)
         for claim, model, shown, reason in (
             ("table2-1cnn", ONE, target, ""),
@@ -235,6 +246,11 @@ def measure(
             values = (sides[split] - sides["test"]).dropna().abs().tolist()
             add("val-test", "", values, first, aside, views)
     return measurements
+
+
+def _of_views(run: Run, k: str) -> float:
+    """Return what ten views gain a net over one, in points."""
+    return PER_CENT * (run.evaluation["test/1"][k] - run.evaluation[f"test/{VIEWS}"][k])
 
 
 def _noise_of_views(runs: Sequence[Run], k: str) -> ImageNoise | None:
