@@ -8,10 +8,10 @@ Roles: ``{ours}`relu-tanh`` is our number with its interval,
 outcomes: the interval is on the paper's side of no effect (``agrees``), on the other (``opposes``),
 or includes it (``open``); besides, ``small`` if it excludes an effect of the paper's size at the
 paper's own scale. Of an error itself: inside the paper's range (``agrees``) or not (``open``); of a
-check, its verdict. The verdicts follow as a line of their own, since they ask for more, such as a
-number of seeds, and with what was run, unless the finding before it has the same. If an outcome is
-another one now, the prose is left out and the ledger's own lines take its place: the book never
-says what the results do not show."""
+check, its verdict, or ``open``. The verdicts follow as a line of their own, since they ask for
+more, such as a number of seeds, and with what was run, unless the finding before it has the same.
+If an outcome is another one now, the prose is left out and the ledger's own lines take its place:
+the book never says what the results do not show."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -79,7 +79,8 @@ def outcome(measurement: Measurement | None) -> str:
     if measurement is None or measurement.outdated:
         return "not run"
     if measurement.mean is None:
-        return "holds" if measurement.holds else "contradicted"
+        words = {True: "holds", False: "contradicted", None: "open"}
+        return words[measurement.holds]
     if measurement.null is None:
         verdict = judge(find_claim(measurement.claim), measurement)[0]
         return "agrees" if verdict == "reproduced" else "open"

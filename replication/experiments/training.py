@@ -26,14 +26,13 @@ from replication.recipe import Plateau, Recipe
 from replication.recipes import named
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
-from replication.training.schedule import LOGS, Log, ScheduleState, decide, epoch_settings
+from replication.training.schedule import LOGS, Log
 
 EXPERIMENT = "training"
 BASELINE, ZERO, NO_DECAY, RULE = "baseline", "biases-zero", "no-weight-decay", "plateau"
 LEARNT = "learnt"  # the baseline that has learnt
-PAPER_RATE, PAPER_DROPS, PAPER_FACTOR = 0.01, 3, 10.0  # section 5
+PAPER_RATE = 0.01  # section 5
 MAIN = "145-2010"  # the logged run of Table 1
-DROPPED, STOPPED = "drop", "stop"
 
 
 class Settings(Frozen):
@@ -62,8 +61,6 @@ class Outcome(NamedTuple):
     decay: pd.DataFrame
     # seed, epochs, training and test error and that of unused images in per cent, of both baselines
     gap: pd.DataFrame
-    # the rule applied to an invented validation curve: epoch, error, rate, decision
-    rule: pd.DataFrame
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 
@@ -104,8 +101,6 @@ def run(settings: Settings) -> Outcome:
             for run, name in zip(runs, names, strict=True)
         ]
     )
-    recipe = named("alexnet", "paper")
-    rule = walk(recipe, made_up_errors(recipe.schedule))
     fit = fit_rows(runs, names)
     outcome = Outcome(
         wanted[0].recipe,
@@ -113,74 +108,12 @@ def run(settings: Settings) -> Outcome:
         speed_rows(runs, names),
         fit[fit["variant"] != LEARNT].drop(columns=["epochs", "unused"]),
         fit[fit["variant"] != NO_DECAY],
-        rule,
         [measure(settings.profile)],
         tuple(runs),
     )
-    tables = {
-        "speed": outcome.speed,
-        "decay": outcome.decay,
-        "gap": outcome.gap,
-        "rule": outcome.rule,
-    }
+    tables = {"speed": outcome.speed, "decay": outcome.decay, "gap": outcome.gap}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
-
-
-def made_up_errors(schedule: Plateau) -> list[float]:
-    """Return an invented validation curve that falls for a while at every rate, then stays.
-
-    It is long enough for every drop and the stop.
-    """
-    errors, level = [], 0.9
-    for _ in range(schedule.drops + 1):
-        errors += [level - 0.02 * step for step in range(4)]
-        level = errors[-1]
-        errors += [level] * schedule.patience
-        level -= 0.1
-    return errors
-
-
-def walk(recipe: Recipe, errors: Sequence[float]) -> pd.DataFrame:
-    """Apply the plateau rule of ``recipe`` to a curve of validation errors.
-
-    Returns one row per epoch: epoch, error, rate during it, decision after it.
-    """
-    state, rows = ScheduleState(), []
-    for epoch, error in enumerate(errors):
-        rate = recipe.update.rate * epoch_settings(recipe, epoch, state).weights
-        rows.append(
-            {
-                "epoch": epoch + 1,
-                "validation_error": error,
-                "rate": rate,
-                "decision": decide(recipe, error, state),
-            }
-        )
-        if rows[-1]["decision"] == STOPPED:
-            break
-    return pd.DataFrame(rows)
-
-
-def follows_section_5(rule: pd.DataFrame) -> bool:
-    """Return whether the rates of ``walk`` are section 5's.
-
-    From 0.01 down by a factor of 10 three times, each after the error stopped improving, then the
-    end.
-    """
-    rates = list(dict.fromkeys(rule["rate"]))
-    ratios = [first / second for first, second in zip(rates, rates[1:], strict=False)]
-    stalled = all(
-        rule["validation_error"][:place].min() <= rule["validation_error"][place]
-        for place in rule.index[rule["decision"] != ""]
-    )
-    return (
-        math.isclose(rates[0], PAPER_RATE)
-        and int((rule["decision"] == DROPPED).sum()) == PAPER_DROPS
-        and all(math.isclose(ratio, PAPER_FACTOR) for ratio in ratios)
-        and stalled
-        and rule["decision"].iloc[-1] == STOPPED
-    )
 
 
 def measure(profile: Profile, logs: Mapping[str, Log] = LOGS) -> Measurement:

@@ -122,7 +122,7 @@ def specialisation(tests: pd.DataFrame) -> Figure:
         axis.set(
             xlabel=(
                 "difference of the towers' mean colourfulness,\n"
-                "divided by its mean under random reassignment"
+                "divided by its geometric mean under random reassignment"
             ),
             xlim=(0, None),
             ylim=(len(nets) - 0.5, -0.5),

@@ -132,7 +132,7 @@ def checked(
     claim: str,
     value: float | str,
     expected: float | str,
-    holds: bool,
+    holds: bool | None,
     *,
     profile: Profile,
     scale: str = "exact",
@@ -141,7 +141,9 @@ def checked(
     unit: str = "",
     reason: str = "",
 ) -> Measurement:
-    """Build a check of an A or S claim: the count, the paper's value, and whether they agree."""
+    """Build a check of an A or S claim: the count, the paper's value, and whether they agree.
+
+    ``holds`` None: what is known does not decide it."""
     return Measurement(
         claim=claim,
         variant=variant,

@@ -80,7 +80,7 @@ class Measurement(Frozen):
 
     value: float | str | None = None  # A and S: what was counted or read,
     expected: float | str | None = None  # what the paper says,
-    holds: bool | None = None  # and whether they agree
+    holds: bool | None = None  # and whether they agree; None: what is known does not decide it
 
     @property
     def censored(self) -> bool:
@@ -214,7 +214,7 @@ class Measurement(Frozen):
         if claim.kind == "C":
             raise ValueError(f"{claim.id} is quoted from others (kind C) and is not measured")
         if claim.kind in "AS":
-            if self.holds is None or self.value is None or self.expected is None or self.values:
+            if self.value is None or self.expected is None or self.values:
                 raise ValueError(
                     f"{claim.id} is of kind {claim.kind}: it takes value, expected and holds, and"
                     " no values"

@@ -5,8 +5,9 @@ measurement belongs to a family; that by the spread of its own two groups then c
 so does that over images, if there is one: a verdict on a side needs all of them. "The paper's own
 scale" is a property of what was run (``ledger.scale``).
 
-- ``holds``, ``contradicted``: an A or S claim that is true, or false. ``contradicted`` also for an
-  E or Q claim at the paper's own scale whose interval is on the other side of ``null``.
+- ``holds``, ``contradicted``: an A or S claim that is true, or false; ``inconclusive`` if what is
+  known of the paper's net does not decide it. ``contradicted`` also for an E or Q claim at the
+  paper's own scale whose interval is on the other side of ``null``.
 - ``reproduced``: at the paper's own scale, three seeds or more, the interval excludes ``null`` on
   the claimed side, and the mean is inside the range of ``claims.toml``. A number without ``null``
   has no side; its interval over seeds must be no wider than the range.
@@ -94,6 +95,8 @@ def could_fail(claim: Claim, measurement: Measurement | None) -> bool:
 
 def _check(measurement: Measurement) -> tuple[Verdict, str]:
     comparison = f"found {_text(measurement.value)}; the paper says {_text(measurement.expected)}"
+    if measurement.holds is None:
+        return "inconclusive", f"{comparison}; what is known does not decide it"
     return ("holds" if measurement.holds else "contradicted"), comparison
 
 
@@ -238,7 +241,13 @@ def detectable_text(measurement: Measurement) -> str:
 def _where(measurement: Measurement, side: Side) -> str:
     if measurement.p is not None:
         return f"chance alone gives as much in all runs together with {p_text(measurement)}"
-    return f"the interval{_cut(measurement)} is {side} {measurement.target.null:g}"
+    return f"the interval{_cut(measurement)} is {side} {_null(measurement)}"
+
+
+def _null(measurement: Measurement) -> str:
+    """Return the value of no effect as the number beside it is printed: a fraction in per cent."""
+    factor, unit = factor_and_unit(measurement)
+    return f"{factor * (measurement.null or 0.0):g}{unit if unit == '%' else ''}"
 
 
 def _mean_side(measurement: Measurement) -> Side | None:
@@ -248,13 +257,13 @@ def _mean_side(measurement: Measurement) -> Side | None:
 
 def _includes(measurement: Measurement) -> str:
     if measurement.p is not None:
-        but = f", but their mean is not {measurement.target.side} {measurement.null:g}"
+        but = f", but their mean is not {measurement.target.side} {_null(measurement)}"
         small = measurement.p < ALPHA
         return _where(measurement, "above") + (but if small else "")
     low, high = measurement.reach or (-math.inf, math.inf)
     if measurement.null is not None and not low <= measurement.null <= high:
-        return f"the difference is smaller than chance alone would make it ({measurement.null:g})"
-    return f"the interval{_which(measurement)} includes {measurement.null:g}"
+        return f"the difference is smaller than chance alone would make it ({_null(measurement)})"
+    return f"the interval{_which(measurement)} includes {_null(measurement)}"
 
 
 def _which(measurement: Measurement) -> str:

@@ -504,6 +504,18 @@ def test_a_curve_whose_rates_all_miss_the_target_is_not_called_not_run(
     assert "target error not reached at 1 rate" in report.progress_html(outcome)
 
 
+def test_the_factors_of_all_nets_have_intervals_that_hold_together(nothing_stored: None) -> None:
+    for candidate in (RACE, CANDIDATES["modern"]):
+        for kind in ("relu", "tanh"):
+            _run_curve(candidate, kind, 3)
+    outcome = relu_vs_tanh.run(PAPER)
+    measured = [one for one in report._saturating(outcome).values() if one is not None]
+    assert [one.comparisons for one in measured] == [2, 2]
+    (smallest,) = (one for one in outcome.measurements if one.claim == "relu-several")
+    assert smallest.comparisons == 2 and smallest.estimate in [one.estimate for one in measured]
+    assert "no ratio yet: " in report.several_text(outcome)
+
+
 def test_a_pair_whose_runs_all_ended_early_is_not_called_missing() -> None:
     settings = SETTINGS.model_copy(update={"candidates": ("modern", "80sec", "bf16")})
     race = _arms()[:2]

@@ -170,8 +170,8 @@ def rates_html(outcome: Outcome) -> str:
         ],
         "n": rates["n"],
         "trained on": rates["trained"],
-        "validation error, %": rates["validation"].map("{:.2f}".format),
-        "test error, %": rates["test"].map("{:.2f}".format),
+        "validation error, top-1, one view, %": rates["validation"].map("{:.2f}".format),
+        "test error, top-1, ten views, %": rates["test"].map("{:.2f}".format),
         "test error minus the baseline's, points": [
             interval_text(row.mean, row.low, row.high) for row in rates.itertuples()
         ],

@@ -18,6 +18,7 @@ from replication.ledger import verdicts as ledger
 from replication.ledger.rules import MIN_SEEDS
 from replication.ledger.tables import chapters, ours_text
 from replication.ledger.units import number, numbers
+from replication.paper import claim as find_claim
 from replication.paper.deviations import PARTS, Deviation, Effect, Part, deviations
 
 NOT_MEASURED, NOT_YET = "not measured", "not measured yet"
@@ -145,7 +146,9 @@ def _link(page: str) -> str:
 def checks(profile: Profile) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
     named = {
-        wanted.experiment for one in deviations() for wanted in one.measured if wanted.experiment
+        wanted.experiment or find_claim(wanted.claim).experiment or ""
+        for one in deviations()
+        for wanted in one.measured
     }
     found = sum(any(effect(wanted, profile) for wanted in one.measured) for one in deviations())
     check(all(one.why and one.here for one in deviations()), "a deviation without a reason")

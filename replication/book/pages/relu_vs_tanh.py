@@ -164,19 +164,17 @@ def several_html(outcome: Outcome) -> str:
 
 
 def several_text(outcome: Outcome) -> str:
-    """Return which nets and regimes have a factor of several, and which have not, as text.
-
-    A side is taken if the whole interval is on it.
-    """
-    sides: dict[str, list[str]] = {"more": [], "less": [], "open": []}
+    """Return which nets and regimes have a factor of several: the whole interval is on a side."""
+    sides: dict[str, list[str]] = {"more": [], "less": [], "open": [], "no ratio yet": []}
     for name, one in _saturating(outcome).items():
         if one is None:
+            sides["no ratio yet"].append(name)
             continue
         _, low, high = one.estimate
         above = low is not None and low >= SEVERAL and one.bound != "upper"
         below = high is not None and high < SEVERAL and one.bound != "lower"
         sides["more" if above else "less" if below else "open"].append(name)
-    if not any(sides.values()):
+    if not any(names for side, names in sides.items() if side != "no ratio yet"):
         return f'no factor is measured yet; "several times" is read as {SEVERAL:g} times or more'
     words = {"more": f"{SEVERAL:g} times or more", "less": f"less than {SEVERAL:g} times"}
     return "\n".join(
@@ -185,14 +183,16 @@ def several_text(outcome: Outcome) -> str:
 
 
 def _saturating(outcome: Outcome) -> dict[str, Measurement | None]:
-    """Return the ratio by the exact error of every net and regime, or None where it is not run."""
+    """Return the ratio by the exact error of each net and regime, or None; they hold together."""
     by_variant = _by_variant(outcome)
     names = [
         row.candidate if row.activation == "tanh" else f"{row.candidate}, {row.activation}"
         for row in outcome.progress.itertuples()
         if row.activation != "relu" and not row.candidate.startswith(BESIDE)
     ]
-    return {name: by_variant.get(variant(name)) for name in names}
+    found = {name: by_variant.get(variant(name)) for name in names}
+    together = {"comparisons": max(1, sum(one is not None for one in found.values()))}
+    return {name: one and one.model_copy(update=together) for name, one in found.items()}
 
 
 def _by_variant(outcome: Outcome) -> dict[str, Measurement]:

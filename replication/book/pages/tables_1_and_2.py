@@ -59,8 +59,15 @@ GAINS = {  # (claim, variant of its target) -> our gain and k
 
 
 def table1_html(outcome: Outcome) -> str:
-    """Return Table 1: the paper's rows with ours beside them."""
-    return _beside(outcome, paper_tables().table1)
+    """Return Table 1: the paper's rows with ours beside them, and our errors over one view."""
+    rows = outcome.table[(outcome.table["data"] == "table 1") & (outcome.table["split"] == "test")]
+    one = rows[rows["views"] == 1]
+    errors = (
+        f"{name} {interval_text(*mean_interval(one[k].tolist()), form='.2f')}"
+        for k, name in (("top1", "top-1"), ("top5", "top-5"))
+    )
+    beside = f"<p>Ours over one view: {', '.join(errors)}, n = {len(one)}.</p>" if len(one) else ""
+    return _beside(outcome, paper_tables().table1) + beside
 
 
 def table2_html(outcome: Outcome) -> str:

@@ -143,7 +143,12 @@ def choices_html(recipe: Recipe) -> str:
         ),
         ("the target losses", "training loss of a trial run", "fixed before the runs"),
         ("weights of an average of nets", "no images: they are equal", ""),
-        ("reported errors", "nothing: these are test images", "no decision is based on them"),
+        ("reported errors", "nothing: these are test images", "no setting is chosen on them"),
+        (
+            "which runs answer a claim",
+            "in some rows changed after test errors had been seen",
+            "each row's log in the ledger says so",
+        ),
     ]
     return html_table(pd.DataFrame(rows, columns=["what", "chosen on", "remark"]))
 
