@@ -86,8 +86,8 @@ def check(name: str, profile: str, changes: Iterable[str] = ()) -> None:
     else:
         check_disk(planned)
     with writing_to(where):
-        check_writable(page_of_run(name, profile).parent, "REPLICATION_PAGES")
         check_writable(paths.experiment(profile, name), "REPLICATION_RESULTS")
+        check_writable(page_of_run(name, profile).parent, "REPLICATION_PAGES")
     if profile in PUBLISHED and not where:
         folder = paths.results() / profile / name
         if is_unfinished(folder):

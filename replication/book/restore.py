@@ -11,7 +11,6 @@ from pathlib import Path
 from replication.base.files import write_atomic
 from replication.runs import facts, seal
 
-BEFORE = ".before"  # tables and measurements as they were, while a notebook is executed
 NO_SEAL = b""  # instead of the seal of an experiment that had none
 MEASURED = (".json", ".csv", ".npz", ".npy", ".png", ".svg")
 
@@ -23,13 +22,13 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
     Run folders stay: they are complete, and the next execution reads them. Facts that need trained
     nets are kept as well; only the next execution finds them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(f"{BEFORE}.*"):
+    for unfinished in folder.glob(f"{seal.BEFORE}.*"):
         shutil.rmtree(unfinished)
     for notebook in folder.glob(".*.ipynb"):  # of an execution that was killed
         notebook.unlink()
     put_back(folder)
-    before = folder / BEFORE
-    new = Path(tempfile.mkdtemp(dir=folder, prefix=f"{BEFORE}."))
+    before = folder / seal.BEFORE
+    new = Path(tempfile.mkdtemp(dir=folder, prefix=f"{seal.BEFORE}."))
     for path in _measured(folder):
         shutil.copy2(path, new)
     sealed = folder / seal.FILE
@@ -46,14 +45,14 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
 
 def is_unfinished(folder: Path) -> bool:
     """Return whether an execution is still running, or was killed before its end."""
-    return (folder / BEFORE).is_dir()
+    return (folder / seal.BEFORE).is_dir()
 
 
 def put_back(folder: Path) -> None:
     """Put back what there was before an execution that did not complete.
 
     No other execution may be running. If this call is killed too, the next call completes it."""
-    before = folder / BEFORE
+    before = folder / seal.BEFORE
     if not before.is_dir():
         return
     for path in _measured(folder):
@@ -76,7 +75,7 @@ def _copy(path: Path, to: Path) -> None:
 
 def _remove(before: Path) -> None:
     """Remove the copies; if this is killed, those that are left are not put back."""
-    done = before.with_name(f"{BEFORE}.done")
+    done = before.with_name(f"{seal.BEFORE}.done")
     before.rename(done)
     shutil.rmtree(done)
 

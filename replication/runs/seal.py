@@ -35,6 +35,7 @@ PAGE = ".ipynb"
 LOCK = "seals.lock"  # in the runs folder
 SEALED = (".json", ".jsonl", ".csv", ".npz", ".npy", ".png", ".svg")
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")  # of a seal
+BEFORE = ".before"  # in an experiment's folder, while its notebook is executed
 SHOWN = 3  # differences named in one line
 # what ``add`` may put into a run after its training
 ADDITIONS = ("evaluation.json", "per_image.json", "probabilities.npz")
@@ -210,16 +211,23 @@ def reseal(because: str) -> list[str]:
     for page in published_pages():  # all are whole before the first is written
         read_page(page)
     for folder in published_folders():
+        if (folder / BEFORE).is_dir():
+            raise InputError(
+                f"{folder.relative_to(root)}: its notebook is executed now, or its execution was"
+                " killed; wait for it, or execute it again, and then reseal"
+            )
+    for folder in published_folders():
         if faults(folder):
             seal(folder)
     older = [page for page in published_pages() if _renew(page)]
     present = [*(folder / FILE for folder in published_folders()), *published_pages()]
     list_published([*present, *(root / name for name in _listed())])  # those that are gone, too
     log = root / LOG
-    before = log.read_text(encoding="utf-8") if log.is_file() else ""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     words = " ".join(because.split())
-    write_text(log, f"{before}{now}  {words}  ({one_line(differences)})\n")
+    with held(paths.runs() / LOCK):
+        before = log.read_text(encoding="utf-8") if log.is_file() else ""
+        write_text(log, f"{before}{now}  {words}  ({one_line(differences)})\n")
     return differences + [
         f"{page.parent.name}/{page.name} was accepted and still shows the results of before;"
         f" `replication run {page.stem} --profile {page_notes(page)['profile']} --force` executes"

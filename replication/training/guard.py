@@ -7,6 +7,7 @@ weights stays there for a while and then leaves it. A net whose loss is still th
 import math
 from typing import Any
 
+from replication.base.text import counted
 from replication.recipe import Recipe, Steps
 
 # The full-size net leaves ln K after some hundred updates, a narrow one with the paper's literal
@@ -38,10 +39,16 @@ def nothing_learned(history: list[dict[str, Any]], classes: int, recipe: Recipe)
     longer = f"train longer ({' '.join(options)})"
     if getattr(recipe.net, "dropout", False):
         longer += " and without dropout, which slows learning (--set net.dropout=false)"
+    error = f"{row['running_error']:.1%}"
+    found = f"the net has learned nothing yet: its training error is {error}, and"
+    if row["running_error"] < guessing:
+        found = (
+            f"the net may have learned nothing yet: its training error is {error}, over"
+            f" {counted(trained, 'image')} too few to rule out chance, and"
+        )
     return (
-        f"the net has learned nothing yet: its training error is {row['running_error']:.1%}, and"
-        f" guessing among {classes} classes gives {guessing:.1%}; {longer}, or change the rate"
-        " (--set update.rate=...)"
+        f"{found} guessing among {classes} classes gives {guessing:.1%}; {longer}, or change the"
+        " rate (--set update.rate=...)"
     )
 
 

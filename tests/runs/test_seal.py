@@ -188,6 +188,18 @@ def test_a_page_that_is_executed_from_copied_results_is_listed_once(
     assert (copy / FILE).read_text().count("one.ipynb") == 1
 
 
+def test_nothing_is_resealed_while_a_notebook_is_executed(published: Path) -> None:
+    folder = published / "results" / "laptop" / "one"
+    (folder / "table.csv").write_text("error\n0.25\n")
+    (folder / seal.BEFORE).mkdir()
+    before = (folder / FILE).read_text()
+    with pytest.raises(InputError, match="laptop/one: its notebook is executed now"):
+        seal.reseal("the numbers were wrong")
+    assert (folder / FILE).read_text() == before
+    (folder / seal.BEFORE).rmdir()
+    assert seal.reseal("the numbers were wrong")
+
+
 def test_a_removed_folder_and_a_new_one_are_found(published: Path) -> None:
     (published / "results" / "laptop" / "one").rename(published / "results" / "laptop" / "three")
     found = seal.published_faults()
