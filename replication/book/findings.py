@@ -250,6 +250,8 @@ def scale_text(conditions: str) -> str:
 
 def _needs_reason(measurement: Measurement) -> bool:
     """Return whether "inconclusive" is not plain from the interval that the prose prints."""
+    if measurement.mean is None:
+        return False  # a count, which the prose explains
     _, low, high = measurement.over_seeds
     clear = (
         measurement.null is not None

@@ -49,6 +49,14 @@ def test_an_effect_that_cannot_have_the_papers_size_is_small(rows) -> None:
     assert "inconclusive (the interval includes 0, and is outside 1 to 3)" in line
 
 
+def test_a_count_that_is_not_decided_is_open(rows) -> None:
+    rows(checked("two-gpu-memory", "2 to 4 GiB", "more than 3 GiB", None, profile="laptop"))
+    assert findings.stale("two-gpu-memory = open") == []
+    assert findings.stale("two-gpu-memory = contradicted") == ["two-gpu-memory"]
+    line = findings.verdict_line("two-gpu-memory = open").astext()
+    assert line == "Verdict inconclusive: two-gpu-memory."
+
+
 def test_a_finding_says_with_what_its_numbers_were_measured(rows) -> None:
     ran = full("lrn-cifar")
     at = {"profile": "paper", "scale": "made up, 520 epochs", "variant": "norms removed"}
