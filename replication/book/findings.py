@@ -234,11 +234,14 @@ def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
 
 
 def scale_text(conditions: str) -> str:
-    """Return on what the claims of ``conditions`` were measured; "" if nothing was trained."""
+    """Return on what the claims of ``conditions`` were measured; "" if nothing was trained.
+
+    A number of several nets, or of nets that were trained for different lengths, is left out: its
+    scale in the ledger names them all."""
     groups: dict[str, list[str]] = {}
     for name, _ in names_of(conditions):
         measurement = measured(name)[1]
-        if measurement is not None and measurement.ran is not None:
+        if measurement is not None and measurement.ran and not _of_several(measurement):
             text = brief(measurement.ran, epochs="epoch" in measurement.scale)
             own = "" if measurement.shortfalls else "the paper's own, "
             groups.setdefault(f"{own}{text}", []).append(name)
@@ -246,6 +249,10 @@ def scale_text(conditions: str) -> str:
         return f"Scale: {next(iter(groups))}."
     each = (f"{scale} ({', '.join(names)})" for scale, names in groups.items())
     return f"Scales: {'; '.join(each)}." if groups else ""
+
+
+def _of_several(measurement: Measurement) -> bool:
+    return measurement.comparisons > 1 or "; minus: " in measurement.scale
 
 
 def _needs_reason(measurement: Measurement) -> bool:

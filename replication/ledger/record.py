@@ -214,10 +214,11 @@ class Measurement(Frozen):
         if claim.kind == "C":
             raise ValueError(f"{claim.id} is quoted from others (kind C) and is not measured")
         if claim.kind in "AS":
-            if self.value is None or self.expected is None or self.values:
+            given = {"value", "expected", "holds"} <= self.model_fields_set
+            if not given or self.value is None or self.expected is None or self.values:
                 raise ValueError(
-                    f"{claim.id} is of kind {claim.kind}: it takes value, expected and holds, and"
-                    " no values"
+                    f"{claim.id} is of kind {claim.kind}: it takes value, expected and holds (null"
+                    " if it is not decided), and no values"
                 )
             return self
         target = _target(claim, self.variant)

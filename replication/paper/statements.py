@@ -119,7 +119,8 @@ class Claim(Frozen):
     kind: Kind
     statement: str  # in our own words
     paper: str  # the paper's value as text
-    log2012: str = ""  # what the 2012 logs or source say; "" where they say nothing
+    # what the 2012 logs or source say, or the contest's page of results; "" where they say nothing
+    log2012: str = ""
     experiment: Experiment | None = None  # the module that measures it; None for C
     needs: str = ""  # hardware or data without which it cannot be measured, as text
     scale: str = ""  # id of the paper's own scale, for E and Q

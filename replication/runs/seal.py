@@ -114,9 +114,9 @@ def published_faults() -> list[str]:
     pages = published_pages()
     for name, sealed in listed.items():
         path = Path(os.path.normpath(root / name))
-        if path.suffix == PAGE:  # the list may be a copy, and lie elsewhere than the pages
+        if path.suffix == PAGE and _is_copy():  # its pages are elsewhere, or nowhere
             path = paths.pages() / path.name
-            if not _has_pages():
+            if not pages:
                 continue
         if not path.is_file():
             differences.append(f"{_short(path)} is missing")
@@ -129,7 +129,8 @@ def published_faults() -> list[str]:
         elif (folder / FILE).is_file():
             differences += [f"{_short(folder)}/{fault}" for fault in faults(folder)]
     for page in pages:
-        if page.name not in {Path(name).name for name in listed}:
+        name = os.path.relpath(page, root)
+        if name not in listed and not (_is_copy() and page.name in map(os.path.basename, listed)):
             differences.append(f"{_short(page)} is not in the list of published pages")
         differences += page_faults(page)
     return differences
@@ -160,12 +161,14 @@ def published_folders() -> list[Path]:
 
 def published_pages() -> list[Path]:
     """Return the executed notebooks of the book that belong to these results."""
-    return sorted(paths.pages().glob(f"*{PAGE}")) if _has_pages() else []
+    if _is_copy() and not os.environ.get("REPLICATION_PAGES"):
+        return []
+    return sorted(paths.pages().glob(f"*{PAGE}"))
 
 
-def _has_pages() -> bool:
-    """Return whether there is a folder of pages that belong to these results."""
-    return paths.results() == paths.published() or bool(os.environ.get("REPLICATION_PAGES"))
+def _is_copy() -> bool:
+    """Return whether these results are not the clone's own, so that their list may be a copy."""
+    return paths.results() != paths.published()
 
 
 def shown_results(folder: Path) -> dict[str, str]:
@@ -190,7 +193,7 @@ def list_published(changed: Iterable[Path]) -> None:
         for path in changed:
             name = os.path.relpath(path, root)
             if path.is_file():
-                if path.suffix == PAGE:  # a copied list names its page in another folder
+                if path.suffix == PAGE and _is_copy():  # such a list may name it elsewhere
                     listed = {one: of for one, of in listed.items() if Path(one).name != path.name}
                 listed[name] = sha256(path)
             else:

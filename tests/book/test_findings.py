@@ -70,14 +70,12 @@ def test_a_finding_says_with_what_its_numbers_were_measured(rows) -> None:
 
 
 def test_a_finding_with_two_scales_says_which_number_has_which(rows) -> None:
-    both = "two-gpu-gain = agrees; lrn-cifar = small"
+    both = "fig1-curves = agrees; lrn-cifar = small"
     ran = full("lrn-cifar").model_copy(update={"images": 9})
     at = {"profile": "paper", "scale": "made up, 520 epochs", "variant": "norms removed"}
     rows(measured("lrn-cifar", [0.2, 0.5, 0.2], **at, ran=ran))
     text = findings.scale_text(both)
-    assert (
-        text.startswith("Scales: ") and "epochs (lrn-cifar)." in text and "(two-gpu-gain)" in text
-    )
+    assert text.startswith("Scales: ") and "epochs (lrn-cifar)." in text and "(fig1-curves)" in text
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(10.9, "agrees"), (11.8, "open")])

@@ -1,4 +1,4 @@
-"""Section 5's rule as the training chapter checks it, and where the rate drops in its curves."""
+"""Section 5's rule on an invented validation curve, and where the rate drops in its curves."""
 
 import math
 from collections.abc import Sequence

@@ -9,9 +9,9 @@ import pytest
 from replication.base.errors import CheckError, InputError
 from replication.base.files import read_json, write_json
 from replication.book import restore
-from replication.book.restore import BEFORE, restored_on_failure
+from replication.book.restore import restored_on_failure
 from replication.recipes import named
-from replication.runs import facts
+from replication.runs import facts, seal
 from replication.runs.facts import AVERAGES, is_known, kept, known
 from replication.runs.store import Run, Task
 
@@ -47,8 +47,8 @@ def test_a_failed_execution_publishes_no_fact_and_the_next_computes_none_again(
     write_json(path, {"published": {"error": 0.5}})
     before = path.read_bytes()
     if killed:  # nothing of its own is put back, the next execution does that
-        (tmp_path / BEFORE).mkdir()
-        (tmp_path / BEFORE / AVERAGES).write_bytes(before)
+        (tmp_path / seal.BEFORE).mkdir()
+        (tmp_path / seal.BEFORE / AVERAGES).write_bytes(before)
         kept(path, "new", make)
     else:
         with pytest.raises(ZeroDivisionError), restored_on_failure(tmp_path):

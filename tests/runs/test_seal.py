@@ -175,6 +175,22 @@ def test_results_that_were_copied_elsewhere_are_judged_without_their_pages(
     assert seal.published_faults() == ["results/laptop/one/table.csv was changed"]
 
 
+def test_pages_of_the_clone_s_own_results_may_be_stored_elsewhere(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "published", lambda: published / "results")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("REPLICATION_PAGES", str(tmp_path / "elsewhere"))
+    assert seal.published_faults() == []  # the book's own pages are still there
+    page = tmp_path / "elsewhere" / "one.ipynb"
+    page.write_text((published / "pages" / "one.ipynb").read_text().replace("50%", "60%"))
+    seal.list_published([page])
+    assert seal.published_faults() == []
+    monkeypatch.setenv("REPLICATION_PAGES", str(published / "pages"))
+    page.unlink()
+    assert seal.published_faults() == [f"{page} is missing"]
+
+
 def test_a_page_that_is_executed_from_copied_results_is_listed_once(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import devices, trained_on
 from replication.experiments.effect_of_data import REGULARISERS, Outcome, Settings, tasks
 from replication.experiments.effect_of_data import effects as measured_effects
+from replication.ledger.rules import MIN_SEEDS
 from replication.ledger.units import numbers
 from replication.runs.store import Task
 
@@ -61,6 +62,12 @@ def pairs_text(effects: pd.DataFrame, regulariser: str) -> str:
         *([f"{counted(few, 'pair')} {_has(few)} too few seeds"] if few else []),
     ]
     seeds = sorted({int(rows["n"].min()), int(rows["n"].max())})
+    needed = MIN_SEEDS["laptop"]
+    below = int((rows["n"] < needed).sum())
+    if below:
+        rest.append(
+            f"{counted(below, 'pair')} {_has(below)} fewer than the {needed} seeds of a verdict"
+        )
     return (
         f"In {lower or 'none'} of {counted(len(rows), 'pair')} of nets that differ only in {name}"
         f" ({' to '.join(map(str, seeds))} seeds each), the top-1 test error is lower with {it},"
