@@ -36,7 +36,8 @@ def test_the_pairs_are_counted_by_their_answers() -> None:
     text = pairs_text(effects(), "dropout")
     assert text.startswith("In 2 of 4 pairs of nets that differ only in dropout (3 seeds each)")
     assert "in none it is higher; 1 pair is open, and 1 pair has too few seeds." in text
-    assert "from 2.00 to 5.00 points" in text
+    assert text.endswith("from 2.00 to 5.00 points. A verdict needs 5 seeds; 4 pairs have fewer.")
+    assert "fewer" not in pairs_text(effects().assign(n=5), "dropout")
     all_clear = pairs_text(effects(("higher with it",) * 2), "dropout")
     assert "In none of 2 pairs" in all_clear and "in 2 it is higher. The means" in all_clear
     assert "yet" in pairs_text(effects(), "crops")

@@ -64,16 +64,14 @@ def pairs_text(effects: pd.DataFrame, regulariser: str) -> str:
     seeds = sorted({int(rows["n"].min()), int(rows["n"].max())})
     needed = MIN_SEEDS["laptop"]
     below = int((rows["n"] < needed).sum())
-    if below:
-        rest.append(
-            f"{counted(below, 'pair')} {_has(below)} fewer than the {needed} seeds of a verdict"
-        )
+    fewer = f" A verdict needs {needed} seeds; {counted(below, 'pair')} {_has(below)} fewer."
     return (
         f"In {lower or 'none'} of {counted(len(rows), 'pair')} of nets that differ only in {name}"
         f" ({' to '.join(map(str, seeds))} seeds each), the top-1 test error is lower with {it},"
         f" and in {higher or 'none'} it is higher"
         f"{'; ' if rest else ''}{', and '.join(rest)}. The means of the differences, without {it}"
         f" minus with {it}, are from {smallest} to {largest} points."
+        f"{fewer if below else ''}"
     )
 
 
