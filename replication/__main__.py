@@ -2,7 +2,7 @@
 
 import sys
 
-INTERRUPTED = 130
+from replication.cli import INTERRUPTED, RESUME
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        print("replication: interrupted; run the same command again to resume", file=sys.stderr)
+        print(f"replication: {RESUME}", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

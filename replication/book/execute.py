@@ -28,7 +28,7 @@ from replication.base.errors import InputError, NotebookError, TrainingError
 from replication.base.files import FULL, write_text
 from replication.base.locks import held
 from replication.base.types import PUBLISHED
-from replication.book import KERNEL, progress, stamps
+from replication.book import KERNEL, pictures, progress, stamps
 from replication.book.destination import check_writable, page_of_run
 from replication.book.notebooks import declared_by, parameters, preflight, source, tasks, waits
 from replication.book.restore import is_unfinished, put_back, restored_on_failure
@@ -315,7 +315,8 @@ def _seal(folder: Path, page: Path) -> None:
 
 
 def _tidy(notebook: nbformat.NotebookNode, name: str, page: Path) -> None:
-    """Remove paths of this machine and the times of cells from the page."""
+    """Remove paths of this machine and the times of cells from the page; shrink its pictures."""
+    pictures.shrink(notebook)
     notes = notebook.metadata.get("papermill", {})
     notes.update(input_path=f"notebooks/{name}.ipynb", output_path=page.name)
     notes.pop("environment_variables", None)

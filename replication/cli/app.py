@@ -22,6 +22,8 @@ from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError
 from replication.base.files import FULL
 from replication.cli import (
+    INTERRUPTED,
+    RESUME,
     bench,
     book,
     claims,
@@ -43,7 +45,6 @@ from replication.cli import (
 UsageProblem: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
-INTERRUPTED = 130
 MAIN = os.getpid()
 COMMANDS = (
     run.run,
@@ -112,7 +113,7 @@ def main() -> None:
     try:
         status = app(prog_name="replication", standalone_mode=False)
         if status == INTERRUPTED:  # typer turns KeyboardInterrupt into this
-            _fail("interrupted; run the same command again to resume", INTERRUPTED)
+            _fail(RESUME, INTERRUPTED)
     except typer.Abort as error:
         if error.__cause__ is not None:
             raise error.__cause__ from None  # an EOFError of ours, which typer takes for Ctrl-D
