@@ -1,6 +1,7 @@
 """The tables of the page about power, computed when the book is built: the directive ``{power}``.
 
 ``{power} needed``: the spread of each quantity and the seeds that the paper's effect needs.
+``{power} separate``: the ledger's intervals beside those with one spread for each variant.
 ``{power} false``: how often the rules find an effect where there is none.
 ``{power} reproduced``: how often an effect counts as reproduced although there is none."""
 
@@ -16,7 +17,14 @@ from replication.base import paths
 from replication.base.html_tables import html_table
 from replication.ledger import power
 from replication.ledger.measurement import FILE
-from replication.ledger.units import number, shown_unit, unit_of_differences, with_unit
+from replication.ledger.separate import Compared, compared
+from replication.ledger.units import (
+    factor_and_unit,
+    number,
+    shown_unit,
+    unit_of_differences,
+    with_unit,
+)
 from replication.ledger.verdicts import Row, ledger
 from replication.paper import HERE, claim, claims
 
@@ -52,6 +60,46 @@ def _seeds(one: power.Needed) -> str:
     if one.needed is not None:
         return str(one.needed)
     return "" if one.paper is None else f"more than {power.MOST_SEEDS}"
+
+
+def separate_table(rows: list[Row]) -> pd.DataFrame:
+    """Return both kinds of interval of every comparison, and which of them exclude no effect."""
+    table = []
+    for one in compared(rows):
+        factor, unit = factor_and_unit(one.ours)
+        reach = one.ours.reach or ()
+        table.append(
+            {
+                "claim": _named(one),
+                "decides its row": "yes" if one.primary else "",
+                "ours": with_unit(number(factor * one.ours.estimate.mean), unit),
+                "the ledger's interval": _interval(factor, reach),
+                "with separate spreads": _interval(factor, one.ends),
+                "exclude no effect": WHICH[one.side is not None, one.own_side is not None],
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def separate_text(rows: list[Row]) -> str:
+    """Return how many comparisons have the same answer by both kinds of interval."""
+    every = compared(rows)
+    other = [one for one in every if one.side != one.own_side]
+    if not other:
+        return f"All {len(every)} comparisons have the same answer by both kinds of interval."
+    names = ", ".join(f"{_named(one)}{' (decides its row)' * one.primary}" for one in other)
+    return (
+        f"{len(every) - len(other)} of the {len(every)} comparisons have the same answer by both"
+        f" kinds of interval. The answers differ for: {names}."
+    )
+
+
+def _named(one: Compared) -> str:
+    return f"{one.claim}, {one.ours.variant}".removesuffix(", ")
+
+
+def _interval(factor: float, ends: tuple[float, ...]) -> str:
+    return f"[{', '.join(number(factor * end) for end in ends)}]"
 
 
 def false_table(rows: list[Row]) -> pd.DataFrame:
@@ -98,15 +146,23 @@ def reproduced_table(rows: list[Row]) -> pd.DataFrame | None:
     )
 
 
+WHICH = {  # whether the ledger's interval excludes no effect, and whether the other one does
+    (True, True): "both",
+    (True, False): "only the ledger's",
+    (False, True): "only the other",
+    (False, False): "neither",
+}
 TABLES: dict[str, Callable[[list[Row]], pd.DataFrame | None]] = {
     "needed": needed_table,
+    "separate": separate_table,
     "false": false_table,
     "reproduced": reproduced_table,
 }
+TEXTS = {"separate": separate_text}  # before a table
 
 
 class Power(SphinxDirective):
-    """``{power} needed|false|reproduced``: one table."""
+    """``{power} needed|separate|false|reproduced``: one table."""
 
     required_arguments = 1
 
@@ -115,10 +171,13 @@ class Power(SphinxDirective):
             raise self.error(f"power has the tables {', '.join(TABLES)}")
         for file in (HERE / "claims.toml", *paths.results().glob(f"*/*/{FILE}")):
             self.env.note_dependency(str(file))
-        table = TABLES[self.arguments[0]](ledger())
+        rows = ledger()
+        table = TABLES[self.arguments[0]](rows)
         if table is None or table.empty:
             return [nodes.paragraph("", "Nothing was measured.")]
-        return [nodes.raw("", html_table(table), format="html")]
+        text = TEXTS.get(self.arguments[0])
+        before = [nodes.paragraph("", text(rows))] if text else []
+        return [*before, nodes.raw("", html_table(table), format="html")]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

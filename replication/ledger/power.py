@@ -15,6 +15,7 @@ from scipy.special import stdtrit
 from replication.base.statistics import TAIL, Spread, student_t
 from replication.ledger.families import Family, dunnett, smallest_detectable
 from replication.ledger.record import Measurement
+from replication.ledger.separate import tail
 from replication.ledger.verdicts import Row
 from replication.paper import Target
 
@@ -24,6 +25,7 @@ SEED = 2012
 VARIANTS = 13  # of the ablations' family
 TODAY = "today: both intervals"
 POOLED = "pooled spread alone"
+SEPARATE = "one spread for each variant"
 PAIRED = "paired t, each row alone"
 
 
@@ -128,7 +130,7 @@ def false_verdicts(
     for name, measured in (spreads or {}).items():
         world = _world_like(random, worlds, measured)
         numbers = world[0].shape[2], world[1].shape[1]
-        for rule, judge in ((TODAY, judged), (POOLED, simultaneous)):
+        for rule, judge in ((TODAY, judged), (POOLED, simultaneous), (SEPARATE, separate)):
             rows.append((rule, f"of {name}", *numbers, *_shares(judge(*world))))
     for seeds in (3, 5):
         false = paired(*_world(random, worlds, seeds, seeds))
@@ -181,14 +183,21 @@ def simultaneous(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     return away > dunnett((seeds,) * count, controls, freedom) * error[:, None]
 
 
-def alone(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Return whether each variant's own interval excludes zero, by Welch's standard error."""
+def separate(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Return whether each variant's interval of ``ledger.separate`` excludes zero."""
+    return alone(variants, baseline, tail(variants.shape[1]))
+
+
+def alone(variants: np.ndarray, baseline: np.ndarray, quantile: float = TAIL) -> np.ndarray:
+    """Return whether each variant's own interval excludes zero, by Welch's standard error.
+
+    ``quantile``: of Student's t at the interval's upper end."""
     seeds, controls = variants.shape[2], baseline.shape[1]
     parts = variants.var(axis=2, ddof=1) / seeds, baseline.var(axis=1, ddof=1)[:, None] / controls
     whole = parts[0] + parts[1]
     freedom = whole**2 / (parts[0] ** 2 / (seeds - 1) + parts[1] ** 2 / (controls - 1))
     away = np.abs(variants.mean(axis=2) - baseline.mean(axis=1)[:, None])
-    return away > stdtrit(freedom, TAIL) * np.sqrt(whole)
+    return away > stdtrit(freedom, quantile) * np.sqrt(whole)
 
 
 def paired(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:

@@ -175,12 +175,15 @@ def excluded_side(measurement: Measurement) -> Side | None:
         return measurement.target.side if measurement.p < ALPHA and beyond else None
     if measurement.reach is None or measurement.null is None:
         return None
-    low, high = measurement.reach
-    side: Side | None = (
-        "above" if low > measurement.null else "below" if high < measurement.null else None
-    )
+    side = side_of(measurement.reach, measurement.null)
     target = measurement.target
     return None if target.unsigned and side != target.side else side
+
+
+def side_of(ends: tuple[float, float], null: float) -> Side | None:
+    """Return the side of ``null`` on which an interval with these ends is; None if it has it."""
+    low, high = ends
+    return "above" if low > null else "below" if high < null else None
 
 
 def is_small(measurement: Measurement) -> bool:

@@ -22,9 +22,19 @@ def test_the_rate_of_false_verdicts_is_shown_for_todays_rules_and_those_before()
 
 def test_the_rate_of_false_verdicts_is_shown_for_the_spreads_that_were_measured_too() -> None:
     spreads = page.false_table(ledger())["spreads"]
-    assert (spreads != "equal").sum() == 4
+    assert (spreads != "equal").sum() == 6
 
 
 def test_the_chance_of_a_number_in_the_range_is_shown_for_each_effect_of_top_1_error() -> None:
     table = page.reproduced_table(ledger())
     assert table is not None and {"lrn-gain", "overlap-gain", "depth"} <= set(table["claim"])
+
+
+def test_the_intervals_with_separate_spreads_stand_beside_those_of_the_ledger() -> None:
+    rows = ledger()
+    table = page.separate_table(rows)
+    differ = table["exclude no effect"].str.startswith("only").sum()
+    assert {"lrn-gain, top-1", "depth, without-conv2"} <= set(table["claim"])
+    assert page.separate_text(rows).startswith(
+        f"{len(table) - differ} of the {len(table)}" if differ else f"All {len(table)}"
+    )

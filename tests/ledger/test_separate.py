@@ -1,0 +1,72 @@
+"""The intervals with one spread for each variant, which stand beside the ledger's."""
+
+import math
+
+import numpy as np
+import pytest
+from ledger_worlds import TINY
+from scipy import stats
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+from replication.ledger import power
+from replication.ledger.families import family
+from replication.ledger.measurement import Measurement, measured
+from replication.ledger.separate import ends, tail
+
+BASELINE = [50.0, 51.0, 49.5, 50.4, 50.2]
+
+
+def _measured(groups: dict[str, list[float]], name: str) -> Measurement:
+    whole = family("top-1", groups | {"baseline": BASELINE}, "baseline")
+    return measured(
+        "lrn-gain",
+        groups[name],
+        subtracted=BASELINE,
+        family=whole,
+        member=name,
+        variant="top-1",
+        profile="laptop",
+        scale="simulated",
+        ran=TINY,
+    )
+
+
+def test_the_interval_is_welchs_at_sidaks_level():
+    groups = {"a": [54.0, 56.0, 55.0, 53.0, 57.0], "b": [50.0, 50.1, 49.9, 50.0, 50.2]}
+    for name, values in groups.items():
+        found = ends(_measured(groups, name))
+        means = CompareMeans(DescrStatsW(values), DescrStatsW(BASELINE))
+        wanted = means.tconfint_diff(alpha=1 - math.sqrt(0.95), usevar="unequal")
+        assert found == pytest.approx(wanted)
+
+
+def test_a_variant_that_varies_much_does_not_widen_the_others():
+    calm = {"a": [54.0, 56.0, 55.0, 53.0, 57.0], "b": [50.0, 50.1, 49.9, 50.0, 50.2]}
+    wild = calm | {"b": [20.0, 80.0, 50.0, 35.0, 65.0]}
+    alike, other = _measured(calm, "a"), _measured(wild, "a")
+    assert ends(alike) == ends(other)
+    assert np.ptp(other.estimate[1:]) > 2 * np.ptp(alike.estimate[1:])
+
+
+def test_one_variant_alone_or_seeds_that_do_not_vary_have_none():
+    assert ends(_measured({"a": [54.0, 56.0, 55.0]}, "a")) is None
+    flat = {"a": [50.0] * 5, "b": [54.0, 56.0, 55.0, 53.0, 57.0]}
+    whole = _measured(flat, "a")
+    still = whole.model_copy(update={"subtracted": (50.0,) * 5})
+    assert ends(still) is None
+
+
+def test_independent_intervals_at_this_level_hold_together_95_times_in_100():
+    for comparisons in (1, 5, 13):
+        inside = 2 * tail(comparisons) - 1
+        assert inside**comparisons == pytest.approx(0.95)
+    assert stats.norm.ppf(tail(1)) == pytest.approx(1.959964, abs=1e-6)
+
+
+def test_it_seldom_gives_a_direction_where_there_is_none():
+    random = np.random.default_rng(3)
+    for spread in (1.0, 4.0):  # of the last variant; the others have 1
+        variants = random.normal(size=(4000, 6, 5))
+        variants[:, -1] *= spread
+        false = power.separate(variants, random.normal(size=(4000, 5)))
+        assert false.any(axis=1).mean() < 0.06  # 5% by design; standard error 0.3 points
