@@ -99,6 +99,11 @@ def published() -> Path:
     return ROOT / "results"
 
 
+def are_published() -> bool:
+    """Return whether the results that are read are a clone's own, not a copy elsewhere."""
+    return results() == published() and is_clone()
+
+
 def runs() -> Path:
     """Return where checkpoints and prepared arrays are kept. Default ``runs/``."""
     return _folder("REPLICATION_RUNS", "runs")
@@ -114,7 +119,7 @@ def place(profile: str) -> str:
     named = os.environ.get(PLACE)
     if named is not None:
         return named
-    guarded = profile in PUBLISHED and results() == published()
+    guarded = profile in PUBLISHED and are_published()
     return f"{OWN}/by-hand" if guarded else ""
 
 

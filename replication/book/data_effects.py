@@ -17,30 +17,32 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
-from replication.base.types import PUBLISHED
+from replication.base.types import PUBLISHED, Profile
 from replication.book.pages.effect_of_data import lowers, pairs_text
 from replication.book.roles import ResultRole
 from replication.experiments.effect_of_data import EXPERIMENT, REGULARISERS
 
 
-def effects_file() -> Path:
-    """Return the effects at the largest published scale. Raises LookupError if there are none."""
+def effects_file() -> tuple[Path, Profile]:
+    """Return the effects at the largest published profile, and which it is.
+
+    Raises LookupError if there are none."""
     for profile in reversed(PUBLISHED):
         file = paths.results() / profile / EXPERIMENT / "effects.csv"
         if file.is_file():
-            return file
+            return file, profile
     raise LookupError(EXPERIMENT)
 
 
-def stored(env: BuildEnvironment, regularisers: list[str]) -> pd.DataFrame:
-    """Return the stored effects, and let the page be built again when they change.
+def stored(env: BuildEnvironment, regularisers: list[str]) -> tuple[pd.DataFrame, Profile]:
+    """Return the stored effects and their profile; let the page be built again when they change.
 
     Raises LookupError without results, and for what is no regulariser."""
     if wrong := set(regularisers) - set(REGULARISERS):
         raise LookupError(", ".join(sorted(wrong)))
-    file = effects_file()
+    file, profile = effects_file()
     env.note_dependency(str(file))
-    return pd.read_csv(file)
+    return pd.read_csv(file), profile
 
 
 class Pairs(ResultRole):
@@ -49,7 +51,8 @@ class Pairs(ResultRole):
     lacking = "no such effect is stored"
 
     def read(self) -> nodes.Node:
-        return nodes.inline("", pairs_text(stored(self.env, [self.text]), self.text))
+        effects, profile = stored(self.env, [self.text])
+        return nodes.inline("", pairs_text(effects, self.text, profile))
 
 
 class Lowers(SphinxDirective):
@@ -62,7 +65,7 @@ class Lowers(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         try:
-            effects = stored(self.env, self.arguments)
+            effects, profile = stored(self.env, self.arguments)
         except LookupError as error:
             raise self.error(f"no effects are stored of {error}") from error
         if all(lowers(effects, regulariser) for regulariser in self.arguments):
@@ -71,7 +74,7 @@ class Lowers(SphinxDirective):
             return [parent]
         if "quiet" in self.options:
             return []
-        return [nodes.paragraph("", pairs_text(effects, one)) for one in self.arguments]
+        return [nodes.paragraph("", pairs_text(effects, one, profile)) for one in self.arguments]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

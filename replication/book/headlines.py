@@ -204,7 +204,7 @@ def update_readme() -> bool:
     """Write today's block and figures of README.md; return whether that changed anything.
 
     Raises InputError if the markers are missing, or if the results are not the clone's."""
-    if paths.results() != paths.published():
+    if not paths.are_published():
         raise InputError(
             f"{README} shows the results in {paths.published()}, and REPLICATION_RESULTS names"
             f" {paths.results()}: unset it"

@@ -42,9 +42,8 @@ def _images(name: str, profile: str, values: dict[str, Any]) -> list[str]:
 
 
 def _available(data: str) -> bool:
-    if catalog.folder_of(data) is None and data not in catalog.names():
-        return (paths.data() / data).is_dir()
-    return catalog.available(data)
+    photographs = catalog.photographs(data)
+    return catalog.available(data) if photographs is None else photographs.is_dir()
 
 
 def _is_published(name: str, profile: str, values: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """``replication claims``: the ledger of the paper's claims."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -39,8 +40,7 @@ def claims(
     rows = ledger.ledger(profile)
     if not any(row.ours for row in rows):
         scale = f" at {profile}" if profile else ""
-        from_variable = paths.results() != paths.published()
-        named = " (REPLICATION_RESULTS names it)" if from_variable else ""
+        named = " (REPLICATION_RESULTS names it)" if os.environ.get("REPLICATION_RESULTS") else ""
         folder = paths.results()
         file = ", which is not a folder" if folder.exists() and not folder.is_dir() else ""
         line = f"nothing was measured{scale} in {folder}{named}{file}"

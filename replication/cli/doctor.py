@@ -213,8 +213,11 @@ def _published() -> Check:
     differences = seal.published_faults()
     if not differences:
         return Check("published results", True, False, "as sealed")
-    cloned = paths.results() == paths.published() and paths.is_clone()
-    restore = "`git checkout results book/experiments`" if cloned else "restore them from a copy"
+    restore = (
+        "`git checkout results book/experiments`"
+        if paths.are_published()
+        else "restore them from a copy"
+    )
     cure = (
         f"run the command in brackets if there is one; else {restore}"
         ' or, if you changed them on purpose, `replication reseal --because "..."`'

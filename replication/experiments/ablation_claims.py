@@ -13,7 +13,7 @@ import pandas as pd
 
 from replication.base.types import Profile
 from replication.experiments.common import beside_baseline, step_time
-from replication.experiments.common.baselines import BASELINE, SIZES, VARIANTS
+from replication.experiments.common.baselines import BASELINE, FACTORS, SIZES, VARIANTS
 from replication.experiments.common.collect import variant_of
 from replication.experiments.common.comparison import (
     END_OF_EPOCH,
@@ -22,9 +22,10 @@ from replication.experiments.common.comparison import (
     ran,
     scale,
 )
-from replication.experiments.common.controls import rows
+from replication.experiments.common.controls import RATE_NAMES, rows
 from replication.experiments.common.image_noise import images_of, mean_of, noise
 from replication.ledger.measurement import Measurement, lowest, measured
+from replication.ledger.units import numbers
 from replication.paper import claim as find_claim
 from replication.runs.store import Run
 
@@ -155,6 +156,31 @@ def measure(
             )
         )
     return measurements
+
+
+def with_rates(measurements: Sequence[Measurement], rates: pd.DataFrame) -> list[Measurement]:
+    """Return the measurements of top-1 error, with what other learning rates give as a remark.
+
+    ``rates``: that of ``controls.Controls``, of the baseline whose variants were measured."""
+    ours = {
+        (claim, variant): name for claim, variant, name, column in CLAIMS if column == "test_top1"
+    }
+    found = []
+    for one in measurements:
+        others = rates[
+            (rates["variant"] == ours.get((one.claim, one.variant)))
+            & rates["factor"].isin(FACTORS)
+            & rates["mean"].notna()
+        ]
+        remarks = [one.reason] if one.reason else []
+        for row in others.to_dict("records"):
+            mean, low, high = numbers(row["mean"], row["low"], row["high"])
+            remarks.append(
+                f"with both nets at {RATE_NAMES[row['factor']]} the learning rate"
+                f" {mean} [{low}, {high}], n = {row['n']}"
+            )
+        found.append(one.model_copy(update={"reason": "; ".join(remarks)}))
+    return found
 
 
 def measure_sizes(profile: Profile, runs: Sequence[Run]) -> list[Measurement]:

@@ -19,7 +19,6 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from replication.base.errors import InputError
-from replication.base.models import Frozen
 from replication.base.text import counted
 from replication.experiments.ablation_claims import (
     ALL_MIDDLE,
@@ -27,6 +26,7 @@ from replication.experiments.ablation_claims import (
     measure,
     measure_sizes,
     paper_differences,
+    with_rates,
 )
 from replication.experiments.common import beside_baseline, controls, dropout_average
 from replication.experiments.common.baselines import (
@@ -35,7 +35,6 @@ from replication.experiments.common.baselines import (
     EXPERIMENT,
     RATED,
     VARIANTS,
-    Regime,
     task,
 )
 from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
@@ -51,8 +50,8 @@ from replication.experiments.common.comparison import (
 )
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.curves import curves
-from replication.experiments.common.learnt import learnt_runs
-from replication.ledger.measurement import Measurement, Profile
+from replication.experiments.common.learnt import Regimes, learnt_runs, learnt_tasks
+from replication.ledger.measurement import Measurement
 from replication.runs.store import Run, Task
 
 STAGE = "variants"  # of the campaign, which trains them
@@ -69,18 +68,13 @@ __all__ = [
 ]
 
 
-class Settings(Frozen):
+class Settings(Regimes):
     """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
-    profile: Profile
-    regime: Regime = "first"  # which baseline, if a profile has two
     variants: Annotated[tuple[str, ...], some_of("variant", ALL)]
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: MoreSeeds = ()
-    # of the learnt regime, beside the variants of the first: of these, the stored runs are shown,
-    # and none is trained
-    learnt_seeds: MoreSeeds = ()
     # training loss, nats, at which dropout's iterations are compared, besides the validation error
     # halfway
     mark: float = Field(gt=0)
@@ -97,11 +91,6 @@ class Settings(Frozen):
         if BASELINE not in variants:
             raise ValueError(f"{BASELINE!r} is missing; every variant is compared with it")
         return variants
-
-    @property
-    def seeds_beside(self) -> tuple[int, ...]:
-        """The seeds of the learnt regime's runs that a page of the first regime shows."""
-        return self.learnt_seeds if self.regime == "first" else ()
 
 
 settings = settings_of(Settings, EXPERIMENT)
@@ -174,7 +163,7 @@ def learnt_beside_tasks(settings: Settings) -> list[Task]:
     These are controls, sizes and rates, the baseline, and the variants that have other rates."""
     seeds = settings.seeds_beside
     names = [name for name in RATED if name in VARIANTS]
-    own = [task(settings.profile, name, seed, "learnt") for seed in seeds for name in names]
+    own = [one for name in names for one in learnt_tasks(settings.profile, name, seeds)]
     return own + controls.tasks(settings.profile, seeds, "learnt")
 
 
@@ -213,6 +202,8 @@ def run(settings: Settings) -> Outcome:
         beside = controls.compare(others if len(others) > len(runs) else ())
     table = _table(runs, settings)
     measurements = measure(settings.profile, table, dropout, runs)
+    if settings.regime == "learnt":
+        measurements = with_rates(measurements, beside.rates)
     learnt, beside_first = (
         pd.DataFrame(columns=table.columns),
         learnt_runs(settings.profile, settings.variants, settings.seeds_beside),
@@ -224,7 +215,7 @@ def run(settings: Settings) -> Outcome:
             instead = [one for one in instead if one.claim != "depth"]
         named = {(one.claim, one.variant) for one in instead}
         measurements = [one for one in measurements if (one.claim, one.variant) not in named]
-        measurements += instead
+        measurements += with_rates(instead, beside.rates)
     outcome = Outcome(
         table,
         beside_baseline.differences(table, BASELINE),

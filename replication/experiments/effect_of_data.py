@@ -40,6 +40,7 @@ from replication.experiments.common.comparison import (
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.image_noise import images_of, noise
 from replication.ledger.families import bonferroni
+from replication.ledger.rules import side_of
 from replication.runs.store import Run, Task
 
 EXPERIMENT = "effect_of_data"
@@ -205,4 +206,6 @@ def answer(row: dict[str, Any]) -> str:
         return "too few seeds"
     low = min(bound for bound in (row["low"], row["images_low"]) if bound is not None)
     high = max(bound for bound in (row["high"], row["images_high"]) if bound is not None)
-    return "lower with it" if low > 0 else "higher with it" if high < 0 else "open"
+    return {"above": "lower with it", "below": "higher with it"}.get(
+        side_of((low, high), 0.0), "open"
+    )

@@ -76,6 +76,7 @@ class Outcome(NamedTuple):
     marks: dict[str, float]  # the limit of each measure that 5% of untrained kernels pass
     # conv1's kernels (n, 3, k, k) of each tower: of the large net, or of the first seed's
     shown: list[np.ndarray]
+    pictured: Run  # the net that has them
     measurements: list[Measurement]
     runs: tuple[Run, ...]
     missing: tuple[Task, ...]  # not stored yet, or without weights here
@@ -191,6 +192,7 @@ def run(settings: Settings) -> Outcome:
         tests,
         analysis.limits(shown[0].shape[-1]),
         shown,
+        pictured,
         _measurements(settings, kernels, tests, runs[: nets.count(TOWERS)]),
         tuple(runs),
         tuple(missing),
@@ -223,7 +225,7 @@ def _here(settings: Settings) -> Collected:
 
 
 def _reason() -> str:
-    lacks = "no net of two towers with its weights and images here is"
+    lacks = "no two-tower net with its weights and images is"
     return nothing_yet(lacks, "baseline", STAGE)
 
 

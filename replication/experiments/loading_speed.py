@@ -61,9 +61,9 @@ class Outcome(NamedTuple):
 
 def folder(name: str) -> Path:
     """Return the folder of the photographs. Raises InputError if it does not exist."""
-    if name in catalog.names():
+    place = catalog.photographs(name) or catalog.folder_of(name)
+    if place is None:
         return catalog.open_index(name, "train").path(0).parent
-    place = paths.data() / name
     if not place.is_dir():
         raise InputError(
             f"{EXPERIMENT}: {name!r} is neither a data set of `replication data list` nor a folder"

@@ -13,9 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from replication.base.errors import InputError
-from replication.base.models import Frozen
 from replication.base.text import counted
-from replication.base.types import Profile
 from replication.experiments.common import baselines, beside_baseline
 from replication.experiments.common.baselines import BASELINE, FIDELITY
 from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
@@ -29,7 +27,7 @@ from replication.experiments.common.comparison import (
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.curves import curves
 from replication.experiments.common.image_noise import images_of, noise
-from replication.experiments.common.learnt import learnt_runs
+from replication.experiments.common.learnt import Regimes, learnt_runs
 from replication.runs.store import Run, Task
 
 EXPERIMENT = "paper_vs_source"
@@ -49,29 +47,17 @@ DEVIATIONS = {
 }
 
 
-class Settings(Frozen):
+class Settings(Regimes):
     """The notebook's parameters. The runs are described in ``experiments.common.baselines``."""
 
-    profile: Profile
-    regime: baselines.Regime = "first"  # which baseline, if a profile has two
     variants: Annotated[tuple[str, ...], Field(min_length=1), some_of("variant", FIDELITY)] = tuple(
         FIDELITY
     )
     seeds: Seeds
     # more seeds of the baseline alone: they narrow every interval
     baseline_seeds: MoreSeeds = ()
-    # of the learnt regime, beside the first: of these, the stored runs are shown, none is trained
-    learnt_seeds: MoreSeeds = ()
     only_stored: bool = False  # show what is stored so far, and train nothing
     jobs: int = Field(1, ge=1)  # training processes at a time
-
-    @property
-    def seeds_beside(self) -> tuple[int, ...]:
-        """The seeds of the learnt regime's runs that a page of the first regime shows.
-
-        Of a profile whose regimes are one, there are none."""
-        other = self.regime == "first" and self.profile in baselines.LEARNT
-        return self.learnt_seeds if other else ()
 
 
 settings = settings_of(Settings, EXPERIMENT)

@@ -110,7 +110,8 @@ def run(settings: Settings) -> Outcome:
     if large:
         more, _, pictures = _study(settings, LARGE, large)
         table = pd.concat([table, more], ignore_index=True)
-    outcome = Outcome(table, without, pictures, measurements, tuple(runs))
+    pictured = (large or baseline)[0]
+    outcome = Outcome(table, without, pictures, pictured, measurements, tuple(runs))
     tables = {"table": table}
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements, float_format="%.6g")
     return outcome

@@ -31,11 +31,12 @@ from replication.evaluation.ensemble import average
 from replication.evaluation.metrics import errors
 from replication.evaluation.probabilities import probabilities
 from replication.evaluation.trained import can_evaluate
-from replication.experiments.common.baselines import BASELINE, LEARNT, task
+from replication.experiments.common.baselines import BASELINE
 from replication.experiments.common.collect import collect, variant_of
 from replication.experiments.common.comparison import PER_CENT, VIEWS
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.image_noise import Images, images_of, mean_of, minus, wrong_in
+from replication.experiments.common.learnt import learnt_tasks
 from replication.experiments.common.table_gains import (
     FALL,
     FIVE,
@@ -139,7 +140,7 @@ def run(settings: Settings) -> Outcome:
     gains = gain_rows(table)
     controls = control_rows(runs)
     averages = _gain_images(settings, by_name)
-    learnt = _learnt(settings)
+    learnt = complete(learnt_tasks(settings.profile, BASELINE, settings.seeds))
     measurements = measure(settings.profile, table, gains, controls, runs, averages, learnt)
     left_out = _left_out(settings, by_name)
     outcome = Outcome(table, gains, controls, measurements, tuple(runs), tuple(missing), left_out)
@@ -148,13 +149,6 @@ def run(settings: Settings) -> Outcome:
         tables["controls"] = controls
     store_tables(settings.profile, EXPERIMENT, tables, measurements)
     return outcome
-
-
-def _learnt(settings: Settings) -> list[Run]:
-    """Return the stored nets of the baseline that has learnt; none of a profile with one regime."""
-    if settings.profile not in LEARNT:
-        return []
-    return complete([task(settings.profile, BASELINE, seed, "learnt") for seed in settings.seeds])
 
 
 def _trained(settings: Settings) -> list[Run]:

@@ -20,6 +20,7 @@ from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.collect import collect
 from replication.experiments.common.comparison import PER_CENT, MoreSeeds, Seeds, speed
 from replication.experiments.common.contract import settings_of, store_tables
+from replication.experiments.common.learnt import learnt_tasks
 from replication.ledger.measurement import Measurement, checked
 from replication.paper import claim as find_claim
 from replication.recipe import Plateau, Recipe
@@ -83,17 +84,13 @@ def named_tasks(settings: Settings) -> list[tuple[str, Task]]:
     return [*shared, (RULE, Task(settings.profile, EXPERIMENT, f"{RULE}-seed{seed}", rule))]
 
 
-def learnt_tasks(settings: Settings) -> list[Task]:
-    """Return the runs of the baseline that has learnt."""
-    return [task(settings.profile, BASELINE, seed, LEARNT) for seed in settings.learnt_seeds]
-
-
 def run(settings: Settings) -> Outcome:
     """Train or load every run of the chapter, and write its tables."""
     names, wanted = zip(*named_tasks(settings), strict=True)
     with Workers(settings.jobs) as workers:
         runs = workers.all(wanted)
-    learnt = collect(learnt_tasks(settings), only_stored=True, needed=("train/1", "test/1")).runs
+    later = learnt_tasks(settings.profile, BASELINE, settings.learnt_seeds)
+    learnt = collect(later, only_stored=True, needed=("train/1", "test/1")).runs
     runs, names = [*learnt, *runs], (*[LEARNT] * len(learnt), *names)
     curves = pd.concat(
         [

@@ -32,10 +32,9 @@ def effects(rows: list[Row]) -> pd.DataFrame:
         if target.null is None or target.side is None:
             continue
         panel, numbers = _scaled(row.effect, target)
-        if row.ours.bound == "lower":
-            numbers[2] = math.inf
-        elif row.ours.bound == "upper":
-            numbers[1] = -math.inf
+        if row.ours.bound is not None:  # an effect below no effect is turned over
+            open_above = (row.ours.bound == "lower") == (target.side == "above")
+            numbers[2 if open_above else 1] = math.inf if open_above else -math.inf
         colour = CHIPS[row.verdict][1]
         records.append((panel, row.id, *numbers, row.verdict, colour))
     return pd.DataFrame(records, columns=list(COLUMNS))

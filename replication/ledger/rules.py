@@ -131,7 +131,7 @@ def _compare(claim: Claim, measurement: Measurement) -> tuple[Verdict, str]:
 
 
 def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, str]:
-    wanted = range_text(target.low, target.high)
+    wanted = _range(measurement)
     mean, low, high = measurement.estimate
     inside = target.accepts(mean) and not measurement.censored
     side = excluded_side(measurement)
@@ -147,22 +147,22 @@ def _at_paper_scale(target: Target, measurement: Measurement) -> tuple[Verdict, 
         return "reproduced", f"{where}, and the mean is inside {wanted}"
     if _side_of_range(measurement):
         return "direction reproduced, other size", f"{where}, and outside {wanted}"
-    return "inconclusive", f"{where}, but it is open whether the size is {wanted}"
+    return "inconclusive", f"{where}, but it is open whether the size is inside {wanted}"
 
 
 def _number(target: Target, measurement: Measurement, inside: bool) -> tuple[Verdict, str]:
     """Judge a number that has a range and no side, such as an error.
 
     The paper's is of the same test images, so the width that counts is that over seeds."""
-    wanted = range_text(target.low, target.high)
+    wanted = _range(measurement)
     _, *ends = measurement.estimate
     if inside and _width(*ends) <= _width(target.low, target.high):
-        return "reproduced", f"the mean is inside the range of {wanted}"
+        return "reproduced", f"the mean is inside {wanted}"
     if inside:
         return "inconclusive", f"the mean is inside {wanted}, and the interval is wider than that"
     if side := _side_of_range(measurement):
-        return "inconclusive", f"the interval is {side} the range of {wanted}"
-    return "inconclusive", f"the mean is outside the range of {wanted}, and the interval is not"
+        return "inconclusive", f"the interval is {side} {wanted}"
+    return "inconclusive", f"the mean is outside {wanted}, but the interval reaches into it"
 
 
 def excluded_side(measurement: Measurement) -> Side | None:
@@ -221,6 +221,14 @@ def _width(low: float | None, high: float | None) -> float:
     return math.inf if low is None or high is None else high - low
 
 
+def _range(measurement: Measurement) -> str:
+    """Return the range of ``reproduced`` as text, in the unit of the number beside it."""
+    factor, unit = factor_and_unit(measurement)
+    target = measurement.target
+    ends = (None if end is None else factor * end for end in (target.low, target.high))
+    return f"the range ({range_text(*ends)}{'%' if unit == '%' else ''})"
+
+
 def range_text(low: float | None, high: float | None) -> str:
     """Return a range as text; None is an open end."""
     if low is None:
@@ -243,7 +251,7 @@ def detectable_text(measurement: Measurement) -> str:
 
 def _where(measurement: Measurement, side: Side) -> str:
     if measurement.p is not None:
-        return f"chance alone gives as much in all runs together with {p_text(measurement)}"
+        return f"for all runs together, chance alone gives as much with {p_text(measurement)}"
     return f"the interval{_cut(measurement)} is {side} {_null(measurement)}"
 
 

@@ -107,14 +107,13 @@ def published_faults() -> list[str]:
     """Return all differences between the published results and pages and their seals."""
     root = paths.results()
     if not (root / FILE).is_file():
-        cloned = root == paths.published() and paths.is_clone()
-        return [f"{_short(root / FILE)} is missing"] if cloned else []
+        return [f"{_short(root / FILE)} is missing"] if paths.are_published() else []
     listed = _read(root / FILE)
     differences = [f"results/{fault}" for fault in _damage(root / FILE)]
-    pages = published_pages()
+    pages, copied = published_pages(), not paths.are_published()
     for name, sealed in listed.items():
         path = Path(os.path.normpath(root / name))
-        if path.suffix == PAGE and _is_copy():  # its pages are elsewhere, or nowhere
+        if path.suffix == PAGE and copied:  # its pages are elsewhere, or nowhere
             path = paths.pages() / path.name
             if not pages:
                 continue
@@ -130,7 +129,7 @@ def published_faults() -> list[str]:
             differences += [f"{_short(folder)}/{fault}" for fault in faults(folder)]
     for page in pages:
         name = os.path.relpath(page, root)
-        if name not in listed and not (_is_copy() and page.name in map(os.path.basename, listed)):
+        if name not in listed and not (copied and page.name in map(os.path.basename, listed)):
             differences.append(f"{_short(page)} is not in the list of published pages")
         differences += page_faults(page)
     return differences
@@ -161,14 +160,9 @@ def published_folders() -> list[Path]:
 
 def published_pages() -> list[Path]:
     """Return the executed notebooks of the book that belong to these results."""
-    if _is_copy() and not os.environ.get("REPLICATION_PAGES"):
+    if not paths.are_published() and not os.environ.get("REPLICATION_PAGES"):
         return []
     return sorted(paths.pages().glob(f"*{PAGE}"))
-
-
-def _is_copy() -> bool:
-    """Return whether these results are not the clone's own, so that their list may be a copy."""
-    return paths.results() != paths.published()
 
 
 def shown_results(folder: Path) -> dict[str, str]:
@@ -193,7 +187,8 @@ def list_published(changed: Iterable[Path]) -> None:
         for path in changed:
             name = os.path.relpath(path, root)
             if path.is_file():
-                if path.suffix == PAGE and _is_copy():  # such a list may name it elsewhere
+                # the list of a copy may name the page elsewhere
+                if path.suffix == PAGE and not paths.are_published():
                     listed = {one: of for one, of in listed.items() if Path(one).name != path.name}
                 listed[name] = sha256(path)
             else:

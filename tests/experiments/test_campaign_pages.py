@@ -234,7 +234,7 @@ def test_a_lonely_cell_is_a_page_that_says_so() -> None:
     assert "no effect" in data_figures.effects(outcome.effects).axes[0].texts[0].get_text()
     assert "recomputed from the runs: 0" in data_page.checks(outcome)
     assert data_page.cells_html(outcome).count("not run yet") == 7
-    assert data_page.found_html(outcome).count("are stored yet") == 2
+    assert data_page.found_html(settings, outcome).count("are stored yet") == 2
     data_figures.errors(outcome.table).canvas.draw()
     stored = paths.experiment("quick", "effect_of_data") / "effects.csv"
     assert list(pd.read_csv(stored)) == list(outcome.effects)  # other pages read it
@@ -460,6 +460,15 @@ def test_controls_and_sizes_stand_beside_the_variants_with_their_parameters() ->
     assert "half" in ablations_page.rates_html(outcome)
     assert ablations_figures.rates(outcome.controls.rates)
 
+    def remark() -> dict[str, str]:
+        return {one.variant: one.reason for one in ablations.run(settings).measurements}
+
+    assert "rate" not in remark()["top-1"]  # one of the two nets alone is compared with none
+    for seed in (0, 1, 2):
+        store(task("baseline-rate0.5", seed, "learnt"), 0.4 + 0.005 * seed)
+    assert "with both nets at half the learning rate 4.5" in remark()["top-1"]
+    assert "rate" not in remark()["top-5"]
+
 
 def test_a_page_of_the_first_regime_shows_the_stored_sizes_of_the_learnt_one() -> None:
     for seed in (0, 1):
@@ -537,6 +546,15 @@ def test_a_page_of_the_first_regime_shows_the_stored_rates_and_controls_of_the_l
     store(baselines.task("laptop", "no-lrn-rate2", 0, "learnt"), 0.7)
     page = ablations_page.rates_html(ablations.run(settings))
     assert "its own best: half" in page and "end of the range for no normalisation," in page
+
+
+def test_a_variant_that_is_trained_otherwise_by_design_is_named_and_not_refused() -> None:
+    for seed in (0, 1):
+        for name in ("baseline", "half-length", "images30"):
+            store(task(name, seed, "learnt"), 0.4 + 0.01 * seed)
+    settings = learnt(["baseline", "half-length", "images30"])
+    text = ablations_page.checks(settings, ablations.run(settings))
+    assert "except half-length, images30, which differ in these" in text
 
 
 def test_a_partial_seed_is_shown_and_joint_numbers_wait_for_all_their_variants() -> None:

@@ -7,6 +7,7 @@ from made_up_runs import store
 
 from replication.book.pages import training as page
 from replication.experiments import training
+from replication.experiments.common.learnt import learnt_tasks
 from replication.training.schedule import LOGS
 
 
@@ -20,7 +21,7 @@ def test_stored_runs_of_the_baseline_that_has_learnt_are_shown_and_none_is_train
     )
     for task in training.tasks(settings):
         store(task, 0.8, train_error=0.75)
-    store(training.learnt_tasks(settings)[0], 0.65, train_error=0.4)
+    store(learnt_tasks("laptop", "baseline", (0,))[0], 0.65, train_error=0.4)
     outcome = training.run(settings)
     gap = outcome.gap.set_index("variant")
     assert gap.index.tolist() == [training.LEARNT, training.BASELINE]

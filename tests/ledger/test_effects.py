@@ -52,6 +52,17 @@ def test_an_effect_without_a_size_is_shown_in_half_widths_on_the_claimed_side(ta
     assert table.loc["dropout-average", "value"] > 1  # below one is the claimed side there
 
 
+@pytest.mark.parametrize(("bound", "side"), [("lower", "low"), ("upper", "high")])
+def test_a_bound_below_no_effect_is_open_on_the_other_side(tmp_path, monkeypatch, bound, side):
+    """Less than one is the claimed side, so a ratio of at least this is an effect of at most so."""
+    monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path))
+    given = {"profile": "laptop", "scale": "Tiny ImageNet", "ran": TINY, "bound": bound}
+    one = measured("dropout-average", [0.5, 0.51, 0.49, 0.5, 0.5], **given)
+    write_measurements("laptop", "ablations", [one])
+    row = effects(ledger()).set_index("label").loc["dropout-average"]
+    assert [name for name in ("low", "high") if math.isinf(row[name])] == [side]
+
+
 def test_what_is_off_the_axis_is_an_arrow_at_its_end(table):
     figure = draw(table.reset_index(), {OVER_PAPER: {0: "none"}, HALF_WIDTHS: {0: "none"}})
     marks = [line.get_marker() for axis in figure.axes for line in axis.lines]

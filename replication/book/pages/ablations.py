@@ -16,7 +16,7 @@ from replication.book.pages.tables import (
 from replication.experiments.ablation_claims import NO_DROPOUT
 from replication.experiments.ablations import Outcome, Settings, tasks
 from replication.experiments.common import beside_baseline, controls
-from replication.experiments.common.baselines import BASELINE, SIZES, title
+from replication.experiments.common.baselines import BASELINE, DATA, SIZES, title
 from replication.experiments.common.collect import missing_text, variant_of
 from replication.experiments.common.comparison import (
     MID_EPOCH,
@@ -44,7 +44,8 @@ CLAIMS = (
     "importance-order",
     "bigger-longer",
 )
-RATES = {0.5: "half", 1.0: "the baseline's", 2.0: "twice", controls.OWN: controls.OWN}
+# variants that have other images, or another length
+TRAINED_OTHERWISE = {*DATA, *(name for name, changes in SIZES.items() if "length" in changes)}
 NOT_YET = "not run yet"
 EFFECT = "change of the top-1 test error, points"
 
@@ -163,9 +164,9 @@ def rates_html(outcome: Outcome) -> str:
     shown = {
         "variant": rates["variant"].map(title),
         "learning rate": [
-            f"{RATES[row.factor]}: {RATES[row.chosen]}"
+            f"{controls.RATE_NAMES[row.factor]}: {controls.RATE_NAMES[row.chosen]}"
             if row.factor == controls.OWN
-            else RATES[row.factor]
+            else controls.RATE_NAMES[row.factor]
             for row in rates.itertuples()
         ],
         "n": rates["n"],
@@ -232,9 +233,9 @@ def checks(settings: Settings, outcome: Outcome) -> str:
     """Return the page's checks, one line each. Raises CheckError if one fails."""
     lines = [stored_check(outcome.runs)]
     complete = 0
-    recipes = {run.task.name: run.task.recipe for run in outcome.runs}
     for seed in settings.seeds:
-        ours = [recipe for recipe in recipes.values() if recipe.seed == seed]
+        of_seed = [run.task for run in outcome.runs if run.task.recipe.seed == seed]
+        ours = [one.recipe for one in of_seed if variant_of(one) not in TRAINED_OTHERWISE]
         alike = {
             (
                 recipe.batch,
@@ -246,12 +247,14 @@ def checks(settings: Settings, outcome: Outcome) -> str:
             for recipe in ours
         }
         check(len(alike) <= 1, "the variants of a seed are not trained alike")
-        whole = len(ours) == len(settings.variants)
+        whole = len(of_seed) == len(settings.variants)
         check(whole or settings.only_stored, "a seed lacks a variant")
         complete += whole
+    names = [name for name in settings.variants if name in TRAINED_OTHERWISE]
+    otherwise = f", except {', '.join(names)}, which differ in these" if names else ""
     lines.append(
         f"each of {complete} seeds has every variant, and all runs of a seed have the same images,"
-        " minibatches, epochs and schedule"
+        f" minibatches, epochs and schedule{otherwise}"
     )
     again = beside_baseline.differences(outcome.table, BASELINE)
     check(again.equals(outcome.differences), "a difference is not of these runs")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.base.text import counted
+from replication.base.types import Profile
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.experiments.common.baselines import ALL
 from replication.experiments.common.collect import stored_text as runs_stored
@@ -45,8 +46,10 @@ def lowers(effects: pd.DataFrame, regulariser: str) -> bool:
     return "lower with it" in answers and "higher with it" not in answers
 
 
-def pairs_text(effects: pd.DataFrame, regulariser: str) -> str:
-    """Return in how many pairs of nets a regulariser lowers the top-1 test error, as sentences."""
+def pairs_text(effects: pd.DataFrame, regulariser: str, profile: Profile) -> str:
+    """Return in how many pairs of nets a regulariser lowers the top-1 test error, as sentences.
+
+    ``profile``: at which the nets were trained."""
     rows = judged(effects, regulariser)
     name, it = NAMES[regulariser]
     if rows.empty:
@@ -62,17 +65,21 @@ def pairs_text(effects: pd.DataFrame, regulariser: str) -> str:
         *([f"{counted(few, 'pair')} {_has(few)} too few seeds"] if few else []),
     ]
     seeds = sorted({int(rows["n"].min()), int(rows["n"].max())})
-    needed = MIN_SEEDS["laptop"]
+    needed = MIN_SEEDS[profile]
     below = int((rows["n"] < needed).sum())
     fewer = f" A verdict needs {needed} seeds; {counted(below, 'pair')} {_has(below)} fewer."
     return (
-        f"In {lower or 'none'} of {counted(len(rows), 'pair')} of nets that differ only in {name}"
-        f" ({' to '.join(map(str, seeds))} seeds each), the top-1 test error is lower with {it},"
-        f" and in {higher or 'none'} it is higher"
+        f"Of {counted(len(rows), 'pair')} of nets that differ only in {name}"
+        f" ({' to '.join(map(str, seeds))} seeds each), {_count(lower)} a lower top-1 test error"
+        f" with {it}, and {_count(higher)} a higher one"
         f"{'; ' if rest else ''}{', and '.join(rest)}. The means of the differences, without {it}"
         f" minus with {it}, are from {smallest} to {largest} points."
         f"{fewer if below else ''}"
     )
+
+
+def _count(pairs: int) -> str:
+    return f"{pairs or 'none'} {_has(pairs or 1)}"
 
 
 def _is(count: int) -> str:
@@ -83,9 +90,9 @@ def _has(count: int) -> str:
     return "has" if count == 1 else "have"
 
 
-def found_html(outcome: Outcome) -> str:
+def found_html(settings: Settings, outcome: Outcome) -> str:
     """Return what the effects say, one paragraph per regulariser."""
-    texts = [pairs_text(outcome.effects, regulariser) for regulariser in REGULARISERS]
+    texts = [pairs_text(outcome.effects, one, settings.profile) for one in REGULARISERS]
     return "".join(f"<p>{html.escape(text)}</p>" for text in texts)
 
 

@@ -23,9 +23,8 @@ KERNEL_MEANS = {
 SELECTIVE = {name: f"selective for {name}" for name in (*analysis.KINDS, "any")}
 
 
-def pictured(large: str, runs: Sequence[Run]) -> str:
-    """Return whose pictures the page shows: the large net's (the last run) or the first seed's."""
-    run = runs[-1] if large and runs[-1].task.name == "large" else runs[0]
+def pictured(run: Run) -> str:
+    """Return whose pictures the page shows: those of ``run``."""
     return f"pictures of seed {run.task.recipe.seed}: {scale(run)}"
 
 

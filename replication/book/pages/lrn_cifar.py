@@ -9,7 +9,7 @@ from replication.base.errors import check
 from replication.base.text import counted
 from replication.book.pages.tables import html_table, interval_text, stored_check
 from replication.data.augment.views import GRID
-from replication.experiments.common.comparison import VIEWS, scale
+from replication.experiments.common.comparison import VIEWS, scale, trained_on
 from replication.experiments.lrn_cifar import Outcome, claim_length
 from replication.experiments.lrn_cifar_nets import (
     AUTHORS_PARTS,
@@ -153,7 +153,13 @@ def errors_html(outcome: Outcome) -> str:
     )
     for column, title in QUANTITIES.items():
         shown[f"{title}, %"] = table[column].map("{:.2f}".format)
-    return html_table(shown.assign(**{"epochs run": table["epochs"], "ended by": table["ended"]}))
+    device = {run.task.folder.name: trained_on(run) for run in outcome.runs}
+    more = {
+        "epochs run": table["epochs"],
+        "ended by": table["ended"],
+        "trained on": table["run"].map(device),
+    }
+    return html_table(shown.assign(**more))
 
 
 def stages_html(outcome: Outcome) -> str:

@@ -81,6 +81,16 @@ def folder_of(name: str) -> Path | None:
     return None
 
 
+def photographs(name: str) -> Path | None:
+    """Return the folder of REPLICATION_DATA that a name means which is of no data set.
+
+    Its photographs can be loaded, without labels. None for a data set, and a folder of one's own.
+    """
+    if folder_of(name) is not None or name in names():
+        return None
+    return paths.data() / name
+
+
 def splits(name: str) -> tuple[str, ...]:
     """Return the labelled splits of a data set; of a tree of one's own, those on the disk."""
     root = folder_of(name)

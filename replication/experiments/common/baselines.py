@@ -7,7 +7,7 @@ after 4,680 updates, long before it has learnt, and is kept for the results that
 it. The other one, "learnt", is trained by section 5's rule until its validation error has stopped
 improving. Its colour noise stays on to the end, and with it the source's division of every training
 image by 1.1, so that it is tested on images 1.1 times as strong as those that it was trained on.
-The other baselines but that of ``quick`` end both before their last rate, as the logged runs. What
+All other baselines except that of ``quick`` end both before their last rate, as the logged runs. What
 ``no-colour`` and ``paper-colour-scale`` change in the learnt one is the noise and this division
 together.
 """
@@ -201,7 +201,7 @@ def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") ->
     whole = baseline(profile, seed, regime)
     update = {"rate": whole.update.rate * rate} | changes.pop("update", {})
     net = {"width": whole.net.width * width} | changes.pop("net", {})
-    data = changes.pop("data", {})
+    data = dict(changes.pop("data", {}))
     if images is not None:
         data["count"] = images * CLASSES[whole.data.name] + whole.data.validation
     length = _shorter(whole, length) if length != 1 else {}

@@ -191,7 +191,8 @@ def scale(run: Run, views: str = "one view") -> str:
         f", crops of {recipe.data.crop}" if recipe.data.crop else ""
     )
     if recipe.net.family == "alexnet":
-        net = f"two-tower net ({recipe.net.fidelity})" + (
+        towers = "one-tower" if recipe.net.towers == 1 else "two-tower"
+        net = f"{towers} net ({recipe.net.fidelity})" + (
             f" at {recipe.net.width:g} of its width" if recipe.net.width != 1 else ""
         )
     else:

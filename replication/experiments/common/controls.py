@@ -44,6 +44,12 @@ CONTROL_OF = {
     BASELINE: "early-crossing",
 }
 SAME, OWN = 1.0, "its own best"  # the baseline's rate; each variant's rate by validation error
+RATE_NAMES = {
+    0.5: "half",
+    SAME: "the baseline's",
+    2.0: "twice",
+    OWN: OWN,
+}  # what a reader calls them
 
 
 class Controls(NamedTuple):

@@ -141,7 +141,6 @@ def measure(
         seen = larger.provenance["data"]
         images, classes = counted(seen["images"], "image"), counted(seen["classes"], "class")
         sixth += f" and first saw {images} of {classes}"
-    remark = diverged(runs)
 
     def scale_of(claim: str, shown: Run) -> Ran:
         """Return what was run for a claim; for pre-trained nets, on how many classes too."""
@@ -159,9 +158,10 @@ def measure(
         reason: str = "",
         views: str = "ten views",
         over_images: ImageNoise | None = None,
+        of: Sequence[Run] = runs,
     ) -> None:
         if len(values):
-            reasons = "; ".join(text for text in (reason, remark) if text)
+            reasons = "; ".join(text for text in (reason, diverged(of)) if text)
             measurements.append(
                 measured(
                     claim,
@@ -204,6 +204,7 @@ def measure(
                 learnt[0],
                 views="one view and ten",
                 over_images=_noise_of_views(learnt, k),
+                of=learnt,
             )
         add("table1-cnn", name, error("table 1", ONE, k), first)
         for claim, model, shown, reason in (
