@@ -206,6 +206,5 @@ def answer(row: dict[str, Any]) -> str:
         return "too few seeds"
     low = min(bound for bound in (row["low"], row["images_low"]) if bound is not None)
     high = max(bound for bound in (row["high"], row["images_high"]) if bound is not None)
-    return {"above": "lower with it", "below": "higher with it"}.get(
-        side_of((low, high), 0.0), "open"
-    )
+    side = side_of((low, high), 0.0)
+    return "open" if side is None else "lower with it" if side == "above" else "higher with it"

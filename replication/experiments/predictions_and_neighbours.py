@@ -77,6 +77,7 @@ class Outcome(NamedTuple):
     table: pd.DataFrame  # one row per net
     without: str  # why there is no closeness of labels, or ""
     pictures: Pictures
+    pictured: Run  # the net that has them
     measurements: list[Measurement]
     runs: tuple[Run, ...]
 

@@ -196,15 +196,15 @@ def test_a_number_on_ilsvrc_is_not_compared_with_a_smaller_scale():
 @pytest.mark.parametrize(
     ("values", "expected", "why"),
     [
-        ([16.9, 17.0, 17.1], "reproduced", "the mean is inside the range (16.5 to 17.5)"),
+        ([16.9, 17.0, 17.1], "reproduced", "the mean is inside the range (16.5 to 17.5%)"),
         # the mean is inside by chance
         (
             [10.0, 17.0, 24.0],
             "inconclusive",
-            "inside the range (16.5 to 17.5), and the interval is wider",
+            "inside the range (16.5 to 17.5%), and the interval is wider",
         ),
-        ([17.5, 17.6, 17.7], "inconclusive", "the mean is outside the range (16.5 to 17.5), but"),
-        ([19.0, 19.1, 19.2], "inconclusive", "the interval is above the range (16.5 to 17.5)"),
+        ([17.5, 17.6, 17.7], "inconclusive", "the mean is outside the range (16.5 to 17.5%), but"),
+        ([19.0, 19.1, 19.2], "inconclusive", "the interval is above the range (16.5 to 17.5%)"),
     ],
 )
 def test_a_number_without_a_side_needs_a_mean_in_its_range_and_an_interval_no_wider(

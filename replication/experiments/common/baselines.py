@@ -7,9 +7,9 @@ after 4,680 updates, long before it has learnt, and is kept for the results that
 it. The other one, "learnt", is trained by section 5's rule until its validation error has stopped
 improving. Its colour noise stays on to the end, and with it the source's division of every training
 image by 1.1, so that it is tested on images 1.1 times as strong as those that it was trained on.
-All other baselines except that of ``quick`` end both before their last rate, as the logged runs. What
-``no-colour`` and ``paper-colour-scale`` change in the learnt one is the noise and this division
-together.
+All other baselines except that of ``quick`` end both before their last rate, as the logged runs
+did. What ``no-colour`` and ``paper-colour-scale`` change in the learnt one is the noise and this
+division together.
 """
 
 from collections.abc import Sequence
