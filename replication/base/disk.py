@@ -1,6 +1,7 @@
 """Folders that may not exist yet: where they would be created, and whether files can be."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,13 @@ from pathlib import Path
 def nearest(folder: Path) -> Path:
     """Return the folder, or the nearest one above it that exists: where it would be created."""
     return next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free space on the disk of ``folder``, which may not exist yet.
+
+    Raises OSError for a link to a disk that is not mounted."""
+    return shutil.disk_usage(nearest(folder)).free
 
 
 def why_not_writable(folder: Path) -> str:

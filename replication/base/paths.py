@@ -22,6 +22,7 @@ PARAMS = ROOT / "params"
 BOOK = ROOT / "book"
 FOLDERS = ("REPLICATION_DATA", "REPLICATION_RESULTS", "REPLICATION_RUNS", "REPLICATION_PAGES")
 PLACE = "REPLICATION_PLACE"  # under results(): "" is the published place
+MEASUREMENTS = "measurements.json"  # of an experiment, in its folder of results
 OWN = "own"  # where results are kept that are not published
 OTHER_IMAGES = f"{OWN}/images"  # of those, the ones of other images than the published
 

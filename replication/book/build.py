@@ -14,6 +14,7 @@ from replication.base import paths
 from replication.base.errors import InputError, NotebookError
 from replication.base.files import write_text
 from replication.base.locks import held
+from replication.book import JUPYTER_BOOK
 from replication.book.destination import target
 from replication.book.headlines import times_file
 from replication.book.notebooks import experiments
@@ -26,7 +27,6 @@ MARK = ".made-from"  # of what, and into which files, the book was built
 LOCK = "build.lock"  # in _build
 # variables that the pages' links follow
 SETTINGS = (REPOSITORY, SITE, "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA")
-JUPYTER_BOOK = "1"  # version 2 is another program
 QUIET = (".json", ".js", ".map")  # not compared: their content depends on the order of building
 
 

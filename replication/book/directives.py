@@ -22,15 +22,15 @@ from sphinx.util.docutils import SphinxDirective
 from replication.base import paths
 from replication.base.errors import InputError
 from replication.base.pages import read_page
+from replication.book.current import note_results, rows
+from replication.book.links import PAGES, up_to_root
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
-from replication.ledger.measurement import FILE
 from replication.paper import HERE
 from replication.paper.deviations import PARTS, Deviation, deviations, of_section, touching
 from replication.runs import seal
 
 LOGGER = logging.getLogger(__name__)
-PAGES = "experiments/"  # documents whose names begin so are executed notebooks
 LEDGER = "claims"
 CHAPTER = "deviations"  # the notebook that shows all of them
 
@@ -133,21 +133,22 @@ class Claims(SphinxDirective):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        rows = {row.id: row for row in ledger.ledger()}
+        every = rows()
         chosen: list[ledger.Row] = []
         given = self.arguments[0].strip()
         for word in [given] if given in ledger.VERDICTS else given.split():
             found = (
-                [rows[word]]
-                if word in rows
-                else [row for row in rows.values() if word in (*sections(row.section), row.verdict)]
+                [every[word]]
+                if word in every
+                else [
+                    row for row in every.values() if word in (*sections(row.section), row.verdict)
+                ]
             )
             # which verdicts there are depends on the results
             if not found and word not in ledger.VERDICTS:
                 raise self.error(f"no claim has the id or the section {word}")
             chosen += [row for row in found if row not in chosen]
-        for file in (HERE / "claims.toml", *paths.results().glob(f"*/*/{FILE}")):
-            self.env.note_dependency(str(file))
+        note_results(self.env)
         up = up_to_root(self.env.docname)
         table = (ledger_tables.rows_html(chosen) if chosen else "<p>None at present.</p>").replace(
             '<a href="', f'<a href="{up}{PAGES}'
@@ -164,11 +165,6 @@ def sections(text: str) -> list[str]:
     A figure also stands for the section that it belongs to."""
     named = [part.strip() for part in text.split(",")]
     return named + [ledger_tables.FIGURES[part] for part in named if part in ledger_tables.FIGURES]
-
-
-def up_to_root(docname: str) -> str:
-    """Return the path from a page to the book's root: "../" for "paper/lrn"."""
-    return "../" * docname.count("/")
 
 
 class Deviations(SphinxDirective):

@@ -139,7 +139,7 @@ def _alone(name: str, profile: str) -> Iterator[None]:
 def _executed(
     name: str, profile: str, changes: tuple[str, ...], values: dict[str, Any], folder: Path
 ) -> nbformat.NotebookNode:
-    """Return the notebook after all its cells ran; keep the rest of one that failed."""
+    """Return the notebook after all its cells ran; keep what is left of one that failed."""
     unfinished = folder / f".{name}.{os.getpid()}.ipynb"
     failed = folder / f"{name}.failed.ipynb"
     try:

@@ -13,51 +13,27 @@ more, such as a number of seeds, and with what was run, unless the finding befor
 If an outcome is another one now, the prose is left out and the ledger's own lines take its place:
 the book never says what the results do not show."""
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from replication.base import paths
-from replication.book.directives import up_to_root
+from replication.book.current import note_results, rows
+from replication.book.links import PAGES, up_to_root
 from replication.book.roles import ResultRole
 from replication.ledger import tables as ledger_tables
 from replication.ledger import verdicts as ledger
-from replication.ledger.measurement import FILE, Measurement
+from replication.ledger.measurement import Measurement
 from replication.ledger.rules import excluded_side, is_small, judge
 from replication.ledger.scale import brief
 from replication.ledger.units import factor_and_unit, number, numbers, seeds_text, with_unit
-from replication.paper import HERE
 from replication.paper import claim as find_claim
 
 log = logging.getLogger(__name__)
 OUTCOMES = ("agrees", "opposes", "open", "small", "holds", "contradicted", "not run")
-
-
-def rows() -> dict[str, ledger.Row]:
-    """Return the ledger's rows by id, read again only when a file of it has changed."""
-    return _rows(tuple((file, file.stat().st_mtime_ns) for file in _files()))
-
-
-def _files() -> list[Path]:
-    return [HERE / "claims.toml", *sorted(paths.results().glob(f"*/*/{FILE}"))]
-
-
-def note_results(env: BuildEnvironment) -> None:
-    """Let a page be built again when the claims or the results change."""
-    for file in _files():
-        env.note_dependency(str(file))
-
-
-@lru_cache(maxsize=4)
-def _rows(_stamp: object) -> dict[str, ledger.Row]:
-    return {row.id: row for row in ledger.ledger()}
 
 
 def answer(name: str) -> tuple[ledger.Row, Measurement | None, str]:
@@ -221,7 +197,7 @@ def verdict_line(conditions: str, up: str = "") -> nodes.paragraph:
             reason = f" ({judge(find_claim(row.id), measurement)[1].split(';')[0]})"
         text = nodes.literal("", name)
         if row.experiment in ledger_tables.chapters():
-            page = f"{up}experiments/{row.experiment}.html"
+            page = f"{up}{PAGES}{row.experiment}.html"
             text = nodes.reference("", "", text, refuri=page, internal=True)
         groups.setdefault((verdict, reason), []).append(text)
     line = nodes.paragraph("", "", classes=["small", "verdicts"])

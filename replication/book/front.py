@@ -13,8 +13,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from replication.book import headlines
-from replication.book.directives import up_to_root
-from replication.book.findings import note_results
+from replication.book.current import note_results
+from replication.book.links import up_to_root
 from replication.ledger.chips import code_html
 
 

@@ -14,7 +14,9 @@ from replication.base.errors import InputError
 from replication.base.files import read_json, write_text
 from replication.base.text import counted
 from replication.base.types import PROFILES
-from replication.book.findings import ours_text, rows
+from replication.book.current import rows
+from replication.book.findings import ours_text
+from replication.book.links import PAGES
 from replication.book.pages import runs as provenance
 from replication.book.plates import KINDS, committed_figures
 from replication.ledger.chips import CHIPS, STYLE, chip
@@ -269,5 +271,5 @@ def _ours(row: Row) -> str:
 
 def _verdict(row: Row, up: str) -> str:
     scale = html.escape(scale_text(row))
-    page = f'<a href="{up}experiments/{row.experiment}.html">{scale}</a>' if scale else ""
+    page = f'<a href="{up}{PAGES}{row.experiment}.html">{scale}</a>' if scale else ""
     return f'{chip(row.verdict)} <span class="interval">{page}</span>'

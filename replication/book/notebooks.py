@@ -21,7 +21,7 @@ from replication.base import paths
 from replication.base.errors import InputError, unknown
 from replication.base.models import Frozen, first_fault
 from replication.base.types import PROFILES
-from replication.book import KERNEL
+from replication.book import KERNEL, SOCKET
 from replication.data.sources import catalog
 from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # torch is not needed to read a page
     from replication.runs.store import Task
 
 INTEGER = re.compile(r"[+-]?[0-9]+")
-SOCKET = 70  # characters of TMPDIR: a process's sockets there have names of at most 107
 
 
 def experiments() -> list[str]:

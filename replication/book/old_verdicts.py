@@ -20,7 +20,7 @@ CALL = "verdicts_html("  # in a cell that shows a page's verdicts
 SHOWN = re.compile(r'<tr data-verdict="([^"]+)"[^>]*>(?:<td><span class="id">([^<]+)</span>)?')
 FOLD = "The table as it was when the page was executed"
 NOTE = """:::{{warning}}
-This page was executed before the rules of the verdicts changed last. By today's rules:
+This page was executed before the last change of the verdict rules. By today's rules:
 
 ```{{claims}} {claims}
 ```

@@ -8,7 +8,7 @@ when it is the only one;
 ``{waited}`lrn_cifar`` is the share of the time in which an experiment's runs on a GPU waited for
 their minibatches. A number that the results do not have is an error of the build."""
 
-import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,11 +18,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from replication.base import files, paths
-from replication.base.epochs import TIMINGS
 from replication.base.text import counted
-from replication.book.findings import note_results, rows
+from replication.book.current import note_results, rows
 from replication.book.pages.paper_vs_source import answer
 from replication.book.roles import ResultRole
+from replication.experiments.common.comparison import speed
 from replication.experiments.paper_vs_source import EXPERIMENT as SOURCE
 from replication.ledger.rules import MIN_SEEDS
 from replication.ledger.units import numbers, with_unit
@@ -89,12 +89,9 @@ def waited_text(experiment: str) -> str:
     Without the first epoch, which also warms up. Raises LookupError if there is no such run."""
     shares = []
     for provenance in sorted(_folder(experiment).glob("*/provenance.json")):
-        timings = provenance.with_name(TIMINGS)
-        if not files.read_json(provenance)["device"].startswith("cuda") or not timings.is_file():
-            continue
-        epochs = [json.loads(line) for line in timings.read_text(encoding="utf-8").splitlines()]
-        later = epochs[1:] or epochs
-        shares.append(sum(one["waited"] for one in later) / sum(one["seconds"] for one in later))
+        if files.read_json(provenance)["device"].startswith("cuda"):
+            shares.append(speed(provenance.parent)[1])
+    shares = [share for share in shares if not math.isnan(share)]
     if not shares:
         raise LookupError(experiment)
     return f"{min(shares):.0%} to {max(shares):.0%} ({counted(len(shares), 'run')})"

@@ -14,7 +14,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from replication.book.directives import LEDGER, PAGES, source_address, up_to_root
+from replication.book.directives import LEDGER, source_address
+from replication.book.links import PAGES, up_to_root
 from replication.ledger.chips import STYLE
 from replication.ledger.tables import SECTIONS, anchor
 from replication.paper import HERE

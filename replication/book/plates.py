@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
+from replication.book.links import PAGES, up_to_root
 from replication.book.results_pages import PICTURES, anchor
 from replication.book.stamps import notebook_of
 from replication.figures import drawings, photographs
@@ -137,8 +138,7 @@ class ResultFigure(_Figure):
         if not file.is_file() or file.read_bytes() != found.content:
             file.write_bytes(found.content)
         alt = self.options.get("alt") or found.alt
-        up = "../" * self.env.docname.count("/")
-        target = f"{up}experiments/{page}.html#{anchor(page, name)}"
+        target = f"{up_to_root(self.env.docname)}{PAGES}{page}.html#{anchor(page, name)}"
         image = self.image(file, alt, name in PICTURES.get(page, set()))
         if "teaser" in self.options:
             link = nodes.reference("", "", image, refuri=target)

@@ -13,10 +13,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from replication.base import paths
 from replication.base.html_tables import html_table
+from replication.book.current import note_results, rows
 from replication.ledger import power
-from replication.ledger.measurement import FILE
 from replication.ledger.separate import Compared, compared
 from replication.ledger.units import (
     factor_and_unit,
@@ -25,8 +24,8 @@ from replication.ledger.units import (
     unit_of_differences,
     with_unit,
 )
-from replication.ledger.verdicts import Row, ledger
-from replication.paper import HERE, claim, claims
+from replication.ledger.verdicts import Row
+from replication.paper import claim, claims
 
 # whose spread is that of top-1 error, in the family of all variants of the first baseline
 TOP1 = "two-gpu-gain"
@@ -169,14 +168,13 @@ class Power(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         if self.arguments[0] not in TABLES:
             raise self.error(f"power has the tables {', '.join(TABLES)}")
-        for file in (HERE / "claims.toml", *paths.results().glob(f"*/*/{FILE}")):
-            self.env.note_dependency(str(file))
-        rows = ledger()
-        table = TABLES[self.arguments[0]](rows)
+        note_results(self.env)
+        every = [*rows().values()]
+        table = TABLES[self.arguments[0]](every)
         if table is None or table.empty:
             return [nodes.paragraph("", "Nothing was measured.")]
         text = TEXTS.get(self.arguments[0])
-        before = [nodes.paragraph("", text(rows))] if text else []
+        before = [nodes.paragraph("", text(every))] if text else []
         return [*before, nodes.raw("", html_table(table), format="html")]
 
 

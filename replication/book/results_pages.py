@@ -17,9 +17,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 from replication.book import old_verdicts
-from replication.book.findings import note_results
+from replication.book.current import note_results
+from replication.book.links import PAGES
 
-PUBLISHED, TRIAL = "experiments/", "quick/"  # documents whose names begin so are notebooks
+TRIAL = "quick/"  # documents whose names begin so are trials of the notebooks
 RULE = "-" * 60  # a line that only a wide table of text has
 PROVENANCE = "Where these numbers come from"  # heading of the cells that list the runs
 BANNER = """:::{warning}
@@ -180,7 +181,7 @@ def _markdown(text: str, id: str = "in-short") -> Notebook:
 
 
 def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
-    published = docname.startswith(PUBLISHED)
+    published = docname.startswith(PAGES)
     if not published and not docname.startswith(TRIAL):
         return
     app.env.note_dependency(str(SHORT))

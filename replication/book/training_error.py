@@ -13,7 +13,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from replication.base import paths
-from replication.book.findings import measured, note_results
+from replication.book.current import note_results
+from replication.book.findings import measured
 from replication.experiments.candidates import RACE
 from replication.experiments.figure1 import CHANCE, READINGS
 from replication.ledger.units import numbers, with_unit

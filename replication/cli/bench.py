@@ -1,6 +1,6 @@
 """``replication bench``: compare the speed of our code with that of other libraries."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,29 +32,11 @@ def bench(
     """Time one part beside other libraries, and print the ratios with their spread."""
     import torch
 
+    from replication.base.benchmarks import benchmark
     from replication.base.devices import best_device, check_device
 
-    timing, measure = _benchmark("timing"), _benchmark(name).measure
+    timing, measure = benchmark("timing"), benchmark(name).measure
     if threads is not None:
         torch.set_num_threads(threads)
     where = check_device(device or best_device())
     timing.show(measure(where, batch, width, rounds), as_json)
-
-
-def _benchmark(name: str) -> Any:
-    """Return a module of benchmarks/, which is in the repository and not in the package."""
-    import importlib
-    import sys
-
-    from replication.base import paths
-    from replication.base.errors import InputError
-
-    file = paths.ROOT / "benchmarks" / f"{name}.py"
-    if not file.is_file():
-        raise InputError(
-            f"{file} does not exist; the benchmarks are in the repository: run the command from a"
-            " clone (make setup)"
-        )
-    if str(paths.ROOT) not in sys.path:
-        sys.path.insert(0, str(paths.ROOT))  # they import one another as benchmarks.NAME
-    return importlib.import_module(f"benchmarks.{name}")

@@ -17,15 +17,13 @@ import typer
 
 from replication.base import machine, paths
 from replication.base.text import counted
-from replication.book import KERNEL
+from replication.book import JUPYTER_BOOK, KERNEL, SOCKET
 from replication.cli import folders
 from replication.cli.folders import Check
 from replication.cli.output import Json, print_json
 from replication.runs import seal
 
 PYTHON = (3, 11)  # pyproject.toml, requires-python
-JUPYTER_BOOK = "1"  # version 2 reads neither _config.yml nor Sphinx extensions
-SOCKET = 70  # characters of TMPDIR: a process's sockets there have names of at most 107
 OPEN_FILES = 512
 SHARED_MEMORY = Path("/dev/shm")  # between a loader's processes and the training process
 SHARED_MIB = 256

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ class Check:
 def free_disk(folder: Path) -> Check:
     """Check that the disk of ``folder`` has room for a quick run."""
     try:
-        free = shutil.disk_usage(disk.nearest(folder)).free / 1e9
+        free = disk.free_bytes(folder) / 1e9
     except OSError as error:  # a link to a disk that is not mounted
         return Check(
             "free disk",

@@ -45,7 +45,7 @@ def print_json(value: Any) -> None:
 
 
 def warn_of_seals() -> None:
-    """Say in one line on standard error how published results differ from their seals, if so."""
+    """Print one line on standard error if published results differ from their seals."""
     from replication.runs import seal
 
     if differences := seal.published_faults():

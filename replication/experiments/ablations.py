@@ -260,5 +260,5 @@ def _table(runs: Sequence[Run], settings: Settings) -> pd.DataFrame:
             run.summary["iterations"] if run.summary["ended"] == "plateau" else math.nan
             for run in runs
         ],
-        images_per_second=[speed(run)[0] for run in runs],
+        images_per_second=[speed(run.task.folder)[0] for run in runs],
     )

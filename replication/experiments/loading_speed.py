@@ -6,8 +6,6 @@ beside the package in the repository. All cases take turns within a round, so th
 the machine affects all of them equally.
 """
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ import torch
 from pydantic import Field
 
 from replication.base import paths
+from replication.base.benchmarks import benchmark
 from replication.base.errors import InputError
 from replication.base.files import write_json, write_text
 from replication.base.html_tables import html_table
@@ -75,7 +74,7 @@ def folder(name: str) -> Path:
 def run(settings: Settings) -> Outcome:
     """Time every case at every batch size, and write the tables."""
     measure, place, device = (
-        _benchmark().measure,
+        benchmark("loader").measure,
         folder(settings.photographs),
         torch.device(settings.device),
     )
@@ -99,17 +98,6 @@ def run(settings: Settings) -> Outcome:
         outcome.machine | {"photographs": outcome.photographs, "rounds": settings.rounds},
     )
     return outcome
-
-
-def _benchmark() -> Any:
-    if not (paths.ROOT / "benchmarks" / "loader.py").is_file():
-        raise InputError(
-            f"{paths.ROOT / 'benchmarks'} does not exist; run {EXPERIMENT} from a clone of the"
-            " repository (make setup)"
-        )
-    if str(paths.ROOT) not in sys.path:
-        sys.path.insert(0, str(paths.ROOT))  # benchmarks import one another as benchmarks.NAME
-    return importlib.import_module("benchmarks.loader")
 
 
 def _table(results: dict[int, dict[str, Any]], part: str) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from replication.experiments.common.comparison import (
     scale,
 )
 from replication.experiments.common.contract import store_tables
+from replication.experiments.common.curves import curves
 from replication.experiments.common.image_noise import images_of, noise
 from replication.experiments.lrn_cifar_nets import (
     AUTHORS_PARTS,
@@ -119,7 +120,7 @@ def run(settings: Settings) -> Outcome:
     outcome = Outcome(
         table,
         beside_baseline.differences(of_length(table, settings.epochs), WITH, QUANTITIES),
-        curve_rows(usual, [variant_of(run.task.recipe) for run in usual]),
+        curves(usual, [variant_of(run.task.recipe) for run in usual]),
         stage_errors,
         gain_rows(stage_errors),
         progress_rows(settings, reported),
@@ -142,18 +143,6 @@ def error_table(runs: Sequence[Run]) -> pd.DataFrame:
 def of_length(table: pd.DataFrame, epochs: int) -> pd.DataFrame:
     """Return the rows of the runs that were planned for ``epochs``."""
     return table[table["length"] == epochs]
-
-
-def curve_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
-    """Return the histories of ``runs``, whose variants are ``names``, as one table."""
-    if not runs:
-        return pd.DataFrame(columns=["variant", "seed", "epoch", "loss", "running_error", "rate"])
-    return pd.concat(
-        [
-            run.history.assign(variant=name, seed=run.task.recipe.seed)
-            for run, name in zip(runs, names, strict=True)
-        ]
-    )
 
 
 def stage_rows(runs: Sequence[Run]) -> pd.DataFrame:

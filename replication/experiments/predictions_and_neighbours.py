@@ -19,6 +19,7 @@ from replication.base.errors import InputError
 from replication.base.models import Frozen
 from replication.base.statistics import mean_interval
 from replication.base.text import counted
+from replication.base.types import Profile
 from replication.data.files.titles import titles
 from replication.evaluation.probabilities import probabilities
 from replication.experiments.common import baselines
@@ -26,7 +27,7 @@ from replication.experiments.common.comparison import Seeds, diverged, ran, scal
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.images import Images, feature_vectors, rows_of, some_images
 from replication.experiments.kernels import large_net
-from replication.ledger.measurement import Measurement, Profile, measured
+from replication.ledger.measurement import Measurement, measured
 from replication.runs.store import Run, Task
 from replication.runs.workers import Workers
 

@@ -20,6 +20,7 @@ from replication.experiments.common.baselines import baseline, task
 from replication.experiments.common.collect import collect
 from replication.experiments.common.comparison import PER_CENT, MoreSeeds, Seeds, speed
 from replication.experiments.common.contract import settings_of, store_tables
+from replication.experiments.common.curves import curves
 from replication.experiments.common.learnt import learnt_tasks
 from replication.ledger.measurement import Measurement, checked
 from replication.paper import claim as find_claim
@@ -92,16 +93,10 @@ def run(settings: Settings) -> Outcome:
     later = learnt_tasks(settings.profile, BASELINE, settings.learnt_seeds)
     learnt = collect(later, only_stored=True, needed=("train/1", "test/1")).runs
     runs, names = [*learnt, *runs], (*[LEARNT] * len(learnt), *names)
-    curves = pd.concat(
-        [
-            run.history.assign(variant=name, seed=run.task.recipe.seed)
-            for run, name in zip(runs, names, strict=True)
-        ]
-    )
     fit = fit_rows(runs, names)
     outcome = Outcome(
         wanted[0].recipe,
-        curves,
+        curves(runs, names),
         speed_rows(runs, names),
         fit[fit["variant"] != LEARNT].drop(columns=["epochs", "unused"]),
         fit[fit["variant"] != NO_DECAY],
@@ -153,7 +148,8 @@ def speed_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
     Waiting is for a batch.
     """
     rows = [
-        (name, run.task.recipe.seed, *speed(run)) for run, name in zip(runs, names, strict=True)
+        (name, run.task.recipe.seed, *speed(run.task.folder))
+        for run, name in zip(runs, names, strict=True)
     ]
     return pd.DataFrame(rows, columns=["variant", "seed", "images_per_second", "waiting"])
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from replication.ledger.chips import CHIPS
 from replication.ledger.verdicts import Effect, Row
-from replication.paper import Target, claim
+from replication.paper import Target
 
 OVER_PAPER, HALF_WIDTHS = (
     "our effect divided by the paper's",
@@ -38,12 +38,6 @@ def effects(rows: list[Row]) -> pd.DataFrame:
         colour = CHIPS[row.verdict][1]
         records.append((panel, row.id, *numbers, row.verdict, colour))
     return pd.DataFrame(records, columns=list(COLUMNS))
-
-
-def scale_of(id: str) -> str:
-    """Return how the figure scales a claim's effect."""
-    target = claim(id).target(claim(id).primary)
-    return OVER_PAPER if target is not None and _size(target) else HALF_WIDTHS
 
 
 def _size(target: Target) -> float:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from replication.base import files, paths
 from replication.base.errors import InputError
 from replication.base.models import first_fault
-from replication.base.types import PROFILES, Profile
+from replication.base.types import Profile
 from replication.ledger.families import Family
 from replication.ledger.record import ImageNoise, Measurement
 from replication.ledger.scale import Ran
@@ -26,10 +26,8 @@ from replication.paper import claims
 
 __all__ = [
     "FILE",
-    "PROFILES",
     "ImageNoise",
     "Measurement",
-    "Profile",
     "all_measurements",
     "checked",
     "lowest",
@@ -37,7 +35,7 @@ __all__ = [
     "read_measurements",
     "write_measurements",
 ]
-FILE = "measurements.json"
+FILE = paths.MEASUREMENTS
 
 
 def measured(

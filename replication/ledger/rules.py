@@ -54,11 +54,6 @@ ALPHA = 0.05  # of a test; the intervals are of 95%
 MIN_SEEDS = {"quick": 5, "laptop": 5, "gpu": 3, "paper": 3}
 
 
-def verdict(claim: Claim, measurement: Measurement | None) -> Verdict:
-    """Return the verdict on ``claim`` that ``measurement`` gives."""
-    return judge(claim, measurement)[0]
-
-
 def judge(claim: Claim, measurement: Measurement | None) -> tuple[Verdict, str]:
     """Return the verdict and its reason as text.
 

@@ -74,18 +74,6 @@ def brief(ran: Ran, epochs: bool) -> str:
     return ", ".join(filter(None, parts))
 
 
-def at_paper_scale(
-    claim: Claim | str,
-    recipe: Recipe,
-    card: Mapping[str, Any],
-    target_error: float | None = None,
-) -> bool:
-    """Return whether a run of ``recipe`` on the data of ``card`` is at the claim's own scale.
-
-    Raises InputError for an unknown claim."""
-    return not shortfalls(claim, describe(recipe, card, target_error))
-
-
 def shortfalls(claim: Claim | str, ran: Ran | None, variant: str | None = None) -> tuple[str, ...]:
     """Return what keeps a run from the claim's own scale, as text; () at that scale.
 

@@ -12,8 +12,9 @@ from typing import Any
 from replication.base import paths
 from replication.base.errors import InputError, unknown
 from replication.base.models import Frozen
-from replication.ledger.measurement import PROFILES, Measurement, Profile, all_measurements
-from replication.ledger.rules import VERDICTS, Verdict, could_fail, judge, range_text, verdict
+from replication.base.types import PROFILES, Profile
+from replication.ledger.measurement import Measurement, all_measurements
+from replication.ledger.rules import VERDICTS, Verdict, could_fail, judge
 from replication.paper import Change, Claim, claims
 
 __all__ = [
@@ -25,12 +26,9 @@ __all__ = [
     "chapter_rows",
     "counts",
     "document",
-    "judge",
     "ledger",
-    "range_text",
     "rows_json",
     "scales",
-    "verdict",
 ]
 PUBLISHED = tuple(reversed(PROFILES[1:]))  # quick is a trial of the chain, not a result
 

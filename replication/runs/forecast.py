@@ -5,7 +5,6 @@ are an upper estimate of the training alone. A run may stop at its target error 
 rule, a search may try fewer rates; loading and evaluating take a little more."""
 
 import math
-import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,8 @@ from torch.nn import functional as F
 
 from replication.base import paths
 from replication.base.devices import best_device
+from replication.base.disk import free_bytes
+from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 from replication.data.sources import catalog
 from replication.data.splits import selected
@@ -153,23 +154,17 @@ def forecast(
     )
     trained = {task.recipe.data.name for tasks in plans.values() for task in tasks}
     sources = _sources(trained, set(loaded) - trained)
-    return Forecast(shares, sources, pace.device, _disk_bytes(recipes), _free_bytes())
+    return Forecast(shares, sources, pace.device, _disk_bytes(recipes), free_bytes(paths.runs()))
 
 
 def check_disk(tasks: Sequence[Task]) -> None:
     """Raise InputError if the runs that are not stored may need more disk than is free."""
     need = _disk_bytes([task.recipe for task in tasks if not task.is_stored()])
-    if need > (free := _free_bytes()):
+    if need > (free := free_bytes(paths.runs())):
         raise InputError(
             f"the runs may need {need / 1e9:.1f} GB in {paths.runs()}, where {free / 1e9:.1f} GB"
             " are free; free some space, or name a folder on another disk in REPLICATION_RUNS"
         )
-
-
-def _free_bytes() -> int:
-    runs = paths.runs()
-    place = next(folder for folder in (runs, *runs.parents) if folder.exists())
-    return shutil.disk_usage(place).free
 
 
 def training_images(data: Data) -> int | None:
@@ -189,7 +184,7 @@ def images_to_train(recipe: Recipe) -> float | None:
     images = training_images(recipe.data)
     if images is None:
         return None
-    metrics = run_folder(recipe) / "metrics.jsonl"
+    metrics = run_folder(recipe) / METRICS
     done = len(metrics.read_text(encoding="utf-8").splitlines()) if metrics.is_file() else 0
     measured = recipe.data.validation + (images if recipe.exact_error else 0)
     epoch = images // recipe.batch * recipe.batch + FORWARD * measured
@@ -272,7 +267,7 @@ def _hours(tasks: Sequence[Task], pace: _Pace) -> float | None:
 
 
 def _measured(experiment: str, profile: str) -> bool:
-    return (paths.results() / profile / experiment / "measurements.json").is_file()
+    return (paths.results() / profile / experiment / paths.MEASUREMENTS).is_file()
 
 
 def _sources(trained: set[str], loaded: set[str]) -> tuple[Source, ...]:

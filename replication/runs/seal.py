@@ -145,7 +145,7 @@ def page_faults(page: Path) -> list[str]:
     if not changed:
         return []
     again = f"replication run {page.stem} --profile {notes.get('profile', 'laptop')}"
-    return [f"{_short(page)} shows {', '.join(changed)} as before a change (run `{again}`)"]
+    return [f"{_short(page)} shows an earlier version of {', '.join(changed)} (run `{again}`)"]
 
 
 def published_folders() -> list[Path]:
@@ -227,7 +227,7 @@ def reseal(because: str) -> list[str]:
         before = log.read_text(encoding="utf-8") if log.is_file() else ""
         write_text(log, f"{before}{now}  {words}  ({one_line(differences)})\n")
     return differences + [
-        f"{page.parent.name}/{page.name} was accepted and still shows the results of before;"
+        f"{page.parent.name}/{page.name} was accepted and still shows the earlier results;"
         f" `replication run {page.stem} --profile {page_notes(page)['profile']} --force` executes"
         " it"
         for page in older

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from replication.base import paths
+from replication.base.benchmarks import benchmark
 from replication.base.errors import InputError
 from replication.cli import bench
-from replication.cli.bench import _benchmark
 
 CPU = torch.device("cpu")
 
 
 def test_every_case_runs_as_often_and_each_turn_begins_with_another():
-    timing = _benchmark("timing")
+    timing = benchmark("timing")
     ran, now = [], iter(range(1000))
     cases = {name: lambda name=name: ran.append(name) for name in "abc"}
     seconds = timing.rounds(cases, 2, CPU, clock=lambda: float(next(now)))
@@ -26,7 +26,7 @@ def test_every_case_runs_as_often_and_each_turn_begins_with_another():
 
 
 def test_a_round_takes_the_least_of_its_turns_and_ratios_are_within_rounds():
-    timing = _benchmark("timing")
+    timing = benchmark("timing")
     # the first is not counted
     ticks = iter([0, 9, *(t for turn in (5, 3, 4, 2, 8, 6) for t in (0, turn))])
     assert timing.rounds({"a": lambda: None}, 2, CPU, clock=lambda: float(next(ticks))) == {
@@ -40,7 +40,7 @@ def test_a_round_takes_the_least_of_its_turns_and_ratios_are_within_rounds():
 
 
 def test_a_short_case_is_repeated_until_its_measurement_is_long_enough():
-    timing = _benchmark("timing")
+    timing = benchmark("timing")
     now = [0.0]
 
     def case():
@@ -52,7 +52,7 @@ def test_a_short_case_is_repeated_until_its_measurement_is_long_enough():
 
 
 def test_rounds_end_when_the_time_for_them_is_over():
-    timing = _benchmark("timing")
+    timing = benchmark("timing")
     cases = {"a": lambda: None}
     assert len(timing.rounds(cases, 5, CPU, cap=0.0)["a"]) == 1
     assert timing.completed(timing.rounds(cases, 5, CPU, cap=0.0)) == 1  # what is printed
@@ -60,7 +60,7 @@ def test_rounds_end_when_the_time_for_them_is_over():
 
 
 def test_with_one_thread_the_time_of_other_programs_is_left_out():
-    timing = _benchmark("timing")
+    timing = benchmark("timing")
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -89,7 +89,7 @@ def test_with_one_thread_the_time_of_other_programs_is_left_out():
 def test_a_benchmark_prints_one_json_document_of_ratios_with_their_spread(
     name, ratios, capsys, monkeypatch
 ):
-    monkeypatch.setattr(_benchmark("timing"), "TURNS", 1)
+    monkeypatch.setattr(benchmark("timing"), "TURNS", 1)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # as every test leaves them
     bench.bench(name, device="cpu", batch=1, width=1 / 16, rounds=1, threads=1, as_json=True)
     found = json.loads(capsys.readouterr().out)
@@ -107,7 +107,7 @@ def test_outside_the_repository_one_line_says_that_the_benchmarks_are_missing(
     with pytest.raises(
         InputError, match=r"lrn.py does not exist; the benchmarks are in the repository"
     ):
-        _benchmark("lrn")
+        benchmark("lrn")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -118,4 +118,4 @@ def test_a_device_that_is_not_there_is_refused():
 
 @pytest.mark.parametrize("batch", [64, 256, 512])
 def test_the_photographs_fill_a_minibatch_of_any_size(batch: int) -> None:
-    assert _benchmark("loader").images_of_a_round(CPU, batch) >= batch
+    assert benchmark("loader").images_of_a_round(CPU, batch) >= batch

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from replication.figures.ledger import LIMITS, SHAPES
 from replication.figures.ledger import effects as draw
-from replication.ledger.effects import HALF_WIDTHS, OVER_PAPER, effects, scale_of
+from replication.ledger.effects import HALF_WIDTHS, OVER_PAPER, effects
 from replication.ledger.measurement import measured, write_measurements
 from replication.ledger.verdicts import VERDICTS, ledger
 
@@ -47,7 +47,7 @@ def test_an_effect_is_shown_over_the_papers_own(table):
 
 def test_an_effect_without_a_size_is_shown_in_half_widths_on_the_claimed_side(table):
     row = table.loc["dropout-overfit"]
-    assert row["panel"] == HALF_WIDTHS == scale_of("dropout-overfit")
+    assert row["panel"] == HALF_WIDTHS
     assert (row["low"], row["high"]) == pytest.approx((row["value"] - 1, row["value"] + 1))
     assert table.loc["dropout-average", "value"] > 1  # below one is the claimed side there
 

@@ -15,7 +15,6 @@ from replication.ledger.rules import (
     detectable_text,
     is_small,
     judge,
-    verdict,
 )
 from replication.ledger.text import ours_text
 from replication.ledger.units import seeds_text
@@ -29,7 +28,7 @@ def gain(values, profile="laptop", claim="lrn-gain", variant="top-1", **changes)
 
 
 def word(measurement):
-    return verdict(claim(measurement.claim), measurement)
+    return judge(claim(measurement.claim), measurement)[0]
 
 
 MEASURABLE = [(claim.id, target.variant) for claim in claims() for target in claim.targets]
@@ -313,7 +312,7 @@ def test_a_context_claim_is_never_run():
 
 def test_a_measurement_of_another_claim_is_a_mistake():
     with pytest.raises(ValueError, match="says nothing about"):
-        verdict(claim("overlap-gain"), gain([1.0]))
+        judge(claim("overlap-gain"), gain([1.0]))
 
 
 @pytest.mark.parametrize("variant", ["", "difference of medians"])

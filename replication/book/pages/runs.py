@@ -17,7 +17,8 @@ from replication.base.files import read_json
 from replication.base.html_tables import html_table
 from replication.base.pages import notes_of, read_page
 from replication.base.text import counted
-from replication.ledger.measurement import Profile
+from replication.base.types import Profile
+from replication.book.pages.tables import commit_text
 from replication.ledger.verdicts import scales
 from replication.recipe import Recipe
 from replication.runs.store import check_files
@@ -105,10 +106,7 @@ def _row(run: Stored) -> dict[str, Any]:
         "experiment": run.experiment,
         "run": name,
         "id": identity,
-        "commit": (
-            (made["commit"] or "unknown")[:10]
-            + {True: " (changed)", False: "", None: " (unknown)"}[made["dirty"]]
-        ),
+        "commit": commit_text(made),
         "data": f"{data['name']} ({data['form']})" if data.get("form") else data["name"],
         "images": data["images"],
         "fingerprint": data["fingerprint"],

@@ -2,7 +2,8 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -110,15 +111,18 @@ def stored_check(runs: Sequence[Run]) -> str:
     return f"stored runs: {len(runs)}, each under the hash of its recipe"
 
 
+def commit_text(provenance: Mapping[str, Any]) -> str:
+    """Return the commit of a run, and whether its code had changes that were not committed."""
+    commit = (provenance["commit"] or "unknown")[:10]
+    return commit + {True: " (changed)", False: "", None: " (unknown)"}[provenance["dirty"]]
+
+
 def runs_html(runs: Sequence[Run]) -> str:
     """Return every run with its provenance."""
     rows = [
         {
             "run": run.task.folder.name,
-            "commit": (
-                (run.provenance["commit"] or "unknown")[:10]
-                + (" (changed)" if run.provenance["dirty"] else "")
-            ),
+            "commit": commit_text(run.provenance),
             "data, fingerprint": "{name} {fingerprint}".format_map(run.provenance["data"]),
             "device": _device(run.provenance["device"], run.provenance["threads"]),
             "PyTorch": run.provenance["libraries"]["torch"],

@@ -191,7 +191,7 @@ def baseline(
 
 
 def variant(profile: Profile, name: str, seed: int, regime: Regime = "first") -> Recipe:
-    """Return the recipe of one of ``ALL`` variants of a profile's baseline.
+    """Return the recipe of the variant ``name``, a key of ``ALL``, of a profile's baseline.
 
     Order, draws and masks depend on the seed alone, so runs of one seed are paired.
     """

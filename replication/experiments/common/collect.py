@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from replication.base.text import counted
+from replication.experiments.common.baselines import BASELINE
 from replication.experiments.common.comparison import VIEWS
 from replication.runs.store import Run, Task, load
 from replication.runs.workers import Workers
@@ -72,15 +73,15 @@ def waiting_for(tasks: Sequence[Task], only_stored: bool, stage: str) -> str:
     return waiting(collect(tasks, only_stored=True).runs, stage) if only_stored else ""
 
 
-def waiting(runs: Sequence[Run], stage: str, baseline: str = "baseline") -> str:
+def waiting(runs: Sequence[Run], stage: str) -> str:
     """Return why there is nothing to compare yet; "" if the baseline and a variant are stored.
 
     ``stage``: of the campaign, which trains what is missing.
     """
     stored = {variant_of(run.task) for run in runs}
-    if baseline in stored and len(stored) > 1:
+    if BASELINE in stored and len(stored) > 1:
         return ""
-    lacks = f"the {baseline} is not" if baseline not in stored else "no variant is"
+    lacks = "no variant is" if BASELINE in stored else "the baseline is not"
     return nothing_yet(lacks, "baseline", stage)
 
 

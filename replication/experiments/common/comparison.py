@@ -5,9 +5,9 @@ are fractions in the runs and in per cent here, differences of errors in percent
 the paper.
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
@@ -256,30 +256,16 @@ def guessing_loss(run: Run) -> float:
     return math.log(run.provenance["data"]["classes"])
 
 
-def timings(run: Run) -> pd.DataFrame:
-    """Return how long each epoch took: epoch, images, seconds, waited; empty if not recorded.
+def speed(folder: Path) -> tuple[float, float]:
+    """Return a run's training images per second, and the share of time spent waiting for a batch.
 
-    ``waited``: seconds in which no batch was available.
-    """
-    path = run.task.folder / TIMINGS
-    if not path.is_file():
-        return pd.DataFrame(columns=["epoch", "images", "seconds", "waited"])
-    return pd.DataFrame(
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    )
-
-
-def speed(run: Run) -> tuple[float, float]:
-    """Return training images per second, and the share of time spent waiting for a batch.
-
-    NaN if no times were recorded. The first epoch, which also warms up, is left out if there are
-    more.
-    """
-    rows = timings(run)
+    ``folder``: of the run. NaN if no times were recorded. The first epoch, which also warms up, is
+    left out if there are more."""
+    if not (folder / TIMINGS).is_file():
+        return math.nan, math.nan
+    rows = pd.read_json(folder / TIMINGS, lines=True)
     rows = rows[1:] if len(rows) > 1 else rows
-    seconds = rows["seconds"].sum()
-    return (
-        (rows["images"].sum() / seconds, rows["waited"].sum() / seconds)
-        if seconds
-        else (math.nan, math.nan)
-    )
+    seconds = rows["seconds"].sum() if len(rows) else 0.0
+    if not seconds:
+        return math.nan, math.nan
+    return rows["images"].sum() / seconds, rows["waited"].sum() / seconds

@@ -92,7 +92,8 @@ def shown(file: Path, folder: Path, run: Run) -> list[np.ndarray]:
 def published(file: Path, folder: Path, run: Run) -> list[np.ndarray] | None:
     """Return the kernels of ``run`` that are stored in ``file``.
 
-    None if they are not its own, which their measures in ``folder`` tell, or damaged."""
+    None if the file is damaged or holds another net's kernels, as the measures in ``folder`` show.
+    """
     if not file.is_file() or not are_known(folder, run):
         return None
     try:

@@ -22,7 +22,7 @@ DIGITS = 3  # of a gain, so that its recipe can be written down
 def mean_gains(recipe: Recipe) -> tuple[float, ...]:
     """Return output over input of every normalisation of the run's net, in the net's order.
 
-    The mean over all values that are not zero, of both towers if there are two, and over
+    The mean is over all values that are not zero, of both towers if there are two, on the images of
     ``some_images``."""
     net = trained_net(recipe)
     by_norm: dict[str, list[Tensor]] = {}

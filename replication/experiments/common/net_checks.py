@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from replication.ledger.measurement import Measurement, Profile, checked
+from replication.base.types import Profile
+from replication.ledger.measurement import Measurement, checked
 from replication.nets.alexnet import NAMED, STD, STEMS, Initial, alexnet, conv1_margin
 from replication.nets.summary import FLOAT_BYTES, Row, Summary, summary
 from replication.recipes import named
