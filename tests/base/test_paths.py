@@ -56,6 +56,7 @@ def test_a_user_without_a_home_is_told_which_variables_to_set(
 def test_published_results_are_read_but_not_written_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "pyproject.toml").write_text("")  # a clone has one
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setenv("REPLICATION_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv(paths.PLACE, raising=False)

@@ -46,7 +46,7 @@ def test_an_effect_that_cannot_have_the_papers_size_is_small(rows) -> None:
     rows(measured("lrn-cifar", [0.2, 0.5, 0.2], variant="norms removed", **at))
     assert findings.stale("lrn-cifar = small") == []
     line = findings.verdict_line("lrn-cifar = small").astext()
-    assert "inconclusive (the interval includes 0, and is outside 1 to 3)" in line
+    assert "inconclusive (the interval includes 0, and is outside the range (1 to 3))" in line
 
 
 def test_a_count_that_is_not_decided_is_open(rows) -> None:

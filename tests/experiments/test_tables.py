@@ -22,6 +22,7 @@ from replication.data.splits import selected
 from replication.evaluation.predictions import Predictions
 from replication.experiments import table_nets, tables
 from replication.experiments.common import baselines
+from replication.experiments.common.learnt import learnt_tasks
 from replication.experiments.common.table_gains import LONG, SIX, gained_over, run_name
 from replication.experiments.tables import FIVE, LARGER, ONE, PRE, SEVEN, gain_rows
 from replication.ledger.measurement import ImageNoise
@@ -305,8 +306,7 @@ def test_ten_views_are_measured_in_nets_that_have_learnt_too(
         errors = [(run.evaluation["test/1"][k], run.evaluation["test/10"][k]) for run in runs]
         assert found.values == pytest.approx([100 * (one - ten) for one, ten in errors])
         assert found.ran.epochs == runs[0].task.recipe.epochs > 20
-    quick = tables.settings(**GOOD | {"only_stored": True})
-    assert tables._learnt(quick) == []  # its two baselines are one
+    assert learnt_tasks("quick", "baseline", (0, 1)) == []  # its two baselines are one
 
 
 def test_the_gains_over_the_controls_are_taken_in_top_1_and_in_top_5_error(

@@ -12,7 +12,8 @@ from replication.ledger import tables as ledger_tables
 from replication.ledger import units
 from replication.ledger.chips import chip
 from replication.ledger.measurement import ImageNoise, checked, measured, write_measurements
-from replication.ledger.verdicts import VERDICTS, counts, judge, ledger, rows_json
+from replication.ledger.rules import judge
+from replication.ledger.verdicts import VERDICTS, counts, ledger, rows_json
 from replication.paper import claim, claims
 
 

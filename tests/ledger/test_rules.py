@@ -6,8 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ledger_worlds import TINY, full
 
+from replication.base.types import PROFILES
 from replication.ledger.families import family
-from replication.ledger.measurement import PROFILES, ImageNoise, checked, lowest, measured
+from replication.ledger.measurement import ImageNoise, checked, lowest, measured
 from replication.ledger.rules import (
     MIN_SEEDS,
     VERDICTS,

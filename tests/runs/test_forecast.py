@@ -104,7 +104,7 @@ def test_the_probe_takes_about_as_long_as_it_is_given():
 def test_a_plan_that_needs_more_disk_than_is_free_is_refused(monkeypatch):
     plan = [task(recipe(seed)) for seed in range(3)]
     check_disk(plan)
-    monkeypatch.setattr(module, "_free_bytes", lambda: 10_000)
+    monkeypatch.setattr(module, "free_bytes", lambda folder: 10_000)
     with pytest.raises(InputError, match="GB are free"):
         check_disk(plan)
 

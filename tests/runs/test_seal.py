@@ -229,7 +229,7 @@ def test_a_page_beside_newer_results_is_found(published: Path) -> None:
     seal.seal(place)
     seal.list_published([place / FILE])
     (difference,) = seal.published_faults()
-    assert "one.ipynb shows laptop/one" in difference
+    assert "one.ipynb shows an earlier version of laptop/one" in difference
     assert "replication run one --profile laptop" in difference
 
 
@@ -293,4 +293,4 @@ def test_two_experiments_that_end_together_are_both_listed(
     with monkeypatch.context() as patch, ThreadPoolExecutor(2) as both:
         patch.setattr(seal, "_read", slow)
         list(both.map(lambda place: seal.list_published([place / FILE]), places))
-    assert all("shows laptop/" in fault for fault in seal.published_faults())
+    assert all("shows an earlier version of laptop/" in fault for fault in seal.published_faults())
