@@ -303,12 +303,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--photos", type=Path, help="a folder with JPEG photographs")
     options.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    options.add_argument("--batch", type=int, default=64)
-    options.add_argument("--rounds", type=int, default=timing.ROUNDS)
+    options.add_argument("--batch", type=timing.positive_int, default=64)
+    options.add_argument("--rounds", type=timing.positive_int, default=timing.ROUNDS)
     options.add_argument("--json", action="store_true", help="print one JSON document")
     chosen = options.parse_args()
     found = measure(torch.device(chosen.device), chosen.batch, 1.0, chosen.rounds, chosen.photos)
-    timing.show(found, chosen.json)
+    timing.show(found, chosen.json, chosen.rounds)
     if not chosen.json:
         for name, value in found["images per second"].items():
             print(

@@ -73,19 +73,20 @@ def measure(queries: int, base: int, dimensions: int, k: int, count: int) -> dic
 def main() -> None:
     """The command of this benchmark."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--queries", type=int, default=1000)
-    options.add_argument("--base", type=int, default=20_000)
-    options.add_argument("--dimensions", type=int, default=4096)
-    options.add_argument("--k", type=int, default=neighbours.K)
-    options.add_argument("--rounds", type=int, default=timing.ROUNDS)
-    options.add_argument("--threads", type=int, default=None, help="CPU threads; default all cores")
+    options.add_argument("--queries", type=timing.positive_int, default=1000)
+    options.add_argument("--base", type=timing.positive_int, default=20_000)
+    options.add_argument("--dimensions", type=timing.positive_int, default=4096)
+    options.add_argument("--k", type=timing.positive_int, default=neighbours.K)
+    options.add_argument("--rounds", type=timing.positive_int, default=timing.ROUNDS)
+    options.add_argument(
+        "--threads", type=timing.positive_int, default=None, help="CPU threads; default all cores"
+    )
     options.add_argument("--json", action="store_true", help="print one JSON document")
     given = options.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
-    timing.show(
-        measure(given.queries, given.base, given.dimensions, given.k, given.rounds), given.json
-    )
+    found = measure(given.queries, given.base, given.dimensions, given.k, given.rounds)
+    timing.show(found, given.json, given.rounds)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -176,30 +177,47 @@ def main(
     options = _parser(description).parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    show(
-        measure(torch.device(options.device), options.batch, options.width, options.rounds),
-        options.json,
-    )
+    found = measure(torch.device(options.device), options.batch, options.width, options.rounds)
+    show(found, options.json, options.rounds)
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
     """The options all benchmarks have."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--device", default=best_device(), choices=["cpu", "cuda"])
-    options.add_argument("--batch", type=int, default=64)
+    options.add_argument("--batch", type=positive_int, default=64)
     options.add_argument(
-        "--width", type=float, default=1.0, help="of the net; below 1 only to try the benchmark"
+        "--width", type=positive, default=1.0, help="of the net; below 1 only to try the benchmark"
     )
-    options.add_argument("--rounds", type=int, default=ROUNDS)
-    options.add_argument("--threads", type=int, default=None, help="CPU threads; default all cores")
+    options.add_argument("--rounds", type=positive_int, default=ROUNDS)
+    options.add_argument(
+        "--threads", type=positive_int, default=None, help="CPU threads; default all cores"
+    )
     options.add_argument("--json", action="store_true", help="print one JSON document")
     return options
 
 
-def show(found: dict[str, Any], as_json: bool) -> None:
+def positive_int(text: str) -> int:
+    """A whole number of at least one."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A positive number."""
+    if not float(text) > 0:
+        raise ValueError(text)
+    return float(text)
+
+
+def show(found: dict[str, Any], as_json: bool, asked: int) -> None:
     """Print a benchmark's result: one JSON document, or a table of times and of ratios with median
-    and range.
+    and range. If the time was over before ``asked`` rounds, say so on standard error.
     """
+    done = found["settings"]["rounds"]
+    if done < asked:
+        print(f"{done} of {asked} rounds: {CAP_SECONDS:g} s were over", file=sys.stderr)
     if as_json:
         print(json.dumps(found, indent=1))
         return

@@ -1,7 +1,13 @@
 """A bar on a terminal while something long is prepared; nothing elsewhere."""
 
+import os
 import sys
-from typing import Any
+from typing import Any, TextIO
+
+
+def is_live(out: TextIO) -> bool:
+    """Return whether a line of ``out`` can be written over: on a terminal that is not dumb."""
+    return out.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class _NoBar:
@@ -31,5 +37,5 @@ def progress_bar(
         unit=unit,
         unit_scale=scale,
         desc=name or None,
-        disable=not sys.stderr.isatty(),
+        disable=not is_live(sys.stderr),
     )

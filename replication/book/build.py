@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from replication.base.locks import held
 from replication.book import JUPYTER_BOOK
 from replication.book.destination import target
 from replication.book.headlines import times_file
+from replication.book.links import PAGES
 from replication.book.notebooks import experiments
 from replication.book.site import REPOSITORY, SITE
 from replication.ledger.measurement import FILE
@@ -27,6 +29,7 @@ MARK = ".made-from"  # of what, and into which files, the book was built
 LOCK = "build.lock"  # in _build
 # variables that the pages' links follow
 SETTINGS = (REPOSITORY, SITE, "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # which jupyter-book prints to a file too
 QUIET = (".json", ".js", ".map")  # not compared: their content depends on the order of building
 
 
@@ -74,7 +77,7 @@ def _built_book(tool: Path, root: Path, own: list[Path], force: bool) -> Path:
     if done.returncode or not (html / "index.html").is_file():
         lines = [
             line.strip()
-            for line in (done.stdout + done.stderr).splitlines()
+            for line in COLOUR.sub("", done.stdout + done.stderr).splitlines()
             if "WARNING" in line or "ERROR" in line or "Error" in line
         ]
         raise NotebookError(
@@ -160,7 +163,8 @@ def _stage(stage: Path, own: list[Path]) -> Path:
         toc = yaml.safe_load((stage / "_toc.yml").read_text(encoding="utf-8"))
         (stage / "quick").mkdir()
         for page in own:
-            shutil.copyfile(page, stage / "quick" / page.name)
+            text = page.read_text(encoding="utf-8")
+            write_text(stage / "quick" / page.name, _linked(text, {one.stem for one in own}))
         part = {
             "caption": "Your own run at the quick profile",
             "chapters": [{"file": f"quick/{page.stem}"} for page in own],
@@ -168,6 +172,17 @@ def _stage(stage: Path, own: list[Path]) -> Path:
         toc["parts"].append(part)
         (stage / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     return stage
+
+
+def _linked(text: str, here: set[str]) -> str:
+    """Return a page of the quick run whose links to pages that were not run lead to published ones.
+
+    ``here``: the experiments that were run."""
+
+    def linked(found: re.Match[str]) -> str:
+        return found[0] if found[1] in here else f"](../{PAGES}{found[1]}.ipynb"
+
+    return re.sub(r"\]\((\w+)\.ipynb", linked, text)
 
 
 def _digest(files: list[Path]) -> str:

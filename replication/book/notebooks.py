@@ -199,7 +199,7 @@ def tasks(name: str, profile: str, changes: Iterable[str] = ()) -> "list[Task]":
 def preflight(
     name: str, profile: str, values: dict[str, Any], planned: "Sequence[Task]" = ()
 ) -> None:
-    """Raise InputError if the kernel, a device or a data set to be trained on is missing.
+    """Raise InputError if the kernel, a device or a data set to be read is missing.
 
     ``planned``: the runs that the experiment may need; without any of them it has to train."""
     try:
@@ -228,6 +228,8 @@ def preflight(
         return  # nothing is trained
     for data in data_sets(name, profile, values, planned):
         catalog.open_index(data, "train")
+    for data in only_loaded(values):
+        catalog.open_photographs(data)
 
 
 def data_sets(

@@ -21,6 +21,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from replication.base import paths
 from replication.base.errors import InputError
+from replication.base.progress import is_live
 from replication.base.text import counted
 from replication.runs.progress import FOLDER, Status, statuses
 
@@ -99,7 +100,7 @@ class View:
         self, title: str, folder: Path, count: Callable[[], set[str]], out: TextIO
     ) -> None:
         self.title, self.folder, self.count, self.out = title, folder, count, out
-        self.live = out.isatty()
+        self.live = is_live(out)
         self.planned: set[str] | None = None
         self.printed: set[str] = set()
         self.started = time.time()

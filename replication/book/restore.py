@@ -2,8 +2,8 @@
 
 Facts that cost the evaluation of trained nets are not lost (``runs.facts``)."""
 
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +28,8 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
         notebook.unlink()
     put_back(folder)
     before = folder / seal.BEFORE
-    new = Path(tempfile.mkdtemp(dir=folder, prefix=f"{seal.BEFORE}."))
+    new = folder / f"{seal.BEFORE}.{secrets.token_hex(8)}"
+    new.mkdir()  # with the modes of its folder, so that whoever shares it can put it back
     for path in _measured(folder):
         shutil.copy2(path, new)
     sealed = folder / seal.FILE

@@ -21,6 +21,7 @@ from replication import __version__
 from replication.base import paths
 from replication.base.errors import InputError, NotebookError, TrainingError
 from replication.base.files import FULL
+from replication.base.progress import is_live
 from replication.cli import (
     INTERRUPTED,
     RESUME,
@@ -165,7 +166,7 @@ def _of_the_system(error: OSError) -> str:
     """Return the file that an OSError is about, why, and the variable that moves its folder."""
     advice = "; free some space, or name another place" if error.errno in FULL else ""
     if not error.filename:
-        return f"a standard stream or an open file: {error.strerror}{advice}"
+        return f"{_open_file()}: {error.strerror}{advice}"
     path = Path(os.fsdecode(error.filename))
     for variable, folder in (
         ("REPLICATION_RUNS", paths.runs()),
@@ -177,9 +178,18 @@ def _of_the_system(error: OSError) -> str:
     return f"{path}: {error.strerror}{advice}"
 
 
+def _open_file() -> str:
+    """Return which open file an OSError without a name is about, as far as one can tell."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return "standard output"
+    return "an open file"
+
+
 def _fail(line: str, status: int) -> int:
     if line:  # empty if the help was printed because no command was given
-        live = "\r\x1b[K" if sys.stderr.isatty() else ""  # takes the place of a live line
+        live = "\r\x1b[K" if is_live(sys.stderr) else ""  # takes the place of a live line
         with contextlib.suppress(OSError):  # standard error may be full
             print(f"{live}replication: {' '.join(line.split())}", file=sys.stderr, flush=True)
     return status

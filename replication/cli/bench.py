@@ -22,7 +22,10 @@ def bench(
         typer.Option(min=0.01, help="Width of the net; use less than 1 only to try the benchmark."),
     ] = 1.0,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Repetitions; ratios are given with their range over them.")
+        int,
+        typer.Option(
+            min=1, help="Repetitions, for at most two minutes; ratios are given with their range."
+        ),
     ] = 5,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; default: one per core.")
@@ -39,4 +42,4 @@ def bench(
     if threads is not None:
         torch.set_num_threads(threads)
     where = check_device(device or best_device())
-    timing.show(measure(where, batch, width, rounds), as_json)
+    timing.show(measure(where, batch, width, rounds), as_json, rounds)

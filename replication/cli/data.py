@@ -128,7 +128,11 @@ def data_index(
 
 def data_verify(
     path: Annotated[
-        str, typer.Argument(help="A folder of images, or a name from `replication data list`.")
+        str,
+        typer.Argument(
+            help="A folder of images, or a name from `replication data list`.",
+            autocompletion=complete_data,
+        ),
     ],
     split: Split = None,
     crop: Annotated[

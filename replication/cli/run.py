@@ -60,11 +60,8 @@ def run(
     from replication.book.execute import check, execute, is_current, place
     from replication.book.kept import kept
     from replication.book.notebooks import experiments, waits
+    from replication.runs import cluster
 
-    if scheduler is not None:
-        from replication.runs.cluster import SCHEDULER
-
-        os.environ[SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     chosen, changes = names or experiments(), changes or []
     if as_json and not dry_run:
         raise InputError("--json prints what --dry-run found: give both")
@@ -80,6 +77,9 @@ def run(
     for name in chosen:  # every mistake is found before the first is started
         if not unchanged.get(name):
             check(name, profile, changes)
+    if scheduler is not None:
+        cluster.check(scheduler)
+        os.environ[cluster.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     where = scheduler or f"{described(best_device())}, {counted(torch.get_num_threads(), 'thread')}"
     print(f"replication run: on {where}", file=sys.stderr, flush=True)
     for name in chosen:

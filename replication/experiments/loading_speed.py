@@ -6,7 +6,6 @@ beside the package in the repository. All cases take turns within a round, so th
 the machine affects all of them equally.
 """
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -15,7 +14,6 @@ from pydantic import Field
 
 from replication.base import paths
 from replication.base.benchmarks import benchmark
-from replication.base.errors import InputError
 from replication.base.files import write_json, write_text
 from replication.base.html_tables import html_table
 from replication.base.models import Frozen
@@ -58,24 +56,11 @@ class Outcome(NamedTuple):
     ratios: pd.DataFrame  # batch, name, median, low, high
 
 
-def folder(name: str) -> Path:
-    """Return the folder of the photographs. Raises InputError if it does not exist."""
-    place = catalog.photographs(name) or catalog.folder_of(name)
-    if place is None:
-        return catalog.open_index(name, "train").path(0).parent
-    if not place.is_dir():
-        raise InputError(
-            f"{EXPERIMENT}: {name!r} is neither a data set of `replication data list` nor a folder"
-            f" in {paths.data()}"
-        )
-    return place
-
-
 def run(settings: Settings) -> Outcome:
     """Time every case at every batch size, and write the tables."""
     measure, place, device = (
         benchmark("loader").measure,
-        folder(settings.photographs),
+        catalog.open_photographs(settings.photographs),
         torch.device(settings.device),
     )
     results = {

@@ -36,8 +36,11 @@ def ends(measurement: Measurement) -> tuple[float, float] | None:
 
     None unless the measurement belongs to a family of several variants, and has seeds that vary. It
     reaches as far as the interval over images, if there is one, as the ledger's does."""
-    spread, family = measurement.own_spread, measurement.family
-    if family is None or len(family.groups) < 3 or not spread.error > 0:
+    family = measurement.family
+    if family is None or len(family.groups) < 3:
+        return None
+    spread = measurement.own_spread
+    if not spread.error > 0:
         return None
     bounds = interval(spread, float(stdtrit(spread.freedom, tail(len(family.groups) - 1))))
     bounds = exponential(bounds) if measurement.target.ratio else bounds

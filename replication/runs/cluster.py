@@ -14,6 +14,12 @@ SCHEDULER = "REPLICATION_SCHEDULER"
 SECONDS = 30.0  # between two looks at whether the cluster has workers
 
 
+def check(address: str) -> None:
+    """Raise InputError if Dask is not installed or no scheduler answers at ``address``."""
+    with Cluster(address):
+        pass
+
+
 class Cluster:
     """The connection to a scheduler. Use it in a ``with`` block.
 

@@ -151,3 +151,22 @@ def test_a_page_that_was_not_executed_or_failed_is_not_published(
     cell = {"cell_type": "code", "source": "1", "execution_count": count, "outputs": outputs}
     (tmp_path / "page.ipynb").write_text(json.dumps({"metadata": {}, "cells": [cell]}))
     assert page_fault(tmp_path / "page.ipynb") == fault
+
+
+def test_links_of_a_part_of_the_pages_lead_to_the_published_others() -> None:
+    text = "see [one](one.ipynb) and [two](two.ipynb#here), [three](https://a.org/three.ipynb)"
+    assert build._linked(text, {"one"}) == (
+        "see [one](one.ipynb) and [two](../experiments/two.ipynb#here),"
+        " [three](https://a.org/three.ipynb)"
+    )
+
+
+def test_what_jupyter_book_complains_about_is_named_without_its_colours(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def coloured(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "\x1b[91mWARNING: bad\x1b[39;49;00m\n", "")
+
+    monkeypatch.setattr(build.subprocess, "run", coloured)
+    with pytest.raises(NotebookError, match=r": WARNING: bad$"):
+        build.build_book()

@@ -7,7 +7,7 @@ import pytest
 
 from replication.base import paths
 from replication.base.statistics import widened
-from replication.book import findings, other_numbers
+from replication.book import current, findings, other_numbers, power
 from replication.ledger.units import numbers
 
 
@@ -24,6 +24,15 @@ def test_a_change_of_the_test_error_is_that_of_the_ablations() -> None:
     for name in ("no-such-variant", "no-such-variant, first baseline", "tanh, half the rate"):
         with pytest.raises(LookupError):
             other_numbers.change_text(name)
+
+
+def test_an_interval_with_separate_spreads_is_that_of_the_page_about_power() -> None:
+    table = power.separate_table([*current.rows().values()]).set_index("claim")
+    low, high = table.loc["lrn-gain, top-1", "with separate spreads"].strip("[]").split(", ")
+    assert other_numbers.separate_text("lrn-gain") == f"{low} to {high} points"
+    for absent in ("params", "relu-tanh", "nonsense"):
+        with pytest.raises(LookupError):
+            other_numbers.separate_text(absent)
 
 
 def test_a_change_at_half_the_rate_is_that_of_the_table_of_rates() -> None:

@@ -79,7 +79,8 @@ def test_off_a_terminal_each_finished_run_is_one_line(folder):
     assert out.getvalue() == "race (quick): run 1 of 2: relu-seed0: 3 epochs\n"
 
 
-def test_a_terminal_has_one_line_that_is_removed_at_the_end(folder):
+def test_a_terminal_has_one_line_that_is_removed_at_the_end(folder, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
     seen = view(folder, {"a"}, out)
     note("a", "relu-seed0", "training", epoch=1, epochs=3)

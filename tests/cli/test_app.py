@@ -17,10 +17,12 @@ from replication import __version__
 from replication.base import devices, paths
 from replication.base.errors import InputError
 from replication.book import execute, headlines
+from replication.cli import RESUME
 from replication.cli import app as command_line
 from replication.data import splits
 from replication.paper import claims
 from replication.recipes import NETS, named
+from replication.runs import cluster
 from replication.training import session
 
 HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy.stats")
@@ -253,7 +255,7 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 130
-    assert done.stderr == "replication: interrupted; run the same command again to resume\n"
+    assert done.stderr == f"replication: {RESUME}\n"
 
 
 def test_a_dry_run_names_the_photographs_that_are_only_loaded(tmp_path, monkeypatch):
@@ -323,7 +325,10 @@ def test_expected_ends_are_one_line_and_a_status(monkeypatch, capsys, error, sta
 
 def test_on_a_terminal_the_last_line_takes_the_place_of_a_live_one(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     assert ended(monkeypatch, capsys, "net", "lenet")[1].startswith("\r\x1b[Kreplication: ")
+    monkeypatch.setenv("TERM", "dumb")  # it would print the codes
+    assert ended(monkeypatch, capsys, "net", "lenet")[1].startswith("replication: ")
 
 
 def test_a_defect_that_typer_takes_for_the_end_of_input_keeps_its_traceback(monkeypatch, capsys):
@@ -347,8 +352,17 @@ def test_run_says_first_which_device_it_uses_and_why(monkeypatch, capsys):
     assert status == 0
     assert log.splitlines()[0].endswith(", 1 thread")
     assert log.startswith("replication run: on cpu (the driver 550 is too old), ")
+    monkeypatch.setattr(cluster, "check", lambda address: None)
     status, log = ended(monkeypatch, capsys, "run", "architecture", "--scheduler", "tcp://here:1")
     assert log.splitlines()[0] == "replication run: on tcp://here:1"
+
+
+def test_a_scheduler_that_does_not_answer_is_found_before_anything_is_run(monkeypatch, capsys):
+    monkeypatch.setenv("REPLICATION_SCHEDULER", "")
+    monkeypatch.setattr(execute, "execute", lambda *arguments: pytest.fail("executed"))
+    words = ["run", "architecture", "--force", "--scheduler", "ADDRESS"]
+    status, line = ended(monkeypatch, capsys, *words)
+    assert status == 2 and line.startswith("replication: no Dask scheduler answers at ADDRESS")
 
 
 def test_a_full_disk_is_named_with_what_to_do(monkeypatch, capsys, tmp_path):

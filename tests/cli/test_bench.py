@@ -119,3 +119,18 @@ def test_a_device_that_is_not_there_is_refused():
 @pytest.mark.parametrize("batch", [64, 256, 512])
 def test_the_photographs_fill_a_minibatch_of_any_size(batch: int) -> None:
     assert benchmark("loader").images_of_a_round(CPU, batch) >= batch
+
+
+@pytest.mark.parametrize("option", [["--rounds", "0"], ["--width", "0"], ["--threads", "-1"]])
+def test_a_benchmark_run_by_itself_refuses_what_it_cannot_time(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        benchmark("timing")._parser("x").parse_args(option)
+    assert ended.value.code == 2 and "invalid" in capsys.readouterr().err
+
+
+def test_fewer_rounds_than_asked_for_are_said(capsys):
+    found = {"settings": {"rounds": 2}, "machine": {}, "seconds": {"a": {}}, "ratios": {}}
+    benchmark("timing").show(found, True, 5)
+    assert "2 of 5 rounds" in capsys.readouterr().err
+    benchmark("timing").show(found, True, 2)
+    assert not capsys.readouterr().err

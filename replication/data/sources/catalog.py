@@ -91,6 +91,21 @@ def photographs(name: str) -> Path | None:
     return paths.data() / name
 
 
+def open_photographs(name: str) -> Path:
+    """Return the folder of the photographs of a data set (of one class), or of a folder.
+
+    Raises InputError if it is not there."""
+    if name in names():
+        return open_index(name, "train").path(0).parent
+    place = folder_of(name) or paths.data() / name
+    if not place.is_dir():
+        raise InputError(
+            f"photographs: {name!r} is neither a data set of `replication data list` nor a folder"
+            f" in {paths.data()}"
+        )
+    return place
+
+
 def splits(name: str) -> tuple[str, ...]:
     """Return the labelled splits of a data set; of a tree of one's own, those on the disk."""
     root = folder_of(name)

@@ -3,6 +3,7 @@
 import sys
 from typing import Any, NamedTuple
 
+from replication.base.progress import is_live
 from replication.recipe import Recipe
 from replication.training.state import Progress
 
@@ -75,7 +76,7 @@ class Terminal:
     """Shows snapshots and lines on standard error; if that is no terminal, the lines only."""
 
     def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
+        self.live = is_live(sys.stderr)
 
     def watch(self, snapshot: Snapshot) -> None:
         """Write over the last snapshot."""
