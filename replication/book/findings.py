@@ -78,7 +78,9 @@ def ours_text(measurement: Measurement | None) -> str:
     middle = number(factor * mean)
     seeds = seeds_text(measurement)
     if low is not None and high is not None:
-        middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
+        middle, lower, upper = numbers(
+            factor * mean, factor * low, factor * high, null=factor * (measurement.null or 0.0)
+        )
         seeds = f"{lower} to {upper}, {seeds}"
     return f"{prefix}{with_unit(middle, unit)} ({seeds})"
 

@@ -94,7 +94,8 @@ def separate_text(claim: str) -> str:
     if ours is None or ours.outdated or (found := ends(ours)) is None:
         raise LookupError(claim)
     factor, unit = factor_and_unit(ours)
-    return with_unit(" to ".join(numbers(*(factor * end for end in found))), unit)
+    shown = numbers(*(factor * end for end in found), null=factor * (ours.null or 0.0))
+    return with_unit(" to ".join(shown), unit)
 
 
 def waited_text(experiment: str) -> str:

@@ -33,7 +33,9 @@ def ours_text(measurement: Measurement | None) -> str:
     if low is None or high is None:
         shown = number(factor * mean)
     else:
-        middle, lower, upper = numbers(factor * mean, factor * low, factor * high)
+        middle, lower, upper = numbers(
+            factor * mean, factor * low, factor * high, null=factor * (measurement.null or 0.0)
+        )
         shown = f"{middle} [{lower}, {upper}]"
     return f"{prefix}{with_unit(shown, unit)}, {seeds_text(measurement)}"
 

@@ -13,15 +13,15 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
-def numbers(*values: float) -> list[str]:
+def numbers(*values: float, null: float = 0.0) -> list[str]:
     """Return numbers that are read together, such as a mean and its interval, as text.
 
     All have one number of decimals: three significant digits of the largest, and up to two more
-    so that a value beside zero does not read as zero."""
+    so that a value beside ``null``, which means no effect, does not read as it."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     decimals = max(0, 2 - int(f"{largest:.2e}".partition("e")[2])) if largest else 2
     for _ in range(2):
-        if not any(value and float(f"{value:.{decimals}f}") == 0 for value in values):
+        if not any(value != null == float(f"{value:.{decimals}f}") for value in values):
             break
         decimals += 1
     return [f"{value:,.{decimals}f}" for value in values]

@@ -287,6 +287,11 @@ def test_a_mean_and_its_interval_have_one_number_of_decimals(given, texts):
     assert units.numbers(*given) == texts
 
 
+def test_a_ratio_beside_one_does_not_read_as_one():
+    assert units.numbers(1.26, 0.9969, 1.596, null=1.0) == ["1.260", "0.997", "1.596"]
+    assert units.numbers(1.26, 1.0, 1.596, null=1.0) == ["1.26", "1.00", "1.60"]
+
+
 @pytest.mark.parametrize(
     ("claim_id", "text"),
     [
