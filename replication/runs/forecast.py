@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn import functional as F
 
 from replication.base import paths
 from replication.base.devices import best_device
@@ -25,9 +24,11 @@ from replication.recipe import CifarNetSpec, Data, Recipe
 from replication.runs.places import writing_to
 from replication.runs.store import Task
 from replication.training.checkpoint import KEPT
+from replication.training.distributed.group import SingleProcess
 from replication.training.parameter_groups import optimiser_for
 from replication.training.process.numerics import numerics
 from replication.training.session import run_folder
+from replication.training.step import Learner, update
 
 PROBE_SECONDS = 10.0
 PROBE_BATCH = 32  # images per step of the probe, at most
@@ -233,18 +234,13 @@ def _seconds_per_image(recipe: Recipe, device: str, seconds: float) -> float:
     """Time training steps on random images for about ``seconds``; the first is not counted."""
     classes = 10 if isinstance(recipe.net, CifarNetSpec) else recipe.net.classes
     net = build(recipe, classes).to(device, memory_format=torch.channels_last).train()
-    optimiser = optimiser_for(recipe, net)
+    learner = Learner(recipe, net, optimiser_for(recipe, net), SingleProcess())
     batch, side = min(recipe.batch, PROBE_BATCH), recipe.data.side
     images = torch.randn(batch, 3, side, side, device=device)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
 
     def step() -> None:
-        optimiser.zero_grad()
-        with torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            loss = F.cross_entropy(net(images), labels)
-        loss.backward()
-        optimiser.step()
-        loss.item()  # waits for a GPU
+        update(learner, images, labels).item()  # waits for a GPU
 
     with numerics(recipe):
         start = time.monotonic()

@@ -69,6 +69,16 @@ def train_step(learner: Learner, batch: Batch, step: int) -> StepResult:
     return StepResult(mean, wrong, recipe.batch - shown)
 
 
+def update(learner: Learner, images: Tensor, labels: Tensor) -> Tensor:
+    """Update the net on one minibatch in one pass, and return its loss: a step for timings.
+
+    Of one process. Dropout's masks are not those of a run."""
+    learner.optimiser.zero_grad()
+    loss, *_ = gradients(learner, images, labels)
+    learner.optimiser.step()
+    return loss
+
+
 def gradients(
     learner: Learner, images: Tensor, labels: Tensor, over: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor]:

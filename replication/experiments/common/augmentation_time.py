@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from replication.base.text import counted
 from replication.data.loader import Batch, Loader, open_loaders
@@ -24,9 +22,11 @@ from replication.ledger.measurement import Measurement, measured
 from replication.ledger.scale import describe
 from replication.nets.build import build
 from replication.recipe import Recipe
+from replication.training.distributed.group import SingleProcess
 from replication.training.process.allocator import keep_freed_memory
 from replication.training.process.numerics import numerics
 from replication.training.sgd import PaperSGD
+from replication.training.step import Learner, update
 
 MEMORY = 8  # batches held in memory for the steps that wait for nothing
 WARM = 3  # steps before the clock starts
@@ -90,25 +90,25 @@ def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -
         .train()
     )
     # the weights hardly change, so that every step costs the same
-    optimiser = PaperSGD(net.parameters(), 1e-6)
+    learner = Learner(chosen, net, PaperSGD(net.parameters(), 1e-6), SingleProcess())
     kept = [batch for batch, _ in zip(loader.epoch(0), range(MEMORY), strict=False)]
     for batch in kept[:WARM]:
-        _step(chosen, net, optimiser, batch)
+        _step(learner, batch)
     half = settings.steps // 2
 
     def in_memory() -> float:
         begin = time.perf_counter()
         for number in range(half):
-            _step(chosen, net, optimiser, kept[number % len(kept)])
+            _step(learner, kept[number % len(kept)])
         return time.perf_counter() - begin
 
     memory = in_memory()
     loader.pipeline = clock = _Clocked(loader.pipeline)
     waited, rows = loader.waited, []
     begin = requested = time.perf_counter()
-    for number, batch in enumerate(_endless(loader, 2 * half)):
+    for number, batch in enumerate(_batches(loader, 2 * half)):
         got = time.perf_counter()
-        _step(chosen, net, optimiser, batch)
+        _step(learner, batch)
         done = time.perf_counter()
         rows.append(
             {"step": number, "asked": requested - begin, "got": got - begin, "done": done - begin}
@@ -122,7 +122,7 @@ def _time_steps(settings: Settings, seed: int, chosen: Recipe, loader: Loader) -
     return Timing(seed, memory, with_loader, waited, pd.DataFrame(rows), prepared)
 
 
-def _endless(loader: Loader, steps: int) -> Iterator[Batch]:
+def _batches(loader: Loader, steps: int) -> Iterator[Batch]:
     """Yield ``steps`` batches, through as many epochs as that takes."""
     epoch = 0
     while steps > 0:
@@ -134,15 +134,8 @@ def _endless(loader: Loader, steps: int) -> Iterator[Batch]:
         epoch += 1
 
 
-def _step(chosen: Recipe, net: nn.Module, optimiser: PaperSGD, batch: Batch) -> None:
-    with torch.autocast(
-        batch.images.device.type, torch.bfloat16, enabled=chosen.precision == "bf16"
-    ):
-        loss = F.cross_entropy(net(batch.images), batch.labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    loss.item()  # waits for the device
+def _step(learner: Learner, batch: Batch) -> None:
+    update(learner, batch.images, batch.labels).item()  # waits for the device
 
 
 def measure(settings: Settings) -> tuple[list[Timing], Measurement]:

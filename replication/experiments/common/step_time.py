@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.nn import functional as F
 
 from replication.nets.build import build
 from replication.nets.towers import on_devices
 from replication.recipe import Recipe
+from replication.training.distributed.group import SingleProcess
+from replication.training.parameter_groups import optimiser_for
 from replication.training.process.numerics import numerics
-from replication.training.sgd import PaperSGD
+from replication.training.step import Learner, update
 
 STEPS, ROUNDS = 20, 6  # steps per timing, and rounds in which the two nets take turns
 
@@ -55,33 +56,22 @@ def ratios(recipe: Recipe, devices: Sequence[str], steps: int, rounds: int) -> l
         return [_time(two, steps) / _time(one, steps) for _ in range(rounds)]
 
 
-def _stepper(recipe: Recipe, devices: Sequence[str]) -> Callable[[], None]:
+def _stepper(recipe: Recipe, devices: Sequence[str]) -> Callable[[], object]:
     side = recipe.data.side
     net = (
         on_devices(build(recipe, recipe.net.classes), devices)
         .to(memory_format=torch.channels_last)
         .train()
     )
-    optimiser = PaperSGD(
-        [{"params": list(net.parameters()), "weight_decay": recipe.update.weight_decay}],
-        recipe.update.rate,
-    )
+    learner = Learner(recipe, net, optimiser_for(recipe, net), SingleProcess())
     images = torch.randn(recipe.batch, 3, side, side).to(
         devices[0], memory_format=torch.channels_last
     )
     labels = torch.arange(recipe.batch, device=devices[0]) % recipe.net.classes
-
-    def step() -> None:
-        optimiser.zero_grad()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            loss = F.cross_entropy(net(images), labels)
-        loss.backward()
-        optimiser.step()
-
-    return step
+    return lambda: update(learner, images, labels)
 
 
-def _time(step: Callable[[], None], steps: int) -> float:
+def _time(step: Callable[[], object], steps: int) -> float:
     _wait()
     begun = time.perf_counter()
     for _ in range(steps):
