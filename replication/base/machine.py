@@ -18,6 +18,11 @@ def cpus() -> int:
     return max(1, count if quota is None else min(count, round(quota)))
 
 
+def is_busy() -> bool:
+    """Return whether other programs have used every CPU of this process for the last minute."""
+    return os.getloadavg()[0] >= cpus()
+
+
 def cgroup_quota() -> float | None:
     """Return the CPUs that the control group grants to this process; None if unlimited.
 

@@ -16,6 +16,7 @@ from replication.base.devices import best_device
 from replication.base.disk import free_bytes
 from replication.base.epochs import METRICS
 from replication.base.errors import InputError
+from replication.base.machine import is_busy
 from replication.data.sources import catalog
 from replication.data.splits import selected
 from replication.nets.build import build
@@ -74,6 +75,7 @@ class Forecast(NamedTuple):
     device: str
     disk_bytes: int  # of prepared images, checkpoints and weights, at most
     free_bytes: int
+    busy: bool = False  # other programs used every core, so that training alone may be faster
 
     @property
     def hours(self) -> float | None:
@@ -90,6 +92,7 @@ class Forecast(NamedTuple):
             "hours": self.hours,
             "disk_bytes": self.disk_bytes,
             "free_bytes": self.free_bytes,
+            "busy": self.busy,
         }
 
     def table(self) -> str:
@@ -101,10 +104,11 @@ class Forecast(NamedTuple):
             f"  {_time(share.hours)}"
             + (f" ({share.shared} more with an experiment above)" if share.shared else "")
             + (f" (only what is stored: {share.left_out} left out)" if share.left_out else "")
-            + (" (measured before)" if share.measured and share.to_train else "")
+            + (" (a search may need fewer)" if share.measured and share.to_train else "")
             for share in self.shares
         ]
-        lines.append(f"together at most {_time(self.hours)} on this machine ({self.device})")
+        pace = "; other programs use it now, which slowed this estimate" if self.busy else ""
+        lines.append(f"together at most {_time(self.hours)} on this machine ({self.device}){pace}")
         for source in self.sources:
             state = "here" if source.available else "not here"
             lines.append(f"data: {source.name} is {state}, {source.where}")
@@ -146,6 +150,7 @@ def forecast(
         counts[name] = len(tasks), stored, len(waiting) - len(missing[name]), 0
         seen |= {task.recipe.id for task in tasks}
     recipes = [task.recipe for tasks in missing.values() for task in tasks]
+    busy = bool(recipes) and is_busy()  # before the probe
     pace = _Pace(recipes, seconds)
     shares = tuple(
         Share(
@@ -155,7 +160,8 @@ def forecast(
     )
     trained = {task.recipe.data.name for tasks in plans.values() for task in tasks}
     sources = _sources(trained, set(loaded) - trained)
-    return Forecast(shares, sources, pace.device, _disk_bytes(recipes), free_bytes(paths.runs()))
+    disk = _disk_bytes(recipes), free_bytes(paths.runs())
+    return Forecast(shares, sources, pace.device, *disk, busy)
 
 
 def check_disk(tasks: Sequence[Task]) -> None:

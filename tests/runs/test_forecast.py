@@ -101,6 +101,14 @@ def test_the_probe_takes_about_as_long_as_it_is_given():
     assert 0 < module._seconds_per_image(small, "cpu", 0.2) < 10
 
 
+def test_a_machine_that_other_programs_use_is_named(monkeypatch):
+    for busy in (True, False):
+        monkeypatch.setattr(module, "is_busy", lambda busy=busy: busy)
+        monkeypatch.setattr(module, "_seconds_per_image", lambda *_: 1e-3)
+        found = module.forecast({"ablations": [task(recipe(0))]}, "quick")
+        assert ("other programs use it now" in found.table()) == found.dump()["busy"] == busy
+
+
 def test_a_plan_that_needs_more_disk_than_is_free_is_refused(monkeypatch):
     plan = [task(recipe(seed)) for seed in range(3)]
     check_disk(plan)
