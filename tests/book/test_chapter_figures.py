@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from replication.book.pages.tables import interval_text, verdicts_html
+from replication.book.pages.shared import interval_text, verdicts_html
 from replication.figures import ablations, tables
 from replication.ledger.measurement import measured
 

@@ -20,7 +20,9 @@ from replication.base import paths
 from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_json
-from replication.book.pages import learned as learned_report
+from replication.book.pages import binary_codes as codes_page
+from replication.book.pages import kernels as kernels_page
+from replication.book.pages import predictions_and_neighbours as neighbours_page
 from replication.data import loader as loading
 from replication.data.files.titles import titles
 from replication.data.sources import catalog
@@ -117,10 +119,10 @@ def test_figure_3_shows_the_trained_kernels_and_is_trained_once() -> None:
     measured = {measurement.claim for measurement in all_measurements("quick")["kernels"]}
     # six kernels say nothing of shares
     assert measured == {"specialise", "specialise-every"}
-    assert "two towers" in learned_report.specialisation_html(
+    assert "two towers" in kernels_page.specialisation_html(
         first
-    ) and "colour" in learned_report.kernels_html(first)
-    assert "the same p" in learned_report.kernels_checks(first)
+    ) and "colour" in kernels_page.kernels_html(first)
+    assert "the same p" in kernels_page.checks(first)
     for figure in (
         kernels_figure.figure3(first.shown),
         kernels_figure.by_tower(first.kernels[first.kernels["net"] == kernels.TOWERS], first.marks),
@@ -141,7 +143,7 @@ def test_towers_are_compared_with_towers_that_cross_early_and_with_the_papers_ow
     # a difference without its sign is above zero by chance, and chance is taken away
     beyond = (ours["medians"] - ours["medians_chance"]).tolist()
     assert found["difference of medians"].values == pytest.approx(beyond)
-    page = learned_report.specialisation_html(outcome)
+    page = kernels_page.specialisation_html(outcome)
     assert html.escape(kernels.PAPER) in page and kernels.EARLY in page
 
 
@@ -330,10 +332,10 @@ def test_figure_4_counts_the_neighbours_that_brute_force_finds(recipe: Recipe) -
     assert np.array_equal(
         pictures.same[1], known.index.labels[rows[place]] == asked.index.labels[place, None]
     )
-    assert "5 of 5" in learned_report.neighbours_checks(outcome)
-    assert "points" in learned_report.neighbours_html(
+    assert "5 of 5" in neighbours_page.checks(outcome)
+    assert "points" in neighbours_page.neighbours_html(
         outcome
-    ) and "random" in learned_report.closeness_html(outcome)
+    ) and "random" in neighbours_page.closeness_html(outcome)
     predictions_figure.predictions(
         pictures.images, pictures.labels, pictures.p, pictures.titles
     ).canvas.draw()
@@ -365,10 +367,10 @@ def test_codes_are_compared_with_the_vectors_that_they_are_made_from(recipe: Rec
     assert {m.variant for m in outcome.measurements} == {"16 bits", "64 bits"}
     # 256 features and 1728 pixels of four bytes
     assert outcome.costs["times_smaller"].tolist() == [1, 512, 128, 1, 3456, 864]
-    assert "6 of" not in learned_report.codes_checks(settings, outcome)
-    assert "64 bits" in learned_report.precision_html(
+    assert "6 of" not in codes_page.checks(settings, outcome)
+    assert "64 bits" in codes_page.precision_html(
         settings, outcome
-    ) and "64 bits" in learned_report.costs_html(outcome)
+    ) and "64 bits" in codes_page.costs_html(outcome)
     codes_figure.precision(outcome.table, settings.k, outcome.chance).canvas.draw()
     with pytest.raises(InputError, match="lower k"):
         binary_codes.run(settings.model_copy(update={"k": 71}))

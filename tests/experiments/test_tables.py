@@ -16,7 +16,7 @@ from made_up_runs import answer, leave_weights, store
 from replication.base.errors import InputError
 from replication.base.files import read_json, write_json
 from replication.book.notebooks import parameters
-from replication.book.pages import tables_1_and_2 as tables_report
+from replication.book.pages import tables as tables_report
 from replication.data.sources import catalog
 from replication.data.splits import selected
 from replication.evaluation.predictions import Predictions

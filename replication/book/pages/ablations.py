@@ -6,7 +6,7 @@ import math
 import pandas as pd
 
 from replication.base.errors import check
-from replication.book.pages.tables import (
+from replication.book.pages.shared import (
     differences_html,
     errors_html,
     html_table,

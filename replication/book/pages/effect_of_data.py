@@ -9,7 +9,7 @@ import pandas as pd
 from replication.base.errors import check
 from replication.base.text import counted
 from replication.base.types import Profile
-from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.book.pages.shared import html_table, interval_text, stored_check
 from replication.experiments.common.baselines import ALL
 from replication.experiments.common.collect import stored_text as runs_stored
 from replication.experiments.common.collect import variant_of

@@ -7,7 +7,7 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.base.text import counted
-from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.book.pages.shared import html_table, interval_text, stored_check
 from replication.data.augment.views import GRID
 from replication.experiments.common.comparison import VIEWS, scale, trained_on
 from replication.experiments.lrn_cifar import Outcome, claim_length

@@ -9,7 +9,7 @@ import pandas as pd
 from replication.base.errors import check
 from replication.base.types import Profile
 from replication.book.pages.deviations import NOT_YET
-from replication.book.pages.tables import html_table, interval_text, stored_check
+from replication.book.pages.shared import html_table, interval_text, stored_check
 from replication.experiments.common import beside_baseline
 from replication.experiments.common.baselines import BASELINE, title
 from replication.experiments.common.collect import stored_text as runs_stored

@@ -8,7 +8,7 @@ import pandas as pd
 from replication.base.errors import check
 from replication.base.statistics import next_ratio
 from replication.base.text import counted
-from replication.book.pages.tables import html_table, interval_text
+from replication.book.pages.shared import html_table, interval_text
 from replication.experiments.candidates import PAIR, RACE
 from replication.experiments.figure1 import DEFINITIONS, READINGS, Settings
 from replication.experiments.identification import BESIDE, END, START, TOGETHER

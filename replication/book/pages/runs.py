@@ -18,7 +18,7 @@ from replication.base.html_tables import html_table
 from replication.base.pages import notes_of, read_page
 from replication.base.text import counted
 from replication.base.types import Profile
-from replication.book.pages.tables import commit_text
+from replication.book.pages.shared import commit_text
 from replication.ledger.verdicts import scales
 from replication.recipe import Recipe
 from replication.runs.store import check_files

@@ -1,138 +1,194 @@
-"""The tables that several results pages show, as HTML. Nothing is measured here."""
-
-import html
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""Tables 1 and 2 beside ours, and the page's checks. Nothing is measured here."""
 
 import pandas as pd
 
 from replication.base.errors import check
-from replication.base.html_tables import html_table
-from replication.base.text import counted
-from replication.experiments.common.baselines import title
-from replication.experiments.common.comparison import QUANTITIES
-from replication.ledger import tables as ledger_tables
-from replication.ledger.chips import prose_html
-from replication.ledger.measurement import Measurement
+from replication.base.statistics import mean_interval
+from replication.book.pages.shared import html_table, interval_text, stored_check
+from replication.experiments.common.collect import missing_text, variant_of
+from replication.experiments.common.comparison import scale
+from replication.experiments.common.table_gains import LONG, SIX, gained_over
+from replication.experiments.tables import (
+    FIVE,
+    LARGER,
+    ONE,
+    PRE,
+    SEVEN,
+    VIEWS,
+    Outcome,
+    Settings,
+    run_name,
+    tasks,
+)
+from replication.paper import Table
 from replication.paper import claim as find_claim
-from replication.runs.store import Run, load
+from replication.paper import tables as paper_tables
+
+CLAIMS = (
+    "ten-views",
+    "table1-cnn",
+    "table2-1cnn",
+    "table2-5cnn",
+    "table2-1cnn-pre",
+    "table2-7cnn",
+    "val-test",
+    "fall2009",
+)
+OURS = {  # the claim that a row of the paper's tables belongs to -> our model
+    "table1-cnn": ("table 1", ONE),
+    "table2-1cnn": ("table 2", ONE),
+    "table2-5cnn": ("table 2", FIVE),
+    "table2-1cnn-pre": ("table 2", PRE),
+    "table2-7cnn": ("table 2", SEVEN),
+}
+MODELS = (ONE, FIVE, PRE, SEVEN)
+CONTROL_ERRORS = {
+    "top1": "top-1 error, ten views",
+    "top5": "top-5 error, ten views",
+    "unused": "top-1 error on unused images, one view",
+}
+NOT_YET = "not run yet"
+GAINED = "gain of pre-training, top-5, points"
+GAINS = {  # (claim, variant of its target) -> our gain and k
+    ("ten-views", "top-1"): ("ten views", "top1"),
+    ("ten-views", "top-5"): ("ten views", "top5"),
+    ("table2-5cnn", "gain of five"): ("five", "top5"),
+    ("table2-1cnn-pre", "gain of pre-training"): ("pre-training", "top5"),
+    ("table2-7cnn", "gain of seven"): ("seven", "top5"),
+}
 
 
-def interval_text(mean: float, low: float | None, high: float | None, form: str = "+.2f") -> str:
-    """Return a mean and its interval for a table's cell, each formatted by ``form``.
-
-    With one seed it is the mean only; "" for NaN."""
-    if math.isnan(mean):
-        return ""
-    if low is None or math.isnan(low):
-        return format(mean, form)
-    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
-
-
-def verdicts_html(measurements: Sequence[Measurement], claims: Sequence[str], command: str) -> str:
-    """Return paper, 2012 log, ours and verdict for everything that was measured of ``claims``.
-
-    Claims that were not measured are named with the ``command`` that would measure them, or with
-    what they need besides, such as two GPUs."""
-    found = [
-        measurement
-        for claim in claims
-        for measurement in measurements
-        if measurement.claim == claim
-    ]
-    missing = [
-        claim for claim in claims if claim not in {measurement.claim for measurement in found}
-    ]
-    needs = {claim: find_claim(claim).needs for claim in missing}
-    names = ", ".join(_claim_html(claim) for claim in missing if not needs[claim])
-    lines = [f"Not run here: {names}. To measure: <code>{html.escape(command)}</code>"] * bool(
-        names
+def table1_html(outcome: Outcome) -> str:
+    """Return Table 1: the paper's rows with ours beside them, and our errors over one view."""
+    rows = outcome.table[(outcome.table["data"] == "table 1") & (outcome.table["split"] == "test")]
+    one = rows[rows["views"] == 1]
+    errors = (
+        f"{name} {interval_text(*mean_interval(one[k].tolist()), form='.2f')}"
+        for k, name in (("top1", "top-1"), ("top5", "top-5"))
     )
-    lines += [
-        f"Not run here: {_claim_html(claim)}, which needs {prose_html(what)}."
-        for claim, what in needs.items()
-        if what
-    ]
-    return ledger_tables.verdicts_html(found) + "".join(f"<p>{line}</p>" for line in lines)
+    beside = f"<p>Ours over one view: {', '.join(errors)}, n = {len(one)}.</p>" if len(one) else ""
+    return _beside(outcome, paper_tables().table1) + beside
 
 
-def _claim_html(claim: str) -> str:
-    return f"<code>{html.escape(claim)}</code>"
+def table2_html(outcome: Outcome) -> str:
+    """Return Table 2: the paper's rows with ours beside them."""
+    return _beside(outcome, paper_tables().table2)
 
 
-def errors_html(table: pd.DataFrame) -> str:
-    """Return the mean errors of each variant over its seeds, in per cent.
-
-    ``table`` is that of ``comparison.error_rows``; with a column of parameters these are shown. The
-    last column is the name that a notebook's parameter and the runs have."""
-    means = table.groupby("variant", sort=False)[list(QUANTITIES)].mean()
-    seeds = table.groupby("variant", sort=False)["seed"].nunique()
-    cells = {
-        heading: [f"{value:.2f}" if not math.isnan(value) else "" for value in means[column]]
-        for column, heading in QUANTITIES.items()
-    }
-    shown = {"variant": means.index.map(title), "n": seeds.to_numpy()}
-    if "parameters" in table:
-        counts = table.groupby("variant", sort=False)["parameters"].first()
-        shown["parameters"] = counts.map("{:,}".format).to_numpy()
-    return html_table(pd.DataFrame(shown | cells | {"name": means.index}))
-
-
-def differences_html(differences: pd.DataFrame) -> str:
-    """Return variant minus baseline in percentage points, with 95% intervals.
-
-    ``differences`` are those of ``beside_baseline.differences``."""
+def _beside(outcome: Outcome, table: Table) -> str:
+    with_test = any(row.test_top5 is not None for row in table.rows)
     rows = []
-    for variant, group in differences.groupby("variant", sort=False):
-        found = {
-            row.quantity: interval_text(row.mean, row.low, row.high) for row in group.itertuples()
+    for row in table.rows:
+        cells = {
+            "model": row.model + (" (other authors)" if row.cited else ""),
+            "paper, top-1": _number(row.top1),
+            "paper, top-5": _number(row.top5),
         }
-        rows.append(
-            {
-                "variant": title(variant),
-                "n": group["n"].max(),
-                **{heading: found.get(key, "") for key, heading in QUANTITIES.items()},
-            }
-        )
+        if with_test:  # Table 2's other columns are of the validation set
+            cells["paper, test top-5"] = _number(row.test_top5)
+        cells["ours, top-1"] = _ours(outcome, row.claim, "top1")
+        cells["ours, top-5"] = _ours(outcome, row.claim, "top5")
+        rows.append(cells | {"n": _count(outcome, row.claim)})
     return html_table(pd.DataFrame(rows))
 
 
-def stored_check(runs: Sequence[Run]) -> str:
-    """Return a line saying that every run is stored under the hash of its recipe.
-
-    Raises CheckError if one is not, or not with all its evaluations."""
-    for run in runs:
-        again = load(run.task)
-        check(
-            again is not None and again.evaluation == run.evaluation,
-            f"{run.task.name} is not stored as it was shown",
-        )
-    return f"stored runs: {len(runs)}, each under the hash of its recipe"
-
-
-def commit_text(provenance: Mapping[str, Any]) -> str:
-    """Return the commit of a run, and whether its code had changes that were not committed."""
-    commit = (provenance["commit"] or "unknown")[:10]
-    return commit + {True: " (changed)", False: "", None: " (unknown)"}[provenance["dirty"]]
-
-
-def runs_html(runs: Sequence[Run]) -> str:
-    """Return every run with its provenance."""
-    rows = [
-        {
-            "run": run.task.folder.name,
-            "commit": commit_text(run.provenance),
-            "data, fingerprint": "{name} {fingerprint}".format_map(run.provenance["data"]),
-            "device": _device(run.provenance["device"], run.provenance["threads"]),
-            "PyTorch": run.provenance["libraries"]["torch"],
-            "training time, s": f"{run.provenance['seconds']:,.0f}",
-            "finished": run.provenance["finished"],
-        }
-        for run in runs
+def _values(outcome: Outcome, claim: str, k: str) -> pd.Series:
+    data, model = OURS.get(claim, ("", ""))
+    table = outcome.table
+    return table.loc[
+        (table["data"] == data)
+        & (table["model"] == model)
+        & (table["split"] == "test")
+        & (table["views"] == VIEWS),
+        k,
     ]
-    return html_table(pd.DataFrame(rows))
 
 
-def _device(name: str, threads: int) -> str:
-    return f"{name}, {counted(threads, 'thread')}"
+def _ours(outcome: Outcome, claim: str, k: str) -> str:
+    values = _values(outcome, claim, k)
+    if len(values):
+        return interval_text(*mean_interval(values.tolist()), form=".2f")
+    return "not run" if claim in OURS else "not trained here"
+
+
+def _count(outcome: Outcome, claim: str) -> str:
+    return str(len(_values(outcome, claim, "top1")) or "")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def scales(settings: Settings, outcome: Outcome) -> str:
+    """Return what each of our tables was measured on, one line each."""
+    first = {variant_of(run.task): run for run in reversed(outcome.runs)}
+    one, larger = (variant_of_model(model) for model in (ONE, LARGER))
+    lines = [
+        f"table 1: {scale(first['baseline'], 'one view and ten')}",
+        f"table 2: {scale(first[one], 'ten views')}",
+    ]
+    if larger in first:
+        lines.append(f"pre-training: {scale(first[larger], 'ten views')}")
+    if outcome.left_out:
+        names = "; ".join(outcome.left_out)
+        reason = "their nets' weights or images are not available"
+        lines.append(f"averages left out, because {reason}: {names}")
+    missing = missing_text(outcome.missing, len(tasks(settings)))
+    return "\n".join(filter(None, [*lines, missing]))
+
+
+def variant_of_model(model: str) -> str:
+    """Return what the names of a model's runs begin with."""
+    return run_name(model, 0).rpartition("-seed")[0]
+
+
+def controls_html(settings: Settings, outcome: Outcome) -> str:
+    """Return the nets on the target beside the pre-trained ones, and what these gain over them."""
+    if not settings.control_epochs:
+        return "<p>Not run at this profile.</p>"
+    rows = outcome.controls
+    shown = []
+    for model in (ONE, SIX, LONG, PRE):
+        of = rows[rows["model"] == model]
+        cells = {"model": model, "n": len(of), "updates": "", GAINED: ""}
+        if len(of):
+            cells["updates"] = f"{of['updates'].mean():,.0f}"
+        if model != PRE and (values := gained_over(rows, model)):
+            cells[GAINED] = interval_text(*mean_interval(values))
+        for column, title in CONTROL_ERRORS.items():
+            values = of[column].dropna().tolist()
+            cells[title] = interval_text(*mean_interval(values), ".2f") if values else NOT_YET
+        shown.append(cells)
+    return html_table(pd.DataFrame(shown))
+
+
+def paper_gains() -> dict[tuple[str, str], float]:
+    """Return the paper's gains in percentage points, by our name of the gain and k."""
+    found = {ours: find_claim(claim).target(variant) for (claim, variant), ours in GAINS.items()}
+    return {
+        ours: target.value
+        for ours, target in found.items()
+        if target is not None and target.value is not None
+    }
+
+
+def checks(settings: Settings, outcome: Outcome) -> str:
+    """Return the page's checks, one line each. Raises CheckError if one fails."""
+    lines = [stored_check(outcome.runs)]
+    seeds = [set(settings.seeds_of(group)) for group in range(settings.groups)]
+    check(len(set.union(*seeds)) == settings.groups * settings.members, "two averages share a net")
+    updates = outcome.controls.groupby("model")["updates"].mean()
+    if {LONG, PRE} <= set(updates.index):
+        apart = updates[LONG] / updates[PRE] - 1
+        check(abs(apart) < 0.01, f"the control has {apart:+.1%} more updates than pre-training")
+        lines.append(
+            f"updates of the longer control, relative to the pre-trained nets': {apart:+.2%}"
+        )
+    lines.append(f"groups of nets that share no net: {settings.groups}")
+    tests = outcome.table[(outcome.table["split"] == "test") & (outcome.table["data"] == "table 2")]
+    check(tests["images"].nunique() == 1, "two rows of table 2 are errors of different images")
+    lines.append(
+        f"every row of Table 2 is measured on the same {tests['images'].iloc[0]:,} test images,"
+        " each counted once"
+    )
+    return "\n".join(lines)

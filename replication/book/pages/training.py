@@ -4,7 +4,7 @@ import pandas as pd
 
 from replication.base.errors import check
 from replication.base.text import counted
-from replication.book.pages.tables import html_table, stored_check
+from replication.book.pages.shared import html_table, stored_check
 from replication.experiments.training import (
     BASELINE,
     LEARNT,
