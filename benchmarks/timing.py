@@ -217,7 +217,9 @@ def show(found: dict[str, Any], as_json: bool, asked: int) -> None:
     """
     done = found["settings"]["rounds"]
     if done < asked:
-        print(f"{done} of {asked} rounds: {CAP_SECONDS:g} s were over", file=sys.stderr)
+        print(
+            f"stopped after {done} of {asked} rounds: {CAP_SECONDS:g} s had passed", file=sys.stderr
+        )
     if as_json:
         print(json.dumps(found, indent=1))
         return

@@ -42,7 +42,7 @@ def _images(name: str, profile: str, values: dict[str, Any]) -> list[str]:
 
 
 def _available(data: str) -> bool:
-    photographs = catalog.photographs(data)
+    photographs = catalog.photographs_folder(data)
     return catalog.available(data) if photographs is None else photographs.is_dir()
 
 

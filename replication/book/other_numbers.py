@@ -32,26 +32,26 @@ from replication.ledger.units import factor_and_unit, numbers, with_unit
 from replication.paper.deviations import deviations
 
 ABLATIONS, ERROR = "ablations", "test_top1"
-LEARNT, FIRST = "learnt_differences.csv", ", first baseline"
+LEARNT, LEARNT_EFFECTS = "learnt_differences.csv", "learnt_effects.csv"
+FIRST = ", first baseline"
 HALF, HALF_FACTOR = ", half the rate", "0.5"
 
 
 def change_text(variant: str) -> str:
     """Return the change of the top-1 test error in a variant: "4.58 points (2.81 to 6.34, ...)".
 
-    Of a variant of the baseline that has learnt, if there is one. If ", first baseline" follows the
-    name, it is that of the first baseline; if ", half the rate", that of the two nets at half the
-    learning rate. Raises LookupError if it was not measured at the scale that has the ablations'
+    Of a variant of the baseline that has learnt. If ", first baseline" follows the name, it is that
+    of the first baseline; if ", half the rate", that of the two nets at half the learning rate.
+    Raises LookupError if it was not measured at the scale that has the ablations'
     verdicts."""
     name = variant.removesuffix(FIRST).removesuffix(HALF)
     if variant.endswith(HALF):
         rates = _table("rates.csv").astype({"factor": str})
         found = rates[(rates["factor"] == HALF_FACTOR) & rates["mean"].notna()]
     else:
-        tables = [_table("differences.csv"), _table("effects.csv", SOURCE)]
-        if not variant.endswith(FIRST):
-            tables = [_table(LEARNT), _table("learnt_effects.csv", SOURCE), *tables]
-        every = pd.concat(tables)
+        first = variant.endswith(FIRST)
+        names = ("differences.csv", "effects.csv") if first else (LEARNT, LEARNT_EFFECTS)
+        every = pd.concat([_table(names[0]), _table(names[1], SOURCE)])
         found = every[(every["quantity"] == ERROR) & every["mean"].notna()]
     for row in found[found["variant"] == name].itertuples():
         middle, low, high = numbers(row.mean, row.low, row.high)

@@ -29,7 +29,7 @@ def restored_on_failure(folder: Path) -> Iterator[None]:
     put_back(folder)
     before = folder / seal.BEFORE
     new = folder / f"{seal.BEFORE}.{secrets.token_hex(8)}"
-    new.mkdir()  # with the modes of its folder, so that whoever shares it can put it back
+    new.mkdir()  # by the umask, as every folder here; a temporary folder would be its owner's alone
     for path in _measured(folder):
         shutil.copy2(path, new)
     sealed = folder / seal.FILE

@@ -73,17 +73,22 @@ def run(
         for name, reason in waiting.items():
             if reason:
                 print(f"{name} ({profile}): left out, {reason}")
+
+    def current(name: str) -> bool:
+        return not force and is_current(name, profile, changes)
+
     unchanged = {} if force else {name: kept(name, profile, changes) for name in chosen}
     for name in chosen:  # every mistake is found before the first is started
         if not unchanged.get(name):
             check(name, profile, changes)
     if scheduler is not None:
-        cluster.check(scheduler)
+        if any(not unchanged.get(name) and not current(name) for name in chosen):
+            cluster.check(scheduler)
         os.environ[cluster.SCHEDULER] = scheduler  # the notebooks' kernels inherit it
     where = scheduler or f"{described(best_device())}, {counted(torch.get_num_threads(), 'thread')}"
     print(f"replication run: on {where}", file=sys.stderr, flush=True)
     for name in chosen:
-        if not force and is_current(name, profile, changes):
+        if current(name):
             print(f"{name} ({profile}): up to date")
             continue
         if unchanged.get(name):

@@ -170,14 +170,14 @@ def with_rates(measurements: Sequence[Measurement], rates: pd.DataFrame) -> list
         others = rates[
             (rates["variant"] == ours.get((one.claim, one.variant)))
             & rates["factor"].isin(FACTORS)
-            & rates["mean"].notna()
+            & rates["low"].notna()
         ]
         remarks = [one.reason] if one.reason else []
         for row in others.to_dict("records"):
             mean, low, high = numbers(row["mean"], row["low"], row["high"])
             remarks.append(
-                f"with both nets at {RATE_NAMES[row['factor']]} the learning rate"
-                f" {mean} [{low}, {high}], n = {row['n']}"
+                f"with both nets at {RATE_NAMES[row['factor']]} the learning rate the difference is"
+                f" {mean} [{low}, {high}] points, n = {row['n']}"
             )
         found.append(one.model_copy(update={"reason": "; ".join(remarks)}))
     return found

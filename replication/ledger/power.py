@@ -2,7 +2,8 @@
 
 ``needed`` computes, from the measured spread of each quantity, the seeds that an effect of the
 paper's own size needs. ``false_verdicts`` simulates families of variants without any effect, judged
-by today's rules and by the rules before them."""
+by today's rules, by the rules before them, and by intervals with one spread for each variant
+(``ledger.separate``), which are no rule of the ledger."""
 
 import math
 from collections.abc import Mapping
@@ -22,10 +23,11 @@ from replication.paper import Target
 MOST_SEEDS = 512  # beyond, the number of seeds is not searched
 WORLDS = 4000  # simulated families per rule; a rate of 5% then has a standard error of 0.3 points
 SEED = 2012
-VARIANTS = 13  # of the ablations' family
+VARIANTS = 13  # of a family with equal spreads: as many as the first baseline has
 TODAY = "today: both intervals"
 POOLED = "pooled spread alone"
 SEPARATE = "one spread for each variant"
+COLUMNS = ("rule", "spreads", "variants", "seeds", "baseline", "family", "row")
 PAIRED = "paired t, each row alone"
 
 
@@ -120,22 +122,22 @@ def false_verdicts(
     """Return how often families without an effect get a verdict on direction.
 
     ``spreads``: by quantity, families whose variants' spreads and seeds are taken; otherwise all
-    spreads are equal. Columns rule, spreads, seeds, baseline (its seeds), family (share of families
-    with at least one false verdict) and row (share of rows)."""
+    spreads are equal. Columns rule, spreads, variants (how many), seeds, baseline (its seeds),
+    family (share of families with at least one false verdict) and row (share of rows)."""
     random = np.random.default_rng(seed)
     rows = []
     for seeds, baseline in ((5, 5), (5, 8), (3, 3)):
         world = _world(random, worlds, seeds, baseline)
-        rows.append((TODAY, "equal", seeds, baseline, *_shares(judged(*world))))
+        rows.append((TODAY, "equal", VARIANTS, seeds, baseline, *_shares(judged(*world))))
     for name, measured in (spreads or {}).items():
         world = _world_like(random, worlds, measured)
-        numbers = world[0].shape[2], world[1].shape[1]
+        numbers = *world[0].shape[1:], world[1].shape[1]
         for rule, judge in ((TODAY, judged), (POOLED, simultaneous), (SEPARATE, separate)):
             rows.append((rule, f"of {name}", *numbers, *_shares(judge(*world))))
     for seeds in (3, 5):
         false = paired(*_world(random, worlds, seeds, seeds))
-        rows.append((PAIRED, "equal", seeds, seeds, *_shares(false)))
-    return pd.DataFrame(rows, columns=["rule", "spreads", "seeds", "baseline", "family", "row"])
+        rows.append((PAIRED, "equal", VARIANTS, seeds, seeds, *_shares(false)))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _shares(false: np.ndarray) -> tuple[float, float]:

@@ -246,7 +246,7 @@ def detectable_text(measurement: Measurement) -> str:
 
 def _where(measurement: Measurement, side: Side) -> str:
     if measurement.p is not None:
-        return f"for all runs together, chance alone gives as much with {p_text(measurement)}"
+        return f"the test of all runs together has {p_text(measurement)}"
     return f"the interval{_cut(measurement)} is {side} {_null(measurement)}"
 
 

@@ -2,8 +2,8 @@
 
 Tamhane's T2 (1977): Welch's interval of a variant and its baseline, at the level at which
 independent intervals hold together 95% of the time (Šidák). It needs no common spread, and is wide,
-because a spread from five seeds is uncertain. No verdict is decided by it. It shows whether one
-depends on the assumption that all variants of a family vary alike."""
+because a spread from five seeds is uncertain. No verdict is decided by these intervals. They show
+whether a verdict depends on the assumption that all variants of a family vary alike."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Compared(NamedTuple):
     primary: bool  # whether it decides its row
     ends: tuple[float, float]  # of the interval with one spread for each variant
     side: Side | None  # of no effect on which the ledger's interval is
-    own_side: Side | None  # and that one
+    separate_side: Side | None  # of no effect on which ``ends`` is
 
 
 def tail(comparisons: int) -> float:

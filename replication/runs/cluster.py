@@ -33,8 +33,8 @@ class Cluster:
             from distributed import Client
         except ImportError:
             raise InputError(
-                f"{SCHEDULER} is set, and Dask is not installed: pip install -e '.[cluster]' in the"
-                " clone"
+                f"training on the scheduler {address} needs Dask, which is not installed: pip"
+                " install -e '.[cluster]' in the clone"
             ) from None
         try:
             self._client = self._stack.enter_context(

@@ -281,7 +281,7 @@ def _sources(trained: set[str], loaded: set[str]) -> tuple[Source, ...]:
         elif name in rows:
             row = rows[name]
             sources.append(Source(name, bool(row["where"]), row["where"] or row["how"]))
-        elif name in loaded and (place := catalog.photographs(name)) is not None:
+        elif name in loaded and (place := catalog.photographs_folder(name)) is not None:
             where = "" if place.is_dir() else "its folder of photographs would be "
             sources.append(Source(name, place.is_dir(), f"{where}{place}"))
         else:

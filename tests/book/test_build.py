@@ -170,3 +170,15 @@ def test_what_jupyter_book_complains_about_is_named_without_its_colours(
     monkeypatch.setattr(build.subprocess, "run", coloured)
     with pytest.raises(NotebookError, match=r": WARNING: bad$"):
         build.build_book()
+
+
+def test_a_part_of_the_quick_pages_is_staged_with_links_that_lead_somewhere(
+    tool: Tool, tmp_path: Path
+) -> None:
+    (tmp_path / "book" / "_toc.yml").write_text("parts: []\n")
+    page = tmp_path / "one.ipynb"
+    page.write_text("[itself](one.ipynb), [another](two.ipynb)")
+    stage = build._stage(tmp_path / "stage", [page])
+    staged = (stage / "quick" / "one.ipynb").read_text()
+    assert staged == "[itself](one.ipynb), [another](../experiments/two.ipynb)"
+    assert "quick/one" in (stage / "_toc.yml").read_text()

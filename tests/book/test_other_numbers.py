@@ -27,9 +27,11 @@ def test_a_change_of_the_test_error_is_that_of_the_ablations() -> None:
 
 
 def test_an_interval_with_separate_spreads_is_that_of_the_page_about_power() -> None:
-    table = power.separate_table([*current.rows().values()]).set_index("claim")
-    low, high = table.loc["lrn-gain, top-1", "with separate spreads"].strip("[]").split(", ")
-    assert other_numbers.separate_text("lrn-gain") == f"{low} to {high} points"
+    table = power.separate_table([*current.rows().values()])
+    table = table[table["decides its row"] == "yes"]
+    for name, interval in zip(table["claim"], table["with separate spreads"], strict=True):
+        text = other_numbers.separate_text(name.partition(",")[0])
+        assert text.startswith(interval.strip("[]").replace(", ", " to ") + " ")
     for absent in ("params", "relu-tanh", "nonsense"):
         with pytest.raises(LookupError):
             other_numbers.separate_text(absent)

@@ -81,11 +81,10 @@ def folder_of(name: str) -> Path | None:
     return None
 
 
-def photographs(name: str) -> Path | None:
-    """Return the folder of REPLICATION_DATA that a name means which is of no data set.
+def photographs_folder(name: str) -> Path | None:
+    """Return where the photographs of a name that is no data set's are looked for.
 
-    Its photographs can be loaded, without labels. None for a data set, and a folder of one's own.
-    """
+    It is a folder in REPLICATION_DATA. None for a data set, and for a folder named by its path."""
     if folder_of(name) is not None or name in names():
         return None
     return paths.data() / name
@@ -97,7 +96,9 @@ def open_photographs(name: str) -> Path:
     Raises InputError if it is not there."""
     if name in names():
         return open_index(name, "train").path(0).parent
-    place = folder_of(name) or paths.data() / name
+    if (place := folder_of(name)) is not None and not place.is_dir():
+        raise InputError(f"photographs: {place} is not a folder")
+    place = place or paths.data() / name
     if not place.is_dir():
         raise InputError(
             f"photographs: {name!r} is neither a data set of `replication data list` nor a folder"

@@ -7,7 +7,7 @@ import pandas as pd
 from replication.experiments.common.collect import variant_of
 from replication.runs.store import Run
 
-COLUMNS = ("variant", "seed", "epoch", "loss", "running_error", "rate")  # that every run logs
+COLUMNS = ("variant", "seed", "epoch", "loss", "running_error", "rate")  # without runs
 
 
 def curves(runs: Sequence[Run], names: Sequence[str] | None = None) -> pd.DataFrame:
