@@ -17,12 +17,12 @@ from replication.base import paths
 from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 from replication.book.findings import answer
+from replication.experiments.candidates import NET
+from replication.experiments.figure1 import CHANCE
 from replication.figures.drawings import ALPHA, BETA, K, N
 from replication.figures.learning import LABELS
 
 CLAIM, EXPERIMENT = "relu-tanh", "relu_vs_tanh"
-NET = "19pct"  # of the race
-CHANCE = 0.9  # the error before any training, with ten classes
 REGIMES = {"source2012": "started as in 2012", "modern": "started as today"}
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from replication.figures import PAPER, style
+from replication.figures import PAPER, WIDTH, style
 
 LIMITS = (-4.0, 8.0)  # of the axis; what is further out is drawn as an arrow at its end
 SHAPES = {  # of the verdicts, whose colours are alike in grey; any other verdict is a dot
@@ -37,7 +37,7 @@ def effects(table: pd.DataFrame, reference: dict[str, dict[float, str]]) -> Figu
         figure, axes = plt.subplots(
             len(panels),
             1,
-            figsize=(7.2, 1.3 * len(panels) + 0.27 * sum(sizes)),
+            figsize=(WIDTH, 1.3 * len(panels) + 0.27 * sum(sizes)),
             height_ratios=[size + 1 for size in sizes],
             squeeze=False,
             layout="constrained",
