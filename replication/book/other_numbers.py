@@ -5,8 +5,6 @@ Roles: ``{change}`no-dropout`` is what a variant of the ablations does to the to
 ``{change}`paper-all`` what the paper's side of all differences from its source does;
 ``{differences}`higher`` are the differences from the source whose paper's side has the higher error
 when it is the only one;
-``{separate}`weight-decay`` is the interval of a claim with one spread for each variant, beside the
-ledger's (``ledger.separate``);
 ``{waited}`lrn_cifar`` is the share of the time in which an experiment's runs on a GPU waited for
 their minibatches. A number that the results do not have is an error of the build."""
 
@@ -27,8 +25,7 @@ from replication.book.roles import ResultRole
 from replication.experiments.common.comparison import speed
 from replication.experiments.paper_vs_source import EXPERIMENT as SOURCE
 from replication.ledger.rules import MIN_SEEDS
-from replication.ledger.separate import ends
-from replication.ledger.units import factor_and_unit, numbers, with_unit
+from replication.ledger.units import numbers, with_unit
 from replication.paper.deviations import deviations
 
 ABLATIONS, ERROR = "ablations", "test_top1"
@@ -86,18 +83,6 @@ def _table(name: str, experiment: str = ABLATIONS) -> pd.DataFrame:
     return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=columns)
 
 
-def separate_text(claim: str) -> str:
-    """Return the interval with separate spreads of a claim's own number: "2.2 to 14.2 points".
-
-    Raises LookupError if the claim has no such interval."""
-    ours = rows()[claim].ours
-    if ours is None or ours.outdated or (found := ends(ours)) is None:
-        raise LookupError(claim)
-    factor, unit = factor_and_unit(ours)
-    shown = numbers(*(factor * end for end in found), null=factor * (ours.null or 0.0))
-    return with_unit(" to ".join(shown), unit)
-
-
 def waited_text(experiment: str) -> str:
     """Return the lowest and the highest share of waiting of the runs on a GPU: "2% to 3% (3 runs)".
 
@@ -144,12 +129,6 @@ class Differences(_Number):
     number_text = staticmethod(differences_text)
 
 
-class Separate(_Number):
-    """``{separate}`ID``."""
-
-    number_text = staticmethod(separate_text)
-
-
 class Waited(_Number):
     """``{waited}`EXPERIMENT``."""
 
@@ -160,6 +139,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the roles."""
     app.add_role("change", Change())
     app.add_role("differences", Differences())
-    app.add_role("separate", Separate())
     app.add_role("waited", Waited())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

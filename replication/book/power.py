@@ -1,7 +1,7 @@
 """The tables of the page about power, computed when the book is built: the directive ``{power}``.
 
 ``{power} needed``: the spread of each quantity and the seeds that the paper's effect needs.
-``{power} separate``: the ledger's intervals beside those with one spread for each variant.
+``{power} intervals``: the two intervals that a verdict needs, side by side.
 ``{power} false``: how often the rules find an effect where there is none.
 ``{power} reproduced``: how often an effect counts as reproduced although there is none."""
 
@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from replication.base.html_tables import html_table
 from replication.book.current import note_results, rows
 from replication.ledger import power
-from replication.ledger.separate import Compared, compared
+from replication.ledger.intervals import Compared, compared
 from replication.ledger.units import (
     factor_and_unit,
     number,
@@ -62,37 +62,37 @@ def _seeds(one: power.Needed) -> str:
     return "" if one.paper is None else f"more than {power.MOST_SEEDS}"
 
 
-def separate_table(rows: list[Row]) -> pd.DataFrame:
-    """Return both kinds of interval of every comparison, and which of them exclude no effect."""
+def intervals_table(rows: list[Row]) -> pd.DataFrame:
+    """Return both intervals of every comparison, and which of them exclude no effect."""
     table = []
     for one in compared(rows):
         factor, unit = factor_and_unit(one.ours)
-        reach, null = one.ours.reach or (), one.ours.null or 0.0
+        null = one.ours.null or 0.0
         table.append(
             {
                 "claim": _named(one),
                 "decides its row": "yes" if one.primary else "",
                 "ours": with_unit(number(factor * one.ours.estimate.mean), unit),
-                "the ledger's interval": _interval(factor, reach, null),
-                "with separate spreads": _interval(factor, one.ends, null),
-                "exclude no effect": WHICH[one.side is not None, one.separate_side is not None],
+                "one spread for all": _interval(factor, one.pooled, null),
+                "a spread for each": _interval(factor, one.separate, null),
+                "exclude no effect": WHICH[one.sides[0] is not None, one.sides[1] is not None],
             }
         )
     return pd.DataFrame(table)
 
 
-def separate_text(rows: list[Row]) -> str:
-    """Return how many comparisons have the same answer by both kinds of interval."""
+def intervals_text(rows: list[Row]) -> str:
+    """Return how many comparisons have the same answer by both intervals."""
     every = compared(rows)
-    other = [one for one in every if one.side != one.separate_side]
-    covered = sum(one.ends == one.ours.reach for one in every)
+    other = [one for one in every if one.sides[0] != one.sides[1]]
+    covered = sum(one.pooled == one.separate for one in every)
     same = f"{len(every) - len(other)} of the {len(every)} comparisons have the same answer by both"
-    text = f"{same} kinds of interval."
+    text = f"{same} intervals."
     if covered:
         text += f" In {covered} of them the interval over images is wider than both."
     if other:
         names = ", ".join(f"{_named(one)}{' (decides its row)' * one.primary}" for one in other)
-        text += f" The answers differ for: {names}."
+        text += f" The answers differ, so that there is no direction, for: {names}."
     return text
 
 
@@ -149,23 +149,23 @@ def reproduced_table(rows: list[Row]) -> pd.DataFrame | None:
     )
 
 
-WHICH = {  # whether the ledger's interval excludes no effect, and whether the other one does
+WHICH = {  # by whether the interval of one spread excludes no effect, and whether the other does
     (True, True): "both",
-    (True, False): "only the ledger's",
-    (False, True): "only the other",
+    (True, False): "only the first",
+    (False, True): "only the second",
     (False, False): "neither",
 }
 TABLES: dict[str, Callable[[list[Row]], pd.DataFrame | None]] = {
     "needed": needed_table,
-    "separate": separate_table,
+    "intervals": intervals_table,
     "false": false_table,
     "reproduced": reproduced_table,
 }
-TEXTS = {"separate": separate_text}  # before a table
+TEXTS = {"intervals": intervals_text}  # before a table
 
 
 class Power(SphinxDirective):
-    """``{power} needed|separate|false|reproduced``: one table."""
+    """``{power} needed|intervals|false|reproduced``: one table."""
 
     required_arguments = 1
 

@@ -7,7 +7,7 @@ error without the regulariser minus the error with it: above zero, it helps.
 
 One linear model per quantity covers all cells, with the spread within cells pooled. The intervals
 of one quantity are simultaneous (Bonferroni), since no cell is the baseline of all. An interval
-reaches as far, too, as that by the spread of its own two cells (Welch), as in the verdicts.
+reaches as far, too, as the one by the spreads of its own two cells (Tamhane), as in the verdicts.
 """
 
 from itertools import product
@@ -39,7 +39,7 @@ from replication.experiments.common.comparison import (
 )
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.image_noise import images_of, noise
-from replication.ledger.families import bonferroni
+from replication.ledger.families import bonferroni, tamhane
 from replication.ledger.rules import side_of
 from replication.runs.store import Run, Task
 
@@ -177,8 +177,11 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
             if freedom and min(sizes):
                 error = float(np.sqrt(squares / freedom * sum(1 / n for n in sizes)))
                 critical = bonferroni(compared, freedom)
-                own = interval(difference_spread(without.tolist(), with_it.tolist()))
-                bounds = widened(interval(Spread(mean, error, freedom), critical), own)
+                own = difference_spread(without.tolist(), with_it.tolist())
+                bounds = widened(
+                    interval(Spread(mean, error, freedom), critical),
+                    interval(own, tamhane(compared, own.freedom) if own.freedom else None),
+                )
             row = {
                 "regulariser": regulariser,
                 "other": f"{'with' if other else 'without'} {_other(regulariser)}",

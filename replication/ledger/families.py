@@ -7,6 +7,10 @@ of them contain their truths together 95% of the time. The variants' differences
 and nothing else, so given the baseline's mean and the spread they are independent, and the critical
 value is a double integral; the tests compare it with ``scipy.stats.dunnett``, which estimates it by
 random numbers and takes a second each time.
+
+Variants need not vary alike. Intervals with one spread for each variant are Tamhane's T2 (1977):
+Welch's, at the level at which independent intervals hold together 95% of the time (Šidák). They are
+simultaneous whatever the spreads are, and wide, because a spread from five seeds is uncertain.
 """
 
 import math
@@ -57,6 +61,11 @@ class Family(Frozen):
         """The standard deviation within variants, pooled."""
         squares = sum((group.n - 1) * group.variance for group in self.groups.values())
         return math.sqrt(squares / self.freedom)
+
+    @property
+    def variants(self) -> int:
+        """How many variants are compared with the baseline."""
+        return len(self.groups) - 1
 
     @property
     def critical(self) -> float:
@@ -110,6 +119,16 @@ def dunnett(sizes: tuple[int, ...], control: int, freedom: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if coverage(middle) < CONFIDENCE else (low, middle)
     return low
+
+
+def tamhane(comparisons: int, freedom: float) -> float:
+    """Return the critical value of T2: of one of so many intervals with spreads of their own."""
+    return float(stdtrit(freedom, sidak(comparisons)))
+
+
+def sidak(comparisons: int) -> float:
+    """Return the quantile at the upper end of one of so many intervals that hold together."""
+    return (1 + CONFIDENCE ** (1 / comparisons)) / 2
 
 
 def bonferroni(comparisons: int, freedom: float) -> float:

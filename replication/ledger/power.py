@@ -2,8 +2,7 @@
 
 ``needed`` computes, from the measured spread of each quantity, the seeds that an effect of the
 paper's own size needs. ``false_verdicts`` simulates families of variants without any effect, judged
-by today's rules, by the rules before them, and by intervals with one spread for each variant
-(``ledger.separate``), which are no rule of the ledger."""
+by today's rules and by the rules before them."""
 
 import math
 from collections.abc import Mapping
@@ -14,9 +13,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from replication.base.statistics import TAIL, Spread, student_t
-from replication.ledger.families import Family, dunnett, smallest_detectable
+from replication.ledger.families import Family, dunnett, sidak, smallest_detectable
 from replication.ledger.record import Measurement
-from replication.ledger.separate import tail
 from replication.ledger.verdicts import Row
 from replication.paper import Target
 
@@ -26,7 +24,7 @@ SEED = 2012
 VARIANTS = 13  # of a family with equal spreads: as many as the first baseline has
 TODAY = "today: both intervals"
 POOLED = "pooled spread alone"
-SEPARATE = "one spread for each variant"
+BEFORE = "until 28 November: pooled spread, and Welch's interval of each row alone"
 COLUMNS = ("rule", "spreads", "variants", "seeds", "baseline", "family", "row")
 PAIRED = "paired t, each row alone"
 
@@ -132,7 +130,7 @@ def false_verdicts(
     for name, measured in (spreads or {}).items():
         world = _world_like(random, worlds, measured)
         numbers = *world[0].shape[1:], world[1].shape[1]
-        for rule, judge in ((TODAY, judged), (POOLED, simultaneous), (SEPARATE, separate)):
+        for rule, judge in ((TODAY, judged), (BEFORE, judged_before), (POOLED, simultaneous)):
             rows.append((rule, f"of {name}", *numbers, *_shares(judge(*world))))
     for seeds in (3, 5):
         false = paired(*_world(random, worlds, seeds, seeds))
@@ -168,6 +166,11 @@ def _world_like(
 
 def judged(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     """Return whether each variant gets a verdict on direction: all its intervals exclude zero."""
+    return simultaneous(variants, baseline) & separate(variants, baseline)
+
+
+def judged_before(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Return the same by the rules until 28 November 2026."""
     return simultaneous(variants, baseline) & alone(variants, baseline)
 
 
@@ -186,8 +189,8 @@ def simultaneous(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
 
 
 def separate(variants: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Return whether each variant's interval of ``ledger.separate`` excludes zero."""
-    return alone(variants, baseline, tail(variants.shape[1]))
+    """Return whether each variant's interval of spreads of its own excludes zero (Tamhane)."""
+    return alone(variants, baseline, sidak(variants.shape[1]))
 
 
 def alone(variants: np.ndarray, baseline: np.ndarray, quantile: float = TAIL) -> np.ndarray:

@@ -29,6 +29,7 @@ from replication.ledger.families import (
     bonferroni,
     detectable_over_images,
     smallest_detectable,
+    tamhane,
 )
 from replication.ledger.scale import Ran, shortfalls
 from replication.paper import Claim, Target
@@ -132,18 +133,24 @@ class Measurement(Frozen):
         return exponential(bounds) if self.target.ratio else bounds
 
     @property
-    def own(self) -> Interval:
-        """Mean and interval by the spread of its own two groups, of this comparison alone."""
-        bounds = interval(self.own_spread)
+    def separate(self) -> Interval:
+        """Mean and interval by the spreads of its own two groups, which may differ from others'.
+
+        In a family it is simultaneous, too (``families.tamhane``)."""
+        own = self.own_spread
+        critical = None
+        if self.family is not None and not math.isnan(own.error):
+            critical = tamhane(self.family.variants, own.freedom)
+        bounds = interval(own, critical)
         return exponential(bounds) if self.target.ratio else bounds
 
     @property
     def over_seeds(self) -> Interval:
         """Mean and interval over seeds, as they are shown.
 
-        In a family the interval reaches as far, too, as that by the spread of its own two groups,
+        In a family the interval reaches as far, too, as that by the spreads of its own two groups,
         which the verdict asks for as well."""
-        return self.estimate if self.family is None else widened(self.estimate, self.own)
+        return self.estimate if self.family is None else widened(self.estimate, self.separate)
 
     @property
     def detectable(self) -> float | None:
@@ -157,10 +164,11 @@ class Measurement(Frozen):
         if math.isnan(smallest):
             return None
         if self.family is not None and not math.isnan(self.own_spread.error):
-            smallest = max(smallest, smallest_detectable(self.own_spread))
+            critical = tamhane(self.family.variants, self.own_spread.freedom)
+            smallest = max(smallest, smallest_detectable(self.own_spread, critical))
         if self.over_images is not None:
             half = (self.over_images.high - self.over_images.low) / 2
-            together = self.comparisons if self.family is None else len(self.family.groups) - 1
+            together = self.comparisons if self.family is None else self.family.variants
             smallest = max(smallest, detectable_over_images(half, together))
         return math.exp(smallest) if self.target.ratio else smallest
 

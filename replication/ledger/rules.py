@@ -1,8 +1,9 @@
 """The rules of the verdicts: a pure function of a claim and a measurement.
 
 ``null`` is the value that means no effect. "The interval" is the simultaneous one if the
-measurement belongs to a family; that by the spread of its own two groups then counts as well, and
-so does that over images, if there is one: a verdict on a side needs all of them. "The paper's own
+measurement belongs to a family; the one by the spreads of its own two groups, which is simultaneous
+too, then counts as well, and so does that over images, if there is one: a verdict on a side needs
+all of them. "The paper's own
 scale" is a property of what was run (``ledger.scale``).
 
 - ``holds``, ``contradicted``: an A or S claim that is true, or false; ``inconclusive`` if what is

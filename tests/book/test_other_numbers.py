@@ -7,7 +7,7 @@ import pytest
 
 from replication.base import paths
 from replication.base.statistics import widened
-from replication.book import current, findings, other_numbers, power
+from replication.book import findings, other_numbers
 from replication.ledger.units import numbers
 
 
@@ -18,23 +18,12 @@ def test_a_change_of_the_test_error_is_that_of_the_ablations() -> None:
     for claim, variant in (("lrn-gain", "no-lrn"), ("two-gpu-gain", "one-gpu")):
         gain = findings.answer(claim)[1]
         # the interval of the verdict: it reaches as far as the variant's own spread says, too
-        _, low, high = numbers(*widened(gain.estimate, gain.own))
+        _, low, high = numbers(*widened(gain.estimate, gain.separate))
         shown = f"{gain.mean:.2f} points ({low} to {high}, n = 5)"
         assert other_numbers.change_text(variant) == shown
     for name in ("no-such-variant", "no-such-variant, first baseline", "tanh, half the rate"):
         with pytest.raises(LookupError):
             other_numbers.change_text(name)
-
-
-def test_an_interval_with_separate_spreads_is_that_of_the_page_about_power() -> None:
-    table = power.separate_table([*current.rows().values()])
-    table = table[table["decides its row"] == "yes"]
-    for name, interval in zip(table["claim"], table["with separate spreads"], strict=True):
-        text = other_numbers.separate_text(name.partition(",")[0])
-        assert text.startswith(interval.strip("[]").replace(", ", " to ") + " ")
-    for absent in ("params", "relu-tanh", "nonsense"):
-        with pytest.raises(LookupError):
-            other_numbers.separate_text(absent)
 
 
 def test_a_change_at_half_the_rate_is_that_of_the_table_of_rates() -> None:

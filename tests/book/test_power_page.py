@@ -30,12 +30,12 @@ def test_the_chance_of_a_number_in_the_range_is_shown_for_each_effect_of_top_1_e
     assert table is not None and {"lrn-gain", "overlap-gain", "depth"} <= set(table["claim"])
 
 
-def test_the_intervals_with_separate_spreads_stand_beside_those_of_the_ledger() -> None:
+def test_the_two_intervals_of_each_comparison_stand_side_by_side() -> None:
     rows = ledger()
-    table = page.separate_table(rows)
+    table = page.intervals_table(rows)
     differ = table["exclude no effect"].str.startswith("only").sum()
-    covered = (table["the ledger's interval"] == table["with separate spreads"]).sum()
+    covered = (table["one spread for all"] == table["a spread for each"]).sum()
     assert {"lrn-gain, top-1", "depth, without-conv2"} <= set(table["claim"])
-    text = page.separate_text(rows)
+    text = page.intervals_text(rows)
     assert text.startswith(f"{len(table) - differ} of the {len(table)} comparisons")
     assert f"In {covered} of them the interval over images is wider than both" in text

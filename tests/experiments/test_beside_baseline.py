@@ -60,7 +60,7 @@ def test_a_variant_that_varies_more_than_the_others_has_the_wider_interval_of_th
         scale="as in the table",
         **beside_baseline.difference(table, "test_top1", "wild", "whole"),
     )
-    assert found.own.high - found.own.low > found.high - found.low
+    assert found.separate.high - found.separate.low > found.high - found.low
     assert (row["wild", "low"], row["wild", "high"]) == pytest.approx(found.reach)
 
 

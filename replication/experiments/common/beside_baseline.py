@@ -20,7 +20,7 @@ from replication.base.statistics import (
 )
 from replication.experiments.common.comparison import END_OF_EPOCH, QUANTITIES, last_measured
 from replication.experiments.common.image_noise import images_of, noise
-from replication.ledger.families import Family, family
+from replication.ledger.families import Family, family, tamhane
 from replication.runs.store import Run
 
 
@@ -89,9 +89,9 @@ def differences(
 ) -> pd.DataFrame:
     """Return all variants' differences from the baseline's mean, with simultaneous intervals.
 
-    An interval reaches as far, too, as that by the spread of its own two groups, as in the
-    verdicts. One row per variant and column: variant, quantity, mean, low, high, n (seeds of the
-    variant), values (each of its seeds minus the baseline's mean)."""
+    An interval reaches as far, too, as the simultaneous one by the spreads of its own two groups,
+    as in the verdicts. One row per variant and column: variant, quantity, mean, low, high, n (seeds
+    of the variant), values (each of its seeds minus the baseline's mean)."""
     rows = []
     for variant in dict.fromkeys(table["variant"]):
         for column in columns if variant != baseline else ():
@@ -105,7 +105,10 @@ def differences(
             if model is not None:
                 spread = Spread(bounds.mean, model.error(variant), model.freedom)
                 own = difference_spread(compared["values"], compared["subtracted"])
-                bounds = widened(interval(spread, model.critical), interval(own))
+                bounds = widened(
+                    interval(spread, model.critical),
+                    interval(own, tamhane(model.variants, own.freedom) if own.freedom else None),
+                )
             rows.append(
                 {"variant": variant, "quantity": column}
                 | bounds._asdict()

@@ -1,4 +1,4 @@
-"""The intervals with one spread for each variant, which stand beside the ledger's."""
+"""The two intervals that a verdict in a family needs: one spread for all, and one for each."""
 
 import math
 
@@ -9,9 +9,10 @@ from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from replication.ledger import power
-from replication.ledger.families import family
+from replication.ledger.families import family, sidak
 from replication.ledger.measurement import Measurement, measured
-from replication.ledger.separate import ends, tail
+from replication.ledger.rules import judge
+from replication.paper import claim
 
 BASELINE = [50.0, 51.0, 49.5, 50.4, 50.2]
 
@@ -34,7 +35,7 @@ def _measured(groups: dict[str, list[float]], name: str) -> Measurement:
 def test_the_interval_is_welchs_at_sidaks_level():
     groups = {"a": [54.0, 56.0, 55.0, 53.0, 57.0], "b": [50.0, 50.1, 49.9, 50.0, 50.2]}
     for name, values in groups.items():
-        found = ends(_measured(groups, name))
+        found = _measured(groups, name).separate[1:]
         means = CompareMeans(DescrStatsW(values), DescrStatsW(BASELINE))
         wanted = means.tconfint_diff(alpha=1 - math.sqrt(0.95), usevar="unequal")
         assert found == pytest.approx(wanted)
@@ -44,23 +45,27 @@ def test_a_variant_that_varies_much_does_not_widen_the_others():
     calm = {"a": [54.0, 56.0, 55.0, 53.0, 57.0], "b": [50.0, 50.1, 49.9, 50.0, 50.2]}
     wild = calm | {"b": [20.0, 80.0, 50.0, 35.0, 65.0]}
     alike, other = _measured(calm, "a"), _measured(wild, "a")
-    assert ends(alike) == ends(other)
+    assert alike.separate == other.separate
     assert np.ptp(other.estimate[1:]) > 2 * np.ptp(alike.estimate[1:])
 
 
-def test_one_variant_alone_or_seeds_that_do_not_vary_have_none():
-    assert ends(_measured({"a": [54.0, 56.0, 55.0]}, "a")) is None
-    flat = {"a": [50.0] * 5, "b": [54.0, 56.0, 55.0, 53.0, 57.0]}
-    whole = _measured(flat, "a")
-    still = whole.model_copy(update={"subtracted": (50.0,) * 5})
-    assert ends(still) is None
+def test_a_verdict_needs_both_intervals():
+    """One that varies more than the rest is judged by its own spread, and all hold together."""
+    groups = {"wild": [49.0, 55.0, 53.0, 57.0, 51.5]} | {
+        f"calm{i}": [50.0, 50.1, 49.9, 50.0, 50.2] for i in range(8)
+    }
+    one = _measured(groups, "wild")
+    assert one.estimate.low > 0 > one.separate.low == one.over_seeds.low
+    assert judge(claim("lrn-gain"), one)[0] == "inconclusive"
+    alone = _measured({"wild": groups["wild"]}, "wild")  # no other comparison holds with it
+    assert alone.separate.low > one.separate.low
 
 
 def test_independent_intervals_at_this_level_hold_together_95_times_in_100():
     for comparisons in (1, 5, 13):
-        inside = 2 * tail(comparisons) - 1
+        inside = 2 * sidak(comparisons) - 1
         assert inside**comparisons == pytest.approx(0.95)
-    assert stats.norm.ppf(tail(1)) == pytest.approx(1.959964, abs=1e-6)
+    assert stats.norm.ppf(sidak(1)) == pytest.approx(1.959964, abs=1e-6)
 
 
 def test_it_seldom_gives_a_direction_where_there_is_none():
