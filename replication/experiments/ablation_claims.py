@@ -165,6 +165,7 @@ def with_rates(measurements: Sequence[Measurement], rates: pd.DataFrame) -> list
     ours = {
         (claim, variant): name for claim, variant, name, column in CLAIMS if column == "test_top1"
     }
+    seeds = rates[rates["variant"] == BASELINE].set_index("factor")["n"]
     found = []
     for one in measurements:
         others = rates[
@@ -174,10 +175,13 @@ def with_rates(measurements: Sequence[Measurement], rates: pd.DataFrame) -> list
         ]
         remarks = [one.reason] if one.reason else []
         for row in others.to_dict("records"):
+            n = min(row["n"], seeds[row["factor"]])
+            if n < 2:
+                continue
             mean, low, high = numbers(row["mean"], row["low"], row["high"])
             remarks.append(
                 f"with both nets at {RATE_NAMES[row['factor']]} the learning rate the difference is"
-                f" {mean} [{low}, {high}] points, n = {row['n']}"
+                f" {mean} [{low}, {high}] points, n = {n}"
             )
         found.append(one.model_copy(update={"reason": "; ".join(remarks)}))
     return found
