@@ -39,6 +39,8 @@ from replication.experiments.common.baselines import (
 )
 from replication.experiments.common.collect import collect, variant_of, waiting, waiting_for
 from replication.experiments.common.comparison import (
+    QUANTITIES,
+    UNUSED,
     MoreSeeds,
     Seeds,
     error_rows,
@@ -59,6 +61,7 @@ __all__ = [
     "EXPERIMENT",
     "Outcome",
     "Settings",
+    "learnt_differences",
     "paper_differences",
     "plan",
     "run",
@@ -220,7 +223,7 @@ def run(settings: Settings) -> Outcome:
         table,
         beside_baseline.differences(table, BASELINE),
         learnt,
-        beside_baseline.differences(learnt, BASELINE),
+        learnt_differences(learnt),
         curves(runs),
         dropout,
         beside,
@@ -243,6 +246,11 @@ def run(settings: Settings) -> Outcome:
         tables["rates"] = beside.rates
     store_tables(settings.profile, EXPERIMENT, tables, outcome.measurements)
     return outcome
+
+
+def learnt_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the differences of nets that have learnt, on unused training images too."""
+    return beside_baseline.differences(table, BASELINE, (*QUANTITIES, *UNUSED))
 
 
 def _table(runs: Sequence[Run], settings: Settings) -> pd.DataFrame:

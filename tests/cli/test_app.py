@@ -17,12 +17,13 @@ from replication import __version__
 from replication.base import devices, paths
 from replication.base.errors import InputError
 from replication.book import execute, headlines
+from replication.book.notebooks import experiments
 from replication.cli import RESUME
 from replication.cli import app as command_line
 from replication.data import splits
 from replication.paper import claims
 from replication.recipes import NETS, named
-from replication.runs import cluster
+from replication.runs import cluster, forecast
 from replication.training import session
 
 HEAVY = ("torch", "matplotlib", "pandas", "papermill", "scipy.stats")
@@ -210,6 +211,18 @@ def test_a_dry_run_says_what_would_happen_to_published_results():
     words = ["run", "architecture", "--profile", "laptop", "--dry-run"]
     printed = CliRunner().invoke(command_line.app, words).stdout
     assert f"results in {paths.results() / 'laptop' / 'architecture'}" in printed
+
+
+def test_every_experiment_can_be_planned_at_the_papers_scale(monkeypatch, tmp_path):
+    """As a user without ImageNet would ask; the probe is left out, since another test has it."""
+    monkeypatch.setenv("REPLICATION_DATA", str(tmp_path))
+    monkeypatch.setattr(forecast, "_seconds_per_image", lambda *_: 1e-3)
+    words = ["run", *experiments(), "--profile", "paper", "--dry-run", "--json"]
+    answer = CliRunner().invoke(command_line.app, words)
+    assert answer.exit_code == 0, answer.output
+    plan = json.loads(answer.stdout)
+    assert [one["experiment"] for one in plan["experiments"]] == experiments()
+    assert plan["disk_bytes"] > 0 and "ilsvrc2012" in {one["name"] for one in plan["data"]}
 
 
 def test_a_dry_run_refuses_a_misspelt_data_set_as_the_run_would():

@@ -14,13 +14,14 @@ from replication.book.pages.shared import (
     stored_check,
 )
 from replication.experiments.ablation_claims import NO_DROPOUT
-from replication.experiments.ablations import Outcome, Settings, tasks
+from replication.experiments.ablations import Outcome, Settings, learnt_differences, tasks
 from replication.experiments.common import beside_baseline, controls
 from replication.experiments.common.baselines import BASELINE, DATA, SIZES, title
 from replication.experiments.common.collect import missing_text, variant_of
 from replication.experiments.common.comparison import (
     MID_EPOCH,
     QUANTITIES,
+    UNUSED,
     last_measured,
     scale,
     trained_on,
@@ -96,7 +97,9 @@ def learnt_html(outcome: Outcome, settings: Settings) -> str:
     devices = {kind: [title(name) for on, name in named if on == kind] for kind, _ in named}
     trained = "; ".join(f"on a {kind}: {', '.join(of)}" for kind, of in devices.items())
     about = f"<p>{html.escape(shown)}. Trained {html.escape(trained)}.</p>"
-    errors, changes = errors_html(outcome.learnt), differences_html(outcome.learnt_differences)
+    quantities = QUANTITIES | UNUSED
+    errors = errors_html(outcome.learnt, quantities)
+    changes = differences_html(outcome.learnt_differences, quantities)
     return about + errors + changes + iterations_html(outcome.learnt, settings)
 
 
@@ -263,7 +266,7 @@ def checks(settings: Settings, outcome: Outcome) -> str:
         f" {len(QUANTITIES)} quantities, all equal to those shown"
     )
     if outcome.learnt_runs:
-        again = beside_baseline.differences(outcome.learnt, BASELINE)
+        again = learnt_differences(outcome.learnt)
         check(again.equals(outcome.learnt_differences), "a difference is not of the learnt runs")
         lines.append(
             f"of the baseline that has learnt, {stored_check(outcome.learnt_runs)};"

@@ -61,16 +61,16 @@ def _claim_html(claim: str) -> str:
     return f"<code>{html.escape(claim)}</code>"
 
 
-def errors_html(table: pd.DataFrame) -> str:
+def errors_html(table: pd.DataFrame, quantities: Mapping[str, str] = QUANTITIES) -> str:
     """Return the mean errors of each variant over its seeds, in per cent.
 
     ``table`` is that of ``comparison.error_rows``; with a column of parameters these are shown. The
     last column is the name that a notebook's parameter and the runs have."""
-    means = table.groupby("variant", sort=False)[list(QUANTITIES)].mean()
+    means = table.groupby("variant", sort=False)[list(quantities)].mean()
     seeds = table.groupby("variant", sort=False)["seed"].nunique()
     cells = {
         heading: [f"{value:.2f}" if not math.isnan(value) else "" for value in means[column]]
-        for column, heading in QUANTITIES.items()
+        for column, heading in quantities.items()
     }
     shown = {"variant": means.index.map(title), "n": seeds.to_numpy()}
     if "parameters" in table:
@@ -79,7 +79,7 @@ def errors_html(table: pd.DataFrame) -> str:
     return html_table(pd.DataFrame(shown | cells | {"name": means.index}))
 
 
-def differences_html(differences: pd.DataFrame) -> str:
+def differences_html(differences: pd.DataFrame, quantities: Mapping[str, str] = QUANTITIES) -> str:
     """Return variant minus baseline in percentage points, with 95% intervals.
 
     ``differences`` are those of ``beside_baseline.differences``."""
@@ -92,7 +92,7 @@ def differences_html(differences: pd.DataFrame) -> str:
             {
                 "variant": title(variant),
                 "n": group["n"].max(),
-                **{heading: found.get(key, "") for key, heading in QUANTITIES.items()},
+                **{heading: found.get(key, "") for key, heading in quantities.items()},
             }
         )
     return html_table(pd.DataFrame(rows))

@@ -45,6 +45,8 @@ MODELS = (ONE, FIVE, PRE, SEVEN)
 CONTROL_ERRORS = {
     "top1": "top-1 error, ten views",
     "top5": "top-5 error, ten views",
+    "top5_one": "top-5 error, one view",
+    "top1_one": "top-1 error, one view",
     "unused": "top-1 error on unused images, one view",
 }
 NOT_YET = "not run yet"

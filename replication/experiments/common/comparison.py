@@ -27,6 +27,8 @@ QUANTITIES = {  # column of the error table -> what a reader calls it
     "train_top1": "training error, top-1, one view",
     "gap": "test minus training error, top-1, one view",
 }
+# of nets that leave training images over: these are test images too, five times as many at laptop
+UNUSED = {"unused_top1": "error on unused training images, top-1, one view"}
 
 
 # Where in its epoch a value belongs: a loss is the mean over all minibatches, each before its
@@ -41,6 +43,7 @@ ERROR_COLUMNS = (  # of the error table
     "test_top1_one",
     "train_top1",
     "gap",
+    "unused_top1",
     "epochs",
     "iterations",
     "ended",
@@ -83,14 +86,15 @@ def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
     ``names``: the variants of ``runs``. Test errors are over ten views, ``test_top1_one`` over one.
     The training error is that of the trained net on its training images, one view, no augmentation,
     no dropout, and the gap is between errors over one view. Both are NaN for a run that was not
-    evaluated on its training images.
+    evaluated on its training images, and ``unused_top1`` for one without images left over.
     """
     rows = []
     for run, name in zip(runs, names, strict=True):
-        test, one, train = (
+        test, one, train, unused = (
             run.evaluation[f"test/{VIEWS}"],
             run.evaluation["test/1"],
             run.evaluation.get("train/1", {}),
+            run.evaluation.get("unused/1", {}),
         )
         top1, train_top1 = PER_CENT * one["top1"], PER_CENT * train.get("top1", math.nan)
         rows.append(
@@ -102,6 +106,7 @@ def error_rows(runs: Sequence[Run], names: Sequence[str]) -> pd.DataFrame:
                 "test_top1_one": top1,
                 "train_top1": train_top1,
                 "gap": top1 - train_top1,
+                "unused_top1": PER_CENT * unused.get("top1", math.nan),
                 "epochs": run.summary["epochs"],
                 "iterations": run.summary["iterations"],
                 "ended": run.summary["ended"],

@@ -74,9 +74,9 @@ def control_rows(runs: Sequence[Run]) -> pd.DataFrame:
     """Return pre-trained nets and what they are compared with: one row per run on the target.
 
     Columns: model, seed, sixth (whether it has the layer), updates (of its pre-training too; None
-    if that is not among ``runs``), test errors top1 and top5 over ten views, unused (top-1, one
-    view, on training images that no net was trained on; NaN if it was not evaluated there), per
-    cent.
+    if that is not among ``runs``), test errors top1 and top5 over ten views, top1_one and top5_one
+    over one, unused (top-1, one view, on training images that no net was trained on; NaN if it was
+    not evaluated there), per cent.
     """
     updates: dict[str | None, int] = {run.task.recipe.id: run.summary["iterations"] for run in runs}
     updates[None] = 0  # before a net that is not pre-trained
@@ -86,7 +86,8 @@ def control_rows(runs: Sequence[Run]) -> pd.DataFrame:
         recipe, model = run.task.recipe, models.get(variant_of(run.task))
         if model is None:
             continue
-        test, unused = run.evaluation[f"test/{VIEWS}"], run.evaluation.get("unused/1", {})
+        test, one = run.evaluation[f"test/{VIEWS}"], run.evaluation["test/1"]
+        unused = run.evaluation.get("unused/1", {})
         rows.append(
             {
                 "model": model,
@@ -99,10 +100,14 @@ def control_rows(runs: Sequence[Run]) -> pd.DataFrame:
                 ),
                 "top1": PER_CENT * test["top1"],
                 "top5": PER_CENT * test["top5"],
+                "top1_one": PER_CENT * one["top1"],
+                "top5_one": PER_CENT * one["top5"],
                 "unused": PER_CENT * unused.get("top1", float("nan")),
             }
         )
-    columns = ["model", "seed", "sixth", "updates", "top1", "top5", "unused"]
+    columns = [
+        "model", "seed", "sixth", "updates", "top1", "top5", "top1_one", "top5_one", "unused",
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -234,6 +239,11 @@ def measure(
             values = gained_over(controls, model, k)
             noisy = _pre_training_noise(runs, model, values, k)
             add("table2-1cnn-pre", name, values, fine, sixth, over_images=noisy)
+    for k, name in (("top5", ""), ("top1", "top-1, ")):
+        values = gained_over(controls, LONG, f"{k}_one")
+        noisy = _pre_training_noise(runs, LONG, values, f"{k}_one")
+        name = f"over as many updates, {name}one view"
+        add("table2-1cnn-pre", name, values, fine, sixth, "one view", noisy)
     for split, number, views in (("val", VIEWS, "ten views"), ("validation", 1, "one view")):
         sides = table[(table["data"] == "table 1") & (table["views"] == number)].pivot(
             index="seed", columns="split", values="top5"
