@@ -10,7 +10,8 @@ random numbers and takes a second each time.
 
 Variants need not vary alike. Intervals with one spread for each variant are Tamhane's T2 (1977):
 Welch's, at the level at which independent intervals hold together 95% of the time (Šidák). They are
-simultaneous whatever the spreads are, and wide, because a spread from five seeds is uncertain.
+wide, because a spread from five seeds is uncertain, and about simultaneous: if the baseline varies
+much less than the variants, they err by a few points more. A verdict needs both kinds.
 """
 
 import math

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from replication.base.statistics import TAIL, Spread, student_t
-from replication.ledger.families import Family, dunnett, sidak, smallest_detectable
+from replication.ledger.families import Family, dunnett, sidak, smallest_detectable, tamhane
 from replication.ledger.record import Measurement
 from replication.ledger.verdicts import Row
 from replication.paper import Target
@@ -98,8 +98,13 @@ def _detectable(measurement: Measurement, seeds: int) -> float:
         return smallest_detectable(Spread(0.0, spread / math.sqrt(seeds), seeds - 1))
     groups = len(measurement.family.groups)
     freedom = groups * (seeds - 1)
-    critical = dunnett((seeds,) * (groups - 1), seeds, freedom)
-    return smallest_detectable(Spread(0.0, spread * math.sqrt(2 / seeds), freedom), critical)
+    error, own = spread * math.sqrt(2 / seeds), 2 * (seeds - 1)
+    return max(
+        smallest_detectable(
+            Spread(0.0, error, freedom), dunnett((seeds,) * (groups - 1), seeds, freedom)
+        ),
+        smallest_detectable(Spread(0.0, error, own), tamhane(groups - 1, own)),
+    )
 
 
 def _size(target: Target) -> float:

@@ -3,8 +3,7 @@
 ``null`` is the value that means no effect. "The interval" is the simultaneous one if the
 measurement belongs to a family; the one by the spreads of its own two groups, which is simultaneous
 too, then counts as well, and so does that over images, if there is one: a verdict on a side needs
-all of them. "The paper's own
-scale" is a property of what was run (``ledger.scale``).
+all of them. "The paper's own scale" is a property of what was run (``ledger.scale``).
 
 - ``holds``, ``contradicted``: an A or S claim that is true, or false; ``inconclusive`` if what is
   known of the paper's net does not decide it. ``contradicted`` also for an E or Q claim at the

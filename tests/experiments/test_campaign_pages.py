@@ -209,7 +209,7 @@ def test_a_regulariser_helps_with_few_images_and_costs_with_many() -> None:
     assert len(top1) == 8 and not outcome.missing
     # eight intervals that hold together are wider than one alone
     half = dropout["high"] - dropout["mean"]
-    assert (half > 2.12 * 0.5 * np.sqrt(2 / 3)).all()
+    assert (half > 0.999 * families.tamhane(8, 4) * 0.5 * np.sqrt(2 / 3)).all()
 
 
 def test_too_few_seeds_have_no_answer_and_a_lonely_cell_no_effect() -> None:
@@ -518,6 +518,9 @@ def test_a_variant_of_the_learnt_baseline_measures_its_claim_once_it_has_all_see
     assert gains() == pytest.approx({"lrn-gain": 10, "two-gpu-gain": 2})
     outcome = ablations.run(settings)
     assert set(outcome.learnt["variant"]) == {"baseline", "no-lrn"}
+    unused = outcome.learnt_differences.query("quantity == 'unused_top1'")
+    assert unused["mean"].tolist() == pytest.approx([10])
+    assert "unused training images" in ablations_page.learnt_html(outcome, settings)
     assert set(outcome.table["variant"]) == {"baseline", "no-lrn", "one-gpu"}
     claims = [(one.claim, one.variant) for one in outcome.measurements]
     assert len(claims) == len(set(claims))  # one number for each

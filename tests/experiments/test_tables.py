@@ -325,6 +325,9 @@ def test_the_gains_over_the_controls_are_taken_in_top_1_and_in_top_5_error(
         assert first.mean == pytest.approx(4 * sign) and first.over_images.images == 200
         assert first.ran.pretrained_classes == 10  # those of the made-up larger set
         assert sign * ours["table2-1cnn-pre", control].mean > 0
+    for k in ("", "top-1, "):
+        one = ours["table2-1cnn-pre", f"over as many updates, {k}one view"]
+        assert one.mean < 0 and one.scale.endswith("one view") and one.over_images.images == 200
 
 
 def test_a_gain_whose_nets_have_their_answers_on_other_seeds_has_an_interval_over_images(

@@ -68,10 +68,29 @@ def test_independent_intervals_at_this_level_hold_together_95_times_in_100():
     assert stats.norm.ppf(sidak(1)) == pytest.approx(1.959964, abs=1e-6)
 
 
-def test_it_seldom_gives_a_direction_where_there_is_none():
+def test_a_ratio_has_the_same_interval_on_logarithms():
+    whole = {"baseline": [120.0, 130.0, 125.0, 140.0, 118.0], "no-dropout": [100.0, 90.0, 97.0]}
+    both = family("iterations", whole | {"other": [80.0, 85.0, 90.0]}, "baseline", ratio=True)
+    made = measured(
+        "dropout-iterations",
+        whole["baseline"],
+        denominators=whole["no-dropout"],
+        family=both,
+        member="no-dropout",
+        variant="validation error",
+        profile="laptop",
+        scale="simulated",
+        ran=TINY,
+    )
+    above, below = (DescrStatsW(np.log(values)) for values in whole.values())
+    ends = CompareMeans(above, below).tconfint_diff(alpha=1 - math.sqrt(0.95), usevar="unequal")
+    assert made.separate[1:] == pytest.approx(tuple(np.exp(ends)))
+
+
+def test_both_intervals_together_seldom_give_a_direction_where_there_is_none():
     random = np.random.default_rng(3)
-    for spread in (1.0, 4.0):  # of the last variant; the others have 1
+    for baseline, wild in ((1.0, 1.0), (1.0, 4.0), (0.1, 1.0), (0.5, 4.0)):  # the spreads
         variants = random.normal(size=(4000, 6, 5))
-        variants[:, -1] *= spread
-        false = power.separate(variants, random.normal(size=(4000, 5)))
-        assert false.any(axis=1).mean() < 0.06  # 5% by design; standard error 0.3 points
+        variants[:, -1] *= wild
+        false = power.judged(variants, baseline * random.normal(size=(4000, 5)))
+        assert false.any(axis=1).mean() < 0.05

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ledger_worlds import TINY, full
 
 from replication.base.types import PROFILES
-from replication.ledger.families import family
+from replication.ledger.families import family, smallest_detectable, tamhane
 from replication.ledger.measurement import ImageNoise, checked, lowest, measured
 from replication.ledger.rules import (
     MIN_SEEDS,
@@ -271,7 +271,8 @@ def test_a_variant_that_varies_more_than_its_family_is_judged_by_its_own_spread_
     both_shown = gain(wild, subtracted=baseline, family=both, member="no-lrn", over_images=clear)
     assert judge(claim("lrn-gain"), both_shown)[1] == "the interval over seeds includes 0"
     assert made.over_seeds.low < 0 < made.estimate.low  # the interval that is shown includes it
-    assert made.detectable > made.mean
+    own = made.own_spread
+    assert made.detectable == pytest.approx(smallest_detectable(own, tamhane(13, own.freedom)))
 
 
 def test_the_smallest_effect_on_a_share_is_in_points_and_not_in_per_cent_of_all():

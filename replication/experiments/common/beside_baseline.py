@@ -90,8 +90,9 @@ def differences(
     """Return all variants' differences from the baseline's mean, with simultaneous intervals.
 
     An interval reaches as far, too, as the simultaneous one by the spreads of its own two groups,
-    as in the verdicts. One row per variant and column: variant, quantity, mean, low, high, n (seeds
-    of the variant), values (each of its seeds minus the baseline's mean)."""
+    as in the verdicts; with one seed there is only the first. One row per variant and column:
+    variant, quantity, mean, low, high, n (seeds of the variant), values (each of its seeds minus
+    the baseline's mean)."""
     rows = []
     for variant in dict.fromkeys(table["variant"]):
         for column in columns if variant != baseline else ():
