@@ -166,7 +166,7 @@ def _of_the_system(error: OSError) -> str:
     """Return the file that an OSError is about, why, and the variable that moves its folder."""
     advice = "; free some space, or name another place" if error.errno in FULL else ""
     if not error.filename:
-        return f"{_open_file()}: {error.strerror}{advice}"
+        return f"a standard stream or an open file: {error.strerror}{advice}"
     path = Path(os.fsdecode(error.filename))
     for variable, folder in (
         ("REPLICATION_RUNS", paths.runs()),
@@ -176,15 +176,6 @@ def _of_the_system(error: OSError) -> str:
         if path.is_relative_to(folder) or folder.is_relative_to(path):
             return f"{path}: {error.strerror}; name another folder in {variable}"
     return f"{path}: {error.strerror}{advice}"
-
-
-def _open_file() -> str:
-    """Return which open file an OSError without a name is about, as far as one can tell."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return "standard output"
-    return "an open file"
 
 
 def _fail(line: str, status: int) -> int:
