@@ -1,5 +1,9 @@
 """What was run at the paper's own scale and below it, for the tests of the ledger."""
 
+from collections.abc import Mapping, Sequence
+
+from replication.ledger.families import family
+from replication.ledger.measurement import Measurement, measured
 from replication.ledger.scale import Ran
 from replication.paper import claim, paper_scale
 
@@ -11,6 +15,23 @@ TINY = Ran(
     side=56,
     net={"family": "alexnet", "width": 0.25, "init": "same_variance", "sixth_conv": False},
 )
+
+
+def beside(
+    groups: Mapping[str, Sequence[float]], name: str, baseline: Sequence[float]
+) -> Measurement:
+    """Return the measured gain of a variant of ``groups`` beside ``baseline``, in their family."""
+    return measured(
+        "lrn-gain",
+        groups[name],
+        subtracted=baseline,
+        family=family("top-1", {**groups, "baseline": baseline}, "baseline"),
+        member=name,
+        variant="top-1",
+        profile="laptop",
+        scale="simulated",
+        ran=TINY,
+    )
 
 
 def full(claim_id: str) -> Ran:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from ledger_worlds import TINY
+from ledger_worlds import TINY, beside
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
@@ -18,18 +18,7 @@ BASELINE = [50.0, 51.0, 49.5, 50.4, 50.2]
 
 
 def _measured(groups: dict[str, list[float]], name: str) -> Measurement:
-    whole = family("top-1", groups | {"baseline": BASELINE}, "baseline")
-    return measured(
-        "lrn-gain",
-        groups[name],
-        subtracted=BASELINE,
-        family=whole,
-        member=name,
-        variant="top-1",
-        profile="laptop",
-        scale="simulated",
-        ran=TINY,
-    )
+    return beside(groups, name, BASELINE)
 
 
 def test_the_interval_is_welchs_at_sidaks_level():

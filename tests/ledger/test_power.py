@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ledger_worlds import TINY
+from ledger_worlds import beside
 
 from replication.ledger import power
 from replication.ledger.families import family
@@ -41,19 +41,8 @@ def test_the_simulation_judges_as_the_ledger_does():
     assert (said != power.simultaneous(variants, baseline)).any()
     for world in range(len(variants)):
         groups = {f"v{i}": values.tolist() for i, values in enumerate(variants[world])}
-        both = family("top-1", groups | {"baseline": baseline[world].tolist()}, "baseline")
-        for place, (name, values) in enumerate(groups.items()):
-            made = measured(
-                "lrn-gain",
-                values,
-                subtracted=baseline[world],
-                family=both,
-                member=name,
-                variant="top-1",
-                profile="laptop",
-                scale="simulated",
-                ran=TINY,
-            )
+        for place, name in enumerate(groups):
+            made = beside(groups, name, baseline[world].tolist())
             found = judge(claim("lrn-gain"), made)[0] != "inconclusive"
             assert found == said[world, place]
 
@@ -61,16 +50,7 @@ def test_the_simulation_judges_as_the_ledger_does():
 def test_the_seeds_that_are_needed_find_the_papers_effect_and_one_fewer_does_not():
     random = np.random.default_rng(3)
     groups = {name: random.normal(0, 0.8, 5).tolist() for name in ("baseline", "a", "b", "c")}
-    made = measured(
-        "lrn-gain",
-        groups["a"],
-        subtracted=groups["baseline"],
-        family=family("top-1", groups, "baseline"),
-        member="a",
-        variant="top-1",
-        profile="laptop",
-        scale="simulated",
-    )
+    made = beside(groups, "a", groups["baseline"])
     seeds = power.seeds_needed(made)
     assert power._detectable(made, seeds) <= 1.4 < power._detectable(made, seeds - 1)
     assert power.spread_of(made) == pytest.approx(made.family.spread)
