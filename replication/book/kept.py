@@ -14,6 +14,7 @@ from replication.book.destination import target
 from replication.book.execute import place
 from replication.book.notebooks import data_sets, only_loaded, parameters, source, tasks
 from replication.data.sources import catalog
+from replication.data.sources.photographs import photographs_folder
 from replication.runs import seal
 from replication.runs.places import writing_to
 
@@ -42,7 +43,7 @@ def _images(name: str, profile: str, values: dict[str, Any]) -> list[str]:
 
 
 def _available(data: str) -> bool:
-    photographs = catalog.photographs_folder(data)
+    photographs = photographs_folder(data)
     return catalog.available(data) if photographs is None else photographs.is_dir()
 
 

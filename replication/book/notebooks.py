@@ -23,6 +23,7 @@ from replication.base.models import Frozen, first_fault
 from replication.base.types import PROFILES
 from replication.book import KERNEL, SOCKET
 from replication.data.sources import catalog
+from replication.data.sources.photographs import open_photographs
 from replication.experiments import EXPERIMENTS
 from replication.experiments.common.contract import Experiment
 from replication.ledger.measurement import FILE
@@ -229,7 +230,7 @@ def preflight(
     for data in data_sets(name, profile, values, planned):
         catalog.open_index(data, "train")
     for data in only_loaded(values):
-        catalog.open_photographs(data)
+        open_photographs(data)
 
 
 def data_sets(

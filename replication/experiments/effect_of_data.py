@@ -39,7 +39,7 @@ from replication.experiments.common.comparison import (
 )
 from replication.experiments.common.contract import settings_of, store_tables
 from replication.experiments.common.image_noise import images_of, noise
-from replication.ledger.families import bonferroni, tamhane
+from replication.ledger.families import bonferroni, separate_interval
 from replication.ledger.rules import side_of
 from replication.runs.store import Run, Task
 
@@ -178,10 +178,8 @@ def effects(table: pd.DataFrame, runs: list[Run]) -> pd.DataFrame:
                 error = float(np.sqrt(squares / freedom * sum(1 / n for n in sizes)))
                 critical = bonferroni(compared, freedom)
                 own = difference_spread(without.tolist(), with_it.tolist())
-                bounds = widened(
-                    interval(Spread(mean, error, freedom), critical),
-                    interval(own, tamhane(compared, own.freedom) if own.freedom else None),
-                )
+                separate = separate_interval(own, compared)
+                bounds = widened(interval(Spread(mean, error, freedom), critical), separate)
             row = {
                 "regulariser": regulariser,
                 "other": f"{'with' if other else 'without'} {_other(regulariser)}",

@@ -19,7 +19,7 @@ from replication.base.html_tables import html_table
 from replication.base.models import Frozen
 from replication.base.text import counted
 from replication.base.types import Device, Profile
-from replication.data.sources import catalog
+from replication.data.sources.photographs import open_photographs
 from replication.experiments.common.contract import settings_of
 
 EXPERIMENT = "loading_speed"
@@ -60,7 +60,7 @@ def run(settings: Settings) -> Outcome:
     """Time every case at every batch size, and write the tables."""
     measure, place, device = (
         benchmark("loader").measure,
-        catalog.open_photographs(settings.photographs),
+        open_photographs(settings.photographs),
         torch.device(settings.device),
     )
     results = {

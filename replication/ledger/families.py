@@ -9,9 +9,9 @@ value is a double integral; the tests compare it with ``scipy.stats.dunnett``, w
 random numbers and takes a second each time.
 
 Variants need not vary alike. Intervals with one spread for each variant are Tamhane's T2 (1977):
-Welch's, at the level at which independent intervals hold together 95% of the time (Šidák). They are
-wide, because a spread from five seeds is uncertain, and about simultaneous: if the baseline varies
-much less than the variants, they err by a few points more. A verdict needs both kinds.
+Welch's, at the level at which independent intervals hold together 95% of the time (Šidák). They
+are wide, because a spread from five seeds is uncertain, and about simultaneous: if the baseline
+varies much less than the variants, they err by a few points more. A verdict needs both kinds.
 """
 
 import math
@@ -23,7 +23,15 @@ from pydantic import Field, model_validator
 from scipy.special import chdtri, nctdtrinc, ndtr, ndtri, stdtrit
 
 from replication.base.models import Frozen
-from replication.base.statistics import CONFIDENCE, Spread, finite, logs, student_t
+from replication.base.statistics import (
+    CONFIDENCE,
+    Interval,
+    Spread,
+    finite,
+    interval,
+    logs,
+    student_t,
+)
 
 POWER = 0.8  # of the smallest detectable effect
 # nodes of the double integral; more change the critical value by less than 2e-5
@@ -120,6 +128,14 @@ def dunnett(sizes: tuple[int, ...], control: int, freedom: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if coverage(middle) < CONFIDENCE else (low, middle)
     return low
+
+
+def separate_interval(own: Spread, comparisons: int) -> Interval:
+    """Return T2's interval of an estimate by the spreads of its own two groups.
+
+    ``comparisons``: how many such intervals hold together. Without ends if a group has one seed."""
+    critical = None if math.isnan(own.error) else tamhane(comparisons, own.freedom)
+    return interval(own, critical)
 
 
 def tamhane(comparisons: int, freedom: float) -> float:

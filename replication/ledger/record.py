@@ -28,6 +28,7 @@ from replication.ledger.families import (
     Family,
     bonferroni,
     detectable_over_images,
+    separate_interval,
     smallest_detectable,
     tamhane,
 )
@@ -137,11 +138,8 @@ class Measurement(Frozen):
         """Mean and interval by the spreads of its own two groups, which may differ from others'.
 
         In a family it is simultaneous, too (``families.tamhane``)."""
-        own = self.own_spread
-        critical = None
-        if self.family is not None and not math.isnan(own.error):
-            critical = tamhane(self.family.variants, own.freedom)
-        bounds = interval(own, critical)
+        comparisons = 1 if self.family is None else self.family.variants
+        bounds = separate_interval(self.own_spread, comparisons)
         return exponential(bounds) if self.target.ratio else bounds
 
     @property

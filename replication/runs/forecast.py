@@ -18,6 +18,7 @@ from replication.base.epochs import METRICS
 from replication.base.errors import InputError
 from replication.base.machine import is_busy
 from replication.data.sources import catalog
+from replication.data.sources.photographs import photographs_folder
 from replication.data.splits import selected
 from replication.nets.build import build
 from replication.nets.summary import summary
@@ -281,7 +282,7 @@ def _sources(trained: set[str], loaded: set[str]) -> tuple[Source, ...]:
         elif name in rows:
             row = rows[name]
             sources.append(Source(name, bool(row["where"]), row["where"] or row["how"]))
-        elif name in loaded and (place := catalog.photographs_folder(name)) is not None:
+        elif name in loaded and (place := photographs_folder(name)) is not None:
             where = "" if place.is_dir() else "its folder of photographs would be "
             sources.append(Source(name, place.is_dir(), f"{where}{place}"))
         else:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from replication.base.errors import InputError
-from replication.data.sources import catalog
+from replication.data.sources.photographs import open_photographs
 from replication.experiments import data_pipeline as page
 from replication.experiments.common import augmentation_time
 from replication.ledger.measurement import read_measurements
@@ -97,12 +97,12 @@ def test_an_image_that_is_not_there_is_refused(material: page.Material) -> None:
 def test_photographs_are_found_by_data_set_or_by_folder(
     tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(list(catalog.open_photographs("synthetic").glob("*.[jJ]*"))) > 100
+    assert len(list(open_photographs("synthetic").glob("*.[jJ]*"))) > 100
     monkeypatch.setenv("REPLICATION_DATA", str(tmp_path))
     (tmp_path / "mine").mkdir()
-    assert catalog.open_photographs("mine") == tmp_path / "mine"
+    assert open_photographs("mine") == tmp_path / "mine"
     with pytest.raises(InputError, match="neither"):
-        catalog.open_photographs("yours")
+        open_photographs("yours")
 
 
 def test_shares_are_shown_in_per_cent_and_colours_with_one_number_of_decimals() -> None:

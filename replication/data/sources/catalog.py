@@ -81,32 +81,6 @@ def folder_of(name: str) -> Path | None:
     return None
 
 
-def photographs_folder(name: str) -> Path | None:
-    """Return where the photographs of a name that is no data set's are looked for.
-
-    It is a folder in REPLICATION_DATA. None for a data set, and for a folder named by its path."""
-    if folder_of(name) is not None or name in names():
-        return None
-    return paths.data() / name
-
-
-def open_photographs(name: str) -> Path:
-    """Return the folder of the photographs of a data set (of one class), or of a folder.
-
-    Raises InputError if it is not there."""
-    if name in names():
-        return open_index(name, "train").path(0).parent
-    if (place := folder_of(name)) is not None and not place.is_dir():
-        raise InputError(f"photographs: {place} is not a folder")
-    place = place or paths.data() / name
-    if not place.is_dir():
-        raise InputError(
-            f"photographs: {name!r} is neither a data set of `replication data list` nor a folder"
-            f" in {paths.data()}"
-        )
-    return place
-
-
 def splits(name: str) -> tuple[str, ...]:
     """Return the labelled splits of a data set; of a tree of one's own, those on the disk."""
     root = folder_of(name)

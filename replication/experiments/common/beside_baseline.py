@@ -20,7 +20,7 @@ from replication.base.statistics import (
 )
 from replication.experiments.common.comparison import END_OF_EPOCH, QUANTITIES, last_measured
 from replication.experiments.common.image_noise import images_of, noise
-from replication.ledger.families import Family, family, tamhane
+from replication.ledger.families import Family, family, separate_interval
 from replication.runs.store import Run
 
 
@@ -106,10 +106,8 @@ def differences(
             if model is not None:
                 spread = Spread(bounds.mean, model.error(variant), model.freedom)
                 own = difference_spread(compared["values"], compared["subtracted"])
-                bounds = widened(
-                    interval(spread, model.critical),
-                    interval(own, tamhane(model.variants, own.freedom) if own.freedom else None),
-                )
+                separate = separate_interval(own, model.variants)
+                bounds = widened(interval(spread, model.critical), separate)
             rows.append(
                 {"variant": variant, "quantity": column}
                 | bounds._asdict()
